@@ -1,0 +1,30 @@
+use xet_core_structures::merklehash::{MerkleHash, MerkleHashSubtree};
+
+use crate::error::{CodecError, Result};
+use crate::records::read_records;
+
+/// A run of a file's chunks, hashed as far as it can be without its neighbours: runs made apart, on other
+/// workers or at other times, merge left to right into the hash of the whole file.
+pub struct PartialFileHash {
+    subtree: MerkleHashSubtree,
+}
+
+impl PartialFileHash {
+    pub fn new(records: &[u8], at_start: bool, at_end: bool) -> Result<Self> {
+        Ok(Self { subtree: MerkleHashSubtree::from_chunks(at_start, &read_records(records)?, at_end) })
+    }
+
+    /// Takes in the run that follows this one.
+    pub fn append(&mut self, next: &Self) -> Result<()> {
+        self.subtree.merge_into(&next.subtree).map_err(|error| CodecError::argument(error.to_string()))
+    }
+
+    /// The file hash (all-zero salt), once both ends of the file are in.
+    pub fn file_hash(&self) -> Result<MerkleHash> {
+        let aggregated = self
+            .subtree
+            .final_hash()
+            .ok_or_else(|| CodecError::argument("the first or the last run of the file is missing"))?;
+        Ok(if aggregated == MerkleHash::default() { aggregated } else { aggregated.hmac(MerkleHash::default()) })
+    }
+}

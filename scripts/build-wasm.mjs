@@ -1,0 +1,153 @@
+// Builds pkg/ from rust/: `npm run build:wasm`, or `-- --check` to fail when pkg/ is not what rust/ builds.
+//
+// Works wherever rustup has the wasm32 target; where it cannot be fetched, on Debian, it uses the
+// distribution's Rust and compiles the standard library from Debian's sources. Installs what is missing;
+// cargo tools go to a cache folder outside the checkout (XETKIT_TOOLS, default ~/.cache/xetkit).
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const rust = join(root, 'rust');
+const pkg = join(root, 'pkg');
+const tools = process.env.XETKIT_TOOLS ?? join(homedir(), '.cache', 'xetkit');
+const target = 'wasm32-unknown-unknown';
+const outputs = ['xetkit_codec.js', 'xetkit_codec.d.ts', 'xetkit_codec_bg.wasm', 'xetkit_codec_bg.wasm.d.ts'];
+const wasmFeatures = ['simd', 'bulk-memory', 'nontrapping-float-to-int', 'sign-ext', 'mutable-globals', 'multivalue', 'reference-types'];
+
+const run = (command, args, options = {}) => execFileSync(command, args, { stdio: 'inherit', ...options });
+const read = (command, args, env) =>
+  execFileSync(command, args, { encoding: 'utf8', env: env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+const works = (command, args) => {
+  try {
+    read(command, args);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** A hash of everything that decides what is built: sources, manifest, lock file and this script. */
+export function sourceHash() {
+  const hash = createHash('sha256');
+  const files = ['Cargo.toml', 'Cargo.lock', ...readdirSync(join(rust, 'src')).map((name) => `src/${name}`)].sort();
+  for (const name of files) hash.update(`${name}\0`).update(readFileSync(join(rust, name))).update('\0');
+  return hash.digest('hex');
+}
+
+function lockedVersion(crate) {
+  const lock = readFileSync(join(rust, 'Cargo.lock'), 'utf8');
+  const version = new RegExp(`name = "${crate}"\nversion = "([^"]+)"`).exec(lock)?.[1];
+  if (!version) throw new Error(`rust/Cargo.lock does not name ${crate}`);
+  return version;
+}
+
+function rustupTarget() {
+  if (!works('rustc', ['--version'])) return false;
+  const libraries = read('rustc', ['--print', 'target-libdir', '--target', target]);
+  if (existsSync(libraries) && readdirSync(libraries).some((name) => name.startsWith('libstd-'))) return true;
+  return works('rustup', ['target', 'add', target]);
+}
+
+function debianToolchain() {
+  const packages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld'];
+  if (!packages.every((name) => works('dpkg', ['-s', name]))) {
+    if (!works('apt-get', ['--version'])) {
+      throw new Error(`No Rust with the ${target} target here. Install rustup and run: rustup target add ${target}`);
+    }
+    const install = ['install', '-y', '--no-install-recommends', ...packages];
+    if (!works('apt-get', install)) {
+      run('apt-get', ['update']);
+      run('apt-get', install);
+    }
+  }
+  // wasm-pack refuses a sysroot without this folder; the libraries themselves are built by build-std.
+  mkdirSync(read('/usr/bin/rustc', ['--print', 'target-libdir', '--target', target]), { recursive: true });
+  return {
+    PATH: `/usr/bin:${process.env.PATH}`,
+    RUSTC: '/usr/bin/rustc',
+    RUSTC_BOOTSTRAP: '1',
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: 'wasm-ld',
+    CARGO_UNSTABLE_BUILD_STD: 'std,panic_abort',
+    CARGO_UNSTABLE_BUILD_STD_FEATURES: '',
+  };
+}
+
+function cargoTool(name, crate, version, locked) {
+  const bin = join(tools, 'cargo', 'bin', name);
+  if (!existsSync(bin) || !read(bin, ['--version']).includes(version)) {
+    const args = ['install', crate, '--version', version, '--root', join(tools, 'cargo'), '--force'];
+    run('cargo', locked ? [...args, '--locked'] : args);
+  }
+  return bin;
+}
+
+function build(out) {
+  const debian = rustupTarget() ? undefined : debianToolchain();
+  const rustc = debian?.RUSTC ?? 'rustc';
+  const bindgen = lockedVersion('wasm-bindgen');
+  const wasmPack = cargoTool('wasm-pack', 'wasm-pack', '0.15.1', true);
+  cargoTool('wasm-bindgen', 'wasm-bindgen-cli', bindgen, false);
+
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
+  const sysroot = read(rustc, ['--print', 'sysroot']);
+  // The module must not depend on, or tell, where it was built.
+  const remap = [[cargoHome, '/cargo'], [root, '/xetkit'], [sysroot, '/rust'], ['/usr/src', '/rust-src']];
+  const flags = [
+    '-C', 'target-feature=+simd128', '--cfg', 'getrandom_backend="wasm_js"',
+    ...(debian ? ['-C', 'linker-flavor=wasm-ld'] : []),
+    ...remap.flatMap(([from, to]) => ['--remap-path-prefix', `${from}=${to}`]),
+  ];
+  const env = {
+    ...process.env,
+    ...debian,
+    CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f'),
+    CARGO_TARGET_DIR: join(tools, 'wasm-target'),
+    PATH: `${join(tools, 'cargo', 'bin')}:${debian?.PATH ?? process.env.PATH}`,
+  };
+  run(wasmPack, ['build', rust, '--release', '--mode', 'no-install', '--no-opt', '--no-pack', '--target', 'web',
+    '--out-dir', out, '--out-name', 'xetkit_codec', '--', '--locked'], { env });
+  for (const name of readdirSync(out)) if (!outputs.includes(name)) rmSync(join(out, name));
+  const wasm = join(out, 'xetkit_codec_bg.wasm');
+  // Naming the features keeps wasm-opt from using ones that Node 20 lacks.
+  run(process.execPath, [join(root, 'node_modules', 'binaryen', 'bin', 'wasm-opt'), wasm, '-O3',
+    '--strip-debug', '--strip-producers', ...wasmFeatures.map((feature) => `--enable-${feature}`), '-o', wasm]);
+  const sha256 = (name) => createHash('sha256').update(readFileSync(join(out, name))).digest('hex');
+  const about = {
+    rustc: read(rustc, ['--version'], env),
+    wasmPack: read(wasmPack, ['--version']),
+    wasmBindgen: bindgen,
+    binaryen: JSON.parse(readFileSync(join(root, 'node_modules', 'binaryen', 'package.json'), 'utf8')).version,
+    crates: Object.fromEntries(['xet-core-structures', 'xet-data', 'blake3', 'gearhash', 'lz4_flex'].map((name) => [name, lockedVersion(name)])),
+    sources: sourceHash(),
+    files: Object.fromEntries(outputs.map((name) => [name, sha256(name)])),
+  };
+  writeFileSync(join(out, 'BUILD.json'), `${JSON.stringify(about, null, 2)}\n`);
+}
+
+function check() {
+  const recorded = JSON.parse(readFileSync(join(pkg, 'BUILD.json'), 'utf8'));
+  if (recorded.sources !== sourceHash()) throw new Error('pkg/ is stale: rust/ has changed since. Run `npm run build:wasm` and commit pkg/.');
+  const out = mkdtempSync(join(tmpdir(), 'xetkit-pkg-'));
+  try {
+    build(out);
+    const different = outputs.filter((name) => !readFileSync(join(out, name)).equals(readFileSync(join(pkg, name))));
+    const built = JSON.parse(readFileSync(join(out, 'BUILD.json'), 'utf8'));
+    if (different.length > 0) {
+      throw new Error(`pkg/ is not what rust/ builds; these differ: ${different.join(', ')}\n` +
+        `recorded: ${recorded.rustc}, wasm-bindgen ${recorded.wasmBindgen}; here: ${built.rustc}, wasm-bindgen ${built.wasmBindgen}`);
+    }
+    console.log('pkg/ is what rust/ builds');
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+if (process.argv.includes('--check')) check();
+else {
+  mkdirSync(pkg, { recursive: true });
+  build(pkg);
+}

@@ -1,0 +1,68 @@
+import { HASH_BYTES, hashToHex } from './hash.ts';
+
+/**
+ * A list of chunks in its one binary form: for each, the raw 32-byte hash and the uncompressed length as a
+ * 32-bit little-endian number. The codec takes and gives it; nothing on a hot path turns it into objects.
+ */
+export type ChunkRecords = Uint8Array;
+
+/** Bytes of one chunk in {@link ChunkRecords}. */
+export const CHUNK_RECORD_BYTES = HASH_BYTES + 4;
+
+export function chunkCount(records: ChunkRecords): number {
+  return records.length / CHUNK_RECORD_BYTES;
+}
+
+/** Uncompressed length of a chunk, in bytes. */
+export function chunkLength(records: ChunkRecords, index: number): number {
+  const at = index * CHUNK_RECORD_BYTES + HASH_BYTES;
+  return (
+    ((records[at] ?? 0) |
+      ((records[at + 1] ?? 0) << 8) |
+      ((records[at + 2] ?? 0) << 16) |
+      ((records[at + 3] ?? 0) << 24)) >>>
+    0
+  );
+}
+
+export function chunkHashHex(records: ChunkRecords, index: number): string {
+  return hashToHex(records, index * CHUNK_RECORD_BYTES);
+}
+
+/** The records of the chunks `start` (included) to `end` (excluded), without a copy. */
+export function chunkSlice(records: ChunkRecords, start: number, end: number): ChunkRecords {
+  return records.subarray(start * CHUNK_RECORD_BYTES, end * CHUNK_RECORD_BYTES);
+}
+
+/** Sum of the uncompressed lengths, in bytes. */
+export function totalLength(records: ChunkRecords): number {
+  let total = 0;
+  for (let index = 0; index < chunkCount(records); index++) total += chunkLength(records, index);
+  return total;
+}
+
+/** Gathers records as they come, growing by doubling. */
+export class ChunkRecordList {
+  #bytes = new Uint8Array(64 * CHUNK_RECORD_BYTES);
+  #used = 0;
+
+  push(records: ChunkRecords): void {
+    const needed = this.#used + records.length;
+    if (needed > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      larger.set(this.#bytes.subarray(0, this.#used));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(records, this.#used);
+    this.#used = needed;
+  }
+
+  get count(): number {
+    return this.#used / CHUNK_RECORD_BYTES;
+  }
+
+  /** A view that the next push may leave behind. */
+  get records(): ChunkRecords {
+    return this.#bytes.subarray(0, this.#used);
+  }
+}

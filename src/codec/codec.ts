@@ -1,0 +1,167 @@
+import type { ChunkRecords } from '../chunks.ts';
+import { XetError, type XetErrorCode } from '../errors.ts';
+import { HASH_BYTES } from '../hash.ts';
+import { decodeShard, type Shard, ShardWriter } from '../shard/shard.ts';
+import * as wasm from '../wasm.ts';
+
+/** Chunks that came out of a run of xorb frames. */
+export interface DecodedRun {
+  /** The chunks' bytes, back to back. */
+  data: Uint8Array;
+  chunks: ChunkRecords;
+}
+
+export interface SerializedXorb {
+  hash: Uint8Array;
+  /** Chunk frames, without a footer: what `POST /v1/xorbs` takes. */
+  body: Uint8Array;
+}
+
+/** How chunks are stored. `auto` lets xet-core choose, as native clients do; it never changes a hash. */
+export type CompressionChoice = 'auto' | 'none' | 'lz4' | 'bg4-lz4';
+
+/** Cuts one stream into chunks. */
+export interface Chunker {
+  /** The chunks that this block completes; the last block of the stream says so and may be empty. */
+  push(block: Uint8Array, last: boolean): ChunkRecords;
+  free(): void;
+}
+
+/** Hashes of a file's runs, made apart and merged left to right. */
+export interface PartialFileHash {
+  append(next: PartialFileHash): void;
+  fileHash(): Uint8Array;
+  free(): void;
+}
+
+/** xet-core's chunker, hashes and codecs on the calling thread. Hashes are raw 32-byte arrays. */
+export class Codec {
+  readonly #memory: WebAssembly.Memory;
+  readonly #decoder: wasm.Decoder;
+
+  private constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory;
+    this.#decoder = new wasm.Decoder();
+  }
+
+  /**
+   * Instantiates the module once for this thread; later calls give the same codec. `source` gives the
+   * module's bytes where the platform cannot fetch them from beside the script.
+   */
+  static load(source?: () => Promise<BufferSource | WebAssembly.Module>): Promise<Codec> {
+    Codec.#loaded ??= Promise.resolve(source?.())
+      .then((bytes) => wasm.instantiate(bytes))
+      .then((memory) => new Codec(memory))
+      .catch((cause: unknown) => {
+        Codec.#loaded = undefined;
+        throw new XetError('UNSUPPORTED', `The WebAssembly codec could not be loaded: ${String(cause)}`, { cause });
+      });
+    return Codec.#loaded;
+  }
+
+  static #loaded: Promise<Codec> | undefined;
+
+  /** Decodes whole frames of a xorb, hashing each chunk. Malformed frames throw `PROTOCOL`. */
+  decodeRun(frames: Uint8Array): DecodedRun {
+    const decoder = this.#decoder;
+    const input = decoder.input(frames.length);
+    new Uint8Array(this.#memory.buffer, input, frames.length).set(frames);
+    guard('PROTOCOL', () => decoder.run());
+    return {
+      data: this.#copy(decoder.output, decoder.outputLength),
+      chunks: this.#copy(decoder.records, decoder.recordsLength),
+    };
+  }
+
+  #copy(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer.slice(address, address + length));
+  }
+
+  chunker(): Chunker {
+    return new wasm.Chunker();
+  }
+
+  chunkHash(chunk: Uint8Array): Uint8Array {
+    return wasm.chunkHash(chunk);
+  }
+
+  xorbHash(chunks: ChunkRecords): Uint8Array {
+    return guard('INVALID_ARGUMENT', () => wasm.xorbHash(chunks));
+  }
+
+  /** The file hash of a list of chunks. The Hub's salt is 32 zero bytes, the default. */
+  fileHash(chunks: ChunkRecords, salt: Uint8Array = new Uint8Array(HASH_BYTES)): Uint8Array {
+    return guard('INVALID_ARGUMENT', () => wasm.fileHash(chunks, salt));
+  }
+
+  /** Proof of a term: the keyed hash over its raw chunk hashes, back to back. */
+  verificationHash(hashes: Uint8Array): Uint8Array {
+    return guard('INVALID_ARGUMENT', () => wasm.verificationHash(hashes));
+  }
+
+  /** Each of the hashes as a shard with this key shows it. */
+  keyedHashes(hashes: Uint8Array, key: Uint8Array): Uint8Array {
+    return guard('INVALID_ARGUMENT', () => wasm.keyedHashes(hashes, key));
+  }
+
+  /** Hash of a run of a file's chunks; `atStart` and `atEnd` say whether it holds the file's first and last chunk. */
+  partialFileHash(chunks: ChunkRecords, atStart: boolean, atEnd: boolean): PartialFileHash {
+    return guard('INVALID_ARGUMENT', () => wrapPartial(new wasm.PartialFileHash(chunks, atStart, atEnd)));
+  }
+
+  /**
+   * Packs chunks into a xorb. `data` holds their bytes back to back; `fileStarts` the chunk indices where
+   * another file begins, the first of them 0.
+   */
+  serializeXorb(
+    data: Uint8Array,
+    chunks: ChunkRecords,
+    fileStarts: Uint32Array = new Uint32Array(1),
+    compression: CompressionChoice = 'auto',
+  ): SerializedXorb {
+    const packed = guard('INVALID_ARGUMENT', () => wasm.serializeXorb(data, chunks, fileStarts, compression));
+    return { hash: packed.subarray(0, HASH_BYTES), body: packed.subarray(HASH_BYTES) };
+  }
+
+  /** Checks and reads a shard, with or without a footer. A malformed one throws `PROTOCOL`. */
+  readShard(bytes: Uint8Array): Shard {
+    const sections = guard('PROTOCOL', () => wasm.readShard(bytes));
+    try {
+      return decodeShard(bytes, sections.bounds, sections.key, sections.keyExpirySeconds);
+    } finally {
+      sections.free();
+    }
+  }
+
+  shardWriter(): ShardWriter {
+    return new ShardWriter(new wasm.ShardBuilder(), (run) => guard('INVALID_ARGUMENT', run));
+  }
+}
+
+const partials = new WeakMap<PartialFileHash, wasm.PartialFileHash>();
+
+function wrapPartial(inner: wasm.PartialFileHash): PartialFileHash {
+  const outer: PartialFileHash = {
+    append: (next) => {
+      const other = partials.get(next);
+      if (!other) throw new XetError('INVALID_ARGUMENT', 'Not a partial file hash of this codec');
+      guard('INVALID_ARGUMENT', () => inner.append(other));
+    },
+    fileHash: () => guard('INVALID_ARGUMENT', () => inner.fileHash()),
+    free: () => inner.free(),
+  };
+  partials.set(outer, inner);
+  return outer;
+}
+
+/** Turns what the module reports about its input into a typed error. A trap goes through: it is no answer. */
+function guard<T>(code: XetErrorCode, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError || !(error instanceof Error)) throw error;
+    const [kind, ...text] = error.message.split('|');
+    if (text.length === 0) throw error;
+    throw new XetError(kind === 'argument' ? 'INVALID_ARGUMENT' : code, text.join('|'));
+  }
+}

@@ -1,0 +1,182 @@
+import { CHUNK_RECORD_BYTES, type ChunkRecords } from '../chunks.ts';
+import { HASH_BYTES, hashFromHex, hashToHex } from '../hash.ts';
+import type { ShardBuilder } from '../wasm.ts';
+
+/** A run of chunks of one xorb that makes a run of a file. Chunk indices are half-open. */
+export interface ShardTerm {
+  xorb: string;
+  /** Uncompressed bytes of the run. */
+  unpackedLength: number;
+  chunks: { start: number; end: number };
+}
+
+export interface ShardFile {
+  hash: string;
+  terms: ShardTerm[];
+  /** One for each term, or none at all. */
+  verification: string[];
+  /** Plain lower-case hex of the digest. */
+  sha256: string | undefined;
+}
+
+export interface ShardXorb {
+  hash: string;
+  chunks: ChunkRecords;
+  /** For each chunk, whether the server offers it to others (bit 31 of its flags). */
+  globalDedup: boolean[];
+  unpackedBytes: number;
+  bytesOnDisk: number;
+}
+
+export interface Shard {
+  files: ShardFile[];
+  xorbs: ShardXorb[];
+  /** Where set, the chunk hashes are keyed with it. */
+  key: Uint8Array | undefined;
+  /** Unix seconds after which the key is no longer good; `Infinity` where it never ends or is not said. */
+  keyExpirySeconds: number;
+}
+
+/** Every record of the format. */
+const RECORD_BYTES = 48;
+const VERIFICATION_FLAG = 0x8000_0000;
+const METADATA_FLAG = 0x4000_0000;
+const GLOBAL_DEDUP_FLAG = 0x8000_0000;
+
+/** Reads the checked sections `[filesStart, filesEnd, xorbsStart, xorbsEnd]` of a shard. */
+export function decodeShard(
+  bytes: Uint8Array,
+  bounds: Uint32Array,
+  key: Uint8Array | undefined,
+  keyExpirySeconds: number,
+): Shard {
+  const [filesStart = 0, filesEnd = 0, xorbsStart = 0, xorbsEnd = 0] = bounds;
+  return {
+    files: decodeFiles(bytes.subarray(filesStart, filesEnd)),
+    xorbs: decodeXorbs(bytes.subarray(xorbsStart, xorbsEnd)),
+    key,
+    keyExpirySeconds:
+      keyExpirySeconds === 0 || keyExpirySeconds >= 2 ** 63 ? Number.POSITIVE_INFINITY : keyExpirySeconds,
+  };
+}
+
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function decodeFiles(section: Uint8Array): ShardFile[] {
+  const numbers = view(section);
+  const files = new Map<string, ShardFile>();
+  let at = 0;
+  const next = () => {
+    at += RECORD_BYTES;
+    return at - RECORD_BYTES;
+  };
+  while (at < section.length) {
+    const header = next();
+    const hash = hashToHex(section, header);
+    const flags = numbers.getUint32(header + 32, true);
+    const count = numbers.getUint32(header + 36, true);
+    const terms = Array.from({ length: count }, (): ShardTerm => {
+      const term = next();
+      return {
+        xorb: hashToHex(section, term),
+        unpackedLength: numbers.getUint32(term + 36, true),
+        chunks: { start: numbers.getUint32(term + 40, true), end: numbers.getUint32(term + 44, true) },
+      };
+    });
+    const verified = (flags & VERIFICATION_FLAG) !== 0;
+    const verification = Array.from({ length: verified ? count : 0 }, () => hashToHex(section, next()));
+    const sha256 = (flags & METADATA_FLAG) !== 0 ? hashToHex(section, next()) : undefined;
+    // xet-core keeps the first of two entries for one file.
+    if (!files.has(hash)) files.set(hash, { hash, terms, verification, sha256 });
+  }
+  return [...files.values()];
+}
+
+function decodeXorbs(section: Uint8Array): ShardXorb[] {
+  const numbers = view(section);
+  const xorbs: ShardXorb[] = [];
+  let at = 0;
+  while (at < section.length) {
+    const header = at;
+    const count = numbers.getUint32(header + 36, true);
+    const chunks = new Uint8Array(count * CHUNK_RECORD_BYTES);
+    const globalDedup: boolean[] = [];
+    for (let index = 0; index < count; index++) {
+      const record = header + (index + 1) * RECORD_BYTES;
+      const to = index * CHUNK_RECORD_BYTES;
+      chunks.set(section.subarray(record, record + HASH_BYTES), to);
+      chunks.set(section.subarray(record + 36, record + 40), to + HASH_BYTES);
+      globalDedup.push((numbers.getUint32(record + 40, true) & GLOBAL_DEDUP_FLAG) !== 0);
+    }
+    xorbs.push({
+      hash: hashToHex(section, header),
+      chunks,
+      globalDedup,
+      unpackedBytes: numbers.getUint32(header + 40, true),
+      bytesOnDisk: numbers.getUint32(header + 44, true),
+    });
+    at = header + (count + 1) * RECORD_BYTES;
+  }
+  return xorbs;
+}
+
+/** Writes a shard through xet-core: files and xorbs in hash order, whatever the order they were added in. */
+export class ShardWriter {
+  readonly #builder: ShardBuilder;
+  readonly #guard: <T>(run: () => T) => T;
+
+  constructor(builder: ShardBuilder, guard: <T>(run: () => T) => T) {
+    this.#builder = builder;
+    this.#guard = guard;
+  }
+
+  addFile(file: ShardFile): void {
+    const terms = new Uint8Array(file.terms.length * (HASH_BYTES + 12));
+    const numbers = view(terms);
+    file.terms.forEach((term, index) => {
+      const at = index * (HASH_BYTES + 12);
+      terms.set(hashFromHex(term.xorb), at);
+      numbers.setUint32(at + 32, term.unpackedLength, true);
+      numbers.setUint32(at + 36, term.chunks.start, true);
+      numbers.setUint32(at + 40, term.chunks.end, true);
+    });
+    const verification = new Uint8Array(file.verification.length * HASH_BYTES);
+    file.verification.forEach((hash, index) => {
+      verification.set(hashFromHex(hash), index * HASH_BYTES);
+    });
+    const sha256 = file.sha256 === undefined ? new Uint8Array() : plainHexBytes(file.sha256);
+    this.#guard(() => this.#builder.addFile(hashFromHex(file.hash), terms, verification, sha256));
+  }
+
+  addXorb(xorb: { hash: string; chunks: ChunkRecords; bytesOnDisk?: number }): void {
+    this.#guard(() => this.#builder.addXorb(hashFromHex(xorb.hash), xorb.chunks, xorb.bytesOnDisk ?? 0));
+  }
+
+  /** The form that clients upload: no lookup tables, no footer. */
+  toUpload(): Uint8Array {
+    return this.#guard(() => this.#builder.toUpload());
+  }
+
+  /** With lookup tables and footer. */
+  toStore(): Uint8Array {
+    return this.#guard(() => this.#builder.toStore());
+  }
+
+  /** An answer to dedup queries: no files, chunk hashes keyed, good until `expirySeconds` (Unix time). */
+  toKeyed(key: Uint8Array, createdSeconds: number, expirySeconds: number): Uint8Array {
+    return this.#guard(() => this.#builder.toKeyed(key, createdSeconds, expirySeconds));
+  }
+
+  free(): void {
+    this.#builder.free();
+  }
+}
+
+/** The bytes of ordinary hex, as sha256 digests are written. */
+function plainHexBytes(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, index) =>
+    Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16),
+  );
+}
