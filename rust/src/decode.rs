@@ -5,7 +5,9 @@ use std::io::Read;
 use lz4_flex::frame::FrameDecoder;
 use xet_core_structures::merklehash::compute_data_hash;
 use xet_core_structures::xorb_object::byte_grouping::bg4::bg4_regroup;
-use xet_core_structures::xorb_object::{CompressionScheme, XORB_CHUNK_HEADER_LENGTH, parse_chunk_header};
+use xet_core_structures::xorb_object::{
+    CompressionScheme, XORB_CHUNK_HEADER_LENGTH, parse_chunk_header,
+};
 
 use crate::error::{CodecError, Result};
 use crate::records::push_record;
@@ -30,7 +32,9 @@ impl RunDecoder {
         while !rest.is_empty() {
             let index = self.records.len() / crate::records::RECORD_BYTES;
             let Some((header, body)) = rest.split_first_chunk::<XORB_CHUNK_HEADER_LENGTH>() else {
-                return Err(CodecError::Truncated(format!("the header of frame {index} is cut short")));
+                return Err(CodecError::Truncated(format!(
+                    "the header of frame {index} is cut short"
+                )));
             };
             let header = parse_chunk_header(*header)?;
             let compressed = header.get_compressed_length() as usize;
@@ -45,7 +49,11 @@ impl RunDecoder {
             let end = start + header.get_uncompressed_length() as usize;
             self.unpack(header.get_compression_scheme()?, payload, end)
                 .map_err(|error| in_frame(index, error))?;
-            push_record(&mut self.records, &compute_data_hash(&self.output[start..end]), (end - start) as u32);
+            push_record(
+                &mut self.records,
+                &compute_data_hash(&self.output[start..end]),
+                (end - start) as u32,
+            );
             rest = after;
         }
         Ok(())
@@ -63,18 +71,24 @@ impl RunDecoder {
     fn unpack(&mut self, scheme: CompressionScheme, payload: &[u8], end: usize) -> Result<()> {
         let start = self.output.len();
         match scheme {
-            CompressionScheme::None if payload.len() == end - start => self.output.extend_from_slice(payload),
+            CompressionScheme::None if payload.len() == end - start => {
+                self.output.extend_from_slice(payload)
+            }
             CompressionScheme::None => return Err(wrong_length()),
             CompressionScheme::LZ4 => {
                 self.output.resize(end, 0);
                 inflate(payload, &mut self.output[start..end])?;
-            },
+            }
             CompressionScheme::ByteGrouping4LZ4 => {
                 self.grouped.resize(end - start, 0);
                 inflate(payload, &mut self.grouped)?;
                 self.output.extend_from_slice(&bg4_regroup(&self.grouped));
-            },
-            CompressionScheme::Auto => return Err(CodecError::malformed("'auto' is no scheme of a stored chunk")),
+            }
+            CompressionScheme::Auto => {
+                return Err(CodecError::malformed(
+                    "'auto' is no scheme of a stored chunk",
+                ));
+            }
         }
         Ok(())
     }
@@ -83,10 +97,12 @@ impl RunDecoder {
 /// Fills `out` from one LZ4 frame, which must hold exactly that many bytes.
 fn inflate(payload: &[u8], out: &mut [u8]) -> Result<()> {
     let mut decoder = FrameDecoder::new(payload);
-    decoder.read_exact(out).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => wrong_length(),
-        _ => error.into(),
-    })?;
+    decoder
+        .read_exact(out)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => wrong_length(),
+            _ => error.into(),
+        })?;
     match decoder.read(&mut [0u8; 1])? {
         0 => Ok(()),
         _ => Err(wrong_length()),

@@ -19,16 +19,28 @@ pub fn read_records(bytes: &[u8]) -> Result<Vec<(MerkleHash, u64)>> {
             bytes.len()
         )));
     }
-    bytes.chunks_exact(RECORD_BYTES).map(|record| Ok((read_hash(&record[..HASH_BYTES])?, u64::from(read_u32(&record[HASH_BYTES..]))))).collect()
+    bytes
+        .chunks_exact(RECORD_BYTES)
+        .map(|record| {
+            Ok((
+                read_hash(&record[..HASH_BYTES])?,
+                u64::from(read_u32(&record[HASH_BYTES..])),
+            ))
+        })
+        .collect()
 }
 
 pub fn read_hash(bytes: &[u8]) -> Result<MerkleHash> {
-    MerkleHash::from_slice(bytes).map_err(|_| CodecError::argument(format!("a hash has {} bytes, not 32", bytes.len())))
+    MerkleHash::from_slice(bytes)
+        .map_err(|_| CodecError::argument(format!("a hash has {} bytes, not 32", bytes.len())))
 }
 
 pub fn read_hashes(bytes: &[u8]) -> Result<Vec<MerkleHash>> {
     if !bytes.len().is_multiple_of(HASH_BYTES) {
-        return Err(CodecError::argument(format!("a hash list has {} bytes, which is no multiple of 32", bytes.len())));
+        return Err(CodecError::argument(format!(
+            "a hash list has {} bytes, which is no multiple of 32",
+            bytes.len()
+        )));
     }
     bytes.chunks_exact(HASH_BYTES).map(read_hash).collect()
 }

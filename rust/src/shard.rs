@@ -5,16 +5,20 @@ use std::mem::size_of;
 
 use xet_core_structures::merklehash::MerkleHash;
 use xet_core_structures::metadata_shard::file_structs::{
-    FileDataSequenceEntry, FileDataSequenceHeader, FileMetadataExt, FileVerificationEntry, MDBFileInfo,
+    FileDataSequenceEntry, FileDataSequenceHeader, FileMetadataExt, FileVerificationEntry,
+    MDBFileInfo,
 };
 use xet_core_structures::metadata_shard::shard_in_memory::MDBInMemoryShard;
 use xet_core_structures::metadata_shard::streaming_shard::{
     process_shard_file_info_section, process_shard_xorb_info_section,
 };
-use xet_core_structures::metadata_shard::xorb_structs::{MDBXorbInfo, XorbChunkSequenceEntry, XorbChunkSequenceHeader};
+use xet_core_structures::metadata_shard::xorb_structs::{
+    MDBXorbInfo, XorbChunkSequenceEntry, XorbChunkSequenceHeader,
+};
 use xet_core_structures::metadata_shard::{MDBShardFileFooter, MDBShardFileHeader, MDBShardInfo};
 
 use crate::error::{CodecError, Result};
+use crate::hash::read_key;
 use crate::records::{HASH_BYTES, read_hash, read_hashes, read_records, read_u32};
 
 /// One term of a file, as the builder takes it: xorb hash, unpacked bytes, first chunk, chunk after the last.
@@ -54,7 +58,9 @@ pub fn read(shard: &[u8]) -> Result<ShardSections> {
         budget,
     )?;
     if mixed {
-        return Err(CodecError::malformed("some files of the shard have verification entries and some have none"));
+        return Err(CodecError::malformed(
+            "some files of the shard have verification entries and some have none",
+        ));
     }
     let xorbs_start = reader.position() as u32;
     process_shard_xorb_info_section(&mut reader, |_| Ok(()), budget)?;
@@ -63,7 +69,8 @@ pub fn read(shard: &[u8]) -> Result<ShardSections> {
     let (mut key, mut key_expiry_seconds) = (None, 0);
     if header.footer_size != 0 {
         let footer = read_footer(shard, xorbs_end as usize)?;
-        key = (footer.chunk_hash_hmac_key != MerkleHash::default()).then_some(footer.chunk_hash_hmac_key);
+        key = (footer.chunk_hash_hmac_key != MerkleHash::default())
+            .then_some(footer.chunk_hash_hmac_key);
         key_expiry_seconds = footer.shard_key_expiry;
     }
     Ok(ShardSections {
@@ -80,24 +87,45 @@ fn read_footer(shard: &[u8], sections_end: usize) -> Result<MDBShardFileFooter> 
         .checked_sub(FOOTER_BYTES)
         .filter(|&start| start >= sections_end)
         .ok_or_else(|| CodecError::Truncated("the shard's footer is cut short".into()))?;
-    Ok(MDBShardFileFooter::deserialize(&mut Cursor::new(&shard[start..]))?)
+    Ok(MDBShardFileFooter::deserialize(&mut Cursor::new(
+        &shard[start..],
+    ))?)
 }
 
 /// Gathers files and xorbs and writes the shard in xet-core's own order.
 #[derive(Default)]
 pub struct ShardBuilder {
     shard: MDBInMemoryShard,
+    /// Whether the files carry verification entries: all of them or none, says the format.
+    verified: Option<bool>,
+    /// Files without terms, which fit both; they are added at the end, marked as the others are.
+    empty_files: Vec<MDBFileInfo>,
 }
 
 impl ShardBuilder {
     /// `segments` are 44-byte terms, `verification` one 32-byte hash for each of them or nothing, `sha256` the
     /// digest in its usual byte order or nothing.
-    pub fn add_file(&mut self, file_hash: &[u8], segments: &[u8], verification: &[u8], sha256: &[u8]) -> Result<()> {
+    pub fn add_file(
+        &mut self,
+        file_hash: &[u8],
+        segments: &[u8],
+        verification: &[u8],
+        sha256: &[u8],
+    ) -> Result<()> {
         if !segments.len().is_multiple_of(SEGMENT_BYTES) {
-            return Err(CodecError::argument(format!("{} bytes of terms, which is no multiple of 44", segments.len())));
+            return Err(CodecError::argument(format!(
+                "{} bytes of terms, which is no multiple of 44",
+                segments.len()
+            )));
         }
-        let segments: Vec<_> = segments.chunks_exact(SEGMENT_BYTES).map(read_segment).collect::<Result<_>>()?;
-        let verification: Vec<_> = read_hashes(verification)?.into_iter().map(FileVerificationEntry::new).collect();
+        let segments: Vec<_> = segments
+            .chunks_exact(SEGMENT_BYTES)
+            .map(read_segment)
+            .collect::<Result<_>>()?;
+        let verification: Vec<_> = read_hashes(verification)?
+            .into_iter()
+            .map(FileVerificationEntry::new)
+            .collect();
         if !verification.is_empty() && verification.len() != segments.len() {
             return Err(CodecError::argument(format!(
                 "{} verification entries for {} terms",
@@ -109,15 +137,50 @@ impl ShardBuilder {
         let metadata_ext = match sha256 {
             [] => None,
             digest => Some(FileMetadataExt::new(MerkleHash::from_be_bytes(
-                digest.try_into().map_err(|_| CodecError::argument("a sha256 has 32 bytes"))?,
+                digest
+                    .try_into()
+                    .map_err(|_| CodecError::argument("a sha256 has 32 bytes"))?,
             ))),
         };
-        // An empty file has no terms to verify, but must not look different from its neighbours.
-        let verified = !verification.is_empty() || segments.is_empty();
-        let metadata =
-            FileDataSequenceHeader::new(read_hash(file_hash)?, segments.len(), verified, metadata_ext.is_some());
-        self.shard.add_file_reconstruction_info(MDBFileInfo { metadata, segments, verification, metadata_ext })?;
+        let file_hash = read_hash(file_hash)?;
+        let verified = !verification.is_empty();
+        let metadata = FileDataSequenceHeader::new(
+            file_hash,
+            segments.len(),
+            verified,
+            metadata_ext.is_some(),
+        );
+        let info = MDBFileInfo {
+            metadata,
+            segments,
+            verification,
+            metadata_ext,
+        };
+        if info.segments.is_empty() {
+            self.empty_files.push(info);
+            return Ok(());
+        }
+        if self.verified.is_some_and(|others| others != verified) {
+            return Err(CodecError::argument(
+                "either all files of a shard have verification entries or none has",
+            ));
+        }
+        self.verified = Some(verified);
+        self.shard.add_file_reconstruction_info(info)?;
         Ok(())
+    }
+
+    fn complete(&self) -> Result<MDBInMemoryShard> {
+        let mut shard = self.shard.clone();
+        for file in &self.empty_files {
+            let mut file = file.clone();
+            let extended = file.metadata_ext.is_some();
+            let verified = self.verified.unwrap_or(true);
+            file.metadata =
+                FileDataSequenceHeader::new(file.metadata.file_hash, 0, verified, extended);
+            shard.add_file_reconstruction_info(file)?;
+        }
+        Ok(shard)
     }
 
     pub fn add_xorb(&mut self, xorb_hash: &[u8], records: &[u8], bytes_on_disk: u32) -> Result<()> {
@@ -126,20 +189,28 @@ impl ShardBuilder {
         for (hash, length) in read_records(records)? {
             let length = length as u32;
             chunks.push(XorbChunkSequenceEntry::new(hash, length, start));
-            start = start.checked_add(length).ok_or_else(|| CodecError::argument("a xorb of more than 4 GiB"))?;
+            start = start
+                .checked_add(length)
+                .ok_or_else(|| CodecError::argument("a xorb of more than 4 GiB"))?;
         }
-        let mut metadata = XorbChunkSequenceHeader::new(read_hash(xorb_hash)?, chunks.len() as u32, start);
+        let mut metadata =
+            XorbChunkSequenceHeader::new(read_hash(xorb_hash)?, chunks.len() as u32, start);
         metadata.num_bytes_on_disk = bytes_on_disk;
-        self.shard.add_xorb_block(MDBXorbInfo { metadata, chunks })?;
+        self.shard
+            .add_xorb_block(MDBXorbInfo { metadata, chunks })?;
         Ok(())
     }
 
     /// The shard as it is uploaded: no lookup tables, no footer.
     pub fn to_upload(&self) -> Result<Vec<u8>> {
-        let full = self.shard.to_bytes()?;
+        let full = self.to_store()?;
         let footer = read_footer(&full, 0)?;
         let mut out = Vec::with_capacity(footer.file_lookup_offset as usize);
-        MDBShardFileHeader { footer_size: 0, ..Default::default() }.serialize(&mut out)?;
+        MDBShardFileHeader {
+            footer_size: 0,
+            ..Default::default()
+        }
+        .serialize(&mut out)?;
         let sections = full
             .get(out.len()..footer.file_lookup_offset as usize)
             .ok_or_else(|| CodecError::malformed("the footer of a shard points outside of it"))?;
@@ -149,17 +220,24 @@ impl ShardBuilder {
 
     /// The whole shard with lookup tables and a footer, for a store.
     pub fn to_store(&self) -> Result<Vec<u8>> {
-        Ok(self.shard.to_bytes()?)
+        Ok(self.complete()?.to_bytes()?)
     }
 
     /// A shard that answers dedup queries: chunk hashes keyed, no files, valid until the given second.
-    pub fn to_keyed(&self, key: &[u8], created_seconds: u64, expiry_seconds: u64) -> Result<Vec<u8>> {
-        let key = read_hash(key)?;
+    pub fn to_keyed(
+        &self,
+        key: &[u8],
+        created_seconds: u64,
+        expiry_seconds: u64,
+    ) -> Result<Vec<u8>> {
+        let key = read_key(key)?;
         let mut keyed = MDBInMemoryShard::default();
         for xorb in self.shard.xorb_content.values() {
             let mut xorb = MDBXorbInfo::clone(xorb);
             for chunk in &mut xorb.chunks {
-                *chunk = chunk.clone().with_global_dedup_flag(chunk.is_global_dedup_eligible());
+                *chunk = chunk
+                    .clone()
+                    .with_global_dedup_flag(chunk.is_global_dedup_eligible());
                 chunk.chunk_hash = chunk.chunk_hash.hmac(key);
             }
             keyed.add_xorb_block(xorb)?;

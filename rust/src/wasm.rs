@@ -107,7 +107,12 @@ pub fn keyed_hashes(hashes: &[u8], key: &[u8]) -> JsResult<Vec<u8>> {
 
 /// The serialised xorb: its 32-byte hash, then its body.
 #[wasm_bindgen(js_name = serializeXorb)]
-pub fn serialize_xorb(data: Vec<u8>, records: &[u8], file_starts: &[u32], scheme: &str) -> JsResult<Vec<u8>> {
+pub fn serialize_xorb(
+    data: Vec<u8>,
+    records: &[u8],
+    file_starts: &[u32],
+    scheme: &str,
+) -> JsResult<Vec<u8>> {
     let packed = xorb::serialize(data, records, file_starts, scheme).map_err(js)?;
     let mut out = packed.body;
     out.splice(0..0, packed.hash.as_bytes().iter().copied());
@@ -123,7 +128,9 @@ pub struct PartialFileHash {
 impl PartialFileHash {
     #[wasm_bindgen(constructor)]
     pub fn new(records: &[u8], at_start: bool, at_end: bool) -> JsResult<Self> {
-        Ok(Self { inner: merkle::PartialFileHash::new(records, at_start, at_end).map_err(js)? })
+        Ok(Self {
+            inner: merkle::PartialFileHash::new(records, at_start, at_end).map_err(js)?,
+        })
     }
 
     pub fn append(&mut self, next: &PartialFileHash) -> JsResult<()> {
@@ -163,7 +170,9 @@ impl ShardSections {
 
 #[wasm_bindgen(js_name = readShard)]
 pub fn read_shard(bytes: &[u8]) -> JsResult<ShardSections> {
-    Ok(ShardSections { inner: shard::read(bytes).map_err(js)? })
+    Ok(ShardSections {
+        inner: shard::read(bytes).map_err(js)?,
+    })
 }
 
 #[wasm_bindgen]
@@ -180,13 +189,23 @@ impl ShardBuilder {
     }
 
     #[wasm_bindgen(js_name = addFile)]
-    pub fn add_file(&mut self, hash: &[u8], segments: &[u8], verification: &[u8], sha256: &[u8]) -> JsResult<()> {
-        self.inner.add_file(hash, segments, verification, sha256).map_err(js)
+    pub fn add_file(
+        &mut self,
+        hash: &[u8],
+        segments: &[u8],
+        verification: &[u8],
+        sha256: &[u8],
+    ) -> JsResult<()> {
+        self.inner
+            .add_file(hash, segments, verification, sha256)
+            .map_err(js)
     }
 
     #[wasm_bindgen(js_name = addXorb)]
     pub fn add_xorb(&mut self, hash: &[u8], records: &[u8], bytes_on_disk: u32) -> JsResult<()> {
-        self.inner.add_xorb(hash, records, bytes_on_disk).map_err(js)
+        self.inner
+            .add_xorb(hash, records, bytes_on_disk)
+            .map_err(js)
     }
 
     #[wasm_bindgen(js_name = toUpload)]
@@ -200,7 +219,14 @@ impl ShardBuilder {
     }
 
     #[wasm_bindgen(js_name = toKeyed)]
-    pub fn to_keyed(&self, key: &[u8], created_seconds: f64, expiry_seconds: f64) -> JsResult<Vec<u8>> {
-        self.inner.to_keyed(key, created_seconds as u64, expiry_seconds as u64).map_err(js)
+    pub fn to_keyed(
+        &self,
+        key: &[u8],
+        created_seconds: f64,
+        expiry_seconds: f64,
+    ) -> JsResult<Vec<u8>> {
+        self.inner
+            .to_keyed(key, created_seconds as u64, expiry_seconds as u64)
+            .map_err(js)
     }
 }

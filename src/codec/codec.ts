@@ -1,5 +1,5 @@
 import type { ChunkRecords } from '../chunks.ts';
-import { XetError, type XetErrorCode } from '../errors.ts';
+import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
 import { HASH_BYTES } from '../hash.ts';
 import { decodeShard, type Shard, ShardWriter } from '../shard/shard.ts';
 import * as wasm from '../wasm.ts';
@@ -144,7 +144,8 @@ function wrapPartial(inner: wasm.PartialFileHash): PartialFileHash {
   const outer: PartialFileHash = {
     append: (next) => {
       const other = partials.get(next);
-      if (!other) throw new XetError('INVALID_ARGUMENT', 'Not a partial file hash of this codec');
+      if (!other || next === outer)
+        throw new XetError('INVALID_ARGUMENT', 'Not another partial file hash of this codec');
       guard('INVALID_ARGUMENT', () => inner.append(other));
     },
     fileHash: () => guard('INVALID_ARGUMENT', () => inner.fileHash()),
@@ -159,9 +160,8 @@ function guard<T>(code: XetErrorCode, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError || !(error instanceof Error)) throw error;
-    const [kind, ...text] = error.message.split('|');
-    if (text.length === 0) throw error;
-    throw new XetError(kind === 'argument' ? 'INVALID_ARGUMENT' : code, text.join('|'));
+    const report = error instanceof Error ? /^(malformed|truncated|argument)\|(.*)$/s.exec(error.message) : null;
+    if (!report || isXetError(error)) throw error;
+    throw new XetError(report[1] === 'argument' ? 'INVALID_ARGUMENT' : code, report[2] ?? '');
   }
 }

@@ -1,4 +1,5 @@
 import { CHUNK_RECORD_BYTES, type ChunkRecords } from '../chunks.ts';
+import { XetError } from '../errors.ts';
 import { HASH_BYTES, hashFromHex, hashToHex } from '../hash.ts';
 import type { ShardBuilder } from '../wasm.ts';
 
@@ -137,21 +138,23 @@ export class ShardWriter {
     const numbers = view(terms);
     file.terms.forEach((term, index) => {
       const at = index * (HASH_BYTES + 12);
-      terms.set(hashFromHex(term.xorb), at);
-      numbers.setUint32(at + 32, term.unpackedLength, true);
-      numbers.setUint32(at + 36, term.chunks.start, true);
-      numbers.setUint32(at + 40, term.chunks.end, true);
+      terms.set(hashBytes(term.xorb), at);
+      numbers.setUint32(at + 32, number32(term.unpackedLength, 'A term length'), true);
+      numbers.setUint32(at + 36, number32(term.chunks.start, 'A chunk index'), true);
+      numbers.setUint32(at + 40, number32(term.chunks.end, 'A chunk index'), true);
     });
     const verification = new Uint8Array(file.verification.length * HASH_BYTES);
     file.verification.forEach((hash, index) => {
       verification.set(hashFromHex(hash), index * HASH_BYTES);
     });
-    const sha256 = file.sha256 === undefined ? new Uint8Array() : plainHexBytes(file.sha256);
-    this.#guard(() => this.#builder.addFile(hashFromHex(file.hash), terms, verification, sha256));
+    const sha256 = file.sha256 === undefined ? new Uint8Array() : digestBytes(file.sha256);
+    this.#guard(() => this.#builder.addFile(hashBytes(file.hash), terms, verification, sha256));
   }
 
   addXorb(xorb: { hash: string; chunks: ChunkRecords; bytesOnDisk?: number }): void {
-    this.#guard(() => this.#builder.addXorb(hashFromHex(xorb.hash), xorb.chunks, xorb.bytesOnDisk ?? 0));
+    this.#guard(() =>
+      this.#builder.addXorb(hashBytes(xorb.hash), xorb.chunks, number32(xorb.bytesOnDisk ?? 0, 'A xorb size')),
+    );
   }
 
   /** The form that clients upload: no lookup tables, no footer. */
@@ -175,8 +178,20 @@ export class ShardWriter {
 }
 
 /** The bytes of ordinary hex, as sha256 digests are written. */
-function plainHexBytes(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, index) =>
-    Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16),
-  );
+function digestBytes(hex: string): Uint8Array {
+  if (!/^[0-9a-f]{64}$/i.test(hex))
+    throw new XetError('INVALID_ARGUMENT', `Not a sha256 (64 hex digits): ${hex.slice(0, 80)}`);
+  return Uint8Array.from({ length: 32 }, (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16));
+}
+
+/** A hash that can stand in a shard: 64 times `f` is the mark at the end of a section. */
+function hashBytes(hex: string): Uint8Array {
+  if (/^f{64}$/i.test(hex)) throw new XetError('INVALID_ARGUMENT', 'A hash of 64 f cannot be stored in a shard.');
+  return hashFromHex(hex);
+}
+
+/** A number that fits the 32 bits that the format has for it. */
+function number32(value: number, what: string): number {
+  if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return value;
+  throw new XetError('INVALID_ARGUMENT', `${what} of a shard is ${value}, which is no 32-bit number.`);
 }

@@ -1,0 +1,15 @@
+//! What xet-core and other clients agree on, checked natively: the shared vectors of `test/vectors`, then the
+//! binary formats, intact and damaged.
+
+#[path = "vectors/chunking.rs"]
+mod chunking;
+#[path = "vectors/frames.rs"]
+mod frames;
+#[path = "vectors/hashes.rs"]
+mod hashes;
+#[path = "vectors/merkle.rs"]
+mod merkle;
+#[path = "vectors/shards.rs"]
+mod shards;
+#[path = "vectors/support.rs"]
+mod support;

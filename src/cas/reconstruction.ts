@@ -1,0 +1,164 @@
+import { XetError } from '../errors.ts';
+import { isHashHex } from '../hash.ts';
+import { isCount, isRecord } from '../http/json.ts';
+import { type ByteRange, type ChunkRange, contains } from '../ranges.ts';
+
+/** A run of chunks of one xorb that makes a run of the file. */
+export interface Term {
+  xorb: string;
+  chunks: ChunkRange;
+  /** Uncompressed bytes of the whole run. */
+  unpackedLength: number;
+}
+
+/** Chunks of a xorb and the physical bytes that hold them. */
+export interface FetchRange {
+  chunks: ChunkRange;
+  bytes: ByteRange;
+}
+
+/** One signed address and the ranges of a xorb that it serves. */
+export interface SignedXorb {
+  xorb: string;
+  url: string;
+  ranges: FetchRange[];
+}
+
+/** How a file, or a range of one, is put together. Terms are in file order. */
+export interface Reconstruction {
+  /** Bytes of the first term that lie before the range asked for. */
+  offsetIntoFirstTerm: number;
+  terms: Term[];
+  /** By xorb hash; each term lies within one range of its xorb. */
+  xorbs: Map<string, SignedXorb[]>;
+}
+
+/** Chunks of a xorb, at most; the format's own limit. */
+const MAX_XORB_CHUNKS = 8192;
+/** Serialised bytes of a xorb, at most: 64 MiB, and room for frame headers and a footer. */
+const MAX_XORB_BYTES = 68 * 1024 * 1024;
+const MAX_CHUNK_BYTES = 128 * 1024;
+
+/**
+ * Reads the JSON of `GET /v2/reconstructions` or `/v1/reconstructions` and believes none of it unchecked:
+ * afterwards every term lies in exactly one fetch range and every length is possible.
+ */
+export function readReconstruction(body: unknown): Reconstruction {
+  if (!isRecord(body) || !Array.isArray(body.terms)) throw malformed('it has no terms');
+  const terms = body.terms.map(readTerm);
+  const xorbs = isRecord(body.xorbs) ? readV2(body.xorbs) : readV1(body.fetch_info);
+  const offsetIntoFirstTerm = body.offset_into_first_range ?? 0;
+  if (!isCount(offsetIntoFirstTerm) || offsetIntoFirstTerm > (terms[0]?.unpackedLength ?? 0)) {
+    throw malformed('the offset into the first term is out of bounds');
+  }
+  const reconstruction = { offsetIntoFirstTerm, terms, xorbs };
+  for (const term of terms) {
+    if (!findRange(reconstruction, term)) {
+      throw malformed(`no fetch range holds chunks ${term.chunks.start}–${term.chunks.end} of xorb ${term.xorb}`);
+    }
+  }
+  return reconstruction;
+}
+
+/** The signed address and range that hold a term. */
+export function findRange(from: Reconstruction, term: Term): { signed: SignedXorb; range: FetchRange } | undefined {
+  for (const signed of from.xorbs.get(term.xorb) ?? []) {
+    const range = signed.ranges.find((candidate) => contains(candidate.chunks, term.chunks));
+    if (range) return { signed, range };
+  }
+  return undefined;
+}
+
+function readTerm(item: unknown): Term {
+  const term = isRecord(item) ? item : {};
+  const chunks = readChunks(term.range);
+  const { hash, unpacked_length: unpackedLength } = term;
+  if (!isHashHex(hash)) throw malformed('a term has no xorb hash');
+  if (!isCount(unpackedLength) || unpackedLength > (chunks.end - chunks.start) * MAX_CHUNK_BYTES) {
+    throw malformed(`a term of ${chunks.end - chunks.start} chunks claims ${String(unpackedLength)} bytes`);
+  }
+  return { xorb: hash, chunks, unpackedLength };
+}
+
+function readV2(xorbs: Record<string, unknown>): Map<string, SignedXorb[]> {
+  return readXorbs(xorbs, (item, xorb) => {
+    const { url, ranges } = isRecord(item) ? item : {};
+    if (!Array.isArray(ranges) || ranges.length === 0) throw malformed(`xorb ${xorb} has an address without ranges`);
+    return {
+      xorb,
+      url: readUrl(url),
+      ranges: ranges.map((range: unknown) => {
+        const { chunks, bytes } = isRecord(range) ? range : {};
+        return { chunks: readChunks(chunks), bytes: readBytes(bytes) };
+      }),
+    };
+  });
+}
+
+function readV1(fetchInfo: unknown): Map<string, SignedXorb[]> {
+  if (!isRecord(fetchInfo)) throw malformed('it has no fetch information');
+  return readXorbs(fetchInfo, (item, xorb) => {
+    const { url, range, url_range: bytes } = isRecord(item) ? item : {};
+    return { xorb, url: readUrl(url), ranges: [{ chunks: readChunks(range), bytes: readBytes(bytes) }] };
+  });
+}
+
+function readXorbs(
+  xorbs: Record<string, unknown>,
+  readEntry: (item: unknown, xorb: string) => SignedXorb,
+): Map<string, SignedXorb[]> {
+  return new Map(
+    Object.entries(xorbs).map(([xorb, entries]) => {
+      if (!isHashHex(xorb) || !Array.isArray(entries)) throw malformed('a xorb has no hash or no addresses');
+      const signed = entries.map((item: unknown) => readEntry(item, xorb));
+      checkDisjoint(
+        xorb,
+        signed.flatMap((entry) => entry.ranges),
+      );
+      return [xorb, signed];
+    }),
+  );
+}
+
+/** Two ranges of a xorb that overlap in bytes but not in chunks, or the reverse, cannot both be true. */
+function checkDisjoint(xorb: string, ranges: FetchRange[]): void {
+  const sorted = [...ranges].sort((a, b) => a.chunks.start - b.chunks.start || a.chunks.end - b.chunks.end);
+  sorted.forEach((range, index) => {
+    const before = sorted[index - 1];
+    if (!before) return;
+    const chunkGap = range.chunks.start - before.chunks.end;
+    const byteGap = range.bytes.start - before.bytes.end;
+    const same =
+      range.chunks.start === before.chunks.start &&
+      range.chunks.end === before.chunks.end &&
+      range.bytes.start === before.bytes.start &&
+      range.bytes.end === before.bytes.end;
+    if (!same && chunkGap < 0 !== byteGap < 0) throw malformed(`ranges of xorb ${xorb} overlap`);
+  });
+}
+
+function readChunks(value: unknown): ChunkRange {
+  const { start, end } = isRecord(value) ? value : {};
+  if (!isCount(start) || !isCount(end) || start >= end || end > MAX_XORB_CHUNKS) {
+    throw malformed(`a chunk range is ${String(start)}–${String(end)}`);
+  }
+  return { start, end };
+}
+
+/** The wire form includes its last byte; here ends are excluded. */
+function readBytes(value: unknown): ByteRange {
+  const { start, end } = isRecord(value) ? value : {};
+  if (!isCount(start) || !isCount(end) || start > end || end >= MAX_XORB_BYTES) {
+    throw malformed(`a byte range is ${String(start)}–${String(end)}`);
+  }
+  return { start, end: end + 1 };
+}
+
+function readUrl(value: unknown): string {
+  if (typeof value === 'string' && /^https?:\/\//.test(value) && URL.canParse(value)) return value;
+  throw malformed('a fetch range has no address');
+}
+
+function malformed(what: string): XetError {
+  return new XetError('PROTOCOL', `The reconstruction from the CAS is malformed: ${what}.`);
+}

@@ -1,0 +1,178 @@
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { DEFAULT_ENDPOINT } from '../client.ts';
+import { isXetError } from '../errors.ts';
+import { XetClient } from '../node.ts';
+import type { XetClientOptions } from '../options.ts';
+import { VERSION } from '../version.ts';
+import { download } from './download.ts';
+import { hash } from './hash.ts';
+import { ls } from './ls.ts';
+import { Output } from './output.ts';
+import { serve } from './serve.ts';
+import { parseTarget } from './target.ts';
+import { formatDuration, parseSize } from './units.ts';
+
+const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** Runs the command line and gives its exit code. */
+export async function run(args: string[]): Promise<number> {
+  const interrupt = new AbortController();
+  const onInterrupt = () => {
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
+    interrupt.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', onInterrupt);
+  process.on('SIGTERM', onInterrupt);
+  try {
+    await program(interrupt.signal).parseAsync(args, { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    return explain(error, interrupt.signal);
+  } finally {
+    process.off('SIGINT', onInterrupt);
+    process.off('SIGTERM', onInterrupt);
+  }
+}
+
+function explain(error: unknown, signal: AbortSignal): number {
+  // Commander has already said what is wrong with the words of the command, or printed the help.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (signal.aborted) {
+    process.stderr.write('Interrupted. Run the same command to go on.\n');
+    return EXIT.interrupted;
+  }
+  if (isXetError(error)) {
+    const request = error.requestId === undefined ? '' : ` [request ${error.requestId}]`;
+    process.stderr.write(`xetkit: ${error.message}${request}\n`);
+    return error.code === 'INVALID_ARGUMENT' ? EXIT.usage : EXIT.failed;
+  }
+  process.stderr.write(`xetkit: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return EXIT.failed;
+}
+
+const collect = (value: string, before: string[] | undefined) => [...(before ?? []), value];
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It is not a whole number.');
+  return value;
+}
+
+interface RepoFlags {
+  repoType?: string;
+  revision?: string;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+function program(signal: AbortSignal): Command {
+  const endpoint = process.env.HF_ENDPOINT || DEFAULT_ENDPOINT;
+  const root = new Command('xetkit')
+    .description('Move files to and from Hugging Face repositories over the Xet protocol, verified.')
+    .version(VERSION)
+    .exitOverride()
+    .configureHelp({ sortSubcommands: false })
+    .addHelpText(
+      'after',
+      '\nREPO is owner/name, datasets/owner/name, spaces/owner/name, hf://… or an address of the Hub.\n' +
+        'HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_CACHE mean what they mean to other Hub clients.',
+    );
+
+  root
+    .command('download')
+    .summary('fetch files of a repository')
+    .description('Fetch files into the Hub cache folder or a folder of your own. Without FILE, the whole repository.')
+    .argument('<repo>', 'repository')
+    .argument('[file...]', "paths in the repository; a folder ends in '/'")
+    .option('--include <glob>', 'only files that match (may be repeated)', collect)
+    .option('--exclude <glob>', 'no files that match (may be repeated)', collect)
+    .option('--revision <rev>', 'branch, tag or commit (default: main)')
+    .option('--repo-type <type>', 'model, dataset or space')
+    .option('--local-dir <dir>', 'folder that mirrors the repository')
+    .option('--cache-dir <dir>', 'Hub cache folder to use')
+    .option('--force', 'fetch again what is already there')
+    .option('--concurrency <n>', 'requests at once', whole)
+    .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
+    .option('--json', 'one JSON object a line on stdout')
+    .option('--quiet', 'no progress, no remarks')
+    .action(async (repo: string, files: string[], flags: RepoFlags & DownloadFlags) => {
+      if (flags.localDir !== undefined && flags.cacheDir !== undefined) {
+        throw new CommanderError(EXIT.usage, 'usage', say('--local-dir and --cache-dir exclude each other.'));
+      }
+      const output = new Output(flags);
+      await using client = new XetClient({
+        ...clientOptions(output),
+        cacheDir: flags.cacheDir,
+        memoryBudget: flags.memory,
+        concurrency: flags.concurrency,
+      });
+      const target = parseTarget(repo, flags, endpoint);
+      const { include, exclude, localDir, force = false } = flags;
+      await download(client, { target, files, include, exclude, localDir, force }, output, signal);
+    });
+
+  root
+    .command('ls')
+    .summary('list files of a repository')
+    .argument('<repo>', 'repository')
+    .argument('[path]', 'folder in the repository')
+    .option('--recursive', 'with everything below')
+    .option('--revision <rev>', 'branch, tag or commit (default: main)')
+    .option('--repo-type <type>', 'model, dataset or space')
+    .option('--json', 'one JSON object a line on stdout')
+    .action(async (repo: string, path: string | undefined, flags: RepoFlags & { recursive?: boolean }) => {
+      const output = new Output(flags);
+      await using client = new XetClient(clientOptions(output));
+      const target = parseTarget(repo, flags, endpoint);
+      await ls(client, { ...target, path: path ?? target.path, recursive: flags.recursive ?? false }, output, signal);
+    });
+
+  root
+    .command('hash')
+    .summary('hashes of local files, as an upload would have them')
+    .argument('<file...>', 'files')
+    .option('--json', 'one JSON object a line on stdout: xetHash, sha256, size, chunks')
+    .action(async (files: string[], flags: { json?: boolean }) => hash(files, new Output(flags), signal));
+
+  root
+    .command('serve')
+    .summary('run the local Hub')
+    .description('Run a Hub and CAS on this machine, for air-gapped work, CI and tests. Ctrl-C ends it.')
+    .option('--dir <dir>', 'folder for its data (default: a temporary one, removed at the end)')
+    .option('--port <port>', 'port to listen on (default: a free one)', whole, 0)
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--seed <dir>', 'folder of repositories to put in first: DIR/owner/name/…, DIR/datasets/owner/name/…')
+    .option('--json', 'the address as JSON on stdout')
+    .action(async (flags: { dir?: string; port: number; host: string; seed?: string; json?: boolean }) => {
+      const { dir, port, host, seed } = flags;
+      await serve({ dir, port, host, seed }, new Output(flags), signal);
+    });
+
+  return root;
+}
+
+interface DownloadFlags {
+  include?: string[];
+  exclude?: string[];
+  localDir?: string;
+  cacheDir?: string;
+  force?: boolean;
+  concurrency?: number;
+  memory?: number;
+}
+
+/** Retries and warnings are shown as they happen: silence is what people take for a hang. */
+function clientOptions(output: Output): XetClientOptions {
+  return {
+    onRetry: ({ attempt, attempts, delayMs, error }) =>
+      output.note(
+        `retrying: ${error.message} (attempt ${attempt} of ${attempts}, again in ${formatDuration(delayMs / 1000)})`,
+      ),
+    onWarning: (message) => output.note(`warning: ${message}`),
+  };
+}
+
+function say(text: string): string {
+  process.stderr.write(`error: ${text}\n`);
+  return text;
+}

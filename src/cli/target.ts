@@ -1,0 +1,25 @@
+import { XetError } from '../errors.ts';
+import { parseLocation, parseRepo, type RepoId, type RepoType } from '../hub/repo.ts';
+
+export interface Target {
+  repo: RepoId;
+  revision: string | undefined;
+  path: string | undefined;
+}
+
+/** What REPO on the command line means: a name, an `hf://` address or an address of the Hub. */
+export function parseTarget(text: string, options: { repoType?: string; revision?: string }, endpoint: string): Target {
+  const { repoType, revision } = options;
+  if (repoType !== undefined && !isRepoType(repoType)) {
+    throw new XetError('INVALID_ARGUMENT', `No repository type '${repoType}': use model, dataset or space.`);
+  }
+  const location = parseLocation(text, endpoint) ?? parseLocation(text, 'https://huggingface.co');
+  if (location) {
+    return { repo: location.repo, revision: revision ?? location.revision, path: location.path };
+  }
+  return { repo: parseRepo(repoType === undefined ? text : { type: repoType, name: text }), revision, path: undefined };
+}
+
+function isRepoType(text: string): text is RepoType {
+  return text === 'model' || text === 'dataset' || text === 'space';
+}

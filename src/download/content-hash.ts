@@ -1,0 +1,27 @@
+/** A digest that is fed as bytes come. */
+export interface ContentHash {
+  update(bytes: Uint8Array): void;
+  /** Lower-case hex. */
+  digest(): Promise<string>;
+}
+
+export type MakeContentHash = (algorithm: 'sha1' | 'sha256') => ContentHash;
+
+/** How whole files were found to be right. */
+export type Verified = 'xet' | 'sha256' | 'git-sha1';
+
+/**
+ * Checks content against an entity tag of the Hub: the sha256 of a large file, or the sha1 that git gives a
+ * small one (over a header with its size, then the content). Undefined for a tag that is neither.
+ */
+export function etagCheck(
+  etag: string,
+  size: number,
+  make: MakeContentHash,
+): { hash: ContentHash; verified: Verified } | undefined {
+  if (/^[0-9a-f]{64}$/.test(etag)) return { hash: make('sha256'), verified: 'sha256' };
+  if (!/^[0-9a-f]{40}$/.test(etag)) return undefined;
+  const hash = make('sha1');
+  hash.update(new TextEncoder().encode(`blob ${size}\0`));
+  return { hash, verified: 'git-sha1' };
+}

@@ -1,0 +1,111 @@
+import type { FetchRange, SignedXorb } from '../cas/reconstruction.ts';
+import { isXetError } from '../errors.ts';
+import { checkPartial, parseContentRange } from '../http/content-range.ts';
+import type { Http, Reply } from '../http/http.ts';
+import { multipartBoundary, readMultipart } from '../http/multipart.ts';
+import { type ByteRange, rangeHeader } from '../ranges.ts';
+import type { SignedUrls } from './signed-urls.ts';
+
+export interface RangeSource {
+  http: Http;
+  urls: SignedUrls;
+  /** Past every HTTP cache: an earlier answer was corrupt. */
+  fresh: boolean;
+}
+
+/**
+ * The physical bytes of a range of a xorb from `from` on.
+ *
+ * How strictly a signed address insists on its range is the server's choice, so the ways are tried from the
+ * cheapest on: just the bytes that are missing; with a new address, as the old one may have expired; the
+ * whole range; all ranges of the address at once, as a multipart answer.
+ */
+export async function* openRange(
+  source: RangeSource,
+  xorb: string,
+  range: FetchRange,
+  from: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { urls } = source;
+  const wanted = { start: from, end: range.bytes.end };
+  let signed = urls.find(xorb, range);
+  const refused = (error: unknown) => isXetError(error, 'FORBIDDEN');
+  try {
+    return yield* single(source, signed.url, wanted, wanted, signal);
+  } catch (error) {
+    if (!refused(error)) throw error;
+  }
+  signed = await urls.renew(xorb, range, signed.url, signal);
+  try {
+    return yield* single(source, signed.url, wanted, wanted, signal);
+  } catch (error) {
+    const last = from === range.bytes.start && signed.ranges.length === 1;
+    if (!refused(error) || last) throw error;
+  }
+  if (signed.ranges.length > 1) return yield* multi(source, signed, wanted, signal);
+  yield* single(source, signed.url, range.bytes, wanted, signal);
+}
+
+/** Asks for one range and gives the part of it that is wanted, which must be its end. */
+async function* single(
+  { http, fresh }: RangeSource,
+  url: string,
+  asked: ByteRange,
+  wanted: ByteRange,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reply = await http.send({
+    kind: 'xorb',
+    url,
+    headers: { range: rangeHeader(asked) },
+    signal,
+    cache: fresh ? 'no-store' : undefined,
+    // Whoever reads the range retries it as a whole, counting what it has got.
+    attempts: 1,
+  });
+  try {
+    checkPartial(reply, asked);
+  } catch (error) {
+    reply.drop();
+    throw error;
+  }
+  let skip = wanted.start - asked.start;
+  for await (const bytes of reply.chunks()) {
+    if (bytes.length > skip) yield skip === 0 ? bytes : bytes.subarray(skip);
+    skip = Math.max(0, skip - bytes.length);
+  }
+}
+
+async function* multi(
+  { http, fresh }: RangeSource,
+  signed: SignedXorb,
+  wanted: ByteRange,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const asked = signed.ranges.map((range) => range.bytes);
+  const reply = await http.send({
+    kind: 'xorb',
+    url: signed.url,
+    headers: { range: `bytes=${asked.map(({ start, end }) => `${start}-${end - 1}`).join(',')}` },
+    signal,
+    cache: fresh ? 'no-store' : undefined,
+    attempts: 1,
+  });
+  const boundary = multipartBoundary(reply.headers.get('content-type'));
+  const pieces = boundary === undefined ? located(reply) : readMultipart(reply.chunks(), boundary, asked);
+  for await (const { start, bytes } of pieces) {
+    const first = Math.max(wanted.start - start, 0);
+    const last = Math.min(wanted.end - start, bytes.length);
+    if (first < last) yield bytes.subarray(first, last);
+  }
+}
+
+/** A server may answer several ranges with one, or with everything. */
+async function* located(reply: Reply): AsyncGenerator<{ start: number; bytes: Uint8Array }> {
+  let start = parseContentRange(reply.headers.get('content-range'))?.range.start ?? 0;
+  for await (const bytes of reply.chunks()) {
+    yield { start, bytes };
+    start += bytes.length;
+  }
+}

@@ -1,0 +1,249 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import type { FetchRange } from '../cas/reconstruction.ts';
+import type { DecodedRun } from '../codec/codec.ts';
+import { isXetError, XetError } from '../errors.ts';
+import type { Http } from '../http/http.ts';
+import type { ByteRange, ChunkRange } from '../ranges.ts';
+import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
+import type { MemoryBudget } from './budget.ts';
+import type { Lanes } from './lanes.ts';
+import { openRange } from './open-range.ts';
+import type { SignedUrls } from './signed-urls.ts';
+
+/** A run of a range's chunks that has been fetched, and is decoded or being so. */
+export interface Batch {
+  chunks: ChunkRange;
+  decoded: Promise<DecodedRun>;
+  /** Gives back the memory when all pieces have had their share. */
+  release(): void;
+  /** Pieces that want a share of it and have not had it. */
+  users: number;
+  seen: boolean;
+}
+
+export interface JobContext {
+  http: Http;
+  urls: SignedUrls;
+  pool: CodecPool;
+  budget: MemoryBudget;
+  lanes: Lanes;
+  fresh: boolean;
+  /** Attempts in a row without a single new frame before the job gives up. */
+  attempts: number;
+  onNetworkBytes: (bytes: number) => void;
+}
+
+/** Runs are about this long: enough to make a message worth its while, little enough to stay in a cache. */
+export const RUN_BYTES = 1024 * 1024;
+/** What a job holds beside its batches: the run it is collecting. */
+export const JOB_BYTES = RUN_BYTES + 256 * 1024;
+
+/**
+ * Fetches one range of a xorb and has it decoded as it arrives. Continues after a broken connection from the
+ * last whole frame, reads no faster than the memory budget allows, and fetches what cannot be decoded once
+ * more before it calls it corrupt.
+ */
+export class RangeJob {
+  readonly #xorb: string;
+  readonly #range: FetchRange;
+  /** Chunks that the pieces want; a chunk outside of all is not decoded. */
+  readonly #wanted: readonly ChunkRange[];
+  readonly #context: JobContext & { signal: AbortSignal };
+  readonly #abort = new AbortController();
+  readonly #batches: Batch[] = [];
+  /** Batches that nobody has looked at yet. */
+  #unseen = 0;
+  #error: { reason: unknown } | undefined;
+  #done = false;
+  #wake: (() => void)[] = [];
+  #urgent = false;
+
+  constructor(xorb: string, range: FetchRange, wanted: readonly ChunkRange[], context: JobContext) {
+    this.#xorb = xorb;
+    this.#range = range;
+    this.#wanted = wanted;
+    this.#context = { ...context, signal: this.#abort.signal };
+  }
+
+  /** Runs to the end of the range; failures reach whoever reads the batches. */
+  async run(): Promise<void> {
+    const { budget, lanes, signal } = this.#context;
+    try {
+      await lanes.enter(this.#isUrgent, signal);
+      try {
+        await budget.acquire(JOB_BYTES, this.#isUrgent, signal);
+        try {
+          await this.#fetch();
+        } finally {
+          budget.release(JOB_BYTES);
+        }
+      } finally {
+        lanes.leave();
+      }
+    } catch (reason) {
+      this.#error = { reason };
+    }
+    this.#done = true;
+    this.#notify();
+  }
+
+  /** Ends it at once; whoever reads its batches gets the reason. */
+  stop(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  /** Marks the job as the one that its file waits for. */
+  makeUrgent(): void {
+    this.#urgent = true;
+    this.#context.lanes.recheck();
+    this.#context.budget.recheck();
+  }
+
+  readonly #isUrgent = (): boolean => this.#urgent && this.#unseen === 0;
+
+  /** The batches that hold the chunks of a piece, in order, each as soon as it is there. */
+  async *batches(chunks: ChunkRange): AsyncGenerator<Batch, void, undefined> {
+    let next = chunks.start;
+    for (let index = 0; next < chunks.end; ) {
+      const batch = this.#batches[index];
+      if (!batch) {
+        if (this.#error) throw this.#error.reason;
+        if (this.#done) throw new XetError('PROTOCOL', `Xorb ${this.#xorb} ends before chunk ${next}.`);
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+        continue;
+      }
+      index++;
+      if (batch.chunks.end <= next) continue;
+      next = batch.chunks.end;
+      this.#see(batch);
+      yield batch;
+    }
+  }
+
+  #see(batch: Batch): void {
+    if (batch.seen) return;
+    batch.seen = true;
+    this.#unseen--;
+    if (this.#unseen === 0) this.#context.budget.recheck();
+  }
+
+  #notify(): void {
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  async #fetch(): Promise<void> {
+    const { signal, attempts, http } = this.#context;
+    const { chunks, bytes } = this.#range;
+    const cutter = new FrameCutter({
+      firstChunk: chunks.start,
+      start: bytes.start,
+      length: bytes.end - bytes.start,
+      runBytes: RUN_BYTES,
+    });
+    let failures = 0;
+    let fresh = this.#context.fresh;
+    while (cutter.nextStart < bytes.end) {
+      const before = cutter.nextStart;
+      try {
+        await this.#fetchFrom(cutter, fresh);
+      } catch (error) {
+        if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
+        cutter.dropPartial();
+        failures = cutter.nextStart > before ? 1 : failures + 1;
+        if (isXetError(error, 'PROTOCOL')) {
+          if (fresh) throw corrupt(this.#xorb, error);
+          fresh = true;
+        }
+        if (failures >= attempts) throw error;
+        await http.pause(failures, attempts, error, 'xorb', signal);
+      }
+    }
+    if (cutter.nextChunk !== chunks.end) {
+      throw new XetError(
+        'PROTOCOL',
+        `Xorb ${this.#xorb} has ${cutter.nextChunk - chunks.start} chunks where ${chunks.end - chunks.start} were announced.`,
+      );
+    }
+  }
+
+  async #fetchFrom(cutter: FrameCutter, fresh: boolean): Promise<void> {
+    const { http, urls, signal, onNetworkBytes } = this.#context;
+    const source = { http, urls, fresh };
+    for await (const piece of openRange(source, this.#xorb, this.#range, cutter.nextStart, signal)) {
+      onNetworkBytes(piece.length);
+      for (const run of cutter.push(piece)) await this.#take(run);
+      if (cutter.nextChunk > this.#range.chunks.end)
+        throw new XetError('PROTOCOL', `Xorb ${this.#xorb} has more chunks than were announced.`, { retryable: true });
+    }
+    for (const run of cutter.takeWhole()) await this.#take(run);
+    const missing = this.#range.bytes.end - cutter.nextStart;
+    if (missing > 0) throw cutShort(missing, this.#xorb);
+  }
+
+  async #take(run: FrameRun): Promise<void> {
+    const chunks = { start: run.firstChunk, end: run.firstChunk + run.count };
+    const users = this.#wanted.filter((wanted) => wanted.start < chunks.end && chunks.start < wanted.end).length;
+    if (users === 0) return;
+    const { budget, pool, signal } = this.#context;
+    const frameBytes = run.frames.buffer.byteLength;
+    const end = run.start + run.frames.length;
+    await budget.acquire(frameBytes + run.unpackedLength, this.#isUrgent, signal);
+    const decoded = pool
+      .decodeRun(run.frames, signal)
+      .catch((error: unknown) => this.#decodeAgain(error, { start: run.start, end }))
+      .finally(() => budget.release(frameBytes));
+    // Whoever reads the batch gets the error; until then it is nobody's unhandled rejection.
+    decoded.catch(() => undefined);
+    let held = true;
+    this.#unseen++;
+    this.#batches.push({
+      chunks,
+      decoded,
+      users,
+      seen: false,
+      release: () => {
+        if (held) budget.release(run.unpackedLength);
+        held = false;
+      },
+    });
+    this.#notify();
+  }
+
+  /** The one honest retry: the same frames once more, past all caches. */
+  async #decodeAgain(error: unknown, frames: ByteRange): Promise<DecodedRun> {
+    const { http, urls, pool, signal, fresh, onNetworkBytes } = this.#context;
+    if (!isXetError(error, 'PROTOCOL', 'CODEC_CRASHED')) throw error;
+    if (fresh) throw isXetError(error, 'PROTOCOL') ? corrupt(this.#xorb, error) : error;
+    const again = new Uint8Array(frames.end - frames.start);
+    let filled = 0;
+    const source = { http, urls, fresh: true };
+    for await (const piece of openRange(source, this.#xorb, this.#range, frames.start, signal)) {
+      const taken = piece.subarray(0, again.length - filled);
+      again.set(taken, filled);
+      filled += taken.length;
+      onNetworkBytes(taken.length);
+      if (filled === again.length) break;
+    }
+    if (filled < again.length) throw cutShort(again.length - filled, this.#xorb);
+    try {
+      return await pool.decodeRun(again, signal);
+    } catch (second) {
+      throw isXetError(second, 'PROTOCOL') ? corrupt(this.#xorb, second) : second;
+    }
+  }
+
+  /** Drops what was fetched and not used. */
+  dispose(): void {
+    for (const batch of this.#batches) batch.release();
+  }
+}
+
+function cutShort(missing: number, xorb: string): XetError {
+  return new XetError('NETWORK', `The connection ended ${missing} bytes before the end of a range of xorb ${xorb}.`, {
+    retryable: true,
+  });
+}
+
+function corrupt(xorb: string, cause: XetError): XetError {
+  return new XetError('INTEGRITY', `Xorb ${xorb} is corrupt, also when fetched again: ${cause.message}`, { cause });
+}

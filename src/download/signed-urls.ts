@@ -1,0 +1,50 @@
+import type { FetchRange } from '../cas/reconstruction.ts';
+import { findRange, type Reconstruction, type SignedXorb } from '../cas/reconstruction.ts';
+import { XetError } from '../errors.ts';
+import { Shared } from '../hub/shared.ts';
+
+/**
+ * The signed addresses of one download. When one has expired they all soon will: whoever notices first asks
+ * for a new reconstruction, once for all, and everybody goes on with its addresses.
+ */
+export class SignedUrls {
+  #current: Reconstruction;
+  readonly #refresh = new Shared<Reconstruction>();
+  readonly #ask: (signal: AbortSignal) => Promise<Reconstruction>;
+
+  constructor(initial: Reconstruction, ask: (signal: AbortSignal) => Promise<Reconstruction>) {
+    this.#current = initial;
+    this.#ask = ask;
+  }
+
+  /** The signed address for a range, good as far as is known. */
+  find(xorb: string, range: FetchRange): SignedXorb {
+    const signed = findRange(this.#current, { xorb, chunks: range.chunks, unpackedLength: 0 })?.signed;
+    const same = signed?.ranges.some(
+      ({ chunks, bytes }) =>
+        chunks.start === range.chunks.start &&
+        chunks.end === range.chunks.end &&
+        bytes.start === range.bytes.start &&
+        bytes.end === range.bytes.end,
+    );
+    if (signed && same) return signed;
+    throw new XetError(
+      'PROTOCOL',
+      `The CAS lays out xorb ${xorb} in another way than a moment ago; start the download again.`,
+      {
+        retryable: true,
+      },
+    );
+  }
+
+  /** Replaces the addresses, unless somebody has done so since `expired` was handed out. */
+  async renew(xorb: string, range: FetchRange, expired: string, signal?: AbortSignal): Promise<SignedXorb> {
+    if (this.find(xorb, range).url === expired) {
+      await this.#refresh.join(async (shared) => {
+        this.#current = await this.#ask(shared);
+        return this.#current;
+      }, signal);
+    }
+    return this.find(xorb, range);
+  }
+}

@@ -1,0 +1,36 @@
+import { XetError } from '../errors.ts';
+import type { ByteRange } from '../ranges.ts';
+import type { Reply } from './http.ts';
+
+/** `bytes A-B/T` as a half-open range and the total, which may be unknown (`*`). */
+export function parseContentRange(value: string | null): { range: ByteRange; total: number | undefined } | undefined {
+  const match = /^bytes\s+(\d+)-(\d+)\/(\d+|\*)$/i.exec(value?.trim() ?? '');
+  if (!match) return undefined;
+  const [, first, last, total] = match;
+  return {
+    range: { start: Number(first), end: Number(last) + 1 },
+    total: total === '*' ? undefined : Number(total),
+  };
+}
+
+/**
+ * Checks that an answer is the partial content that was asked for. A page may not see `Content-Range` of
+ * another origin; there the length has to do.
+ */
+export function checkPartial(reply: Reply, asked: ByteRange): void {
+  const wrong = (what: string) =>
+    new XetError('PROTOCOL', `Asked for bytes ${asked.start}–${asked.end - 1}, ${what}.`, {
+      status: reply.status,
+      url: reply.url,
+      retryable: true,
+    });
+  if (reply.status !== 206) throw wrong(`got status ${reply.status} in place of 206`);
+  const said = reply.headers.get('content-range');
+  if (said === null) {
+    const length = reply.headers.get('content-length');
+    if (length !== null && Number(length) !== asked.end - asked.start) throw wrong(`got ${length} bytes`);
+    return;
+  }
+  const given = parseContentRange(said)?.range;
+  if (given?.start !== asked.start || given.end !== asked.end) throw wrong(`got '${said}'`);
+}

@@ -1,0 +1,262 @@
+import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { delay } from './delay.ts';
+import { responseError, type UrlKind } from './response-error.ts';
+import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
+
+export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
+
+export interface Timeouts {
+  /** Longest wait for the head of an answer, in milliseconds. */
+  connect: number;
+  /** Longest silence in the middle of a body, in milliseconds. */
+  stall: number;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, stall: 20_000 };
+
+/** Told before each wait: what failed, and when the next attempt starts. */
+export interface RetryNotice {
+  kind: UrlKind;
+  /** Without query. */
+  url: string;
+  attempt: number;
+  attempts: number;
+  delayMs: number;
+  error: XetError;
+}
+
+export interface HttpOptions {
+  fetch: Fetch;
+  rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
+  timeouts: Timeouts;
+  retry: RetryPolicy;
+  onRetry?: ((notice: RetryNotice) => void) | undefined;
+  random?: () => number;
+}
+
+export interface RequestSpec {
+  kind: UrlKind;
+  url: string;
+  method?: string;
+  headers?: Record<string, string>;
+  body?: BodyInit;
+  signal?: AbortSignal | undefined;
+  /** Statuses to hand to the caller beside 2xx. */
+  accept?: readonly number[];
+  /** `no-store` goes past every HTTP cache on the way: for data that turned out corrupt. */
+  cache?: 'no-store' | undefined;
+  /** Attempts for this request, if not the policy's. */
+  attempts?: number;
+}
+
+/** An answer whose head has arrived. Its body must be read to the end or dropped. */
+export interface Reply {
+  status: number;
+  headers: Headers;
+  /** After redirects. */
+  url: string;
+  /** The body as it arrives; silence beyond the stall timeout throws `STALLED`, a broken connection `NETWORK`. */
+  chunks(): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The whole body as text, refusing more than `maxBytes`. */
+  text(maxBytes: number): Promise<string>;
+  /** Closes the connection; safe at any time. */
+  drop(): void;
+}
+
+/** The one door for requests: rewriting, timeouts, retries and typed errors. Counts what goes through. */
+export class Http {
+  readonly #options: HttpOptions;
+  readonly counts = { requests: 0, retries: 0, bytes: 0 };
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  /** Sends until an acceptable answer comes, the attempts are used up or the signal aborts. */
+  async send(spec: RequestSpec): Promise<Reply> {
+    const attempts = spec.attempts ?? this.#options.retry.attempts;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(spec);
+      } catch (error) {
+        if (attempt >= attempts || !isXetError(error) || !error.retryable) throw error;
+        await this.pause(attempt, attempts, error, spec.kind, spec.signal);
+      }
+    }
+  }
+
+  /** The wait between two attempts, announced. Also for callers that retry more than one request. */
+  async pause(attempt: number, attempts: number, error: XetError, kind: UrlKind, signal?: AbortSignal): Promise<void> {
+    const { retry, onRetry, random = Math.random } = this.#options;
+    if ((error.retryAfterMs ?? 0) > LONGEST_OBEYED_WAIT_MS) throw error;
+    const delayMs = retryDelay(attempt, retry, error.retryAfterMs, random);
+    this.counts.retries++;
+    onRetry?.({ kind, url: error.url ?? '', attempt, attempts, delayMs, error });
+    await delay(delayMs, signal);
+  }
+
+  async #attempt(spec: RequestSpec): Promise<Reply> {
+    const { fetch, rewriteUrl, timeouts } = this.#options;
+    const url = rewriteUrl ? rewriteUrl(spec.url, spec.kind) : spec.url;
+    const connection = new Connection(url, spec.signal);
+    this.counts.requests++;
+    let response: Response;
+    try {
+      response = await connection.within(timeouts.connect, 'TIMEOUT', () =>
+        fetch(url, {
+          method: spec.method ?? 'GET',
+          headers: spec.headers,
+          body: spec.body,
+          signal: connection.signal,
+          ...(spec.cache && { cache: spec.cache }),
+        }),
+      );
+    } catch (error) {
+      connection.drop();
+      throw connection.explain(error);
+    }
+    if (response.ok || spec.accept?.includes(response.status)) {
+      return new FetchReply(response, connection, timeouts.stall, this.counts);
+    }
+    try {
+      throw await connection.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
+    } finally {
+      connection.drop();
+    }
+  }
+}
+
+/** One connection's abort: by the caller, by a timeout, or because nobody wants the rest. */
+class Connection {
+  readonly #controller = new AbortController();
+  readonly #url: string;
+  readonly #outer: AbortSignal | undefined;
+  readonly #onOuterAbort = () => this.#controller.abort(this.#outer?.reason);
+
+  constructor(url: string, outer: AbortSignal | undefined) {
+    this.#url = url;
+    this.#outer = outer;
+    outer?.throwIfAborted();
+    outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Runs a step that must not take longer than `ms`; past it the connection is closed. */
+  async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
+        const error = new XetError(code, `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`, {
+          url: this.#url,
+          retryable: true,
+        });
+        reject(error);
+        this.#controller.abort(error);
+      }, ms);
+    });
+    try {
+      return await Promise.race([step(), limit]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** What a failed fetch or read means: the caller's abort, a timeout, or the network. */
+  explain(error: unknown): unknown {
+    if (this.#outer?.aborted) return this.#outer.reason;
+    if (isXetError(error)) return error;
+    if (isXetError(this.signal.reason)) return this.signal.reason;
+    return new XetError('NETWORK', `The connection to ${publicUrl(this.#url)} failed: ${networkReason(error)}.`, {
+      url: this.#url,
+      retryable: true,
+      cause: error,
+    });
+  }
+
+  drop(): void {
+    this.release();
+    if (!this.signal.aborted) this.#controller.abort(new XetError('CLOSED', 'No longer wanted'));
+  }
+
+  release(): void {
+    this.#outer?.removeEventListener('abort', this.#onOuterAbort);
+  }
+}
+
+class FetchReply implements Reply {
+  readonly #response: Response;
+  readonly #connection: Connection;
+  readonly #stallMs: number;
+  readonly #counts: { bytes: number };
+
+  constructor(response: Response, connection: Connection, stallMs: number, counts: { bytes: number }) {
+    this.#response = response;
+    this.#connection = connection;
+    this.#stallMs = stallMs;
+    this.#counts = counts;
+  }
+
+  get status(): number {
+    return this.#response.status;
+  }
+
+  get headers(): Headers {
+    return this.#response.headers;
+  }
+
+  get url(): string {
+    return this.#response.url;
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const reader = this.#response.body?.getReader();
+    let finished = false;
+    try {
+      while (reader) {
+        const { done, value } = await this.#connection.within(this.#stallMs, 'STALLED', () => reader.read());
+        if (done) break;
+        this.#counts.bytes += value.length;
+        yield value;
+      }
+      finished = true;
+      this.#connection.release();
+    } catch (error) {
+      throw this.#connection.explain(error);
+    } finally {
+      if (!finished) this.drop();
+    }
+  }
+
+  async text(maxBytes: number): Promise<string> {
+    const decoder = new TextDecoder();
+    let text = '';
+    let bytes = 0;
+    for await (const chunk of this.chunks()) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) {
+        throw new XetError('PROTOCOL', `${publicUrl(this.url)} answered more than ${maxBytes} bytes.`, {
+          url: this.url,
+        });
+      }
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  }
+
+  drop(): void {
+    this.#connection.drop();
+  }
+}
+
+/** The innermost reason, which runtimes bury under a general "fetch failed". */
+function networkReason(error: unknown): string {
+  let reason = error;
+  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  if (!(reason instanceof Error)) return String(reason);
+  const code = 'code' in reason && typeof reason.code === 'string' ? reason.code : undefined;
+  return reason.message || code || reason.name;
+}

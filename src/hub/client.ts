@@ -1,0 +1,261 @@
+import { publicUrl, XetError } from '../errors.ts';
+import { isHashHex } from '../hash.ts';
+import { parseContentRange } from '../http/content-range.ts';
+import type { Http, Reply } from '../http/http.ts';
+import { isCount, isRecord, readJson } from '../http/json.ts';
+import { parseLinks } from './links.ts';
+import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
+import { CasTokenSource } from './token.ts';
+
+/** A file of a repository at one commit. */
+export interface FileInfo {
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Without quotes: the sha256 of a large file, the git blob's sha1 of a small one. */
+  etag: string;
+  /** The commit that the revision stands for. */
+  commit: string;
+  /** Xet file hash; undefined for a file that is not stored in a CAS. */
+  xetHash: string | undefined;
+}
+
+/** What a download needs beside {@link FileInfo}. */
+export interface ResolvedFile extends FileInfo {
+  repo: RepoId;
+  /** Where the bytes can be had over plain HTTP. */
+  url: string;
+  /** Where to ask for a CAS read token. */
+  tokenUrl: string;
+}
+
+export interface ListEntry {
+  path: string;
+  type: 'file' | 'directory';
+  /** Bytes; 0 for a directory. */
+  size: number;
+  /** Git object id. */
+  oid: string;
+  /** sha256 of the content, for files kept outside of git. */
+  sha256: string | undefined;
+  xetHash: string | undefined;
+}
+
+export interface HubOptions {
+  endpoint: string;
+  accessToken: () => Promise<string | undefined>;
+}
+
+const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
+const COMMIT = /^[0-9a-f]{40}$/;
+
+/** The Hub's side of a download: what a path means, what a repository holds, who may ask the CAS. */
+export class HubClient {
+  readonly endpoint: string;
+  readonly #http: Http;
+  readonly #accessToken: () => Promise<string | undefined>;
+  readonly #tokens = new Map<string, CasTokenSource>();
+
+  constructor(http: Http, options: HubOptions) {
+    this.#http = http;
+    this.endpoint = options.endpoint.replace(/\/+$/, '');
+    this.#accessToken = options.accessToken;
+  }
+
+  /** The Hub token, for the Hub only. */
+  readonly headers = async (): Promise<Record<string, string>> => {
+    const token = await this.#accessToken();
+    return token ? { authorization: `Bearer ${token}` } : {};
+  };
+
+  /**
+   * What a path stands for. One request: the Hub answers with Xet file information in place of a redirect
+   * that a page could not see, and with a single byte of a file that is not in a CAS.
+   */
+  async resolve(repo: RepoId, revision: string, path: string, signal?: AbortSignal): Promise<ResolvedFile> {
+    const url = resolveUrl(this.endpoint, repo, revision, path);
+    const reply = await this.#http.send({
+      kind: 'hub',
+      url,
+      headers: { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' },
+      signal,
+      accept: [416],
+    });
+    if (reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE)) return this.#xetFile(reply, repo, path, url);
+    reply.drop();
+    return this.#plainFile(reply, repo, revision, path, url, signal);
+  }
+
+  async #xetFile(reply: Reply, repo: RepoId, path: string, url: string): Promise<ResolvedFile> {
+    const body = await readJson(reply, 64 * 1024);
+    const info = isRecord(body) ? body : {};
+    const { headers } = reply;
+    const xetHash = info.hash ?? headers.get('x-xet-hash');
+    const size = info.size ?? numberOf(headers.get('x-linked-size'));
+    const etag = info.etag ?? headers.get('x-linked-etag') ?? headers.get('etag');
+    const commit = headers.get('x-repo-commit');
+    if (
+      !isHashHex(xetHash) ||
+      !isCount(size) ||
+      typeof etag !== 'string' ||
+      !COMMIT.test(commit ?? '') ||
+      commit === null
+    ) {
+      throw this.#incomplete(url, 'Xet file information');
+    }
+    const links = parseLinks(headers.get('link'));
+    const given =
+      typeof info.refreshUrl === 'string' ? info.refreshUrl : (links['xet-auth'] ?? headers.get('x-xet-refresh-route'));
+    const tokenUrl = this.#onEndpoint(given) ?? apiUrl(this.endpoint, repo, 'xet-read-token', commit);
+    return { repo, path, size, etag: plainEtag(etag), commit, xetHash, url, tokenUrl };
+  }
+
+  async #plainFile(
+    reply: Reply,
+    repo: RepoId,
+    revision: string,
+    path: string,
+    url: string,
+    signal: AbortSignal | undefined,
+  ): Promise<ResolvedFile> {
+    const { headers } = reply;
+    const commit = headers.get('x-repo-commit');
+    const size =
+      numberOf(headers.get('x-linked-size')) ??
+      totalOf(headers.get('content-range')) ??
+      (reply.status === 200 ? numberOf(headers.get('content-length')) : undefined);
+    const etag = headers.get('x-linked-etag') ?? headers.get('etag');
+    const found = { repo, path, url, xetHash: undefined, tokenUrl: '' };
+    if (commit && COMMIT.test(commit) && isCount(size) && etag && isContentId(plainEtag(etag))) {
+      return { ...found, size, etag: plainEtag(etag), commit };
+    }
+    // A redirect to another host hid the Hub's own headers: ask for the entry itself.
+    const [pinned, entry] = await Promise.all([
+      commit && COMMIT.test(commit) ? commit : this.commitOf(repo, revision, signal),
+      this.pathInfo(repo, revision, path, signal),
+    ]);
+    if (entry?.type !== 'file') {
+      throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${repoText(repo)} at '${revision}'.`, { url });
+    }
+    return { ...found, size: entry.size, etag: entry.sha256 ?? entry.oid, commit: pinned, xetHash: entry.xetHash };
+  }
+
+  /** The commit that a branch or tag stands for now. */
+  async commitOf(repo: RepoId, revision: string, signal?: AbortSignal): Promise<string> {
+    if (COMMIT.test(revision)) return revision;
+    const url = apiUrl(this.endpoint, repo, 'revision', revision);
+    const body = await readJson(await this.#http.send({ kind: 'hub', url, headers: await this.headers(), signal }));
+    if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha))
+      throw this.#incomplete(url, 'a commit');
+    return body.sha;
+  }
+
+  /** One entry, or undefined if there is none. */
+  async pathInfo(repo: RepoId, revision: string, path: string, signal?: AbortSignal): Promise<ListEntry | undefined> {
+    const url = apiUrl(this.endpoint, repo, 'paths-info', revision);
+    const reply = await this.#http.send({
+      kind: 'hub',
+      url,
+      method: 'POST',
+      headers: { ...(await this.headers()), 'content-type': 'application/json' },
+      body: JSON.stringify({ paths: [path], expand: false }),
+      signal,
+    });
+    return this.#entries(await readJson(reply), url).find((entry) => entry.path === path);
+  }
+
+  /** The entries under a folder, page by page as they are asked for. */
+  async *list(
+    repo: RepoId,
+    revision: string,
+    options: { path?: string | undefined; recursive?: boolean | undefined; signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<ListEntry, void, undefined> {
+    const folder = options.path ? [options.path] : [];
+    let url: string | undefined =
+      `${apiUrl(this.endpoint, repo, 'tree', revision, ...folder)}?recursive=${options.recursive ?? false}&expand=false`;
+    const seen = new Set<string>();
+    while (url !== undefined) {
+      if (seen.has(url)) throw new XetError('PROTOCOL', `${publicUrl(url)} lists in a circle.`, { url });
+      seen.add(url);
+      const reply = await this.#http.send({ kind: 'hub', url, headers: await this.headers(), signal: options.signal });
+      const next = this.#onEndpoint(parseLinks(reply.headers.get('link')).next);
+      yield* this.#entries(await readJson(reply), url);
+      url = next;
+    }
+  }
+
+  #entries(body: unknown, url: string): ListEntry[] {
+    if (!Array.isArray(body)) throw this.#incomplete(url, 'a list of entries');
+    return body.map((item: unknown): ListEntry => {
+      const entry = isRecord(item) ? item : {};
+      const { path, type, oid } = entry;
+      const size = entry.size ?? 0;
+      const lfs = isRecord(entry.lfs) ? entry.lfs : undefined;
+      if (
+        typeof path !== 'string' ||
+        (type !== 'file' && type !== 'directory') ||
+        !isCount(size) ||
+        typeof oid !== 'string'
+      ) {
+        throw this.#incomplete(url, 'a list of entries');
+      }
+      return {
+        path,
+        type,
+        size: lfs && isCount(lfs.size) ? lfs.size : size,
+        oid,
+        sha256: typeof lfs?.oid === 'string' ? lfs.oid : undefined,
+        xetHash: isHashHex(entry.xetHash) ? entry.xetHash : undefined,
+      };
+    });
+  }
+
+  /** The token source of a route; one for all files that share the route. */
+  tokens(tokenUrl: string): CasTokenSource {
+    let source = this.#tokens.get(tokenUrl);
+    if (!source) {
+      source = new CasTokenSource(this.#http, tokenUrl, this.headers);
+      this.#tokens.set(tokenUrl, source);
+    }
+    return source;
+  }
+
+  /** Where a CAS read token for files of a repository is had. */
+  tokenUrl(repo: RepoId, commit: string): string {
+    return apiUrl(this.endpoint, repo, 'xet-read-token', commit);
+  }
+
+  /**
+   * An address that the Hub gave, on the endpoint in use: a mirror may repeat the Hub's own. The Hub token is
+   * sent there, so no other host will do.
+   */
+  #onEndpoint(given: string | null | undefined): string | undefined {
+    if (!given) return undefined;
+    const url = new URL(given, `${this.endpoint}/`);
+    if (url.origin === new URL(this.endpoint).origin) return url.href;
+    const at = url.pathname.indexOf('/api/');
+    return at < 0 ? undefined : `${this.endpoint}${url.pathname.slice(at)}${url.search}`;
+  }
+
+  #incomplete(url: string, wanted: string): XetError {
+    return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
+  }
+}
+
+/** Whether an entity tag is a git sha1 or a sha256, by which content can be checked. */
+export function isContentId(etag: string): boolean {
+  return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag);
+}
+
+function plainEtag(etag: string): string {
+  return etag.replace(/^W\//, '').replace(/^"|"$/g, '');
+}
+
+function numberOf(text: string | null): number | undefined {
+  return text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+/** The total of a `Content-Range`, also of the `bytes *∕0` of an empty file. */
+function totalOf(contentRange: string | null): number | undefined {
+  return parseContentRange(contentRange)?.total ?? numberOf(/^bytes \*\/(\d+)$/.exec(contentRange ?? '')?.[1] ?? null);
+}

@@ -1,0 +1,134 @@
+import { XetError } from '../errors.ts';
+
+export type RepoType = 'model' | 'dataset' | 'space';
+
+/** A repository: `'owner/name'` is a model, `'datasets/owner/name'` and `'spaces/owner/name'` say so. */
+export type RepoDesignation = string | { type: RepoType; name: string };
+
+export interface RepoId {
+  type: RepoType;
+  /** `owner/name`; a few old models have no owner. */
+  name: string;
+}
+
+/** What an `hf://` address or a page of the Hub points to. */
+export interface RepoLocation {
+  repo: RepoId;
+  revision?: string;
+  path?: string;
+}
+
+export const DEFAULT_REVISION = 'main';
+
+const PREFIX: Record<RepoType, string> = { model: '', dataset: 'datasets/', space: 'spaces/' };
+const NAME_PART = /^[\w.-]{1,96}$/;
+
+export function parseRepo(repo: RepoDesignation): RepoId {
+  const id = typeof repo === 'string' ? fromText(repo) : repo;
+  const parts = id.name.split('/');
+  const valid =
+    Object.hasOwn(PREFIX, id.type) &&
+    parts.length <= 2 &&
+    parts.every(
+      (part) => NAME_PART.test(part) && !part.includes('..') && !part.includes('--') && !/^[.-]|[.-]$/.test(part),
+    );
+  if (!valid) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `Not a repository: '${describe(repo)}'. Use 'owner/name', 'datasets/owner/name' or 'spaces/owner/name'.`,
+    );
+  }
+  return { type: id.type, name: id.name };
+}
+
+function describe(repo: RepoDesignation): string {
+  return (typeof repo === 'string' ? repo : `${repo.type} ${repo.name}`).slice(0, 200);
+}
+
+function fromText(text: string): RepoId {
+  const [first = '', ...rest] = text.split('/');
+  const type = ({ models: 'model', datasets: 'dataset', spaces: 'space' } as const)[first];
+  return type !== undefined && rest.length > 0 ? { type, name: rest.join('/') } : { type: 'model', name: text };
+}
+
+/**
+ * Reads `hf://[datasets/|spaces/]owner/name[@revision][/path]`, and the address of a repository, a folder or a
+ * file on the Hub at `endpoint`. Undefined for anything else, such as a plain repository name.
+ */
+export function parseLocation(text: string, endpoint: string): RepoLocation | undefined {
+  if (text.startsWith('hf://')) return fromHfUri(text.slice('hf://'.length));
+  const base = endpoint.replace(/\/+$/, '');
+  if (text !== base && !text.startsWith(`${base}/`)) return undefined;
+  return fromHubPath(new URL(text).pathname.slice(new URL(`${base}/`).pathname.length));
+}
+
+function fromHfUri(text: string): RepoLocation {
+  const [withType, type] = stripType(text);
+  const [owner = '', nameAndRevision = '', ...path] = withType.split('/');
+  const [name = '', ...revision] = nameAndRevision.split('@');
+  return location({ type, name: `${owner}/${name}` }, decode(revision.join('@')), path.join('/'));
+}
+
+function fromHubPath(pathname: string): RepoLocation {
+  const [withType, type] = stripType(pathname);
+  const [owner = '', name = '', verb, revision = '', ...path] = withType.split('/').map(decode);
+  const pointsInside = verb === 'resolve' || verb === 'blob' || verb === 'tree' || verb === 'raw';
+  return pointsInside
+    ? location({ type, name: `${owner}/${name}` }, revision, path.join('/'))
+    : location({ type, name: `${owner}/${name}` }, '', '');
+}
+
+function stripType(text: string): [rest: string, type: RepoType] {
+  for (const type of ['dataset', 'space'] as const) {
+    if (text.startsWith(PREFIX[type])) return [text.slice(PREFIX[type].length), type];
+  }
+  return [text.startsWith('models/') ? text.slice('models/'.length) : text, 'model'];
+}
+
+function location(repo: RepoId, revision: string, path: string): RepoLocation {
+  return { repo: parseRepo(repo), ...(revision !== '' && { revision }), ...(path !== '' && { path }) };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The one text form of a repository, for messages and keys. */
+export function repoText(repo: RepoId): string {
+  return `${PREFIX[repo.type]}${repo.name}`;
+}
+
+function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
+}
+
+/** Address of a file's content. */
+export function resolveUrl(endpoint: string, repo: RepoId, revision: string, path: string): string {
+  return `${endpoint}/${PREFIX[repo.type]}${repo.name}/resolve/${encodeURIComponent(revision)}/${encodePath(path)}`;
+}
+
+/** Address of a call about a repository; the parts are encoded here. */
+export function apiUrl(endpoint: string, repo: RepoId, ...parts: string[]): string {
+  return [`${endpoint}/api/${repo.type}s/${repo.name}`, ...parts.map(encodeURIComponent)].join('/');
+}
+
+/** Rejects a path that could not be a file of a repository, or would leave the folder it is joined to. */
+export function checkPath(path: string): string {
+  const parts = path.split('/');
+  const bad =
+    path === '' ||
+    path.includes('\0') ||
+    path.includes('\\') ||
+    parts.some((part) => part === '' || part === '.' || part === '..');
+  if (bad || /^[a-zA-Z]:/.test(path)) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `Not a path in a repository: '${path.slice(0, 200)}'. Use names joined by '/', without '.', '..' or '\\'.`,
+    );
+  }
+  return path;
+}

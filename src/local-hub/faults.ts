@@ -1,0 +1,119 @@
+/** What a request is for; faults and request counts go by it. */
+export type RequestKind =
+  | 'resolve'
+  | 'resolve-cache'
+  | 'bridge'
+  | 'tree'
+  | 'revision'
+  | 'paths-info'
+  | 'refs'
+  | 'commits'
+  | 'token'
+  | 'preupload'
+  | 'commit'
+  | 'repo'
+  | 'lfs'
+  | 'reconstruction'
+  | 'xorb'
+  | 'chunk-query'
+  | 'xorb-upload'
+  | 'shard-upload'
+  | 'grant'
+  | 'telemetry'
+  | 'other';
+
+/** What goes wrong. Offsets and lengths are bytes of the response body. */
+export type FaultAction =
+  /** The connection closes before there is an answer. */
+  | { action: 'refuse' }
+  /** The connection is reset after some of the body. */
+  | { action: 'reset'; afterBytes: number }
+  /** Nothing more comes, for `ms` milliseconds or until the connection closes. */
+  | { action: 'stall'; afterBytes: number; ms?: number }
+  | { action: 'trickle'; bytesPerSecond: number }
+  /** Another answer in place of the right one. */
+  | { action: 'status'; status: number; headers?: Record<string, string>; body?: string }
+  /** `Content-Length` tells the truth about the whole, but the connection ends early. */
+  | { action: 'truncate'; afterBytes: number }
+  /** A shorter body with a `Content-Length` that fits it. */
+  | { action: 'shorten'; toBytes: number }
+  /** 206 for a range that lies `shiftBytes` (default 1) further on than the one asked for. */
+  | { action: 'wrongRange'; shiftBytes?: number }
+  /** 200 and everything, for a request with a range. */
+  | { action: 'fullInsteadOfPartial' }
+  /** Byte `offset` of the body is XORed with `mask` (default 255). */
+  | { action: 'corrupt'; offset: number; mask?: number }
+  | { action: 'garbageJson' }
+  /** `bytes` of white space before the right JSON. */
+  | { action: 'oversizeJson'; bytes: number }
+  /** A part of a multipart answer is left out. */
+  | { action: 'dropPart'; part?: number }
+  /** The parts of a multipart answer come in reverse. */
+  | { action: 'reorderParts' }
+  /** The answer starts later. */
+  | { action: 'delay'; ms: number };
+
+export type FaultRule = FaultAction & {
+  kind: RequestKind | 'any';
+  /** How many requests it hits; default 1. */
+  times?: number;
+  /** How many matching requests pass unharmed before the first hit. */
+  after?: number;
+  /** Which paths it is for (without the query); default all. */
+  match?: (path: string) => boolean;
+};
+
+export interface FaultHandle {
+  /** Requests hit so far. */
+  readonly hits: number;
+  remove(): void;
+}
+
+interface ArmedRule {
+  rule: FaultRule;
+  seen: number;
+  hits: number;
+}
+
+/** What the server does wrong, on purpose. At most one rule hits a request: the first that fits. */
+export class FaultPlan {
+  /** Waited before every answer, in milliseconds. */
+  latencyMs = 0;
+  /** What one connection may receive in a second, in bytes of body; 0 means all it can. */
+  bytesPerSecond = 0;
+  #rules: ArmedRule[] = [];
+
+  add(rule: FaultRule): FaultHandle {
+    const armed: ArmedRule = { rule, seen: 0, hits: 0 };
+    this.#rules.push(armed);
+    return {
+      get hits() {
+        return armed.hits;
+      },
+      remove: () => {
+        this.#rules = this.#rules.filter((other) => other !== armed);
+      },
+    };
+  }
+
+  /** Removes all rules and shaping. */
+  clear(): void {
+    this.#rules = [];
+    this.latencyMs = 0;
+    this.bytesPerSecond = 0;
+  }
+
+  /** The fault for this request, which counts as a hit. */
+  take(kind: RequestKind, path: string): FaultAction | undefined {
+    for (const armed of this.#rules) {
+      const { rule } = armed;
+      if (rule.kind !== 'any' && rule.kind !== kind) continue;
+      if (rule.match && !rule.match(path)) continue;
+      armed.seen++;
+      if (armed.seen <= (rule.after ?? 0) || armed.hits >= (rule.times ?? 1)) continue;
+      armed.hits++;
+      return rule;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,51 @@
+import type { ByteRange } from '../../ranges.ts';
+import { contentRange, requestedRange } from './byte-range.ts';
+import type { Exchange, ResponseHeaders } from './exchange.ts';
+
+/** Content of a known size that can be read from anywhere. */
+export interface RangedContent {
+  size: number;
+  read(range: ByteRange): AsyncIterable<Uint8Array>;
+}
+
+/** Sends the whole, or the one range that the request asks for. */
+export function sendRanged(exchange: Exchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
+  const range = requestedRange(exchange.header('range'), content.size);
+  const all = { 'accept-ranges': 'bytes', ...headers };
+  if (range === 'unsatisfiable') {
+    return exchange.text(416, 'Requested range not satisfiable', {
+      ...all,
+      'content-range': `bytes */${content.size}`,
+    });
+  }
+  return range ? sendPartial(exchange, content, range, all) : sendWhole(exchange, content, all);
+}
+
+export function sendWhole(exchange: Exchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
+  const pieces = content.read({ start: 0, end: content.size });
+  return exchange.send(200, headers, { length: content.size, pieces });
+}
+
+/** Sends one range, unless a fault wants another one or all of it. */
+export function sendPartial(
+  exchange: Exchange,
+  content: RangedContent,
+  range: ByteRange,
+  headers: ResponseHeaders,
+): Promise<void> {
+  const { fault } = exchange;
+  if (fault?.action === 'fullInsteadOfPartial') return sendWhole(exchange, content, headers);
+  const sent = fault?.action === 'wrongRange' ? shifted(range, fault.shiftBytes ?? 1, content.size) : range;
+  return exchange.send(
+    206,
+    { ...headers, 'content-range': contentRange(sent, content.size) },
+    { length: sent.end - sent.start, pieces: content.read(sent) },
+  );
+}
+
+/** Another range: moved on, or back where there is no room, and shorter where that does not do either. */
+function shifted({ start, end }: ByteRange, by: number, size: number): ByteRange {
+  if (end + by <= size) return { start: start + by, end: end + by };
+  if (start >= by) return { start: start - by, end: end - by };
+  return { start, end: Math.max(start + 1, end - by) };
+}

@@ -1,0 +1,49 @@
+export type RepoType = 'model' | 'dataset' | 'space';
+
+/** A repository; `name` is `owner/name`, or one word for the oldest models. */
+export interface RepoId {
+  type: RepoType;
+  name: string;
+}
+
+/** A repository as callers write it: `owner/name`, `datasets/owner/name`, `spaces/owner/name`, or both parts apart. */
+export type RepoDesignation = string | RepoId;
+
+const TYPES: RepoType[] = ['model', 'dataset', 'space'];
+const WORD = /^[\w.-]{1,96}$/;
+
+export function isRepoType(type: unknown): type is RepoType {
+  return TYPES.some((known) => known === type);
+}
+
+/** `models` → `model`, and so on. */
+export function typeOfPlural(plural: string | undefined): RepoType | undefined {
+  return TYPES.find((type) => `${type}s` === plural);
+}
+
+/** What stands before a repository's name in addresses for people. */
+export function urlPrefix(type: RepoType): string {
+  return type === 'model' ? '' : `${type}s/`;
+}
+
+/** Whether a name is one that the Hub gives out; anything else must not get near a file system. */
+export function isRepoName(name: string): boolean {
+  const words = name.split('/');
+  return (
+    words.length <= 2 &&
+    words.every((word) => WORD.test(word) && !/^\.+$/.test(word) && !word.includes('--') && !word.includes('..')) &&
+    !name.endsWith('.git')
+  );
+}
+
+export function parseRepo(repo: RepoDesignation): RepoId {
+  const id = typeof repo === 'string' ? parseText(repo) : repo;
+  if (!isRepoType(id.type) || !isRepoName(id.name)) throw new TypeError(`Not a repository: ${JSON.stringify(repo)}`);
+  return id;
+}
+
+function parseText(text: string): RepoId {
+  const [first = '', ...rest] = text.split('/');
+  const type = typeOfPlural(first);
+  return type && rest.length > 0 ? { type, name: rest.join('/') } : { type: 'model', name: text };
+}

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StagingArea } from '../store/atomic-file.ts';
+import { Repo, type RepoRecord } from './repo.ts';
+import { isRepoName, type RepoId, type RepoType } from './repo-id.ts';
+
+/** Where models without an owner are kept: no owner can have this name. */
+const NO_OWNER = '~';
+
+/** All repositories of a Hub. */
+export class RepoStore {
+  readonly #root: string;
+  readonly #staging: StagingArea;
+  readonly #now: () => number;
+  readonly #repos = new Map<string, Repo>();
+
+  private constructor(root: string, staging: StagingArea, now: () => number) {
+    this.#root = root;
+    this.#staging = staging;
+    this.#now = now;
+  }
+
+  static async open(dir: string, staging: StagingArea, now: () => number): Promise<RepoStore> {
+    const store = new RepoStore(join(dir, 'repos'), staging, now);
+    for (const type of ['model', 'dataset', 'space'] as const) {
+      for (const owner of await folders(join(store.#root, `${type}s`))) {
+        for (const last of await folders(join(store.#root, `${type}s`, owner))) {
+          const name = owner === NO_OWNER ? last : `${owner}/${last}`;
+          if (isRepoName(name)) await store.#load({ type, name });
+        }
+      }
+    }
+    return store;
+  }
+
+  async #load(id: RepoId): Promise<void> {
+    const repo = await Repo.load(id, this.#folder(id), this.#staging);
+    if (repo) this.#repos.set(key(id), repo);
+  }
+
+  get(id: RepoId): Repo | undefined {
+    return this.#repos.get(key(id));
+  }
+
+  /** The repository whose name differs from this one in case only. */
+  findOtherCase(id: RepoId): Repo | undefined {
+    const wanted = key(id).toLowerCase();
+    for (const [name, repo] of this.#repos) if (name.toLowerCase() === wanted) return repo;
+    return undefined;
+  }
+
+  list(type: RepoType): Repo[] {
+    return [...this.#repos.values()].filter((repo) => repo.id.type === type);
+  }
+
+  /** Makes an empty repository; `undefined` where there is one by that name. */
+  async create(id: RepoId, settings: Partial<RepoRecord> = {}): Promise<Repo | undefined> {
+    if (!isRepoName(id.name)) throw new TypeError(`Not a repository name: ${id.name}`);
+    if (this.findOtherCase(id)) return undefined;
+    const createdAt = new Date(this.#now()).toISOString();
+    const digest = createHash('sha256')
+      .update(`${key(id)} ${createdAt}`)
+      .digest('hex');
+    const record: RepoRecord = {
+      id: digest.slice(0, 24),
+      private: false,
+      gated: false,
+      allowed: [],
+      disabled: false,
+      createdAt,
+      ...settings,
+    };
+    const repo = await Repo.create(id, this.#folder(id), this.#staging, record);
+    // Two requests may have come this far; the first one counts.
+    const first = this.#repos.get(key(id));
+    if (first) return undefined;
+    this.#repos.set(key(id), repo);
+    return repo;
+  }
+
+  async delete(id: RepoId): Promise<void> {
+    this.#repos.delete(key(id));
+    const grave = this.#staging.path();
+    await rename(this.#folder(id), grave);
+    await rm(grave, { recursive: true, force: true });
+  }
+
+  #folder({ type, name }: RepoId): string {
+    const words = name.split('/');
+    return join(this.#root, `${type}s`, ...(words.length === 1 ? [NO_OWNER, ...words] : words));
+  }
+}
+
+function key({ type, name }: RepoId): string {
+  return `${type}s/${name}`;
+}
+
+async function folders(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { readIfExists, type StagingArea } from '../store/atomic-file.ts';
+import { RecentMap } from '../store/recent-map.ts';
+import type { RepoId } from './repo-id.ts';
+import { decodeTree, encodeTree, type Tree, treeId } from './tree.ts';
+
+/** What is true of a repository whatever its revision. */
+export interface RepoRecord {
+  /** 24 hex digits. */
+  id: string;
+  private: boolean;
+  gated: false | 'auto' | 'manual';
+  /** Users who may read the files of a gated repository. */
+  allowed: string[];
+  disabled: boolean;
+  createdAt: string;
+  sdk?: string;
+}
+
+export interface Commit {
+  id: string;
+  parents: string[];
+  title: string;
+  message: string;
+  author: string;
+  /** ISO 8601. */
+  date: string;
+  tree: string;
+}
+
+const COMMIT_ID = /^[0-9a-f]{40}$/;
+
+/** One repository on disk: its record, its refs, and commits and trees by id. */
+export class Repo {
+  readonly id: RepoId;
+  readonly #folder: string;
+  readonly #staging: StagingArea;
+  readonly #commits = new RecentMap<string, Commit>(1024);
+  readonly #trees = new RecentMap<string, Tree>(32);
+  #record: RepoRecord;
+  #refs: Map<string, string>;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(id: RepoId, folder: string, staging: StagingArea, record: RepoRecord, refs: Map<string, string>) {
+    this.id = id;
+    this.#folder = folder;
+    this.#staging = staging;
+    this.#record = record;
+    this.#refs = refs;
+  }
+
+  static async create(id: RepoId, folder: string, staging: StagingArea, record: RepoRecord): Promise<Repo> {
+    const repo = new Repo(id, folder, staging, record, new Map());
+    await repo.#saveRefs(new Map());
+    await repo.update(record);
+    return repo;
+  }
+
+  static async load(id: RepoId, folder: string, staging: StagingArea): Promise<Repo | undefined> {
+    const record = await readIfExists(join(folder, 'repo.json'));
+    if (!record) return undefined;
+    const refs = await readIfExists(join(folder, 'refs.json'));
+    return new Repo(
+      id,
+      folder,
+      staging,
+      JSON.parse(record.toString()) as RepoRecord,
+      new Map(JSON.parse(refs?.toString() ?? '[]') as [string, string][]),
+    );
+  }
+
+  get record(): RepoRecord {
+    return this.#record;
+  }
+
+  /** Full ref name → commit id. */
+  get refs(): ReadonlyMap<string, string> {
+    return this.#refs;
+  }
+
+  async update(changes: Partial<RepoRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...changes };
+    await this.#staging.write(join(this.#folder, 'repo.json'), JSON.stringify(this.#record));
+  }
+
+  /** Runs one change at a time. */
+  exclusively<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(change);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** The commit that a branch, tag, full ref or commit id stands for. */
+  async resolve(revision: string): Promise<string | undefined> {
+    const named =
+      this.#refs.get(`refs/heads/${revision}`) ?? this.#refs.get(`refs/tags/${revision}`) ?? this.#refs.get(revision);
+    if (named !== undefined) return named;
+    return COMMIT_ID.test(revision) && (await this.commit(revision)) ? revision : undefined;
+  }
+
+  async setRef(ref: string, commit: string): Promise<void> {
+    await this.#saveRefs(new Map(this.#refs).set(ref, commit));
+  }
+
+  async deleteRef(ref: string): Promise<void> {
+    const refs = new Map(this.#refs);
+    refs.delete(ref);
+    await this.#saveRefs(refs);
+  }
+
+  async #saveRefs(refs: Map<string, string>): Promise<void> {
+    await this.#staging.write(join(this.#folder, 'refs.json'), JSON.stringify([...refs].sort()));
+    this.#refs = refs;
+  }
+
+  async commit(id: string): Promise<Commit | undefined> {
+    const known = this.#commits.get(id);
+    if (known) return known;
+    const text = await readIfExists(join(this.#folder, 'commits', `${id}.json`));
+    if (!text) return undefined;
+    const commit = JSON.parse(text.toString()) as Commit;
+    this.#commits.set(id, commit);
+    return commit;
+  }
+
+  /** Stores a commit, which no ref names yet. */
+  async addCommit(content: Omit<Commit, 'id' | 'tree'>, tree: Tree): Promise<Commit> {
+    const encoded = encodeTree(tree);
+    const body = { ...content, tree: treeId(encoded) };
+    const id = createHash('sha1').update('commit\0').update(JSON.stringify(body)).digest('hex');
+    await this.#staging.write(join(this.#folder, 'trees', `${body.tree}.json`), encoded);
+    const commit = { id, ...body };
+    await this.#staging.write(join(this.#folder, 'commits', `${id}.json`), JSON.stringify(commit));
+    return commit;
+  }
+
+  /** The files of a commit. */
+  async tree(commitId: string): Promise<Tree> {
+    const commit = await this.commit(commitId);
+    if (!commit) throw new Error(`Commit ${commitId} is not stored`);
+    const known = this.#trees.get(commit.tree);
+    if (known) return known;
+    const text = await readIfExists(join(this.#folder, 'trees', `${commit.tree}.json`));
+    if (!text) throw new Error(`Tree ${commit.tree} is not stored`);
+    const tree = decodeTree(text.toString());
+    this.#trees.set(commit.tree, tree);
+    return tree;
+  }
+
+  /** A commit and those before it, newest first, along first parents. */
+  async *history(from: string): AsyncGenerator<Commit, void, undefined> {
+    for (let id: string | undefined = from; id !== undefined; ) {
+      const commit: Commit | undefined = await this.commit(id);
+      if (!commit) return;
+      yield commit;
+      id = commit.parents[0];
+    }
+  }
+}

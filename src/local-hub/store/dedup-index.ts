@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chunkHashHex } from '../../chunks.ts';
+import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
+import type { StoredFile } from './file-store.ts';
+import type { XorbIndex } from './xorb-index.ts';
+
+/** The xorbs that were registered together, and the chunks that lead to them. */
+interface StoredShard {
+  xorbs: string[];
+  chunks: string[];
+}
+
+/** One chunk in so many is offered to everybody, chosen by its hash. */
+const GLOBAL_DEDUP_MODULUS = 1024n;
+
+/** Answers which shard a chunk came with, for the chunks that clients may ask about. */
+export class DedupIndex {
+  readonly #root: string;
+  readonly #staging: StagingArea;
+  readonly #shardOfChunk = new Map<string, string>();
+  readonly #xorbsOfShard = new Map<string, string[]>();
+
+  private constructor(root: string, staging: StagingArea) {
+    this.#root = root;
+    this.#staging = staging;
+  }
+
+  static async open(dir: string, staging: StagingArea): Promise<DedupIndex> {
+    const index = new DedupIndex(join(dir, 'shards'), staging);
+    const names = await readdir(index.#root, { recursive: true }).catch(() => [] as string[]);
+    for (const name of names.filter((entry) => entry.endsWith('.json')).sort()) {
+      const text = await readIfExists(join(index.#root, name));
+      if (text) index.#remember(JSON.parse(text.toString()) as StoredShard, name);
+    }
+    return index;
+  }
+
+  /** The xorbs of the shard that brought this chunk. */
+  lookUp(chunk: string): string[] | undefined {
+    const shard = this.#shardOfChunk.get(chunk);
+    return shard === undefined ? undefined : this.#xorbsOfShard.get(shard);
+  }
+
+  /** Makes the chunks of new xorbs findable: the first of each file, and one in 1024. */
+  async add(xorbs: XorbIndex[], files: StoredFile[]): Promise<void> {
+    const chunks = new Set<string>();
+    const byHash = new Map(xorbs.map((xorb) => [xorb.hash, xorb]));
+    for (const xorb of xorbs) {
+      for (let index = 0; index < xorb.count; index++) {
+        const hash = chunkHashHex(xorb.chunks, index);
+        if (isEligible(hash)) chunks.add(hash);
+      }
+    }
+    for (const file of files) {
+      const first = file.terms[0];
+      const xorb = first && byHash.get(first.xorb);
+      if (first && xorb) chunks.add(chunkHashHex(xorb.chunks, first.chunks.start));
+    }
+    if (xorbs.length === 0) return;
+    const shard: StoredShard = { xorbs: [...byHash.keys()].sort(), chunks: [...chunks].sort() };
+    const text = JSON.stringify(shard);
+    const id = createHash('sha256').update(text).digest('hex');
+    if (this.#xorbsOfShard.has(id)) return;
+    await this.#staging.write(shardedPath(this.#root, id, '.json'), text);
+    this.#remember(shard, id);
+  }
+
+  #remember(shard: StoredShard, id: string): void {
+    this.#xorbsOfShard.set(id, shard.xorbs);
+    for (const chunk of shard.chunks) this.#shardOfChunk.set(chunk, id);
+  }
+}
+
+/** Whether a chunk's hash alone makes it one to ask about: its last word divides evenly. */
+export function isEligible(chunk: string): boolean {
+  return BigInt(`0x${chunk.slice(48)}`) % GLOBAL_DEDUP_MODULUS === 0n;
+}

@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { ZERO_HASH } from '../../hash.ts';
+import type { ChunkRange } from '../../ranges.ts';
+import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
+import { RecentMap } from './recent-map.ts';
+
+/** A run of chunks of one stored xorb. */
+export interface StoredTerm {
+  xorb: string;
+  chunks: ChunkRange;
+  unpackedLength: number;
+  verification: string;
+}
+
+/** How a file is put together. */
+export interface StoredFile {
+  hash: string;
+  size: number;
+  sha256?: string;
+  terms: StoredTerm[];
+}
+
+/** What a commit names a large file by. */
+export interface LargeObject {
+  xetHash: string;
+  size: number;
+}
+
+/** File hash → terms, and sha256 → file hash. A file registered again takes its new terms, as on the real server. */
+export class FileStore {
+  readonly #files: string;
+  readonly #objects: string;
+  readonly #staging: StagingArea;
+  readonly #recent = new RecentMap<string, StoredFile>(256);
+
+  constructor(dir: string, staging: StagingArea) {
+    this.#files = join(dir, 'files');
+    this.#objects = join(dir, 'objects');
+    this.#staging = staging;
+  }
+
+  async file(hash: string): Promise<StoredFile | undefined> {
+    if (hash === ZERO_HASH) return { hash, size: 0, terms: [] };
+    const known = this.#recent.get(hash);
+    if (known) return known;
+    const text = await readIfExists(shardedPath(this.#files, hash, '.json'));
+    if (!text) return undefined;
+    const file = JSON.parse(text.toString()) as StoredFile;
+    this.#recent.set(hash, file);
+    return file;
+  }
+
+  /** The stored file with this digest. */
+  async object(sha256: string): Promise<LargeObject | undefined> {
+    const text = await readIfExists(shardedPath(this.#objects, sha256, '.json'));
+    return text && (JSON.parse(text.toString()) as LargeObject);
+  }
+
+  async add(file: StoredFile): Promise<void> {
+    if (file.hash !== ZERO_HASH) {
+      await this.#staging.write(shardedPath(this.#files, file.hash, '.json'), JSON.stringify(file));
+      this.#recent.set(file.hash, file);
+    }
+    if (file.sha256 === undefined) return;
+    const object: LargeObject = { xetHash: file.hash, size: file.size };
+    await this.#staging.write(shardedPath(this.#objects, file.sha256, '.json'), JSON.stringify(object));
+  }
+}

@@ -1,0 +1,32 @@
+import type { Fetch, RetryNotice, Timeouts } from './http/http.ts';
+import type { UrlKind } from './http/response-error.ts';
+import type { RetryPolicy } from './http/retry-timing.ts';
+
+export interface XetClientOptions {
+  /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
+  endpoint?: string;
+  /**
+   * Hub token, or how to get it. Goes to the Hub only. Default in Node, Deno and Bun: `HF_TOKEN`, then the
+   * token file; in browsers none.
+   */
+  accessToken?: string | (() => string | undefined | Promise<string | undefined>);
+  /** Every request goes through it: Hub, CAS and signed addresses. Default: the platform's. */
+  fetch?: Fetch;
+  /** Rewrites every address before it is asked, for mirrors and proxies. */
+  rewriteUrl?: (url: string, kind: UrlKind) => string;
+  /** Hub cache folder (Node, Deno, Bun). Default: as `HF_HUB_CACHE` and `HF_HOME` say. */
+  cacheDir?: string;
+  /** Hard limit for data in flight and decoded, in bytes. Default: 256 MiB at most, less on small machines. */
+  memoryBudget?: number;
+  /** Requests for data at once, over all files. Default: `'auto'`. */
+  concurrency?: number | 'auto';
+  /** Codec workers; 0 decodes on the calling thread. Default: `'auto'`, by processors. */
+  workers?: number | 'auto';
+  retry?: Partial<RetryPolicy>;
+  /** In milliseconds: `connect` until an answer begins, `stall` without a byte of it. Default: 20,000 each. */
+  timeouts?: Partial<Timeouts>;
+  /** Told what is being retried, and why. */
+  onRetry?: (notice: RetryNotice) => void;
+  /** Told once of what works less well than it could. */
+  onWarning?: (message: string) => void;
+}

@@ -1,0 +1,111 @@
+/** Where a transfer stands. Never goes backwards; the last report of a success says all done. */
+export interface Progress {
+  phase: 'resolving' | 'downloading' | 'verifying' | 'done';
+  files: { done: number; total: number };
+  /** Bytes of file content, however they were had. */
+  bytes: { done: number; total: number };
+  /** Bytes that came over the network, which compression and dedup make fewer. */
+  network: { bytes: number };
+  /** Bytes of file content that were already here. */
+  cached: { bytes: number };
+  /** Content bytes a second, over the last few seconds. */
+  bytesPerSecond: number;
+  /** Undefined while nothing can be said. */
+  etaSeconds: number | undefined;
+  /** Path of the file at work. */
+  current: string | undefined;
+}
+
+export type OnProgress = (progress: Progress) => void;
+
+const REPORT_EVERY_MS = 100;
+const RATE_WINDOW_MS = 5_000;
+
+/** Adds up what happens and reports it, not more often than a person can see. */
+export class ProgressMeter {
+  readonly #report: OnProgress | undefined;
+  readonly #now: () => number;
+  readonly #state: Progress;
+  readonly #samples: { at: number; done: number }[] = [];
+  #lastReport = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    totals: { files: number; bytes: number },
+    report: OnProgress | undefined,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#report = report;
+    this.#now = now;
+    this.#state = {
+      phase: 'downloading',
+      files: { done: 0, total: totals.files },
+      bytes: { done: 0, total: totals.bytes },
+      network: { bytes: 0 },
+      cached: { bytes: 0 },
+      bytesPerSecond: 0,
+      etaSeconds: undefined,
+      current: undefined,
+    };
+  }
+
+  network(bytes: number): void {
+    this.#state.network.bytes += bytes;
+  }
+
+  cached(bytes: number): void {
+    this.#state.cached.bytes += bytes;
+  }
+
+  /** A file now stands at this many bytes more; a repeat after corrupt data does not count twice. */
+  content(bytes: number, current: string): void {
+    const { bytes: count } = this.#state;
+    count.done = Math.min(count.total, count.done + bytes);
+    this.#state.current = current;
+    this.#tick(false);
+  }
+
+  phase(phase: Progress['phase']): void {
+    this.#state.phase = phase;
+    this.#tick(true);
+  }
+
+  fileDone(): void {
+    const { files } = this.#state;
+    files.done++;
+    if (files.done < files.total) {
+      this.#tick(true);
+      return;
+    }
+    this.#state.bytes.done = this.#state.bytes.total;
+    this.#state.etaSeconds = 0;
+    this.phase('done');
+  }
+
+  #tick(always: boolean): void {
+    if (!this.#report) return;
+    const at = this.#now();
+    if (!always && at - this.#lastReport < REPORT_EVERY_MS) return;
+    this.#lastReport = at;
+    this.#measure(at);
+    const { files, bytes, network, cached } = this.#state;
+    this.#report({
+      ...this.#state,
+      files: { ...files },
+      bytes: { ...bytes },
+      network: { ...network },
+      cached: { ...cached },
+    });
+  }
+
+  #measure(at: number): void {
+    const { bytes } = this.#state;
+    this.#samples.push({ at, done: bytes.done });
+    while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > RATE_WINDOW_MS) this.#samples.shift();
+    const first = this.#samples[0];
+    if (!first || at <= first.at) return;
+    this.#state.bytesPerSecond = ((bytes.done - first.done) / (at - first.at)) * 1000;
+    const left = bytes.total - bytes.done;
+    this.#state.etaSeconds =
+      left === 0 ? 0 : this.#state.bytesPerSecond > 0 ? left / this.#state.bytesPerSecond : undefined;
+  }
+}

@@ -1,0 +1,215 @@
+import { describe, expect, test } from 'vitest';
+import { loadCodec } from '../../src/codec.node.ts';
+import { isXetError } from '../../src/errors.ts';
+import { hashFromHex, hashToHex, ZERO_HASH } from '../../src/hash.ts';
+import { localVectorCodec } from './local.ts';
+import { naiveChunkEnds } from './naive.ts';
+import { readVectors } from './read-vectors.ts';
+import { codecVectorSuite } from './suite.ts';
+import { concat, hashesOf, recordsOf, splitMix64, triggerData } from './vectors.ts';
+
+const vectors = await readVectors();
+const codec = await loadCodec();
+
+codecVectorSuite('local', async () => localVectorCodec(codec), vectors, {
+  test,
+  equal: (found, expected, note) => expect(found, note).toStrictEqual(expected),
+  throws: async (run, code, note) => {
+    const error: unknown = await run().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(isXetError(error, code), `${note ?? code}: ${String(error)}`).toBe(true);
+  },
+});
+
+describe('naive chunker', () => {
+  test('gives the vectors, so it can stand for the rule elsewhere', () => {
+    const { chunking } = vectors;
+    expect(naiveChunkEnds(splitMix64(0, 1_000_000), vectors)).toEqual(chunking.random1MB_seed0);
+    expect(naiveChunkEnds(new Uint8Array(1_000_000).fill(59), vectors)).toEqual(chunking.const59_1MB);
+    for (const [padding, ends] of Object.entries(chunking.trigger.boundaries)) {
+      // Each takes a while; the codec itself is held against all 128.
+      if (Number(padding) % 8 !== 0) continue;
+      expect(naiveChunkEnds(triggerData(chunking.trigger.pattern, Number(padding)), vectors)).toEqual(ends);
+    }
+  });
+});
+
+describe('loading', () => {
+  test('one codec for a thread, whoever asks', async () => {
+    const [first, second] = await Promise.all([loadCodec(), loadCodec()]);
+    expect(first).toBe(codec);
+    expect(second).toBe(codec);
+  });
+});
+
+describe('what the codec hands out', () => {
+  test('is a copy that later calls leave alone', () => {
+    const chunk = splitMix64(5, 100_000);
+    const records = recordsOf([[hashToHex(codec.chunkHash(chunk)), chunk.length]]);
+    const { body } = codec.serializeXorb(chunk, records, undefined, 'none');
+    const kept = codec.decodeRun(body);
+    // A larger run makes the module's memory grow and its buffers move.
+    const large = concat(Array.from({ length: 200 }, () => body));
+    expect(codec.decodeRun(large).data.length).toBe(200 * chunk.length);
+    expect(kept.data).toEqual(chunk);
+    expect(kept.chunks).toEqual(records);
+  });
+
+  test('comes from views into larger buffers too', () => {
+    const data = splitMix64(6, 1000);
+    expect(codec.chunkHash(data.subarray(13, 700))).toEqual(codec.chunkHash(data.slice(13, 700)));
+    const records = recordsOf([[hashToHex(codec.chunkHash(data)), 1000]]);
+    const { body } = codec.serializeXorb(data, records, undefined, 'none');
+    const padded = concat([new Uint8Array(7), body, new Uint8Array(9)]);
+    expect(codec.decodeRun(padded.subarray(7, 7 + body.length)).data).toEqual(data);
+  });
+
+  test('is nothing for no frames', () => {
+    expect(codec.decodeRun(new Uint8Array())).toEqual({ data: new Uint8Array(), chunks: new Uint8Array() });
+  });
+});
+
+describe('partial file hashes', () => {
+  const { chunkList, fileHash } = vectors.referenceDataset;
+  const part = (start: number, end: number) =>
+    codec.partialFileHash(recordsOf(chunkList.slice(start, end)), start === 0, end === chunkList.length);
+
+  test('merge into the hash of the file', () => {
+    for (const cuts of [[], [1], [400], [795], [100, 101, 102], [200, 200, 600]]) {
+      const bounds = [0, ...cuts, chunkList.length];
+      const runs = bounds.slice(1).map((end, index) => part(bounds[index]!, end));
+      const [first, ...others] = runs;
+      for (const run of others) first!.append(run);
+      expect(hashToHex(first!.fileHash()), `cuts ${cuts}`).toBe(fileHash);
+      for (const run of runs) run.free();
+    }
+  });
+
+  test('of an empty file', () => {
+    const empty = codec.partialFileHash(new Uint8Array(), true, true);
+    expect(hashToHex(empty.fileHash())).toBe(ZERO_HASH);
+    empty.free();
+  });
+
+  test('refuse what does not fit', () => {
+    const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    expect(() => part(0, 10).fileHash()).toThrow(invalid);
+    expect(() => part(10, 796).fileHash()).toThrow(invalid);
+    expect(() => part(0, 796).append(part(10, 796))).toThrow(invalid);
+    expect(() => part(0, 10).append(part(0, 796))).toThrow(invalid);
+    expect(() => codec.partialFileHash(new Uint8Array(35), true, true)).toThrow(invalid);
+    const foreign = { append: () => {}, fileHash: () => new Uint8Array(32), free: () => {} };
+    expect(() => part(0, 10).append(foreign)).toThrow(invalid);
+  });
+});
+
+describe('shards', () => {
+  const file = vectors.referenceDataset;
+  const records = recordsOf(file.chunkList);
+  const verification = [hashToHex(codec.verificationHash(hashesOf(records)))];
+  const write = () => {
+    const writer = codec.shardWriter();
+    writer.addXorb({ hash: file.xorbHash, chunks: records, bytesOnDisk: 14_737_817 });
+    writer.addFile({
+      hash: file.fileHash,
+      terms: [{ xorb: file.xorbHash, unpackedLength: file.size, chunks: { start: 0, end: file.chunks } }],
+      verification,
+      sha256: file.sha256,
+    });
+    return writer;
+  };
+
+  test('the reference file, as it is uploaded and as it is stored', () => {
+    const writer = write();
+    for (const bytes of [writer.toUpload(), writer.toStore()]) {
+      const shard = codec.readShard(bytes);
+      expect(shard.key).toBeUndefined();
+      expect(shard.keyExpirySeconds).toBe(Number.POSITIVE_INFINITY);
+      expect(shard.files).toEqual([
+        {
+          hash: file.fileHash,
+          terms: [{ xorb: file.xorbHash, unpackedLength: file.size, chunks: { start: 0, end: file.chunks } }],
+          verification: [file.rangeHash],
+          sha256: file.sha256,
+        },
+      ]);
+      expect(shard.xorbs).toEqual([
+        {
+          hash: file.xorbHash,
+          chunks: records,
+          globalDedup: file.chunkList.map(() => false),
+          unpackedBytes: file.size,
+          bytesOnDisk: 14_737_817,
+        },
+      ]);
+    }
+    writer.free();
+  });
+
+  test('a digest is stored with its groups of eight bytes reversed', () => {
+    // Header, file, term and proof are 48 bytes each; the digest comes next.
+    const stored = write().toUpload().subarray(192, 200);
+    expect(Buffer.from(stored).toString('hex')).toBe('1276f752b25512f4');
+  });
+
+  test('the reference file as an answer to a dedup query', () => {
+    const key = hashFromHex(file.dedupeKey);
+    const shard = codec.readShard(write().toKeyed(key, 1_700_000_000, 1_900_000_000));
+    expect(shard.key).toEqual(key);
+    expect(shard.keyExpirySeconds).toBe(1_900_000_000);
+    expect(shard.files).toEqual([]);
+    const [xorb] = shard.xorbs;
+    expect(hashesOf(xorb!.chunks)).toEqual(codec.keyedHashes(hashesOf(records), key));
+    expect(hashToHex(xorb!.chunks)).toBe(file.dedupeKeyedFirstChunks[0]);
+    // Offered are chunks whose plain hash is a multiple of 1024, read as a number from its text form.
+    const offered = file.chunkList.map(([hash]) => Number.parseInt(hash.slice(-3), 16) % 1024 === 0);
+    expect(xorb!.globalDedup).toEqual(offered);
+  });
+
+  test('the same file twice is there once', () => {
+    const writer = codec.shardWriter();
+    for (const size of [1, 2]) {
+      const terms = [{ xorb: file.xorbHash, unpackedLength: size, chunks: { start: 0, end: 1 } }];
+      writer.addFile({ hash: file.fileHash, terms, verification, sha256: undefined });
+    }
+    const { files } = codec.readShard(writer.toUpload());
+    expect(files.map(({ terms }) => terms[0]?.unpackedLength)).toEqual([2]);
+  });
+
+  test('of two entries for one file, the first counts', () => {
+    const [bytes, other] = [1, 2].map((size) => {
+      const writer = codec.shardWriter();
+      const terms = [{ xorb: file.xorbHash, unpackedLength: size, chunks: { start: 0, end: 1 } }];
+      writer.addFile({ hash: file.fileHash, terms, verification, sha256: undefined });
+      return writer.toUpload();
+    });
+    // Three records after the header: the file, its term, its proof.
+    const both = concat([bytes!.subarray(0, 192), other!.subarray(48)]);
+    const { files } = codec.readShard(both);
+    expect(files.map(({ terms }) => terms[0]?.unpackedLength)).toEqual([1]);
+  });
+
+  test('an empty file beside others', () => {
+    const writer = write();
+    writer.addFile({ hash: ZERO_HASH, terms: [], verification: [], sha256: undefined });
+    const { files } = codec.readShard(writer.toUpload());
+    expect(files[0]).toEqual({ hash: ZERO_HASH, terms: [], verification: [], sha256: undefined });
+    expect(files).toHaveLength(2);
+  });
+
+  test('what is refused', () => {
+    const writer = codec.shardWriter();
+    const terms = [{ xorb: file.xorbHash, unpackedLength: 1, chunks: { start: 0, end: 1 } }];
+    const good = { hash: file.fileHash, terms, verification: [], sha256: undefined };
+    const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    expect(() => writer.addFile({ ...good, hash: 'short' })).toThrow(invalid);
+    expect(() => writer.addFile({ ...good, verification: [ZERO_HASH, ZERO_HASH] })).toThrow(invalid);
+    expect(() => writer.addFile({ ...good, sha256: 'abcd' })).toThrow(invalid);
+    expect(() => writer.addXorb({ hash: file.xorbHash, chunks: new Uint8Array(35) })).toThrow(invalid);
+    expect(() => writer.toKeyed(new Uint8Array(31), 0, 0)).toThrow(invalid);
+    expect(() => codec.readShard(new Uint8Array())).toThrow(expect.objectContaining({ code: 'PROTOCOL' }));
+    expect(codec.readShard(writer.toUpload())).toMatchObject({ files: [], xorbs: [] });
+  });
+});

@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// The other side of these tests: the native client and HF's own CAS server, installed by `.ci/run`.
+const tools = process.env.XETKIT_TOOLS ?? join(homedir(), '.cache', 'xetkit');
+
+function tool(path: string, install: string): string {
+  const full = join(tools, path);
+  if (!existsSync(full)) throw new Error(`The interop tests need ${full}. Install it with: ${install}`);
+  return full;
+}
+
+export interface Ran {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command to its end. */
+export function run(
+  command: string,
+  args: string[],
+  options: { env?: NodeJS.ProcessEnv; input?: string; cwd?: string } = {},
+): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { env: { ...process.env, ...options.env }, cwd: options.cwd, stdio: 'pipe' });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.stdin.end(options.input ?? '');
+  });
+}
+
+/** Calls a function of native.py. */
+export async function native<T>(name: string, args: object, env: NodeJS.ProcessEnv = {}): Promise<T> {
+  const python = tool('py/bin/python', 'python3 -m venv … && pip install huggingface_hub hf_xet');
+  const script = join(dirname(fileURLToPath(import.meta.url)), 'native.py');
+  const { code, stdout, stderr } = await run(python, [script], {
+    env,
+    input: JSON.stringify({ name, arguments: args }),
+  });
+  if (code !== 0) throw new Error(`native ${name} failed: ${stderr}`);
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as T;
+}
+
+export const hfCommand = () => tool('py/bin/hf', 'python3 -m venv … && pip install huggingface_hub hf_xet');
+
+/** The built command line. */
+export const xetkitCommand = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() =>
+        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      );
+    });
+  });
+}
+
+/** HF's own CAS server on a free port. */
+export async function startReferenceCas(folder: string): Promise<{ url: string; stop: () => Promise<void> }> {
+  const command = tool(
+    'cargo/bin/local_cas_server',
+    'cargo install xet-client --features simulation --bin local_cas_server',
+  );
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const child = spawn(command, ['--host', '127.0.0.1', '--port', String(port), '--data-directory', folder], {
+    stdio: 'ignore',
+  });
+  await untilHealthy(url, child);
+  return {
+    url,
+    stop: () =>
+      new Promise((resolve) => {
+        child.once('exit', () => resolve());
+        child.kill();
+      }),
+  };
+}
+
+async function untilHealthy(url: string, child: ChildProcess): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (child.exitCode !== null) throw new Error(`local_cas_server ended with code ${child.exitCode}`);
+    const answer = await fetch(`${url}/health`).catch(() => undefined);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('local_cas_server does not answer');
+}

@@ -1,0 +1,4 @@
+import { Codec } from '../src/codec/codec.ts';
+import { serveCodec } from './serve.ts';
+
+serveCodec(() => Codec.load());

@@ -1,0 +1,317 @@
+import { releaseProxy, transfer, wrap } from 'comlink';
+import type { ChunkRecords } from '../src/chunks.ts';
+import type { Codec, DecodedRun } from '../src/codec/codec.ts';
+import { XetError } from '../src/errors.ts';
+import type { Answer, CodecWorker } from './api.ts';
+import type { SpawnedWorker, SpawnWorker } from './spawn.ts';
+
+export interface PoolOptions {
+  /** Absent where there are no workers. */
+  spawn?: SpawnWorker | undefined;
+  /** Workers at most; 0 does everything on the calling thread. */
+  size: number;
+  /** The codec of the calling thread, for work that is not worth a message and for places without workers. */
+  load: () => Promise<Codec>;
+  onWarning?: ((message: string) => void) | undefined;
+}
+
+/** One piece of work, sent to a worker or waiting for one. */
+interface Task {
+  input: Uint8Array;
+  send: (worker: CodecWorker, input: Uint8Array) => Promise<Answer<unknown>>;
+  here: (codec: Codec, input: Uint8Array) => unknown;
+  /** How often it has already brought a worker down. */
+  traps: number;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+}
+
+/** Kept busy with one task while the next is on its way. */
+const TASKS_PER_WORKER = 2;
+/** Below this, decoding takes less time than a message. */
+const SMALL_BYTES = 96 * 1024;
+/** Workers that die one after the other will not be mended by more of them. */
+const MAX_FAILED_STARTS = 2;
+/** An input that brings down a second worker is not tried on a third. */
+const MAX_TRAPS = 2;
+
+/**
+ * Runs the codec on workers, and supplies what Comlink leaves out: typed errors, abort, an end for calls
+ * whose worker died, and no more messages under way than workers can take.
+ *
+ * A trap costs the worker and one more try on another one.
+ */
+export class CodecPool {
+  readonly #options: PoolOptions;
+  readonly #workers = new Set<PoolWorker>();
+  readonly #queue: Task[] = [];
+  readonly #bySignal = new WeakMap<AbortSignal, Set<Task>>();
+  #failedStarts = 0;
+  #closed = false;
+  /** Tasks handed to workers, to the calling thread, and workers lost, since the pool was made. */
+  readonly counts = { sent: 0, here: 0, lost: 0 };
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /** Decodes a run of frames. The frames are transferred: the caller's view is empty afterwards. */
+  decodeRun(frames: Uint8Array, signal?: AbortSignal): Promise<DecodedRun> {
+    return this.#run(
+      frames,
+      (worker, input) => worker.decodeRun(input),
+      (codec, input) => codec.decodeRun(input),
+      signal,
+    );
+  }
+
+  /** The file hash of a list of chunks, whose records are transferred. */
+  fileHash(chunks: ChunkRecords, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#run(
+      chunks,
+      (worker, input) => worker.fileHash(input),
+      (codec, input) => codec.fileHash(input),
+      signal,
+    );
+  }
+
+  /** Ends the workers; work that is still under way rejects with `CLOSED`. */
+  close(): void {
+    this.#closed = true;
+    const error = new XetError('CLOSED', 'The client was closed while work was under way.');
+    for (const worker of this.#workers) worker.end(error);
+    this.#workers.clear();
+    for (const task of this.#queue.splice(0)) task.reject(error);
+  }
+
+  async #run<T>(
+    input: Uint8Array,
+    send: (worker: CodecWorker, input: Uint8Array) => Promise<Answer<T>>,
+    here: (codec: Codec, input: Uint8Array) => T,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    if (this.#closed) throw new XetError('CLOSED', 'The client is closed.');
+    const small = input.length <= SMALL_BYTES && this.#workers.size === 0;
+    const noWorkers = this.#workers.size === 0 && !this.#canSpawn();
+    if (small || noWorkers) return this.#here(input, here);
+    return (await new Promise<unknown>((resolve, reject) => {
+      const task: Task = { input, send, here, traps: 0, resolve, reject };
+      if (signal) this.#abortWith(signal, task);
+      this.#queue.push(task);
+      this.#dispatch();
+    })) as T;
+  }
+
+  /** One listener for all tasks of a signal: a download may have many of them under way. */
+  #abortWith(signal: AbortSignal, task: Task): void {
+    let tasks = this.#bySignal.get(signal);
+    if (!tasks) {
+      const listening = new Set<Task>();
+      tasks = listening;
+      this.#bySignal.set(signal, tasks);
+      const onAbort = () => {
+        for (const one of listening) {
+          const waiting = this.#queue.indexOf(one);
+          if (waiting >= 0) this.#queue.splice(waiting, 1);
+          one.reject(signal.reason);
+        }
+        listening.clear();
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+    }
+    const { resolve, reject } = task;
+    const leave = () => tasks.delete(task);
+    tasks.add(task);
+    task.resolve = (value) => {
+      leave();
+      resolve(value);
+    };
+    task.reject = (error) => {
+      leave();
+      reject(error);
+    };
+  }
+
+  async #here<T>(input: Uint8Array, work: (codec: Codec, input: Uint8Array) => T): Promise<T> {
+    this.counts.here++;
+    const codec = await this.#options.load();
+    return work(codec, input);
+  }
+
+  #canSpawn(): boolean {
+    return this.#options.spawn !== undefined && this.#options.size > 0 && this.#failedStarts < MAX_FAILED_STARTS;
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length > 0) {
+      const worker = this.#leastBusy();
+      if (!worker) return;
+      const task = this.#queue.shift();
+      if (task) {
+        this.counts.sent++;
+        worker.take(task);
+      }
+    }
+  }
+
+  /** A worker with room, started if all others are busy and one more is allowed. */
+  #leastBusy(): PoolWorker | undefined {
+    let best: PoolWorker | undefined;
+    for (const worker of this.#workers) if (!best || worker.load < best.load) best = worker;
+    if (best?.load === 0) return best;
+    if (this.#workers.size < this.#options.size && this.#canSpawn()) return this.#start() ?? best;
+    return best && best.load < TASKS_PER_WORKER ? best : undefined;
+  }
+
+  #start(): PoolWorker | undefined {
+    try {
+      const spawned = this.#options.spawn?.();
+      if (!spawned) return undefined;
+      const worker = new PoolWorker(spawned, {
+        started: () => {
+          this.#failedStarts = 0;
+        },
+        free: () => this.#dispatch(),
+        lost: (dead, reason, tasks) => this.#lost(dead, reason, tasks),
+      });
+      this.#workers.add(worker);
+      return worker;
+    } catch (error) {
+      this.#startFailed(error);
+      return undefined;
+    }
+  }
+
+  #startFailed(reason: unknown): void {
+    this.#failedStarts++;
+    if (this.#canSpawn() || this.#workers.size > 0) return;
+    this.#options.onWarning?.(
+      `Codec workers cannot be started here (${String(reason)}); decoding on the calling thread.`,
+    );
+    for (const task of this.#queue.splice(0)) this.#finishHere(task);
+  }
+
+  #finishHere(task: Task): void {
+    this.#here(task.input, task.here).then(task.resolve, task.reject);
+  }
+
+  /** A worker died. What it never got is still here; what it had is gone with it. */
+  #lost(dead: PoolWorker, reason: Error, tasks: Leftovers): void {
+    this.#workers.delete(dead);
+    if (this.#closed) return;
+    this.counts.lost++;
+    const crashed = () =>
+      new XetError('CODEC_CRASHED', `A codec worker crashed (${reason.message}).`, { retryable: true, cause: reason });
+    for (const task of tasks.gone) task.reject(crashed());
+    for (const task of tasks.kept) if (task.traps >= MAX_TRAPS) task.reject(crashed());
+    this.#queue.unshift(...tasks.kept.filter((task) => task.traps < MAX_TRAPS));
+    if (!dead.started) this.#startFailed(reason);
+    this.#dispatch();
+  }
+}
+
+/** What a dead worker leaves: tasks whose input is still here, and tasks whose input went down with it. */
+interface Leftovers {
+  kept: Task[];
+  gone: Task[];
+}
+
+interface PoolWorkerEvents {
+  started: () => void;
+  free: () => void;
+  lost: (worker: PoolWorker, reason: Error, tasks: Leftovers) => void;
+}
+
+/** One worker and the tasks it holds. Sends nothing before the worker has loaded the module. */
+class PoolWorker {
+  readonly #spawned: SpawnedWorker;
+  readonly #remote;
+  readonly #events: PoolWorkerEvents;
+  readonly #sent = new Set<Task>();
+  readonly #unsent: Task[] = [];
+  started = false;
+  #dead = false;
+  /** Tasks that came back from a trap; the worker ends when all it was sent are back. */
+  readonly #returned: Task[] = [];
+  #trap: Error | undefined;
+
+  constructor(spawned: SpawnedWorker, events: PoolWorkerEvents) {
+    this.#spawned = spawned;
+    this.#events = events;
+    this.#remote = wrap<CodecWorker>(spawned.endpoint);
+    spawned.onFailure((reason) => this.#die(reason));
+    spawned.hold(true);
+    this.#remote.ready().then(
+      () => {
+        if (this.#dead) return;
+        this.started = true;
+        this.#events.started();
+        for (const task of this.#unsent.splice(0)) this.#send(task);
+        this.#holdWhileBusy();
+      },
+      (error: unknown) => this.#die(asError(error)),
+    );
+  }
+
+  get load(): number {
+    if (this.#trap) return Number.POSITIVE_INFINITY;
+    return this.#sent.size + this.#unsent.length;
+  }
+
+  take(task: Task): void {
+    if (this.started) this.#send(task);
+    else this.#unsent.push(task);
+    this.#holdWhileBusy();
+  }
+
+  end(error: unknown): void {
+    this.#dead = true;
+    this.#spawned.terminate();
+    for (const task of [...this.#sent, ...this.#unsent]) task.reject(error);
+  }
+
+  #send(task: Task): void {
+    this.#sent.add(task);
+    const { input } = task;
+    task
+      .send(this.#remote as unknown as CodecWorker, transfer(input, [input.buffer]))
+      .then((answer) => this.#settle(task, answer))
+      .catch((error: unknown) => this.#die(asError(error)));
+  }
+
+  #settle(task: Task, answer: Answer<unknown>): void {
+    if (this.#dead) return;
+    this.#sent.delete(task);
+    if ('trap' in answer) {
+      task.input = answer.input;
+      if (answer.guilty) task.traps++;
+      this.#returned.push(task);
+      this.#trap ??= new Error(answer.trap);
+      if (this.#sent.size === 0) this.#die(this.#trap);
+      return;
+    }
+    if ('error' in answer) {
+      const { code, message, retryable } = answer.error;
+      task.reject(new XetError(code, message, { retryable }));
+    } else task.resolve(answer.value);
+    this.#holdWhileBusy();
+    this.#events.free();
+  }
+
+  #die(reason: Error): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#remote[releaseProxy]();
+    this.#spawned.terminate();
+    this.#events.lost(this, reason, { kept: [...this.#returned, ...this.#unsent.splice(0)], gone: [...this.#sent] });
+  }
+
+  #holdWhileBusy(): void {
+    if (!this.#dead) this.#spawned.hold(!this.started || this.load > 0);
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,20 @@
+import { Worker } from 'node:worker_threads';
+import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
+import type { SpawnedWorker } from './spawn.ts';
+
+/** Starts the codec worker as a thread, from the file beside the built ones. */
+export function spawnNodeWorker(script: URL = new URL('./codec.worker.node.js', import.meta.url)): SpawnedWorker {
+  // The host's own flags (loaders, coverage, inspectors) are not meant for this thread.
+  const worker = new Worker(script, { execArgv: [] });
+  worker.unref();
+  return {
+    endpoint: nodeEndpoint(worker),
+    onFailure: (listener) => {
+      worker.once('error', listener);
+      worker.once('exit', (code) => listener(new Error(`The codec worker ended with code ${code}`)));
+      worker.once('messageerror', listener);
+    },
+    hold: (alive) => (alive ? worker.ref() : worker.unref()),
+    terminate: () => void worker.terminate(),
+  };
+}
