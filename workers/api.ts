@@ -1,6 +1,6 @@
 import type { ChunkRecords } from '../src/chunks.ts';
-import type { DecodedRun } from '../src/codec/codec.ts';
 import type { XetErrorCode } from '../src/errors.ts';
+import type { OperationName } from './operations.ts';
 
 /**
  * An answer of a worker. Failures are data, as an error's class, code and cause do not survive the way. After
@@ -12,10 +12,11 @@ export type Answer<T> =
   | { error: { code: XetErrorCode; message: string; retryable: boolean } }
   | { trap: string; input: Uint8Array; guilty: boolean };
 
-/** What a codec worker does: plain data in, plain data out, buffers transferred both ways. */
+/** What a codec worker does: plain data in, plain data out, buffers moved both ways. */
 export interface CodecWorker {
   /** Loads the module; until then nothing is worth sending. */
   ready(): Promise<void>;
-  decodeRun(frames: Uint8Array): Promise<Answer<DecodedRun>>;
-  fileHash(chunks: ChunkRecords): Promise<Answer<Uint8Array>>;
+  run(name: OperationName, input: Uint8Array, rest: readonly unknown[]): Promise<Answer<unknown>>;
+  /** The next block of a stream of the caller's numbering, which this worker must see from its first to its last. */
+  chunk(stream: number, block: Uint8Array, last: boolean): Promise<Answer<ChunkRecords>>;
 }

@@ -3,6 +3,7 @@ import type { ChunkRecords } from '../src/chunks.ts';
 import type { Codec, DecodedRun } from '../src/codec/codec.ts';
 import { XetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
+import { type OperationArguments, type OperationName, type OperationResult, operate } from './operations.ts';
 import type { SpawnedWorker, SpawnWorker } from './spawn.ts';
 
 export interface PoolOptions {
@@ -18,8 +19,8 @@ export interface PoolOptions {
 /** One piece of work, sent to a worker or waiting for one. */
 interface Task {
   input: Uint8Array;
-  send: (worker: CodecWorker, input: Uint8Array) => Promise<Answer<unknown>>;
-  here: (codec: Codec, input: Uint8Array) => unknown;
+  name: OperationName;
+  rest: readonly unknown[];
   /** How often it has already brought a worker down. */
   traps: number;
   resolve: (value: unknown) => void;
@@ -55,24 +56,14 @@ export class CodecPool {
     this.#options = options;
   }
 
-  /** Decodes a run of frames. The frames are transferred: the caller's view is empty afterwards. */
+  /** Decodes a run of frames. The frames are moved: the caller's view is empty afterwards. */
   decodeRun(frames: Uint8Array, signal?: AbortSignal): Promise<DecodedRun> {
-    return this.#run(
-      frames,
-      (worker, input) => worker.decodeRun(input),
-      (codec, input) => codec.decodeRun(input),
-      signal,
-    );
+    return this.run('decodeRun', frames, [], signal);
   }
 
-  /** The file hash of a list of chunks, whose records are transferred. */
+  /** The file hash of a list of chunks, whose records are moved. */
   fileHash(chunks: ChunkRecords, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#run(
-      chunks,
-      (worker, input) => worker.fileHash(input),
-      (codec, input) => codec.fileHash(input),
-      signal,
-    );
+    return this.run('fileHash', chunks, [], signal);
   }
 
   /** Ends the workers; work that is still under way rejects with `CLOSED`. */
@@ -84,23 +75,24 @@ export class CodecPool {
     for (const task of this.#queue.splice(0)) task.reject(error);
   }
 
-  async #run<T>(
+  /** Any operation; its data is moved. */
+  async run<N extends OperationName>(
+    name: N,
     input: Uint8Array,
-    send: (worker: CodecWorker, input: Uint8Array) => Promise<Answer<T>>,
-    here: (codec: Codec, input: Uint8Array) => T,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
+    rest: OperationArguments<N>,
+    signal?: AbortSignal,
+  ): Promise<OperationResult<N>> {
     signal?.throwIfAborted();
     if (this.#closed) throw new XetError('CLOSED', 'The client is closed.');
     const small = input.length <= SMALL_BYTES && this.#workers.size === 0;
     const noWorkers = this.#workers.size === 0 && !this.#canSpawn();
-    if (small || noWorkers) return this.#here(input, here);
+    if (small || noWorkers) return (await this.#here(name, input, rest)) as OperationResult<N>;
     return (await new Promise<unknown>((resolve, reject) => {
-      const task: Task = { input, send, here, traps: 0, resolve, reject };
+      const task: Task = { name, input, rest, traps: 0, resolve, reject };
       if (signal) this.#abortWith(signal, task);
       this.#queue.push(task);
       this.#dispatch();
-    })) as T;
+    })) as OperationResult<N>;
   }
 
   /** One listener for all tasks of a signal: a download may have many of them under way. */
@@ -133,10 +125,9 @@ export class CodecPool {
     };
   }
 
-  async #here<T>(input: Uint8Array, work: (codec: Codec, input: Uint8Array) => T): Promise<T> {
+  async #here(name: OperationName, input: Uint8Array, rest: readonly unknown[]): Promise<unknown> {
     this.counts.here++;
-    const codec = await this.#options.load();
-    return work(codec, input);
+    return operate(await this.#options.load(), name, input, rest);
   }
 
   #canSpawn(): boolean {
@@ -193,7 +184,7 @@ export class CodecPool {
   }
 
   #finishHere(task: Task): void {
-    this.#here(task.input, task.here).then(task.resolve, task.reject);
+    this.#here(task.name, task.input, task.rest).then(task.resolve, task.reject);
   }
 
   /** A worker died. What it never got is still here; what it had is gone with it. */
@@ -273,9 +264,9 @@ class PoolWorker {
 
   #send(task: Task): void {
     this.#sent.add(task);
-    const { input } = task;
-    task
-      .send(this.#remote as unknown as CodecWorker, transfer(input, [input.buffer]))
+    const { name, input, rest } = task;
+    this.#remote
+      .run(name, transfer(input, [input.buffer]), rest)
       .then((answer) => this.#settle(task, answer))
       .catch((error: unknown) => this.#die(asError(error)));
   }

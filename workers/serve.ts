@@ -1,23 +1,21 @@
 import type { Endpoint } from 'comlink';
 import { expose, transfer } from 'comlink';
-import type { Codec } from '../src/codec/codec.ts';
+import type { Chunker, Codec } from '../src/codec/codec.ts';
 import { isXetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
+import { operate } from './operations.ts';
 
 /** Puts a codec behind an endpoint. The same on every platform; only loading and the endpoint differ. */
 export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): void {
+  const streams = new Map<number, Chunker>();
   let trap: string | undefined;
   const giveBack = (input: Uint8Array, reason: string, guilty: boolean) =>
     transfer({ trap: reason, input, guilty }, [input.buffer]);
-  const answer = async <T>(
-    input: Uint8Array,
-    work: (codec: Codec) => T,
-    give: (value: T) => ArrayBufferLike[],
-  ): Promise<Answer<T>> => {
+  const answer = async <T>(input: Uint8Array, work: (codec: Codec) => T): Promise<Answer<T>> => {
     if (trap !== undefined) return giveBack(input, trap, false);
     try {
       const value = work(await load());
-      return transfer({ value }, give(value) as Transferable[]);
+      return transfer({ value }, buffersOf(value));
     } catch (error) {
       if (isXetError(error)) {
         const { code, message, retryable } = error;
@@ -31,18 +29,25 @@ export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): voi
     ready: async () => {
       await load();
     },
-    decodeRun: (frames) =>
-      answer(
-        frames,
-        (codec) => codec.decodeRun(frames),
-        (run) => [run.data.buffer, run.chunks.buffer],
-      ),
-    fileHash: (chunks) =>
-      answer(
-        chunks,
-        (codec) => codec.fileHash(chunks),
-        () => [],
-      ),
+    run: (name, input, rest) => answer(input, (codec) => operate(codec, name, input, rest)),
+    chunk: (stream, block, last) =>
+      answer(block, (codec) => {
+        const chunker = streams.get(stream) ?? codec.chunker();
+        if (!last) streams.set(stream, chunker);
+        const records = chunker.push(block, last);
+        if (last) {
+          streams.delete(stream);
+          chunker.free();
+        }
+        return records;
+      }),
   };
   expose(worker, endpoint);
+}
+
+/** The memory behind a result, to be moved: of a byte array, or of those in an object. */
+function buffersOf(value: unknown): Transferable[] {
+  const arrays =
+    value instanceof Uint8Array ? [value] : Object.values(value ?? {}).filter((one) => one instanceof Uint8Array);
+  return [...new Set(arrays.map((array) => array.buffer as ArrayBuffer))];
 }

@@ -77,9 +77,10 @@ async function wantedFiles(client: BaseXetClient, command: DownloadCommand, sign
   const allow = named.length > 0 ? [...named, ...(include ?? [])] : include;
   const selected = selectPaths(all, ({ path }) => path, { allow, ignore: exclude });
   if (selected.length === 0) {
+    const asked = [...(allow ?? []), ...(exclude ?? []).map((pattern) => `not ${pattern}`)].join(', ');
     throw new XetError(
       'ENTRY_NOT_FOUND',
-      `Nothing to download: none of the ${all.length} files of ${repoText(repo)} matches.`,
+      `Nothing to download: of the ${all.length} files of ${repoText(repo)} none matches${asked === '' ? '' : ` (${asked})`}.`,
     );
   }
   return selected;

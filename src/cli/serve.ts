@@ -14,8 +14,9 @@ export async function serve(command: ServeCommand, output: Output, signal: Abort
   const hub = await startLocalHub({ dir: command.dir, port: command.port, host: command.host });
   try {
     if (command.seed !== undefined) {
-      const { repos, files } = await hub.seed(command.seed);
-      output.note(`Seeded ${repos} repositories, ${files} files, from ${command.seed}`);
+      const repos = await hub.seed(command.seed);
+      const changed = repos.filter((repo) => repo.changed).length;
+      output.note(`${repos.length} repositories from ${command.seed}, ${changed} of them with something new`);
     }
     output.record({ url: hub.url, dir: hub.dir });
     output.result(`Local Hub at ${hub.url}, data in ${hub.dir}`);

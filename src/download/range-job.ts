@@ -54,6 +54,7 @@ export class RangeJob {
   /** Batches that nobody has looked at yet. */
   #unseen = 0;
   #error: { reason: unknown } | undefined;
+  #malformed: unknown;
   #done = false;
   #wake: (() => void)[] = [];
   #urgent = false;
@@ -150,7 +151,7 @@ export class RangeJob {
         if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
         cutter.dropPartial();
         failures = cutter.nextStart > before ? 1 : failures + 1;
-        if (isXetError(error, 'PROTOCOL')) {
+        if (error === this.#malformed) {
           if (fresh) throw corrupt(this.#xorb, error);
           fresh = true;
         }
@@ -171,13 +172,23 @@ export class RangeJob {
     const source = { http, urls, fresh };
     for await (const piece of openRange(source, this.#xorb, this.#range, cutter.nextStart, signal)) {
       onNetworkBytes(piece.length);
-      for (const run of cutter.push(piece)) await this.#take(run);
+      for (const run of this.#cut(cutter, piece)) await this.#take(run);
       if (cutter.nextChunk > this.#range.chunks.end)
         throw new XetError('PROTOCOL', `Xorb ${this.#xorb} has more chunks than were announced.`, { retryable: true });
     }
     for (const run of cutter.takeWhole()) await this.#take(run);
     const missing = this.#range.bytes.end - cutter.nextStart;
     if (missing > 0) throw cutShort(missing, this.#xorb);
+  }
+
+  /** Remembers which error came from the data itself: only that one is corruption, and not a bad answer. */
+  *#cut(cutter: FrameCutter, piece: Uint8Array): Generator<FrameRun, void, undefined> {
+    try {
+      yield* cutter.push(piece);
+    } catch (error) {
+      this.#malformed = error;
+      throw error;
+    }
   }
 
   async #take(run: FrameRun): Promise<void> {

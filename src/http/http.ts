@@ -112,8 +112,9 @@ export class Http {
         }),
       );
     } catch (error) {
+      const explained = connection.explain(error);
       connection.drop();
-      throw connection.explain(error);
+      throw explained;
     }
     if (response.ok || spec.accept?.includes(response.status)) {
       return new FetchReply(response, connection, timeouts.stall, this.counts);

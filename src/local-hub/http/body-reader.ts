@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { HubError } from './hub-error.ts';
+import { HubError } from '../hub-error.ts';
 
 /** A whole request body, refused as soon as it passes the limit. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {

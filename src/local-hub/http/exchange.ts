@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FaultAction, FaultPlan, RequestKind } from '../faults.ts';
+import { HubError } from '../hub-error.ts';
 import { only, type Pace, type Pieces, paced, tamper } from './body-faults.ts';
-import { HubError } from './hub-error.ts';
 import { pause } from './pause.ts';
 import type { RequestRecord } from './request-log.ts';
 
@@ -97,7 +97,8 @@ export class Exchange {
       response.end();
       return;
     }
-    if (ending !== 'whole') response.flushHeaders();
+    // What goes wrong with a body comes after the headers, also where it is the first byte that does.
+    if (this.fault) response.flushHeaders();
     for await (const piece of pieces) {
       if (response.destroyed) return;
       this.record.bytesSent += piece.length;

@@ -1,4 +1,4 @@
-import { HubError } from '../http/hub-error.ts';
+import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from './repo.ts';
 import { badPath, foldersAbove } from './repo-path.ts';
 import { sortedTree, type Tree, type TreeFile } from './tree.ts';

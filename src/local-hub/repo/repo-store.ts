@@ -14,6 +14,8 @@ export class RepoStore {
   readonly #staging: StagingArea;
   readonly #now: () => number;
   readonly #repos = new Map<string, Repo>();
+  /** Repositories that are being made, by their names in lower case. */
+  readonly #making = new Map<string, Promise<Repo>>();
 
   private constructor(root: string, staging: StagingArea, now: () => number) {
     this.#root = root;
@@ -57,12 +59,27 @@ export class RepoStore {
   /** Makes an empty repository; `undefined` where there is one by that name. */
   async create(id: RepoId, settings: Partial<RepoRecord> = {}): Promise<Repo | undefined> {
     if (!isRepoName(id.name)) throw new TypeError(`Not a repository name: ${id.name}`);
+    const name = key(id).toLowerCase();
+    const other = this.#making.get(name);
+    if (other) await other;
     if (this.findOtherCase(id)) return undefined;
+    const making = Repo.create(id, this.#folder(id), this.#staging, this.#newRecord(id, settings));
+    this.#making.set(name, making);
+    try {
+      const repo = await making;
+      this.#repos.set(key(id), repo);
+      return repo;
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+
+  #newRecord(id: RepoId, settings: Partial<RepoRecord>): RepoRecord {
     const createdAt = new Date(this.#now()).toISOString();
     const digest = createHash('sha256')
       .update(`${key(id)} ${createdAt}`)
       .digest('hex');
-    const record: RepoRecord = {
+    return {
       id: digest.slice(0, 24),
       private: false,
       gated: false,
@@ -71,12 +88,6 @@ export class RepoStore {
       createdAt,
       ...settings,
     };
-    const repo = await Repo.create(id, this.#folder(id), this.#staging, record);
-    // Two requests may have come this far; the first one counts.
-    const first = this.#repos.get(key(id));
-    if (first) return undefined;
-    this.#repos.set(key(id), repo);
-    return repo;
   }
 
   async delete(id: RepoId): Promise<void> {

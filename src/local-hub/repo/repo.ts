@@ -92,7 +92,8 @@ export class Repo {
   }
 
   /** The commit that a branch, tag, full ref or commit id stands for. */
-  async resolve(revision: string): Promise<string | undefined> {
+  async resolve(asked: string): Promise<string | undefined> {
+    const revision = asked === 'HEAD' ? 'main' : asked;
     const named =
       this.#refs.get(`refs/heads/${revision}`) ?? this.#refs.get(`refs/tags/${revision}`) ?? this.#refs.get(revision);
     if (named !== undefined) return named;
@@ -110,7 +111,7 @@ export class Repo {
   }
 
   async #saveRefs(refs: Map<string, string>): Promise<void> {
-    await this.#staging.write(join(this.#folder, 'refs.json'), JSON.stringify([...refs].sort()));
+    await this.#staging.write(join(this.#folder, 'refs.json'), JSON.stringify([...refs]));
     this.#refs = refs;
   }
 

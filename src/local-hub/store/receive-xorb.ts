@@ -30,7 +30,7 @@ export async function receiveXorb(
   try {
     const chunks = new ChunkRecordList();
     const ends: number[] = [];
-    const cutter = new FrameCutter({ firstChunk: 0, start: 0, runBytes: RUN_BYTES });
+    const cutter = new FrameCutter({ firstChunk: 0, start: 0, length: MAX_XORB_BODY_BYTES, runBytes: RUN_BYTES });
     const take = async (run: FrameRun) => {
       const records: ChunkRecords = codec.decodeRun(run.frames).chunks;
       chunks.push(records);

@@ -11,6 +11,7 @@ export class XorbStore {
   readonly #root: string;
   readonly #staging: StagingArea;
   readonly #indexes = new RecentMap<string, XorbIndex>(512);
+  readonly #adding = new Map<string, Promise<boolean>>();
 
   constructor(dir: string, staging: StagingArea) {
     this.#root = join(dir, 'xorbs');
@@ -38,8 +39,20 @@ export class XorbStore {
     }
   }
 
-  /** Takes over a staged file of checked frames. A xorb that is there already stays: its ranges may be in use. */
+  /**
+   * Takes over a staged file of checked frames. A xorb that is there already stays: its ranges may be in use.
+   * Two senders of one xorb take turns, as each may have compressed it in his own way and body and index belong together.
+   */
   async add(index: XorbIndex, staged: string): Promise<boolean> {
+    for (let other = this.#adding.get(index.hash); other; other = this.#adding.get(index.hash)) {
+      await other.catch(() => undefined);
+    }
+    const turn = this.#store(index, staged).finally(() => this.#adding.delete(index.hash));
+    this.#adding.set(index.hash, turn);
+    return turn;
+  }
+
+  async #store(index: XorbIndex, staged: string): Promise<boolean> {
     if (await this.has(index.hash)) return false;
     await this.#staging.publish(staged, shardedPath(this.#root, index.hash, '.xorb'));
     await this.#staging.write(shardedPath(this.#root, index.hash, '.index'), index.encode());

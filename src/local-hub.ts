@@ -1,0 +1,121 @@
+/**
+ * `xetkit/local-hub`: a real Hub and CAS over a folder, for work without the network, for tests and for demos.
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { loadCodec } from './codec.node.ts';
+import { type CommitOptions, commitFiles } from './local-hub/commit-files.ts';
+import type { Content } from './local-hub/content.ts';
+import type { HubContext } from './local-hub/context.ts';
+import { FaultPlan } from './local-hub/faults.ts';
+import { RequestLog, type RequestRecord } from './local-hub/http/request-log.ts';
+import { Signer } from './local-hub/http/signature.ts';
+import { startRepo } from './local-hub/hub/manage.ts';
+import { listen, stop } from './local-hub/listen.ts';
+import { type LocalHubOptions, settle } from './local-hub/options.ts';
+import type { RepoRecord } from './local-hub/repo/repo.ts';
+import { parseRepo, type RepoDesignation } from './local-hub/repo/repo-id.ts';
+import { RepoStore } from './local-hub/repo/repo-store.ts';
+import { type SeededRepo, seed } from './local-hub/seed.ts';
+import { createHubServer } from './local-hub/server.ts';
+import { openStore } from './local-hub/store/store.ts';
+
+export type { CommitOptions } from './local-hub/commit-files.ts';
+export type { Content } from './local-hub/content.ts';
+export type { FaultAction, FaultHandle, FaultPlan, FaultRule, RequestKind } from './local-hub/faults.ts';
+export type { RequestRecord } from './local-hub/http/request-log.ts';
+export type { LocalHubOptions, TokenGrant } from './local-hub/options.ts';
+export type { RepoDesignation, RepoId, RepoType } from './local-hub/repo/repo-id.ts';
+export type { SeededRepo } from './local-hub/seed.ts';
+
+/** What can be set of a repository from the server's side. */
+export type RepoSettings = Partial<Pick<RepoRecord, 'private' | 'gated' | 'allowed' | 'disabled'>>;
+
+/** A running Hub. */
+export interface LocalHub extends AsyncDisposable {
+  /** `http://host:port`, for `HF_ENDPOINT`. */
+  readonly url: string;
+  /** The folder that holds everything. */
+  readonly dir: string;
+  /** What goes wrong on purpose. */
+  readonly faults: FaultPlan;
+  /** The latest 100 000 requests, oldest first. */
+  readonly requests: readonly RequestRecord[];
+  resetRequests(): void;
+  /**
+   * Makes repositories of a folder: `owner/name`, `datasets/owner/name`, `spaces/owner/name`. Files of 1 MiB or
+   * more and those that are not text go through Xet. What has not changed makes no commit; nothing is deleted.
+   */
+  seed(folder: string): Promise<SeededRepo[]>;
+  /** Commits files, making the repository if there is none. */
+  commitFiles(
+    repo: RepoDesignation,
+    files: Record<string, Content>,
+    options?: CommitOptions,
+  ): Promise<{ commit: string; changed: boolean }>;
+  /** A repository as the Hub makes one, with a first commit. Rejects where the name is taken. */
+  createRepo(repo: RepoDesignation, settings?: RepoSettings): Promise<void>;
+  setRepo(repo: RepoDesignation, settings: RepoSettings): Promise<void>;
+  /** Closes every connection at once. Only a folder of the Hub's own choice is removed. */
+  close(): Promise<void>;
+}
+
+/** Starts a Hub; it serves as soon as the promise resolves. */
+export async function startLocalHub(options: LocalHubOptions = {}): Promise<LocalHub> {
+  const settings = settle(options);
+  const temporary = options.dir === undefined;
+  const dir = temporary ? await mkdtemp(join(tmpdir(), 'xetkit-hub-')) : resolve(options.dir ?? '.');
+  const [codec, store] = await Promise.all([loadCodec(), openStore(dir)]);
+  const repos = await RepoStore.open(dir, store.staging, settings.now);
+  const context: HubContext = {
+    settings,
+    codec,
+    store,
+    repos,
+    signer: new Signer(),
+    dedupKey: randomBytes(32),
+    origin: '',
+  };
+  const faults = new FaultPlan();
+  const log = new RequestLog();
+  const server = createHubServer(context, faults, log);
+  const removeTemporary = async () => {
+    if (temporary) await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  try {
+    context.origin = await listen(server, settings.host, settings.port);
+  } catch (error) {
+    await removeTemporary();
+    throw error;
+  }
+
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= stop(server).then(removeTemporary);
+    return closing;
+  };
+  const existing = (repo: RepoDesignation) => {
+    const found = repos.get(parseRepo(repo));
+    if (!found) throw new Error(`There is no repository ${JSON.stringify(repo)}`);
+    return found;
+  };
+  return {
+    url: context.origin,
+    dir,
+    faults,
+    requests: log.records,
+    resetRequests: () => log.clear(),
+    seed: (folder) => seed(context, resolve(folder)),
+    commitFiles: async (repo, files, commitOptions) => commitFiles(context, parseRepo(repo), files, commitOptions),
+    createRepo: async (repo, repoSettings) => {
+      const made = await startRepo(context, parseRepo(repo), 'local', repoSettings);
+      if (!made) throw new Error(`There is a repository ${JSON.stringify(repo)} already`);
+    },
+    setRepo: async (repo, repoSettings) => existing(repo).update(repoSettings),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,27 @@
+import { type HubContext, nowSeconds } from '../context.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { requireScope } from '../hub/xet-token.ts';
+import { HubError } from '../hub-error.ts';
+
+/** How long a client may go on using an answer. */
+const KEY_LIFETIME_SECONDS = 7 * 24 * 3600;
+
+/** Where a chunk is stored: its shard's xorbs with chunk hashes that only show what the client already knows. */
+export async function sendChunkAnswer(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+  requireScope(context, exchange, 'read');
+  const { codec, store, dedupKey } = context;
+  const xorbs = store.dedup.lookUp(hash);
+  if (!xorbs) throw new HubError(404, 'Chunk not found');
+  const writer = codec.shardWriter();
+  try {
+    for (const name of xorbs) {
+      const index = await store.xorbs.index(name);
+      if (index) writer.addXorb({ hash: name, chunks: index.chunks, bytesOnDisk: index.storedBytes });
+    }
+    const now = nowSeconds(context);
+    const shard = writer.toKeyed(dedupKey, now, now + KEY_LIFETIME_SECONDS);
+    await exchange.send(200, { 'content-type': 'application/octet-stream' }, shard);
+  } finally {
+    writer.free();
+  }
+}

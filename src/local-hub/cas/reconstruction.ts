@@ -1,0 +1,110 @@
+import type { ByteRange } from '../../ranges.ts';
+import { type HubContext, signedUrl } from '../context.ts';
+import { requestedRange, writeRanges } from '../http/byte-range.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { requireScope } from '../hub/xet-token.ts';
+import { HubError } from '../hub-error.ts';
+import type { StoredFile } from '../store/file-store.ts';
+import type { XorbIndex } from '../store/xorb-index.ts';
+import { type FetchRange, type Reconstruction, reconstruct } from './reconstruct.ts';
+
+/** The query field that names the ranges a signed xorb address is good for. */
+export const SIGNED_RANGE = 'X-Xet-Signed-Range';
+
+export async function sendReconstruction(
+  context: HubContext,
+  exchange: Exchange,
+  version: 1 | 2,
+  hash: string,
+): Promise<void> {
+  if (!context.settings.reconstructionVersions.includes(version)) throw new HubError(404, 'Not found');
+  requireScope(context, exchange, 'read');
+  const file = await context.store.files.file(hash);
+  if (!file) throw new HubError(404, 'File not found');
+  const asked = requestedRange(exchange.header('range'), file.size);
+  if (asked === 'unsatisfiable') throw new HubError(416, 'Range not satisfiable');
+  const range: ByteRange = asked ?? { start: 0, end: file.size };
+  const found = reconstruct(file, await indexesOf(context, file), range, context.settings.mergeRanges);
+  await exchange.json(200, {
+    offset_into_first_range: found.offsetIntoFirstRange,
+    ...writeTerms(found),
+    ...(version === 2
+      ? { xorbs: writeFetches(found, (xorb, ranges) => writeV2(context, exchange, xorb, ranges)) }
+      : { fetch_info: writeFetches(found, (xorb, ranges) => writeV1(context, exchange, xorb, ranges)) }),
+  });
+}
+
+/** Several files at once, whole: `?file_id=` each, or a list of keys as the body. */
+export async function sendReconstructions(context: HubContext, exchange: Exchange, hashes: string[]): Promise<void> {
+  if (!context.settings.reconstructionVersions.includes(1)) throw new HubError(404, 'Not found');
+  requireScope(context, exchange, 'read');
+  const files: Record<string, unknown> = {};
+  const fetches: Record<string, unknown[]> = {};
+  for (const hash of hashes) {
+    const file = await context.store.files.file(hash);
+    if (!file) continue;
+    const whole = { start: 0, end: file.size };
+    const found = reconstruct(file, await indexesOf(context, file), whole, context.settings.mergeRanges);
+    files[hash] = writeTerms(found).terms;
+    for (const [xorb, ranges] of found.fetches) {
+      fetches[xorb] = [...(fetches[xorb] ?? []), ...writeV1(context, exchange, xorb, ranges)];
+    }
+  }
+  await exchange.json(200, { files, fetch_info: fetches });
+}
+
+/** The indexes of all xorbs of a file. */
+export async function indexesOf({ store }: HubContext, file: StoredFile): Promise<Map<string, XorbIndex>> {
+  const indexes = new Map<string, XorbIndex>();
+  for (const { xorb } of file.terms) {
+    if (indexes.has(xorb)) continue;
+    const index = await store.xorbs.index(xorb);
+    if (!index) throw new Error(`Xorb ${xorb} is not stored`);
+    indexes.set(xorb, index);
+  }
+  return indexes;
+}
+
+function writeTerms({ terms }: Reconstruction) {
+  return {
+    terms: terms.map(({ xorb, chunks, unpackedLength }) => ({
+      hash: xorb,
+      unpacked_length: unpackedLength,
+      range: { start: chunks.start, end: chunks.end },
+    })),
+  };
+}
+
+function writeFetches(found: Reconstruction, write: (xorb: string, ranges: FetchRange[]) => unknown[]) {
+  return Object.fromEntries([...found.fetches].map(([xorb, ranges]) => [xorb, write(xorb, ranges)]));
+}
+
+function writeV1(context: HubContext, exchange: Exchange, xorb: string, ranges: FetchRange[]) {
+  return ranges.map((range) => ({
+    range: range.chunks,
+    url: xorbUrl(context, exchange, xorb, [range]),
+    url_range: inclusive(range.bytes),
+  }));
+}
+
+function writeV2(context: HubContext, exchange: Exchange, xorb: string, ranges: FetchRange[]) {
+  const entries: unknown[] = [];
+  const most = Math.min(context.settings.maxRangesPerUrl, ranges.length);
+  for (let first = 0; first < ranges.length; first += most) {
+    const covered = ranges.slice(first, first + most);
+    entries.push({
+      url: xorbUrl(context, exchange, xorb, covered),
+      ranges: covered.map(({ chunks, bytes }) => ({ chunks, bytes: inclusive(bytes) })),
+    });
+  }
+  return entries;
+}
+
+function xorbUrl(context: HubContext, exchange: Exchange, xorb: string, ranges: FetchRange[]): string {
+  const signed = `bytes=${writeRanges(ranges.map(({ bytes }) => bytes))}`;
+  return signedUrl(context, exchange, `/xorbs/default/${xorb}`, { [SIGNED_RANGE]: signed });
+}
+
+function inclusive({ start, end }: ByteRange) {
+  return { start, end: end - 1 };
+}

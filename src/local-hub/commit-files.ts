@@ -1,0 +1,93 @@
+import { type Content, type ContentSource, openContent, sha256Of } from './content.ts';
+import type { HubContext } from './context.ts';
+import { largeTreeFile } from './hub/commit.ts';
+import { isLarge } from './hub/upload-mode.ts';
+import { Ingest, type IngestOptions } from './ingest.ts';
+import { commitChange, type Operation } from './repo/change.ts';
+import type { RepoId } from './repo/repo-id.ts';
+import type { Tree, TreeFile } from './repo/tree.ts';
+import { collect } from './store/collect.ts';
+
+export interface CommitOptions extends IngestOptions {
+  message?: string;
+  /** Default `main`. A branch that does not exist yet starts at `main`. */
+  branch?: string;
+  /** Whether files go through Xet: those that a client would put there (`auto`, the default), all, or none. */
+  xet?: 'auto' | 'always' | 'never';
+  /** Files to delete. */
+  deletions?: string[];
+  /** Makes no commit where no file changes. Default false. */
+  skipUnchanged?: boolean;
+}
+
+/** The first bytes that say whether a file is text. */
+const SAMPLE_BYTES = 8000;
+
+/** Commits files from the server's own side; makes the repository where there is none. */
+export async function commitFiles(
+  context: HubContext,
+  id: RepoId,
+  files: Record<string, Content>,
+  options: CommitOptions = {},
+): Promise<{ commit: string; changed: boolean }> {
+  const repo = context.repos.get(id) ?? (await context.repos.create(id)) ?? context.repos.get(id);
+  if (!repo) throw new Error(`Another spelling of ${id.name} exists`);
+  const ref = `refs/heads/${options.branch ?? 'main'}`;
+  return repo.exclusively(async () => {
+    const base = repo.refs.get(ref) ?? repo.refs.get('refs/heads/main');
+    const before: Tree = base === undefined ? new Map() : await repo.tree(base);
+    const stored = await storeFiles(context, before, files, options);
+    const operations = stored.map(([path, file]): Operation => ({ kind: 'put', path, file }));
+    for (const path of options.deletions ?? []) operations.push({ kind: 'delete-file', path });
+    const changed = operations.some(
+      (operation) => operation.kind !== 'put' || !sameFile(before.get(operation.path), operation.file),
+    );
+    if (options.skipUnchanged && !changed && base !== undefined && repo.refs.has(ref)) {
+      return { commit: base, changed: false };
+    }
+    const commit = await commitChange(repo, ref, base, {
+      operations,
+      title: options.message ?? 'Add files',
+      author: 'local',
+      date: new Date(context.settings.now()).toISOString(),
+    });
+    return { commit: commit.id, changed: true };
+  });
+}
+
+async function storeFiles(
+  context: HubContext,
+  before: Tree,
+  files: Record<string, Content>,
+  options: CommitOptions,
+): Promise<[string, TreeFile][]> {
+  const ingest = new Ingest(context.codec, context.store, options);
+  const stored: [string, TreeFile][] = [];
+  const large: { path: string; size: number; sha256: string; hash: string }[] = [];
+  for (const [path, content] of Object.entries(files)) {
+    const source = await openContent(content);
+    if (!(await goesThroughXet(path, source, options.xet ?? 'auto'))) {
+      const bytes = await collect(source.pieces());
+      stored.push([path, { size: bytes.length, oid: await context.store.blobs.add(bytes) }]);
+      continue;
+    }
+    const present = before.get(path);
+    if (present?.lfs && present.size === source.size && (await sha256Of(source)) === present.lfs.sha256) {
+      stored.push([path, present]);
+    } else {
+      large.push({ path, ...(await ingest.add(source.pieces())) });
+    }
+  }
+  await ingest.finish();
+  for (const { path, size, sha256, hash } of large) stored.push([path, largeTreeFile(sha256, { xetHash: hash, size })]);
+  return stored;
+}
+
+async function goesThroughXet(path: string, source: ContentSource, xet: 'auto' | 'always' | 'never'): Promise<boolean> {
+  if (source.size === 0 || xet === 'never') return false;
+  return xet === 'always' || isLarge(path, source.size, await source.sample(SAMPLE_BYTES));
+}
+
+function sameFile(a: TreeFile | undefined, b: TreeFile): boolean {
+  return a?.oid === b.oid && a.size === b.size && a.xetHash === b.xetHash;
+}

@@ -1,0 +1,46 @@
+import type { Codec } from '../codec/codec.ts';
+import type { Exchange } from './http/exchange.ts';
+import { type Signer, signPath } from './http/signature.ts';
+import type { Settings } from './options.ts';
+import type { RepoStore } from './repo/repo-store.ts';
+import type { Store } from './store/store.ts';
+
+/** What every handler needs. */
+export interface HubContext {
+  settings: Settings;
+  codec: Codec;
+  store: Store;
+  repos: RepoStore;
+  signer: Signer;
+  /** Key of the dedup answers of this server. */
+  dedupKey: Uint8Array;
+  /** `http://host:port` as the server itself sees it. */
+  origin: string;
+}
+
+export const CAS_PREFIX = '/cas';
+
+/** The server's address as this client reaches it: links must lead there, not to what the server calls itself. */
+export function baseUrl(context: HubContext, exchange: Exchange): string {
+  const host = exchange.header('host');
+  return host !== undefined && /^[\w.:[\]-]+$/.test(host) ? `http://${host}` : context.origin;
+}
+
+export function casUrl(context: HubContext, exchange: Exchange): string {
+  return `${baseUrl(context, exchange)}${CAS_PREFIX}`;
+}
+
+export function nowSeconds(context: HubContext): number {
+  return Math.floor(context.settings.now() / 1000);
+}
+
+/** A signed address on this server. */
+export function signedUrl(
+  context: HubContext,
+  exchange: Exchange,
+  path: string,
+  fields: Record<string, string> = {},
+): string {
+  const expires = nowSeconds(context) + context.settings.urlLifetimeSeconds;
+  return baseUrl(context, exchange) + signPath(context.signer, path, fields, expires);
+}

@@ -1,0 +1,43 @@
+import type { HubContext } from '../context.ts';
+import type { Exchange, ResponseHeaders } from '../http/exchange.ts';
+import { sendRanged } from '../http/ranged.ts';
+import { checkSignedPath } from '../http/signature.ts';
+import { HubError } from '../hub-error.ts';
+import { typeOfPlural } from '../repo/repo-id.ts';
+import type { StoredFile } from '../store/file-store.ts';
+import { readFileBytes } from '../store/read-file.ts';
+import { linkedFacts } from './linked-facts.ts';
+
+/** The whole file behind a signed address, for clients that do not speak Xet. */
+export async function sendBridge(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+  if (!checkSignedPath(context.signer, exchange.path, exchange.query, context.settings.now())) {
+    throw new HubError(403, 'Access denied');
+  }
+  const file = await context.store.files.file(hash);
+  if (!file) throw new HubError(404, 'Not found');
+  const name = exchange.query.get('filename') ?? 'file';
+  return sendRanged(
+    exchange,
+    { size: file.size, read: (range) => readFileBytes(context.store, context.codec, file, range) },
+    {
+      ...repeatedFacts(context, exchange, file),
+      'content-type': 'application/octet-stream',
+      etag: `"${hash}"`,
+      'content-disposition': `inline; filename*=UTF-8''${name}`,
+    },
+  );
+}
+
+/**
+ * What the redirect to here said. huggingface_hub follows a redirect that stays on the Hub's own host, as this
+ * one does, and looks for the facts in the last answer.
+ */
+function repeatedFacts(context: HubContext, exchange: Exchange, { hash, size }: StoredFile): ResponseHeaders {
+  const [plural, ...name] = exchange.query.get('repo')?.split('/') ?? [];
+  const type = typeOfPlural(plural);
+  const commit = exchange.query.get('commit');
+  const sha256 = exchange.query.get('sha256');
+  if (!type || commit === null || sha256 === null) return {};
+  const file = { xetHash: hash, size, lfs: { sha256 } };
+  return linkedFacts(context, exchange, { type, name: name.join('/') }, commit, file).headers;
+}

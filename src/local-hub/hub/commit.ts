@@ -1,0 +1,126 @@
+import { baseUrl, type HubContext } from '../context.ts';
+import { asObject, parseJson, readBody } from '../http/body-reader.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { HubError } from '../hub-error.ts';
+import { type Change, commitChange, type Operation } from '../repo/change.ts';
+import type { Repo } from '../repo/repo.ts';
+import { type RepoId, urlPrefix } from '../repo/repo-id.ts';
+import { pointerText, type TreeFile } from '../repo/tree.ts';
+import { gitBlobId } from '../store/blob-store.ts';
+import type { LargeObject } from '../store/file-store.ts';
+import { readableRepo, requireContributor, requireWriter } from './access.ts';
+import { flag } from './listing.ts';
+import { findCommit } from './locate.ts';
+
+const MAX_BODY_BYTES = 512 * 1024 * 1024;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** `commit/{revision}`: one line of JSON for the message and one for each operation. */
+export async function receiveCommit(
+  context: HubContext,
+  exchange: Exchange,
+  id: RepoId,
+  revision: string,
+): Promise<void> {
+  const repo = readableRepo(context, exchange, id);
+  const asPullRequest = flag(exchange.query.get('create_pr'));
+  const author =
+    asPullRequest || revision.startsWith('refs/pr/')
+      ? requireContributor(context, exchange)
+      : requireWriter(context, exchange);
+  const change = await readChange(context, exchange, author);
+  const { commit, pullRequest } = await repo.exclusively(async () => {
+    const base = repo.refs.size === 0 && revision === 'main' ? undefined : await findCommit(repo, revision);
+    const pullRequest = asPullRequest ? nextPullRequest(repo) : undefined;
+    const ref = pullRequest === undefined ? writableRef(repo, revision) : `refs/pr/${pullRequest}`;
+    return { commit: await commitChange(repo, ref, base, change), pullRequest };
+  });
+  const page = `${baseUrl(context, exchange)}/${urlPrefix(id.type)}${id.name}`;
+  await exchange.json(200, {
+    success: true,
+    commitOid: commit.id,
+    commitUrl: `${page}/commit/${commit.id}`,
+    hookOutput: '',
+    ...(pullRequest !== undefined && { pullRequestUrl: `${page}/discussions/${pullRequest}` }),
+  });
+}
+
+export function nextPullRequest(repo: Repo): number {
+  const numbers = [...repo.refs.keys()].map((ref) => Number(/^refs\/pr\/(\d+)$/.exec(ref)?.[1] ?? 0));
+  return Math.max(0, ...numbers) + 1;
+}
+
+/** The ref that a commit to this revision moves; a tag or a commit id stays what it is. */
+function writableRef(repo: Repo, revision: string): string {
+  if (/^refs\/(heads|pr)\//.test(revision)) return revision;
+  const ref = `refs/heads/${revision}`;
+  if (repo.refs.has(ref) || (repo.refs.size === 0 && revision === 'main')) return ref;
+  throw new HubError(400, `Not a branch: ${revision}`);
+}
+
+async function readChange(context: HubContext, exchange: Exchange, author: string): Promise<Change> {
+  const text = (await readBody(exchange.request, MAX_BODY_BYTES)).toString();
+  let header: Record<string, unknown> | undefined;
+  const operations: Operation[] = [];
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue;
+    const { key, value } = asObject(parseJson(line));
+    if (key === 'header') header = asObject(value);
+    else operations.push(await readOperation(context, key, asObject(value)));
+  }
+  const { summary, description, parentCommit } = header ?? {};
+  if (typeof summary !== 'string' || summary === '') throw new HubError(400, 'The commit has no summary');
+  return {
+    operations,
+    title: summary,
+    author,
+    date: new Date(context.settings.now()).toISOString(),
+    ...(typeof description === 'string' && { description }),
+    ...(typeof parentCommit === 'string' && { parentCommit }),
+  };
+}
+
+async function readOperation(context: HubContext, key: unknown, value: Record<string, unknown>): Promise<Operation> {
+  const { path } = value;
+  if (typeof path !== 'string') throw new HubError(400, 'An operation has no path');
+  switch (key) {
+    case 'file': {
+      const { content, encoding } = value;
+      if (typeof content !== 'string') throw new HubError(400, `'${path}' has no content`);
+      const bytes = Buffer.from(content, encoding === 'utf-8' ? 'utf8' : 'base64');
+      return { kind: 'put', path, file: { size: bytes.length, oid: await context.store.blobs.add(bytes) } };
+    }
+    case 'lfsFile':
+      return { kind: 'put', path, file: await largeFile(context, path, value) };
+    case 'deletedFile':
+    case 'deletedEntry':
+      return { kind: 'delete-file', path };
+    case 'deletedFolder':
+      return { kind: 'delete-folder', path };
+    default:
+      throw new HubError(400, `Unknown operation: ${String(key)}`);
+  }
+}
+
+async function largeFile(context: HubContext, path: string, value: Record<string, unknown>): Promise<TreeFile> {
+  const { algo, oid, size } = value;
+  if (algo !== 'sha256' || typeof oid !== 'string' || !SHA256.test(oid)) {
+    throw new HubError(400, `'${path}' needs a sha256`);
+  }
+  const object = await context.store.files.object(oid);
+  if (!object) {
+    throw new HubError(
+      400,
+      `Your push was rejected because an LFS pointer pointed to a file that does not exist: ${path}`,
+    );
+  }
+  if (size !== undefined && size !== object.size)
+    throw new HubError(400, `'${path}' has ${object.size} bytes, not ${size}`);
+  return largeTreeFile(oid, object);
+}
+
+/** What a tree says about a stored large file. */
+export function largeTreeFile(sha256: string, { xetHash, size }: LargeObject): TreeFile {
+  const pointer = Buffer.from(pointerText(sha256, size));
+  return { size, oid: gitBlobId(pointer), lfs: { sha256, pointerSize: pointer.length }, xetHash };
+}

@@ -1,0 +1,26 @@
+import { baseUrl, casUrl, type HubContext } from '../context.ts';
+import type { Exchange, ResponseHeaders } from '../http/exchange.ts';
+import type { RepoId } from '../repo/repo-id.ts';
+
+/** What a client needs to know of a large file to fetch it through Xet. */
+export function linkedFacts(
+  context: HubContext,
+  exchange: Exchange,
+  { type, name }: RepoId,
+  commit: string,
+  file: { xetHash: string; size: number; lfs: { sha256: string } },
+): { refreshUrl: string; reconstructionUrl: string; headers: ResponseHeaders } {
+  const refreshUrl = `${baseUrl(context, exchange)}/api/${type}s/${name}/xet-read-token/${commit}`;
+  const reconstructionUrl = `${casUrl(context, exchange)}/v1/reconstructions/${file.xetHash}`;
+  return {
+    refreshUrl,
+    reconstructionUrl,
+    headers: {
+      'x-repo-commit': commit,
+      'x-linked-etag': `"${file.lfs.sha256}"`,
+      'x-linked-size': file.size,
+      'x-xet-hash': file.xetHash,
+      link: `<${refreshUrl}>; rel="xet-auth", <${reconstructionUrl}>; rel="xet-reconstruction-info"`,
+    },
+  };
+}

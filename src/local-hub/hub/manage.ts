@@ -1,0 +1,103 @@
+import { baseUrl, type HubContext } from '../context.ts';
+import { readJsonObject } from '../http/body-reader.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { HubError } from '../hub-error.ts';
+import { commitChange } from '../repo/change.ts';
+import type { Repo, RepoRecord } from '../repo/repo.ts';
+import { isRepoName, isRepoType, type RepoId, urlPrefix } from '../repo/repo-id.ts';
+import { requireWriter, visitor, writableRepo } from './access.ts';
+import { defaultAttributes } from './upload-mode.ts';
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+export async function createRepo(context: HubContext, exchange: Exchange): Promise<void> {
+  const author = requireWriter(context, exchange);
+  const body = await readJsonObject(exchange.request, MAX_BODY_BYTES);
+  const id = namedRepo(body, author);
+  const repo = await startRepo(context, id, author, {
+    private: body.private === true || body.visibility === 'private',
+    ...(typeof body.sdk === 'string' && { sdk: body.sdk }),
+  });
+  const url = `${baseUrl(context, exchange)}/${urlPrefix(id.type)}${id.name}`;
+  if (!repo) {
+    const error = `You already created this ${id.type} repo: ${id.name}`;
+    return exchange.json(409, { error, url }, { 'x-error-message': error });
+  }
+  await exchange.json(200, { url, name: id.name, id: repo.record.id });
+}
+
+/** A new repository with the first commit that the Hub gives it; `undefined` where the name is taken. */
+export async function startRepo(
+  context: HubContext,
+  id: RepoId,
+  author: string,
+  settings: Partial<RepoRecord> = {},
+): Promise<Repo | undefined> {
+  const repo = await context.repos.create(id, settings);
+  if (!repo) return undefined;
+  const attributes = Buffer.from(defaultAttributes());
+  const oid = await context.store.blobs.add(attributes);
+  await repo.exclusively(() =>
+    commitChange(repo, 'refs/heads/main', undefined, {
+      operations: [{ kind: 'put', path: '.gitattributes', file: { size: attributes.length, oid } }],
+      title: 'initial commit',
+      author,
+      date: new Date(context.settings.now()).toISOString(),
+    }),
+  );
+  return repo;
+}
+
+export async function deleteRepo(context: HubContext, exchange: Exchange): Promise<void> {
+  const author = requireWriter(context, exchange);
+  const id = namedRepo(await readJsonObject(exchange.request, MAX_BODY_BYTES), author);
+  writableRepo(context, exchange, id);
+  await context.repos.delete(id);
+  await exchange.text(200, 'OK');
+}
+
+export async function changeSettings(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+  const repo = writableRepo(context, exchange, id);
+  const { private: secret, visibility, gated } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
+  const changes: Partial<RepoRecord> = {};
+  if (typeof secret === 'boolean') changes.private = secret;
+  if (visibility === 'private' || visibility === 'public') changes.private = visibility === 'private';
+  if (gated === false || gated === 'auto' || gated === 'manual') changes.gated = gated;
+  await repo.update(changes);
+  await exchange.json(200, { private: repo.record.private, gated: repo.record.gated });
+}
+
+export async function sendWhoAmI(context: HubContext, exchange: Exchange): Promise<void> {
+  const { name, write } = visitor(context, exchange);
+  if (name === undefined) throw new HubError(401, 'Invalid username or password.');
+  await exchange.json(200, {
+    type: 'user',
+    id: Buffer.from(name).toString('hex').padEnd(24, '0').slice(0, 24),
+    name,
+    fullname: name,
+    email: `${name}@localhost`,
+    emailVerified: true,
+    isPro: false,
+    canPay: false,
+    avatarUrl: '',
+    orgs: [],
+    auth: {
+      type: 'access_token',
+      accessToken: {
+        displayName: name,
+        role: write ? 'write' : 'read',
+        createdAt: new Date(context.settings.now()).toISOString(),
+      },
+    },
+  });
+}
+
+function namedRepo(body: Record<string, unknown>, author: string): RepoId {
+  const { name, organization, type } = body;
+  if (typeof name !== 'string') throw new HubError(400, '"name" must be a string');
+  const owner = typeof organization === 'string' && organization !== '' ? organization : author;
+  const full = name.includes('/') ? name : `${owner}/${name}`;
+  const known = type ?? 'model';
+  if (!isRepoType(known) || !isRepoName(full)) throw new HubError(400, `Invalid repo name: ${full}`);
+  return { type: known, name: full };
+}

@@ -1,0 +1,61 @@
+import { casUrl, type HubContext, nowSeconds } from '../context.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { HubError } from '../hub-error.ts';
+import type { RepoId } from '../repo/repo-id.ts';
+import { openRepo, readableRepo, requireContributor, requireWriter } from './access.ts';
+import { findCommit } from './locate.ts';
+
+export type Scope = 'read' | 'write';
+
+export interface XetToken {
+  accessToken: string;
+  /** Unix seconds. */
+  exp: number;
+  casUrl: string;
+}
+
+/** A token for the CAS: its claims and a signature, which only this server can have made. */
+export function issueToken(context: HubContext, exchange: Exchange, scope: Scope): XetToken {
+  const exp = nowSeconds(context) + context.settings.tokenLifetimeSeconds;
+  const claims = Buffer.from(JSON.stringify({ scope, exp })).toString('base64url');
+  return { accessToken: `xet_${claims}.${context.signer.sign(claims)}`, exp, casUrl: casUrl(context, exchange) };
+}
+
+/** Lets a CAS request through that carries a token with this scope. */
+export function requireScope(context: HubContext, exchange: Exchange, scope: Scope): void {
+  const match = /^xet_([\w-]+)\.([\w-]+)$/.exec(exchange.bearer() ?? '');
+  const [, claims = '', signature = ''] = match ?? [];
+  if (!match || !context.signer.matches(claims, signature)) throw new HubError(401, 'Missing or invalid token');
+  const given = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { scope: Scope; exp: number };
+  if (given.exp * 1000 <= context.settings.now()) throw new HubError(401, 'Token expired');
+  if (scope === 'write' && given.scope !== 'write') throw new HubError(403, 'Token does not allow writing');
+}
+
+export function tokenHeaders(token: XetToken): Record<string, string> {
+  return {
+    'X-Xet-Cas-Url': token.casUrl,
+    'X-Xet-Access-Token': token.accessToken,
+    'X-Xet-Token-Expiration': String(token.exp),
+  };
+}
+
+export async function sendToken(
+  context: HubContext,
+  exchange: Exchange,
+  id: RepoId,
+  scope: Scope,
+  revision: string | undefined,
+): Promise<void> {
+  if (scope === 'read') {
+    const repo = openRepo(context, exchange, id);
+    if (revision !== undefined) await findCommit(repo, revision);
+  } else {
+    readableRepo(context, exchange, id);
+    // Anyone may fill a pull request, so its tokens need less.
+    const forPullRequest = exchange.query.has('create_pr') || revision?.startsWith('refs/pr/') === true;
+    if (forPullRequest) requireContributor(context, exchange);
+    else requireWriter(context, exchange);
+  }
+  const token = issueToken(context, exchange, scope);
+  await exchange.json(200, token, tokenHeaders(token));
+}

@@ -1,0 +1,68 @@
+/** An access token's owner and what it may do. */
+export interface TokenGrant {
+  name: string;
+  write?: boolean;
+}
+
+export interface LocalHubOptions {
+  /** Folder for everything that lasts. Default: a fresh temporary folder, removed on `close()`. One Hub per folder at a time. */
+  dir?: string;
+  /** Default `127.0.0.1`: nobody else on the network gets in unasked. */
+  host?: string;
+  /** Default 0: any free port. */
+  port?: number;
+  /** Access tokens that are known, by their text. Default: `hf_local`, which may write. */
+  tokens?: Record<string, TokenGrant>;
+  /** Lets everybody write, and takes any token for a good one. Default: only while no `tokens` are given. */
+  openWrites?: boolean;
+  /** The clock, in milliseconds since 1970. Tokens, signed addresses, commits and the `Date` header go by it. */
+  now?: () => number;
+  /** How long Xet tokens hold. Default 3600. */
+  tokenLifetimeSeconds?: number;
+  /** How long signed addresses hold. Default 3600. */
+  urlLifetimeSeconds?: number;
+  /**
+   * What a signed xorb address accepts: only the ranges it was made for, each as a whole (`exact`), or any part
+   * of them (`subset`, the default and what production does).
+   */
+  rangeRule?: 'exact' | 'subset';
+  /** Reconstruction versions offered; others answer 404. Default both. */
+  reconstructionVersions?: (1 | 2)[];
+  /** Whether xorbs may be uploaded through grants. Default true. */
+  grants?: boolean;
+  /** Shard upload versions offered; others answer 404. Default both. */
+  shardVersions?: (1 | 2)[];
+  /** Ranges that one signed address of a v2 reconstruction covers at most. Default: all that are needed of a xorb. */
+  maxRangesPerUrl?: number;
+  /** Joins ranges of a xorb that touch. Overlapping ones are joined in any case. Default true. */
+  mergeRanges?: boolean;
+  /** Decodes each registered file to check the sha256 that its shard gives. Default false: it costs a pass over the data. */
+  checkSha256?: boolean;
+  /** Takes one line for every request served. */
+  log?: (line: string) => void;
+}
+
+/** The options with every default in place. */
+export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log'>> & Pick<LocalHubOptions, 'log'>;
+
+export const DEFAULT_TOKEN = 'hf_local';
+
+export function settle(options: LocalHubOptions): Settings {
+  return {
+    host: options.host ?? '127.0.0.1',
+    port: options.port ?? 0,
+    tokens: options.tokens ?? { [DEFAULT_TOKEN]: { name: 'local', write: true } },
+    openWrites: options.openWrites ?? options.tokens === undefined,
+    now: options.now ?? Date.now,
+    tokenLifetimeSeconds: options.tokenLifetimeSeconds ?? 3600,
+    urlLifetimeSeconds: options.urlLifetimeSeconds ?? 3600,
+    rangeRule: options.rangeRule ?? 'subset',
+    reconstructionVersions: options.reconstructionVersions ?? [1, 2],
+    grants: options.grants ?? true,
+    shardVersions: options.shardVersions ?? [1, 2],
+    maxRangesPerUrl: Math.max(1, options.maxRangesPerUrl ?? Number.POSITIVE_INFINITY),
+    mergeRanges: options.mergeRanges ?? true,
+    checkSha256: options.checkSha256 ?? false,
+    log: options.log,
+  };
+}

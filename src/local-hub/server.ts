@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isXetError } from '../errors.ts';
+import { Grants } from './cas/grants.ts';
+import { casRoutes, signedRoute } from './cas/routes.ts';
+import { CAS_PREFIX, type HubContext } from './context.ts';
+import type { FaultPlan } from './faults.ts';
+import { corsHeaders, sendPreflight } from './http/cors.ts';
+import { Exchange } from './http/exchange.ts';
+import { pause } from './http/pause.ts';
+import type { RequestLog, RequestRecord } from './http/request-log.ts';
+import type { Route } from './http/route.ts';
+import { hubRoute } from './hub/routes.ts';
+import { HubError } from './hub-error.ts';
+
+/** Bytes that may wait in a connection before its body is held back. */
+const SEND_BUFFER_BYTES = 1024 * 1024;
+
+/** The HTTP server in front of everything. It does not listen yet. */
+export function createHubServer(context: HubContext, faults: FaultPlan, log: RequestLog): Server {
+  const grants = new Grants();
+  const findCas = casRoutes(context, grants);
+  const findRoute = (exchange: Exchange): Route => {
+    const [first, ...rest] = exchange.segments;
+    if (`/${first}` === CAS_PREFIX) return findCas(exchange, rest);
+    // hf_xet drops the path of the CAS address when it reports its statistics.
+    if (first === 'v1' && rest[0] === 'telemetry') return findCas(exchange, exchange.segments);
+    return signedRoute(context, grants, exchange) ?? hubRoute(context, exchange);
+  };
+  const options = { requestTimeout: 0, keepAliveTimeout: 60_000, highWaterMark: SEND_BUFFER_BYTES };
+  return createServer(options, (request, response) => {
+    const record = startRecord(context, request);
+    log.add(record);
+    answer(context, faults, findRoute, request, response, record).catch((error: unknown) => {
+      context.settings.log?.(`Failed: ${record.method} ${record.path}: ${String(error)}`);
+      response.destroy();
+    });
+  });
+}
+
+function startRecord(context: HubContext, request: IncomingMessage): RequestRecord {
+  const range = request.headers.range;
+  return {
+    kind: 'other',
+    method: request.method ?? 'GET',
+    path: (request.url ?? '/').split('?', 1)[0] ?? '/',
+    status: 0,
+    bytesSent: 0,
+    ...(range !== undefined && { range }),
+    authorized: request.headers.authorization !== undefined,
+    startedAt: context.settings.now(),
+  };
+}
+
+async function answer(
+  context: HubContext,
+  faults: FaultPlan,
+  findRoute: (exchange: Exchange) => Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+  record: RequestRecord,
+): Promise<void> {
+  // A client that goes away is not an event worth a crash; whoever writes or reads sees it.
+  request.on('error', () => undefined);
+  response.on('error', () => undefined);
+  // The clock may be a made-up one, and clients learn the time from this header.
+  response.sendDate = false;
+  response.setHeader('date', new Date(context.settings.now()).toUTCString());
+  response.setHeader('x-request-id', randomUUID());
+  let exchange: Exchange;
+  try {
+    exchange = new Exchange(request, response, record, faults);
+  } catch {
+    record.status = 400;
+    response.writeHead(400).end();
+    return;
+  }
+  const started = performance.now();
+  await respond(exchange, faults, findRoute(exchange), context);
+  if (!request.complete) request.resume();
+  const taken = (performance.now() - started).toFixed(0);
+  context.settings.log?.(`${record.method} ${record.path} ${record.status} ${record.bytesSent} bytes ${taken} ms`);
+}
+
+async function respond(exchange: Exchange, faults: FaultPlan, route: Route, context: HubContext): Promise<void> {
+  if (exchange.method === 'OPTIONS') return sendPreflight(familyOf(exchange), exchange);
+  exchange.begin(route.kind);
+  const headers = corsHeaders(route.family, exchange);
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined) exchange.response.setHeader(name, value);
+  if (faults.latencyMs > 0) await pause(faults.latencyMs, exchange.signal);
+  const { fault } = exchange;
+  if (fault?.action === 'refuse') return exchange.refuse();
+  if (fault?.action === 'delay') await pause(fault.ms, exchange.signal);
+  if (exchange.signal.aborted) return;
+  if (fault?.action === 'status') {
+    const body = fault.body ?? JSON.stringify({ error: `Made-up status ${fault.status}` });
+    return exchange.send(fault.status, { 'content-type': 'application/json; charset=utf-8', ...fault.headers }, body);
+  }
+  try {
+    await route.run();
+  } catch (error) {
+    await sendError(exchange, route, error, context);
+  }
+}
+
+/** A preflight names no method of its own, so its part of the service is told by the address alone. */
+function familyOf({ segments }: Exchange): Route['family'] {
+  const [first = ''] = segments;
+  if (`/${first}` === CAS_PREFIX) return 'cas';
+  return ['xorbs', 'xorb-uploads', 'xet-bridge', 'lfs'].includes(first) ? 'signed' : 'hub';
+}
+
+async function sendError(exchange: Exchange, route: Route, error: unknown, context: HubContext): Promise<void> {
+  const { response } = exchange;
+  if (response.headersSent || exchange.signal.aborted) {
+    if (!exchange.signal.aborted) context.settings.log?.(`Broken off: ${exchange.path}: ${String(error)}`);
+    response.destroy();
+    return;
+  }
+  const known = asHubError(error);
+  if (known.status === 500) context.settings.log?.(`Failed: ${exchange.path}: ${errorText(error)}`);
+  const headers = {
+    ...known.headers,
+    'x-error-message': headerText(known.message),
+    ...(known.code !== undefined && { 'x-error-code': known.code }),
+  };
+  // Files are answered in plain text, like their content would be; everything else in JSON.
+  if (route.kind === 'resolve' || route.kind === 'resolve-cache')
+    return exchange.text(known.status, known.message, headers);
+  await exchange.json(known.status, { error: known.message }, headers);
+}
+
+function asHubError(error: unknown): HubError {
+  if (error instanceof HubError) return error;
+  // What the codec finds wrong with received bytes is the sender's doing.
+  if (isXetError(error, 'PROTOCOL', 'INVALID_ARGUMENT')) return new HubError(400, error.message);
+  return new HubError(500, 'Internal server error');
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 500);
+}

@@ -1,0 +1,34 @@
+import type { ChunkRecords } from '../src/chunks.ts';
+import type { Codec, CompressionChoice } from '../src/codec/codec.ts';
+
+/**
+ * What can be asked of a codec wherever it runs. The first argument is the data: it is moved to the worker,
+ * not copied, and comes back after a trap.
+ */
+export const operations = {
+  decodeRun: (codec: Codec, frames: Uint8Array) => codec.decodeRun(frames),
+  chunkHash: (codec: Codec, chunk: Uint8Array) => codec.chunkHash(chunk),
+  xorbHash: (codec: Codec, chunks: ChunkRecords) => codec.xorbHash(chunks),
+  fileHash: (codec: Codec, chunks: ChunkRecords, salt?: Uint8Array) => codec.fileHash(chunks, salt),
+  verificationHash: (codec: Codec, hashes: Uint8Array) => codec.verificationHash(hashes),
+  keyedHashes: (codec: Codec, hashes: Uint8Array, key: Uint8Array) => codec.keyedHashes(hashes, key),
+  serializeXorb: (
+    codec: Codec,
+    data: Uint8Array,
+    chunks: ChunkRecords,
+    fileStarts: Uint32Array,
+    compression: CompressionChoice,
+  ) => codec.serializeXorb(data, chunks, fileStarts, compression),
+};
+
+export type OperationName = keyof typeof operations;
+type Tail<A> = A extends [Codec, Uint8Array, ...infer Rest] ? Rest : never;
+/** What an operation takes after its data. */
+export type OperationArguments<N extends OperationName> = Tail<Parameters<(typeof operations)[N]>>;
+export type OperationResult<N extends OperationName> = ReturnType<(typeof operations)[N]>;
+
+/** An operation by name; the types of its arguments were checked where it was asked for. */
+export function operate(codec: Codec, name: OperationName, input: Uint8Array, rest: readonly unknown[]): unknown {
+  const operation = operations[name] as (codec: Codec, input: Uint8Array, ...rest: unknown[]) => unknown;
+  return operation(codec, input, ...rest);
+}
