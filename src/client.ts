@@ -16,7 +16,6 @@ import type { OnProgress } from './progress.ts';
 
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 const MIB = 1024 * 1024;
-const AUTO_CONCURRENCY = 8;
 
 /** One file of a repository. */
 export interface FileTarget {
@@ -70,6 +69,7 @@ export class BaseXetClient {
   readonly #budget: MemoryBudget;
   readonly #engine: DownloadEngine;
   readonly #closing = new AbortController();
+  readonly #warn = (message: string) => this.#options.onWarning?.(message);
 
   constructor(options: XetClientOptions, platform: Platform) {
     checkOptions(options);
@@ -100,17 +100,18 @@ export class BaseXetClient {
     });
     const limit = options.memoryBudget ?? platform.memoryBudgetBytes;
     this.#budget = new MemoryBudget(limit, limit / 4);
-    const concurrency = options.concurrency ?? 'auto';
-    const lanes = concurrency === 'auto' ? AUTO_CONCURRENCY : concurrency;
+    const lanes = new Lanes(options.concurrency ?? 'auto');
     this.#engine = new DownloadEngine({
       http: this.#http,
       hub: this.#hub,
       pool: this.#pool,
       budget: this.#budget,
-      lanes: new Lanes(lanes),
+      lanes,
       makeHash: platform.makeContentHash,
       attempts: retry.attempts,
-      lookAhead: lanes,
+      xet: options.xet ?? !platform.xetDisabled(),
+      fallback: options.fallback !== 'never',
+      onWarning: this.#warn,
     });
   }
 
@@ -154,6 +155,7 @@ export class BaseXetClient {
       signal,
       force: options.force ?? false,
       onProgress: options.onProgress,
+      onWarning: this.#warn,
     });
     const { size, etag, commit, xetHash } = file;
     return {

@@ -22,6 +22,13 @@ export interface XetClientOptions {
   concurrency?: number | 'auto';
   /** Codec workers; 0 decodes on the calling thread. Default: `'auto'`, by processors. */
   workers?: number | 'auto';
+  /**
+   * What to do when Xet cannot serve a file: `'http'` goes on over plain HTTP, checked by sha256; `'never'`
+   * fails. Default: `'http'`. Corrupt data never falls back.
+   */
+  fallback?: 'http' | 'never';
+  /** False takes every file over plain HTTP. Default: true, unless `HF_HUB_DISABLE_XET` is set. */
+  xet?: boolean;
   retry?: Partial<RetryPolicy>;
   /** In milliseconds: `connect` until an answer begins, `stall` without a byte of it. Default: 20,000 each. */
   timeouts?: Partial<Timeouts>;

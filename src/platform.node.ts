@@ -17,6 +17,7 @@ export const nodePlatform: Platform = {
   memoryBudgetBytes: Math.min(256 * MIB, Math.max(32 * MIB, totalmem() / 8)),
   makeContentHash: nodeContentHash,
   defaultEndpoint: () => process.env.HF_ENDPOINT || undefined,
+  xetDisabled: () => /^(1|on|yes|true)$/i.test(process.env.HF_HUB_DISABLE_XET ?? ''),
   defaultToken: async () => {
     const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH } = process.env;
     const given = HF_TOKEN ?? HUGGING_FACE_HUB_TOKEN;

@@ -16,6 +16,8 @@ export interface Platform {
   makeContentHash: MakeContentHash;
   /** What the environment says about the endpoint and the token. */
   defaultEndpoint: () => string | undefined;
+  /** Whether the environment asks to go without Xet. */
+  xetDisabled: () => boolean;
   defaultToken: () => Promise<string | undefined>;
   /** Where files go; undefined where there is no file system. */
   places: Places | undefined;

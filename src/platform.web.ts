@@ -14,6 +14,7 @@ export const webPlatform: Platform = {
   memoryBudgetBytes: 96 * MIB,
   makeContentHash: (algorithm) => webContentHash(algorithm === 'sha1' ? 'SHA-1' : 'SHA-256'),
   defaultEndpoint: () => undefined,
+  xetDisabled: () => false,
   defaultToken: async () => undefined,
   places: undefined,
 };

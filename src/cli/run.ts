@@ -38,7 +38,7 @@ function explain(error: unknown, signal: AbortSignal): number {
   // Commander has already said what is wrong with the words of the command, or printed the help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (signal.aborted) {
-    process.stderr.write('Interrupted. Run the same command to go on.\n');
+    process.stderr.write('Interrupted. What was fetched is kept: run the same command to go on from there.\n');
     return EXIT.interrupted;
   }
   if (isXetError(error)) {
@@ -93,6 +93,7 @@ function program(signal: AbortSignal): Command {
     .option('--force', 'fetch again what is already there')
     .option('--concurrency <n>', 'requests at once', whole)
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
+    .option('--no-xet', 'plain HTTP only')
     .option('--json', 'one JSON object a line on stdout')
     .option('--quiet', 'no progress, no remarks')
     .action(async (repo: string, files: string[], flags: RepoFlags & DownloadFlags) => {
@@ -105,6 +106,7 @@ function program(signal: AbortSignal): Command {
         cacheDir: flags.cacheDir,
         memoryBudget: flags.memory,
         concurrency: flags.concurrency,
+        ...(flags.xet === false && { xet: false }),
       });
       const target = parseTarget(repo, flags, endpoint);
       const { include, exclude, localDir, force = false } = flags;
@@ -158,6 +160,7 @@ interface DownloadFlags {
   cacheDir?: string;
   force?: boolean;
   concurrency?: number;
+  xet?: boolean;
   memory?: number;
 }
 

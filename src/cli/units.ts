@@ -7,12 +7,15 @@ export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(k|m|g|ki|mi|gi)?b?$/i.exec(text.trim());
   if (!match) throw new XetError('INVALID_ARGUMENT', `Not a size: '${text}'. Write it like 64MB or 64MiB.`);
   const unit = (match[2]?.toLowerCase() ?? '') as keyof typeof UNITS;
-  return Math.round(Number(match[1]) * UNITS[unit]);
+  const bytes = Math.round(Number(match[1]) * UNITS[unit]);
+  if (!Number.isSafeInteger(bytes))
+    throw new XetError('INVALID_ARGUMENT', `'${text}' is more bytes than can be counted.`);
+  return bytes;
 }
 
-/** Bytes for people, in powers of 1000. */
+/** Bytes for people, in powers of 1000, with three digits. */
 export function formatBytes(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 999.5) return `${Math.round(bytes)} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];
   let value = bytes;
   let unit = '';
@@ -21,13 +24,15 @@ export function formatBytes(bytes: number): string {
     value /= 1000;
     unit = next;
   }
-  return `${value < 9.95 ? value.toFixed(2) : value < 99.5 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
+  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
 }
 
 export function formatDuration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${String(Math.round(seconds % 60)).padStart(2, '0')} s`;
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 90) return `${whole} s`;
+  const two = (value: number) => String(value).padStart(2, '0');
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }

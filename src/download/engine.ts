@@ -1,12 +1,13 @@
 import type { CodecPool } from '../../workers/pool.ts';
 import { CasClient, type CasVersions } from '../cas/client.ts';
-import { ChunkRecordList } from '../chunks.ts';
-import { XetError } from '../errors.ts';
+import type { Reconstruction } from '../cas/reconstruction.ts';
+import { ChunkRecordList, type ChunkRecords } from '../chunks.ts';
+import { isXetError, XetError } from '../errors.ts';
 import { hashToHex } from '../hash.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
-import { assemble } from './assemble.ts';
+import { assemble, type Content } from './assemble.ts';
 import type { MemoryBudget } from './budget.ts';
 import type { MakeContentHash, Verified } from './content-hash.ts';
 import type { Lanes } from './lanes.ts';
@@ -22,16 +23,28 @@ export interface EngineParts {
   lanes: Lanes;
   makeHash: MakeContentHash;
   attempts: number;
-  /** Ranges under way ahead of the one that is needed now. */
-  lookAhead: number;
+  /** Whether files come through the CAS at all. */
+  xet: boolean;
+  /** Whether plain HTTP may step in where Xet cannot serve. */
+  fallback: boolean;
+  onWarning: (message: string) => void;
 }
 
 export interface ReadOptions {
   signal: AbortSignal;
   /** Past all caches, as an earlier try gave corrupt data. */
-  fresh: boolean;
-  onNetworkBytes: (bytes: number) => void;
+  fresh?: boolean;
+  onNetworkBytes?: (bytes: number) => void;
+  /** What is already there of the file, all before the range, so that the whole can be verified. */
+  have?: { chunks: ChunkRecords; bytes: () => AsyncIterable<Uint8Array> } | undefined;
+  /** Told how the whole file was found to be right, before the end. */
+  onVerified?: (verified: Verified) => void;
 }
+
+/** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
+const WINDOW_BYTES = 8 * 1024 ** 3;
+
+const NO_CHUNKS = new Uint8Array();
 
 /** Turns a resolved file into its bytes. Holds what all downloads of a client share. */
 export class DownloadEngine {
@@ -42,45 +55,99 @@ export class DownloadEngine {
     this.#parts = parts;
   }
 
-  /** How a whole read of this file is verified. */
-  verifiedBy(file: ResolvedFile): Verified {
-    if (file.xetHash !== undefined) return 'xet';
-    return file.etag.length === 64 ? 'sha256' : 'git-sha1';
+  /** Whether this file's bytes come from a CAS. */
+  overXet(file: ResolvedFile): boolean {
+    return this.#parts.xet && file.xetHash !== undefined;
   }
 
   /**
-   * The bytes of a half-open range, in order. When that is the whole file, the end is reached only after the
+   * The bytes of a half-open range, in order. When that ends the whole file, the end is reached only after the
    * content was found to be what was asked for; otherwise `INTEGRITY` is thrown in its place.
    */
-  read(file: ResolvedFile, range: ByteRange, options: ReadOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  async *read(file: ResolvedFile, range: ByteRange, options: ReadOptions): AsyncGenerator<Content, void, undefined> {
+    let at = range.start;
+    if (this.#parts.xet && file.xetHash !== undefined) {
+      try {
+        for await (const content of this.#readXet(file, file.xetHash, range, options)) {
+          at += content.bytes.length;
+          yield content;
+        }
+        return;
+      } catch (error) {
+        if (!this.#mayFallBack(error, options)) throw error;
+        this.#parts.onWarning(`'${file.path}' cannot be had over Xet (${error.message}); going on over plain HTTP.`);
+      }
+    }
+    yield* this.#readPlain(file, { start: at, end: range.end }, range.start, options);
+  }
+
+  #mayFallBack(error: unknown, { signal }: ReadOptions): error is XetError {
+    if (!this.#parts.fallback || signal.aborted) return false;
+    // Corrupt data is told, not smoothed over, and a server that asks for patience gets it.
+    return isXetError(error) && !['INTEGRITY', 'RATE_LIMITED', 'CLOSED', 'INVALID_ARGUMENT'].includes(error.code);
+  }
+
+  async *#readPlain(
+    file: ResolvedFile,
+    rest: ByteRange,
+    asked: number,
+    options: ReadOptions,
+  ): AsyncGenerator<Content, void, undefined> {
     const { http, hub, makeHash, attempts } = this.#parts;
-    return file.xetHash === undefined
-      ? readPlain({ http, headers: hub.headers, makeHash, attempts }, file, range, options)
-      : this.#readXet(file, file.xetHash, range, options);
+    const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
+    const whole = rest.end === file.size && (asked === 0 || have !== undefined);
+    // What is on disk reaches to where this read began, and what has been handed out since is there as well.
+    const reading = readPlain({ http, headers: hub.headers, makeHash, attempts }, file, rest, {
+      signal,
+      fresh,
+      onNetworkBytes,
+      whole,
+      earlier: have?.bytes,
+    });
+    for (;;) {
+      const { done, value } = await reading.next();
+      if (done) {
+        if (value) options.onVerified?.(value);
+        return;
+      }
+      yield { bytes: value, chunks: NO_CHUNKS };
+    }
   }
 
   async *#readXet(
     file: ResolvedFile,
     fileHash: string,
     range: ByteRange,
-    { signal, fresh, onNetworkBytes }: ReadOptions,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const { http, hub, pool, budget, lanes, attempts, lookAhead } = this.#parts;
-    const whole = range.start === 0 && range.end === file.size;
-    const records = whole ? new ChunkRecordList() : undefined;
+    options: ReadOptions,
+  ): AsyncGenerator<Content, void, undefined> {
+    const { http, hub, pool, budget, lanes, attempts } = this.#parts;
+    const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
+    const whole = range.end === file.size && (range.start === 0 || have !== undefined);
+    const records = new ChunkRecordList();
+    if (have) records.push(have.chunks);
+    const cas = new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions);
     // An empty file has no reconstruction, and an empty range none that could be asked for.
-    if (range.end > range.start) {
-      const cas = new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions);
-      const reconstruction = await cas.reconstruction(fileHash, range, signal);
-      const urls = new SignedUrls(reconstruction, (shared) => cas.reconstruction(fileHash, range, shared));
-      const plan = planDownload(reconstruction, range.end - range.start, {
-        whole,
+    for (let at = range.start; at < range.end; ) {
+      const window = { start: at, end: Math.min(range.end, at + WINDOW_BYTES) };
+      const reconstruction = await cas.reconstruction(fileHash, window, signal);
+      const urls = new SignedUrls(reconstruction, (shared) => cas.reconstruction(fileHash, window, shared));
+      // A window ends at a chunk border, wherever the server put it behind the one asked for.
+      const last = window.end === range.end;
+      const length = last ? range.end - at : Math.min(reach(reconstruction), range.end - at);
+      const plan = planDownload(reconstruction, length, {
+        whole: last && whole,
         maxHeldBytes: budget.limitBytes / 8,
       });
       const context = { http, urls, pool, budget, lanes, fresh, attempts, onNetworkBytes };
-      yield* assemble(plan, context, { lookAhead, records, signal });
+      for await (const content of assemble(plan, context, { lookAhead: () => lanes.limit, signal })) {
+        if (whole) records.push(content.chunks);
+        yield content;
+      }
+      at += length;
     }
-    if (records) await this.#seal(file, fileHash, records);
+    if (!whole) return;
+    await this.#seal(file, fileHash, records);
+    options.onVerified?.('xet');
   }
 
   async #seal(file: ResolvedFile, expected: string, records: ChunkRecordList): Promise<void> {
@@ -91,4 +158,9 @@ export class DownloadEngine {
       `'${file.path}' came with file hash ${actual}, asked for was ${expected}. The data is corrupt.`,
     );
   }
+}
+
+/** Bytes that the terms of a reconstruction give, from where it was asked to begin. */
+function reach({ terms, offsetIntoFirstTerm }: Reconstruction): number {
+  return terms.reduce((sum, { unpackedLength }) => sum + unpackedLength, 0) - offsetIntoFirstTerm;
 }

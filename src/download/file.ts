@@ -8,59 +8,126 @@ import type { DownloadEngine } from './engine.ts';
 export interface DownloadOutcome {
   path: string;
   verified: Verified;
+  /** Bytes over the network; content bytes from caches; content bytes that were already in place. */
   bytes: { network: number; cache: number; local: number };
 }
 
+export interface DownloadSettings {
+  signal: AbortSignal;
+  /** Fetch again what is there, finished or not. */
+  force: boolean;
+  onProgress: OnProgress | undefined;
+  onWarning: (message: string) => void;
+}
+
 /**
- * Brings a file to its place. Written out of sight, verified, then given its name; corrupt data is fetched
- * once more from the network before it is an error.
+ * Brings a file to its place. Written out of sight, verified, then given its name. Goes on where an earlier
+ * try stopped; corrupt data is fetched once more from the network, all of it, before it is an error.
  */
 export async function downloadTo(
   engine: DownloadEngine,
   file: ResolvedFile,
   place: Place,
-  options: { signal: AbortSignal; force: boolean; onProgress: OnProgress | undefined },
+  settings: DownloadSettings,
 ): Promise<DownloadOutcome> {
-  const { signal } = options;
-  const meter = new ProgressMeter({ files: 1, bytes: file.size }, options.onProgress);
-  const existing = options.force ? undefined : await place.existing(signal);
-  if (existing) {
-    meter.cached(file.size);
-    meter.fileDone();
-    return { ...existing, bytes: { network: 0, cache: 0, local: file.size } };
-  }
-  let network = 0;
-  const onNetworkBytes = (bytes: number) => {
-    network += bytes;
-    meter.network(bytes);
+  const meter = new ProgressMeter({ files: 1, bytes: file.size }, settings.onProgress);
+  const existing = settings.force ? undefined : await place.existing(settings.signal);
+  return existing ? alreadyThere(existing, file, meter) : fetchInto(engine, file, place, settings, meter);
+}
+
+function alreadyThere(
+  existing: { path: string; verified: Verified },
+  file: ResolvedFile,
+  meter: ProgressMeter,
+): DownloadOutcome {
+  meter.cached(file.size);
+  meter.fileDone();
+  return { ...existing, bytes: { network: 0, cache: 0, local: file.size } };
+}
+
+async function fetchInto(
+  engine: DownloadEngine,
+  file: ResolvedFile,
+  place: Place,
+  { signal, force, onWarning }: DownloadSettings,
+  meter: ProgressMeter,
+): Promise<DownloadOutcome> {
+  let waited = false;
+  const onWait = () => {
+    waited = true;
+    onWarning(`Another process is downloading '${file.path}'; waiting for it.`);
   };
-  const sink = await place.openSink();
+  const sink = await place.openSink({ signal, onWait, resume: !force });
   try {
+    const finished = waited && !force ? await place.existing(signal) : undefined;
+    if (finished) return alreadyThere(finished, file, meter);
+    const filling = new Filling(engine, file, sink, meter, signal);
     try {
-      await fill(sink, engine, file, meter, { signal, fresh: false, onNetworkBytes });
+      await filling.run(false);
     } catch (error) {
       if (!isXetError(error, 'INTEGRITY')) throw error;
       await sink.restart();
-      await fill(sink, engine, file, meter, { signal, fresh: true, onNetworkBytes });
+      try {
+        await filling.run(true);
+      } catch (again) {
+        // What is known to be wrong is no start for another try.
+        if (isXetError(again, 'INTEGRITY')) await sink.restart();
+        throw again;
+      }
     }
+    signal.throwIfAborted();
     const path = await sink.publish();
     meter.fileDone();
-    return { path, verified: engine.verifiedBy(file), bytes: { network, cache: 0, local: 0 } };
-  } catch (error) {
-    await sink.discard();
-    throw error;
+    const { network, resumed, verified } = filling;
+    return { path, verified, bytes: { network, cache: 0, local: resumed } };
+  } finally {
+    await sink.close();
   }
 }
 
-async function fill(
-  sink: FileSink,
-  engine: DownloadEngine,
-  file: ResolvedFile,
-  meter: ProgressMeter,
-  options: { signal: AbortSignal; fresh: boolean; onNetworkBytes: (bytes: number) => void },
-): Promise<void> {
-  for await (const bytes of engine.read(file, { start: 0, end: file.size }, options)) {
-    await sink.write(bytes);
-    meter.content(bytes.length, file.path);
+/** From the engine into the sink, counting. */
+class Filling {
+  readonly #engine: DownloadEngine;
+  readonly #file: ResolvedFile;
+  readonly #sink: FileSink;
+  readonly #meter: ProgressMeter;
+  readonly #signal: AbortSignal;
+  network = 0;
+  resumed = 0;
+  verified: Verified = 'xet';
+
+  constructor(engine: DownloadEngine, file: ResolvedFile, sink: FileSink, meter: ProgressMeter, signal: AbortSignal) {
+    this.#engine = engine;
+    this.#file = file;
+    this.#sink = sink;
+    this.#meter = meter;
+    this.#signal = signal;
+  }
+
+  async run(fresh: boolean): Promise<void> {
+    const { chunks, bytes: start } = this.#sink.resumed;
+    this.resumed = start;
+    this.#meter.cached(start);
+    this.#meter.content(start, this.#file.path);
+    const content = this.#engine.read(
+      this.#file,
+      { start, end: this.#file.size },
+      {
+        signal: this.#signal,
+        fresh,
+        have: { chunks, bytes: () => this.#sink.written() },
+        onNetworkBytes: (bytes) => {
+          this.network += bytes;
+          this.#meter.network(bytes);
+        },
+        onVerified: (how) => {
+          this.verified = how;
+        },
+      },
+    );
+    for await (const run of content) {
+      await this.#sink.write(run.bytes, run.chunks);
+      this.#meter.content(run.bytes.length, this.#file.path);
+    }
   }
 }

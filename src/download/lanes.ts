@@ -1,29 +1,50 @@
-/** How many requests may run at once, shared by all files of a client. */
-export class Lanes {
-  #free: number;
-  readonly #waiting: { urgent: () => boolean; admit: () => void }[] = [];
+import { ConcurrencyController } from './concurrency.ts';
 
-  constructor(count: number) {
-    this.#free = count;
+/** How many requests for data may run at once, over all files of a client. */
+export class Lanes {
+  readonly #controller: ConcurrencyController;
+  readonly #now: () => number;
+  readonly #waiting: { urgent: () => boolean; admit: () => void }[] = [];
+  #used = 0;
+  #peak = 0;
+
+  /** A fixed number of lanes, or as many as turn out to serve best. */
+  constructor(count: number | 'auto', now: () => number = () => performance.now()) {
+    const fixed = { start: count as number, least: count as number, most: count as number };
+    this.#controller = new ConcurrencyController(count === 'auto' ? { start: 4, least: 1, most: 32 } : fixed);
+    this.#now = now;
+  }
+
+  get limit(): number {
+    return this.#controller.limit;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  get peak(): number {
+    return this.#peak;
   }
 
   /** Waits for a free lane; an urgent request, which a file cannot go on without, never waits. */
   enter(urgent: () => boolean, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#free > 0 || urgent()) {
-      this.#free--;
+    if (this.#used < this.limit || urgent()) {
+      this.#take();
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
       const onAbort = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        const index = this.#waiting.indexOf(waiter);
+        if (index >= 0) this.#waiting.splice(index, 1);
         reject(signal.reason);
       };
       const waiter = {
         urgent,
         admit: () => {
           signal.removeEventListener('abort', onAbort);
-          this.#free--;
+          this.#take();
           resolve();
         },
       };
@@ -32,9 +53,26 @@ export class Lanes {
     });
   }
 
+  #take(): void {
+    this.#used++;
+    this.#peak = Math.max(this.#peak, this.#used);
+  }
+
   leave(): void {
-    this.#free++;
+    this.#used--;
     this.recheck();
+  }
+
+  /** Data arrived: the number of lanes may change with it. */
+  received(bytes: number): void {
+    const before = this.limit;
+    this.#controller.received(bytes, this.#now(), this.#used >= before);
+    if (this.limit > before) this.recheck();
+  }
+
+  /** A server had too much to do. */
+  backOff(): void {
+    this.#controller.backOff();
   }
 
   /** Looks at those who wait: a lane is free, or one of them became urgent. */
@@ -42,7 +80,7 @@ export class Lanes {
     for (let index = 0; index < this.#waiting.length; ) {
       const waiter = this.#waiting[index];
       if (!waiter) return;
-      if (this.#free > 0 || waiter.urgent()) {
+      if (this.#used < this.limit || waiter.urgent()) {
         this.#waiting.splice(index, 1);
         waiter.admit();
       } else index++;

@@ -3,8 +3,7 @@ import { checkPartial } from '../http/content-range.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { type ByteRange, rangeHeader } from '../ranges.ts';
-import { etagCheck, type MakeContentHash } from './content-hash.ts';
-import type { ReadOptions } from './engine.ts';
+import { etagCheck, type MakeContentHash, type Verified } from './content-hash.ts';
 
 export interface PlainSource {
   http: Http;
@@ -13,30 +12,63 @@ export interface PlainSource {
   attempts: number;
 }
 
+export interface PlainOptions {
+  signal: AbortSignal;
+  fresh: boolean;
+  onNetworkBytes: (bytes: number) => void;
+  /** Whether the range ends a whole file that is to be verified. */
+  whole: boolean;
+  /** The file's bytes before the range, where they are at hand: they belong into the hash, too. */
+  earlier?: (() => AsyncIterable<Uint8Array>) | undefined;
+}
+
 /**
- * The bytes of a file that is not in a CAS, over plain HTTP. A broken connection is continued where it broke;
- * a whole file is checked against its entity tag before the last byte is followed by the end.
+ * The bytes of a range over plain HTTP. A broken connection is continued where it broke. The end of a whole
+ * file is reached only after its content was checked against its entity tag; how is the return value.
  */
 export async function* readPlain(
   source: PlainSource,
   file: ResolvedFile,
   range: ByteRange,
-  options: ReadOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const whole = range.start === 0 && range.end === file.size;
-  const check = whole ? etagCheck(file.etag, file.size, source.makeHash) : undefined;
-  if (whole && !check) {
+  options: PlainOptions,
+): AsyncGenerator<Uint8Array, Verified | undefined, undefined> {
+  const check = options.whole ? etagCheck(file.etag, file.size, source.makeHash) : undefined;
+  if (options.whole && !check) {
     throw new XetError(
       'INTEGRITY',
       `'${file.path}' cannot be verified: the server gives no content hash (etag '${file.etag}').`,
     );
   }
+  if (check && range.start > 0) {
+    const before = { start: 0, end: range.start };
+    for await (const bytes of options.earlier?.() ?? persistent(source, file, before, options))
+      check.hash.update(bytes);
+  }
+  for await (const bytes of persistent(source, file, range, options)) {
+    check?.hash.update(bytes);
+    yield bytes;
+  }
+  if (check && (await check.hash.digest()) !== file.etag) {
+    throw new XetError(
+      'INTEGRITY',
+      `'${file.path}' does not have the content hash that the Hub gave for it (${file.etag}).`,
+    );
+  }
+  return check?.verified;
+}
+
+/** A range in as many requests as it takes. */
+async function* persistent(
+  source: PlainSource,
+  file: ResolvedFile,
+  range: ByteRange,
+  options: PlainOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let at = range.start;
   for (let failures = 0; at < range.end; ) {
     try {
-      for await (const bytes of fetchFrom(source, file, { start: at, end: range.end }, options)) {
+      for await (const bytes of once(source, file, { start: at, end: range.end }, options)) {
         options.onNetworkBytes(bytes.length);
-        check?.hash.update(bytes);
         at += bytes.length;
         failures = 0;
         yield bytes;
@@ -46,19 +78,13 @@ export async function* readPlain(
       await source.http.pause(failures, source.attempts, error, 'hub', options.signal);
     }
   }
-  if (check && (await check.hash.digest()) !== file.etag) {
-    throw new XetError(
-      'INTEGRITY',
-      `'${file.path}' does not have the content hash that the Hub gave for it (${file.etag}).`,
-    );
-  }
 }
 
-async function* fetchFrom(
+async function* once(
   { http, headers }: PlainSource,
   file: ResolvedFile,
   range: ByteRange,
-  { signal, fresh }: ReadOptions,
+  { signal, fresh }: PlainOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reply = await http.send({
     kind: 'hub',
@@ -82,9 +108,11 @@ async function* fetchFrom(
     const wanted = bytes.subarray(0, left);
     left -= wanted.length;
     if (wanted.length > 0) yield wanted;
-    if (wanted.length < bytes.length)
+    if (wanted.length < bytes.length) {
       throw new XetError('PROTOCOL', `'${file.path}' is longer than the Hub said.`, { url: file.url });
+    }
   }
-  if (left > 0)
+  if (left > 0) {
     throw new XetError('NETWORK', `The connection ended ${left} bytes too early.`, { url: file.url, retryable: true });
+  }
 }

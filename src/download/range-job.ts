@@ -155,6 +155,7 @@ export class RangeJob {
           if (fresh) throw corrupt(this.#xorb, error);
           fresh = true;
         }
+        if (isXetError(error, 'RATE_LIMITED', 'SERVER', 'TIMEOUT')) this.#context.lanes.backOff();
         if (failures >= attempts) throw error;
         await http.pause(failures, attempts, error, 'xorb', signal);
       }
@@ -168,10 +169,11 @@ export class RangeJob {
   }
 
   async #fetchFrom(cutter: FrameCutter, fresh: boolean): Promise<void> {
-    const { http, urls, signal, onNetworkBytes } = this.#context;
+    const { http, urls, lanes, signal, onNetworkBytes } = this.#context;
     const source = { http, urls, fresh };
     for await (const piece of openRange(source, this.#xorb, this.#range, cutter.nextStart, signal)) {
       onNetworkBytes(piece.length);
+      lanes.received(piece.length);
       for (const run of this.#cut(cutter, piece)) await this.#take(run);
       if (cutter.nextChunk > this.#range.chunks.end)
         throw new XetError('PROTOCOL', `Xorb ${this.#xorb} has more chunks than were announced.`, { retryable: true });

@@ -1,6 +1,7 @@
 import { isXetError, XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
+import type { Content } from './assemble.ts';
 import type { DownloadEngine } from './engine.ts';
 
 /** A file of a repository, or a slice of one, to read from. Nothing is fetched before it is read. */
@@ -59,17 +60,17 @@ export class XetFile {
    */
   stream(options: { signal?: AbortSignal } = {}): ReadableStream<Uint8Array> {
     const stop = new AbortController();
-    const bytes = this.#bytes([stop.signal, options.signal], false);
+    const content = this.#content([stop.signal, options.signal], false);
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
-          const { done, value } = await bytes.next();
+          const { done, value } = await content.next();
           if (done) controller.close();
-          else controller.enqueue(value);
+          else controller.enqueue(value.bytes);
         },
         async cancel(reason) {
           stop.abort(reason ?? new XetError('CLOSED', 'The stream was cancelled.'));
-          await bytes.return();
+          await content.return();
         },
       },
       { highWaterMark: 0 },
@@ -98,7 +99,7 @@ export class XetFile {
     const all = new Uint8Array(this.size);
     const fill = async (fresh: boolean) => {
       let at = 0;
-      for await (const bytes of this.#bytes([signal], fresh)) {
+      for await (const { bytes } of this.#content([signal], fresh)) {
         all.set(bytes, at);
         at += bytes.length;
       }
@@ -112,9 +113,9 @@ export class XetFile {
     return all;
   }
 
-  #bytes(signals: (AbortSignal | undefined)[], fresh: boolean): AsyncGenerator<Uint8Array, void, undefined> {
+  #content(signals: (AbortSignal | undefined)[], fresh: boolean): AsyncGenerator<Content, void, undefined> {
     const signal = AbortSignal.any([this.#signal, ...signals.filter((one) => one !== undefined)]);
-    return this.#engine.read(this.#file, this.#range, { signal, fresh, onNetworkBytes: () => undefined });
+    return this.#engine.read(this.#file, this.#range, { signal, fresh });
   }
 }
 

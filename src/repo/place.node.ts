@@ -1,24 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  copyFile,
-  type FileHandle,
-  mkdir,
-  open,
-  readFile,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { etagCheck, type Verified } from '../download/content-hash.ts';
-import { XetError, type XetErrorCode } from '../errors.ts';
+import { XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { checkPath, type RepoId } from '../hub/repo.ts';
-import type { FileSink, Place, PlaceOptions } from './place.ts';
+import { PartialFile } from './partial-file.node.ts';
+import type { Place, PlaceOptions } from './place.ts';
 
 /** The Hub cache folder that the environment names, as Python's client finds it. */
 export function hubCacheDir(env: NodeJS.ProcessEnv = process.env): string {
@@ -47,8 +37,8 @@ function localPlace(file: ResolvedFile, folder: string): Place {
       const verified = await checkContent(target, file, signal);
       return verified && { path: target, verified };
     },
-    openSink: () =>
-      TemporaryFile.open(temporary, file.etag, async (finished) => {
+    openSink: (sinkOptions) =>
+      PartialFile.open(join(temporary, `${nameOf(file.path)}.${file.etag}`), file, sinkOptions, async (finished) => {
         await mkdir(dirname(target), { recursive: true });
         await rename(finished, target);
         return target;
@@ -71,12 +61,17 @@ function cachePlace(file: ResolvedFile, cacheDir: string, revision: string): Pla
       const verified = await checkContent(blob, file, signal);
       return verified && { path: await link(), verified };
     },
-    openSink: () =>
-      TemporaryFile.open(join(repo, 'blobs'), file.etag, async (finished) => {
+    openSink: (sinkOptions) =>
+      PartialFile.open(blob, file, sinkOptions, async (finished) => {
         await rename(finished, blob);
         return link();
       }),
   };
+}
+
+/** A short name that stands for a path in a repository. */
+function nameOf(path: string): string {
+  return createHash('sha1').update(path).digest('base64url').slice(0, 16);
 }
 
 function folderName(repo: RepoId): string {
@@ -132,75 +127,4 @@ export function nodeContentHash(algorithm: 'sha1' | 'sha256') {
     update: (bytes: Uint8Array) => void hash.update(bytes),
     digest: async () => hash.digest('hex'),
   };
-}
-
-class TemporaryFile implements FileSink {
-  readonly #path: string;
-  readonly #handle: FileHandle;
-  readonly #publish: (finished: string) => Promise<string>;
-  #position = 0;
-
-  private constructor(path: string, handle: FileHandle, publish: (finished: string) => Promise<string>) {
-    this.#path = path;
-    this.#handle = handle;
-    this.#publish = publish;
-  }
-
-  static async open(
-    folder: string,
-    name: string,
-    publish: (finished: string) => Promise<string>,
-  ): Promise<TemporaryFile> {
-    return diskErrors(folder, async () => {
-      await mkdir(folder, { recursive: true });
-      const path = join(folder, `${basename(name)}.${randomBytes(4).toString('hex')}.incomplete`);
-      return new TemporaryFile(path, await open(path, 'wx'), publish);
-    });
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    await diskErrors(this.#path, async () => {
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesWritten } = await this.#handle.write(bytes, at, bytes.length - at, this.#position);
-        at += bytesWritten;
-        this.#position += bytesWritten;
-      }
-    });
-  }
-
-  async restart(): Promise<void> {
-    await diskErrors(this.#path, () => this.#handle.truncate(0));
-    this.#position = 0;
-  }
-
-  async publish(): Promise<string> {
-    return diskErrors(this.#path, async () => {
-      await this.#handle.close();
-      return this.#publish(this.#path);
-    });
-  }
-
-  async discard(): Promise<void> {
-    await this.#handle.close().catch(() => undefined);
-    await rm(this.#path, { force: true });
-  }
-}
-
-const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
-  ENOSPC: { code: 'DISK_FULL', advice: 'The disk is full: free some space and try again' },
-  EDQUOT: { code: 'DISK_FULL', advice: 'The disk quota is used up: free some space and try again' },
-  EACCES: { code: 'PERMISSION', advice: 'No permission to write there: choose another folder' },
-  EPERM: { code: 'PERMISSION', advice: 'No permission to write there: choose another folder' },
-  EROFS: { code: 'PERMISSION', advice: 'The file system is read-only: choose another folder' },
-};
-
-/** Runs a step on the file system and tells its failures in our own terms. */
-async function diskErrors<T>(path: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (cause) {
-    const system = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-    const { code, advice } = DISK_CODES[system] ?? { code: 'CACHE' as const, advice: String(cause) };
-    throw new XetError(code, `${advice} (${path}).`, { cause });
-  }
 }

@@ -131,6 +131,7 @@ describe('a CAS that answers with', () => {
       endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       accessToken: '',
       retry: { attempts: 2, baseDelayMs: 1 },
+      fallback: 'never',
     });
     onTestFinished(() => client.close());
     const localDir = await scratch();

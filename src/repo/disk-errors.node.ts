@@ -1,0 +1,25 @@
+import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
+
+const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
+  ENOSPC: { code: 'DISK_FULL', advice: 'The disk is full: free some space and run the same again to go on' },
+  EDQUOT: { code: 'DISK_FULL', advice: 'The disk quota is used up: free some space and run the same again to go on' },
+  EACCES: { code: 'PERMISSION', advice: 'No permission to write there: choose another folder' },
+  EPERM: { code: 'PERMISSION', advice: 'No permission to write there: choose another folder' },
+  EROFS: { code: 'PERMISSION', advice: 'The file system is read-only: choose another folder' },
+  ENOENT: { code: 'CACHE', advice: 'The folder went away while it was being written to' },
+  ENOTDIR: { code: 'CACHE', advice: 'A file is where a folder should be' },
+  EISDIR: { code: 'CACHE', advice: 'A folder is where a file should be' },
+  EMFILE: { code: 'CACHE', advice: 'Too many files are open: raise the limit, or fetch fewer files at once' },
+};
+
+/** Runs a step on the file system and tells its failures in our own terms. */
+export async function diskErrors<T>(path: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    if (!(cause instanceof Error) || isXetError(cause) || !('syscall' in cause)) throw cause;
+    const system = 'code' in cause ? String(cause.code) : '';
+    const { code, advice } = DISK_CODES[system] ?? { code: 'CACHE' as const, advice: cause.message };
+    throw new XetError(code, `${advice} (${path}).`, { cause });
+  }
+}
