@@ -10,6 +10,7 @@ import { DEFAULT_TIMEOUTS, Http } from './http/http.ts';
 import { DEFAULT_RETRY } from './http/retry-timing.ts';
 import { type FileInfo, HubClient, type ListEntry, type ResolvedFile } from './hub/client.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation } from './hub/repo.ts';
+import { type Metrics, MetricsLog } from './metrics.ts';
 import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { OnProgress } from './progress.ts';
@@ -55,6 +56,7 @@ export interface DownloadResult {
   verified: Verified;
   /** Bytes that came over the network, and content bytes that were already on this machine. */
   bytes: { network: number; cache: number; local: number };
+  /** Requests made for this file. Tokens, which files share, are not among them. */
   requests: number;
   seconds: number;
 }
@@ -67,6 +69,7 @@ export class BaseXetClient {
   readonly #hub: HubClient;
   readonly #pool: CodecPool;
   readonly #budget: MemoryBudget;
+  readonly #lanes: Lanes;
   readonly #engine: DownloadEngine;
   readonly #closing = new AbortController();
   readonly #warn = (message: string) => this.#options.onWarning?.(message);
@@ -101,6 +104,7 @@ export class BaseXetClient {
     const limit = options.memoryBudget ?? platform.memoryBudgetBytes;
     this.#budget = new MemoryBudget(limit, limit / 4);
     const lanes = new Lanes(options.concurrency ?? 'auto');
+    this.#lanes = lanes;
     this.#engine = new DownloadEngine({
       http: this.#http,
       hub: this.#hub,
@@ -144,8 +148,8 @@ export class BaseXetClient {
     }
     const signal = this.#signal(options.signal);
     const started = performance.now();
-    const requestsBefore = this.#http.counts.requests;
-    const file = await this.#resolve(options, signal);
+    const log = new MetricsLog(this.#http.log);
+    const file = await this.#resolve(options, signal, log);
     const place = places(file, {
       localDir: options.localDir,
       cacheDir: this.#options.cacheDir,
@@ -156,6 +160,7 @@ export class BaseXetClient {
       force: options.force ?? false,
       onProgress: options.onProgress,
       onWarning: this.#warn,
+      log,
     });
     const { size, etag, commit, xetHash } = file;
     return {
@@ -164,7 +169,7 @@ export class BaseXetClient {
       etag,
       commit,
       xetHash,
-      requests: this.#http.counts.requests - requestsBefore,
+      requests: log.totalRequests,
       seconds: (performance.now() - started) / 1000,
     };
   }
@@ -174,6 +179,22 @@ export class BaseXetClient {
     const signal = this.#signal(target.signal);
     const file = await this.#resolve(target, signal);
     return new XetFile(this.#engine, file, signal);
+  }
+
+  /** What this client has done so far. */
+  metrics(): Metrics {
+    const { requests, retries, bytes, seconds } = this.#http.log;
+    const { limitBytes, usedBytes, peakBytes } = this.#budget;
+    const { sent, here, lost } = this.#pool.counts;
+    return {
+      requests: { ...requests },
+      retries: { ...retries },
+      bytes: { ...bytes },
+      memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
+      concurrency: { limitNow: this.#lanes.limit, now: this.#lanes.used, peak: this.#lanes.peak },
+      codec: { inWorkers: sent, onThread: here, workersLost: lost },
+      seconds: { ...seconds },
+    };
   }
 
   /** Stops what is under way and ends the workers. The client is of no use afterwards. */
@@ -186,12 +207,10 @@ export class BaseXetClient {
     return this.close();
   }
 
-  #resolve(target: FileTarget, signal: AbortSignal): Promise<ResolvedFile> {
-    return this.#hub.resolve(
-      parseRepo(target.repo),
-      target.revision ?? DEFAULT_REVISION,
-      checkPath(target.path),
-      signal,
+  #resolve(target: FileTarget, signal: AbortSignal, log: MetricsLog = this.#http.log): Promise<ResolvedFile> {
+    const { repo, revision = DEFAULT_REVISION, path } = target;
+    return log.timed('resolving', () =>
+      this.#hub.resolve(parseRepo(repo), revision, checkPath(path), signal, this.#http.with(log)),
     );
   }
 

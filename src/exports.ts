@@ -14,6 +14,7 @@ export type { RetryPolicy } from './http/retry-timing.ts';
 export type { FileInfo, ListEntry } from './hub/client.ts';
 export type { RepoDesignation, RepoId, RepoLocation, RepoType } from './hub/repo.ts';
 export { parseLocation, parseRepo } from './hub/repo.ts';
+export type { Metrics } from './metrics.ts';
 export type { XetClientOptions } from './options.ts';
 export type { OnProgress, Progress } from './progress.ts';
 export type { ByteRange } from './ranges.ts';

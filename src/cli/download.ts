@@ -1,6 +1,7 @@
 import type { BaseXetClient, DownloadResult } from '../client.ts';
 import { XetError } from '../errors.ts';
 import { repoText } from '../hub/repo.ts';
+import type { Metrics } from '../metrics.ts';
 import { ProgressMeter } from '../progress.ts';
 import { selectPaths } from '../repo/patterns.ts';
 import type { Output } from './output.ts';
@@ -59,7 +60,7 @@ export async function download(
   } finally {
     output.end();
   }
-  summarise(results, (performance.now() - started) / 1000, output);
+  summarise(results, client.metrics().requests, (performance.now() - started) / 1000, output);
 }
 
 async function wantedFiles(client: BaseXetClient, command: DownloadCommand, signal: AbortSignal): Promise<Wanted[]> {
@@ -130,7 +131,7 @@ function report(file: string, result: DownloadResult, output: Output): void {
   output.result(path);
 }
 
-function summarise(results: DownloadResult[], seconds: number, output: Output): void {
+function summarise(results: DownloadResult[], requests: Metrics['requests'], seconds: number, output: Output): void {
   const sum = (of: (result: DownloadResult) => number) => results.reduce((total, result) => total + of(result), 0);
   const bytes = {
     network: sum((result) => result.bytes.network),
@@ -141,7 +142,7 @@ function summarise(results: DownloadResult[], seconds: number, output: Output): 
     summary: true,
     files: results.length,
     bytes,
-    requests: sum((result) => result.requests),
+    requests: requests.hub + requests.cas + requests.xorb,
     seconds: round(seconds),
   });
   const size = sum((result) => result.size);

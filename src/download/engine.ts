@@ -6,6 +6,7 @@ import { isXetError, XetError } from '../errors.ts';
 import { hashToHex } from '../hash.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
+import type { MetricsLog } from '../metrics.ts';
 import type { ByteRange } from '../ranges.ts';
 import { assemble, type Content } from './assemble.ts';
 import type { MemoryBudget } from './budget.ts';
@@ -32,6 +33,8 @@ export interface EngineParts {
 
 export interface ReadOptions {
   signal: AbortSignal;
+  /** Notes the requests and bytes of this read. */
+  log?: MetricsLog;
   /** Past all caches, as an earlier try gave corrupt data. */
   fresh?: boolean;
   onNetworkBytes?: (bytes: number) => void;
@@ -65,10 +68,30 @@ export class DownloadEngine {
    * content was found to be what was asked for; otherwise `INTEGRITY` is thrown in its place.
    */
   async *read(file: ResolvedFile, range: ByteRange, options: ReadOptions): AsyncGenerator<Content, void, undefined> {
+    const log = options.log ?? this.#parts.http.log;
+    const content = this.#content(file, range, options, this.#parts.http.with(log));
+    try {
+      for (;;) {
+        const { done, value } = await log.timed('waitingForData', () => content.next());
+        if (done) return;
+        log.add('content', value.bytes.length);
+        yield value;
+      }
+    } finally {
+      await content.return();
+    }
+  }
+
+  async *#content(
+    file: ResolvedFile,
+    range: ByteRange,
+    options: ReadOptions,
+    http: Http,
+  ): AsyncGenerator<Content, void, undefined> {
     let at = range.start;
     if (this.#parts.xet && file.xetHash !== undefined) {
       try {
-        for await (const content of this.#readXet(file, file.xetHash, range, options)) {
+        for await (const content of this.#readXet(file, file.xetHash, range, options, http)) {
           at += content.bytes.length;
           yield content;
         }
@@ -78,7 +101,7 @@ export class DownloadEngine {
         this.#parts.onWarning(`'${file.path}' cannot be had over Xet (${error.message}); going on over plain HTTP.`);
       }
     }
-    yield* this.#readPlain(file, { start: at, end: range.end }, range.start, options);
+    yield* this.#readPlain(file, { start: at, end: range.end }, range.start, options, http);
   }
 
   #mayFallBack(error: unknown, { signal }: ReadOptions): error is XetError {
@@ -92,8 +115,9 @@ export class DownloadEngine {
     rest: ByteRange,
     asked: number,
     options: ReadOptions,
+    http: Http,
   ): AsyncGenerator<Content, void, undefined> {
-    const { http, hub, makeHash, attempts } = this.#parts;
+    const { hub, makeHash, attempts } = this.#parts;
     const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
     const whole = rest.end === file.size && (asked === 0 || have !== undefined);
     // What is on disk reaches to where this read began, and what has been handed out since is there as well.
@@ -110,6 +134,7 @@ export class DownloadEngine {
         if (value) options.onVerified?.(value);
         return;
       }
+      if (this.overXet(file)) http.log.add('fallback', value.length);
       yield { bytes: value, chunks: NO_CHUNKS };
     }
   }
@@ -119,8 +144,9 @@ export class DownloadEngine {
     fileHash: string,
     range: ByteRange,
     options: ReadOptions,
+    http: Http,
   ): AsyncGenerator<Content, void, undefined> {
-    const { http, hub, pool, budget, lanes, attempts } = this.#parts;
+    const { hub, pool, budget, lanes, attempts } = this.#parts;
     const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
     const whole = range.end === file.size && (range.start === 0 || have !== undefined);
     const records = new ChunkRecordList();
@@ -129,11 +155,12 @@ export class DownloadEngine {
     // An empty file has no reconstruction, and an empty range none that could be asked for.
     for (let at = range.start; at < range.end; ) {
       const window = { start: at, end: Math.min(range.end, at + WINDOW_BYTES) };
-      const reconstruction = await cas.reconstruction(fileHash, window, signal);
+      const reconstruction = await http.log.timed('planning', () => cas.reconstruction(fileHash, window, signal));
       const urls = new SignedUrls(reconstruction, (shared) => cas.reconstruction(fileHash, window, shared));
       // A window ends at a chunk border, wherever the server put it behind the one asked for.
       const last = window.end === range.end;
       const length = last ? range.end - at : Math.min(reach(reconstruction), range.end - at);
+      if (length <= 0) throw new XetError('PROTOCOL', `The CAS gives nothing of '${file.path}' from byte ${at} on.`);
       const plan = planDownload(reconstruction, length, {
         whole: last && whole,
         maxHeldBytes: budget.limitBytes / 8,

@@ -1,5 +1,6 @@
 import { isXetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
+import type { MetricsLog } from '../metrics.ts';
 import { type OnProgress, ProgressMeter } from '../progress.ts';
 import type { FileSink, Place } from '../repo/place.ts';
 import type { Verified } from './content-hash.ts';
@@ -18,6 +19,7 @@ export interface DownloadSettings {
   force: boolean;
   onProgress: OnProgress | undefined;
   onWarning: (message: string) => void;
+  log: MetricsLog;
 }
 
 /**
@@ -32,14 +34,16 @@ export async function downloadTo(
 ): Promise<DownloadOutcome> {
   const meter = new ProgressMeter({ files: 1, bytes: file.size }, settings.onProgress);
   const existing = settings.force ? undefined : await place.existing(settings.signal);
-  return existing ? alreadyThere(existing, file, meter) : fetchInto(engine, file, place, settings, meter);
+  return existing ? alreadyThere(existing, file, meter, settings.log) : fetchInto(engine, file, place, settings, meter);
 }
 
 function alreadyThere(
   existing: { path: string; verified: Verified },
   file: ResolvedFile,
   meter: ProgressMeter,
+  log: MetricsLog,
 ): DownloadOutcome {
+  log.add('local', file.size);
   meter.cached(file.size);
   meter.fileDone();
   return { ...existing, bytes: { network: 0, cache: 0, local: file.size } };
@@ -49,7 +53,7 @@ async function fetchInto(
   engine: DownloadEngine,
   file: ResolvedFile,
   place: Place,
-  { signal, force, onWarning }: DownloadSettings,
+  { signal, force, onWarning, log }: DownloadSettings,
   meter: ProgressMeter,
 ): Promise<DownloadOutcome> {
   let waited = false;
@@ -60,8 +64,8 @@ async function fetchInto(
   const sink = await place.openSink({ signal, onWait, resume: !force });
   try {
     const finished = waited && !force ? await place.existing(signal) : undefined;
-    if (finished) return alreadyThere(finished, file, meter);
-    const filling = new Filling(engine, file, sink, meter, signal);
+    if (finished) return alreadyThere(finished, file, meter, log);
+    const filling = new Filling(engine, file, sink, meter, signal, log);
     try {
       await filling.run(false);
     } catch (error) {
@@ -92,11 +96,20 @@ class Filling {
   readonly #sink: FileSink;
   readonly #meter: ProgressMeter;
   readonly #signal: AbortSignal;
+  readonly #log: MetricsLog;
   network = 0;
   resumed = 0;
   verified: Verified = 'xet';
 
-  constructor(engine: DownloadEngine, file: ResolvedFile, sink: FileSink, meter: ProgressMeter, signal: AbortSignal) {
+  constructor(
+    engine: DownloadEngine,
+    file: ResolvedFile,
+    sink: FileSink,
+    meter: ProgressMeter,
+    signal: AbortSignal,
+    log: MetricsLog,
+  ) {
+    this.#log = log;
     this.#engine = engine;
     this.#file = file;
     this.#sink = sink;
@@ -107,6 +120,7 @@ class Filling {
   async run(fresh: boolean): Promise<void> {
     const { chunks, bytes: start } = this.#sink.resumed;
     this.resumed = start;
+    this.#log.add('local', start);
     this.#meter.cached(start);
     this.#meter.content(start, this.#file.path);
     const content = this.#engine.read(
@@ -114,6 +128,7 @@ class Filling {
       { start, end: this.#file.size },
       {
         signal: this.#signal,
+        log: this.#log,
         fresh,
         have: { chunks, bytes: () => this.#sink.written() },
         onNetworkBytes: (bytes) => {
@@ -126,7 +141,7 @@ class Filling {
       },
     );
     for await (const run of content) {
-      await this.#sink.write(run.bytes, run.chunks);
+      await this.#log.timed('writing', () => this.#sink.write(run.bytes, run.chunks));
       this.#meter.content(run.bytes.length, this.#file.path);
     }
   }

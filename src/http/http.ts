@@ -1,4 +1,5 @@
 import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { MetricsLog } from '../metrics.ts';
 import { delay } from './delay.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
@@ -66,10 +67,16 @@ export interface Reply {
 /** The one door for requests: rewriting, timeouts, retries and typed errors. Counts what goes through. */
 export class Http {
   readonly #options: HttpOptions;
-  readonly counts = { requests: 0, retries: 0, bytes: 0 };
+  readonly log: MetricsLog;
 
-  constructor(options: HttpOptions) {
+  constructor(options: HttpOptions, log: MetricsLog = new MetricsLog()) {
     this.#options = options;
+    this.log = log;
+  }
+
+  /** The same door, for a part whose share is to be told apart. */
+  with(log: MetricsLog): Http {
+    return new Http(this.#options, log);
   }
 
   /** Sends until an acceptable answer comes, the attempts are used up or the signal aborts. */
@@ -90,7 +97,7 @@ export class Http {
     const { retry, onRetry, random = Math.random } = this.#options;
     if ((error.retryAfterMs ?? 0) > LONGEST_OBEYED_WAIT_MS) throw error;
     const delayMs = retryDelay(attempt, retry, error.retryAfterMs, random);
-    this.counts.retries++;
+    this.log.retried(error.code);
     onRetry?.({ kind, url: error.url ?? '', attempt, attempts, delayMs, error });
     await delay(delayMs, signal);
   }
@@ -99,7 +106,7 @@ export class Http {
     const { fetch, rewriteUrl, timeouts } = this.#options;
     const url = rewriteUrl ? rewriteUrl(spec.url, spec.kind) : spec.url;
     const connection = new Connection(url, spec.signal);
-    this.counts.requests++;
+    this.log.requested(spec.kind);
     let response: Response;
     try {
       response = await connection.within(timeouts.connect, 'TIMEOUT', () =>
@@ -117,7 +124,7 @@ export class Http {
       throw explained;
     }
     if (response.ok || spec.accept?.includes(response.status)) {
-      return new FetchReply(response, connection, timeouts.stall, this.counts);
+      return new FetchReply(response, connection, timeouts.stall, this.log);
     }
     try {
       throw await connection.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
@@ -192,13 +199,13 @@ class FetchReply implements Reply {
   readonly #response: Response;
   readonly #connection: Connection;
   readonly #stallMs: number;
-  readonly #counts: { bytes: number };
+  readonly #log: MetricsLog;
 
-  constructor(response: Response, connection: Connection, stallMs: number, counts: { bytes: number }) {
+  constructor(response: Response, connection: Connection, stallMs: number, log: MetricsLog) {
     this.#response = response;
     this.#connection = connection;
     this.#stallMs = stallMs;
-    this.#counts = counts;
+    this.#log = log;
   }
 
   get status(): number {
@@ -220,7 +227,7 @@ class FetchReply implements Reply {
       while (reader) {
         const { done, value } = await this.#connection.within(this.#stallMs, 'STALLED', () => reader.read());
         if (done) break;
-        this.#counts.bytes += value.length;
+        this.#log.add('network', value.length);
         yield value;
       }
       finished = true;

@@ -72,9 +72,15 @@ export class HubClient {
    * What a path stands for. One request: the Hub answers with Xet file information in place of a redirect
    * that a page could not see, and with a single byte of a file that is not in a CAS.
    */
-  async resolve(repo: RepoId, revision: string, path: string, signal?: AbortSignal): Promise<ResolvedFile> {
+  async resolve(
+    repo: RepoId,
+    revision: string,
+    path: string,
+    signal?: AbortSignal,
+    http: Http = this.#http,
+  ): Promise<ResolvedFile> {
     const url = resolveUrl(this.endpoint, repo, revision, path);
-    const reply = await this.#http.send({
+    const reply = await http.send({
       kind: 'hub',
       url,
       headers: { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' },

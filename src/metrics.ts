@@ -1,0 +1,77 @@
+import type { XetErrorCode } from './errors.ts';
+import type { UrlKind } from './http/response-error.ts';
+
+/** What a client has done since it was made. All numbers only grow, but for those that say `now`. */
+export interface Metrics {
+  requests: Record<UrlKind, number>;
+  /** Waits before another attempt, by the error that made them necessary. */
+  retries: Partial<Record<XetErrorCode, number>>;
+  bytes: {
+    /** Bodies as received. */
+    network: number;
+    /** File content that was delivered. */
+    content: number;
+    /** File content that was found in place. */
+    local: number;
+    /** File content that came over plain HTTP though it could have come over Xet. */
+    fallback: number;
+  };
+  /** The budget for data in flight and decoded, in bytes. */
+  memory: { limitBytes: number; usedNowBytes: number; peakBytes: number };
+  /** Data requests at once. */
+  concurrency: { limitNow: number; now: number; peak: number };
+  /** Runs decoded in workers and on the calling thread; workers lost to a crash. */
+  codec: { inWorkers: number; onThread: number; workersLost: number };
+  /** Time spent, in seconds, added up over everything that ran at once. */
+  seconds: { resolving: number; planning: number; waitingForData: number; writing: number };
+}
+
+/** The stages that are timed. */
+export type Stage = keyof Metrics['seconds'];
+
+/** Where the parts of a client note what they do. What a part of it notes, the whole has noted as well. */
+export class MetricsLog {
+  readonly #whole: MetricsLog | undefined;
+  readonly requests: Metrics['requests'] = { hub: 0, cas: 0, xorb: 0 };
+  readonly retries: Metrics['retries'] = {};
+  readonly bytes: Metrics['bytes'] = { network: 0, content: 0, local: 0, fallback: 0 };
+  readonly seconds: Metrics['seconds'] = { resolving: 0, planning: 0, waitingForData: 0, writing: 0 };
+
+  constructor(whole?: MetricsLog) {
+    this.#whole = whole;
+  }
+
+  requested(kind: UrlKind): void {
+    this.requests[kind]++;
+    this.#whole?.requested(kind);
+  }
+
+  retried(code: XetErrorCode): void {
+    this.retries[code] = (this.retries[code] ?? 0) + 1;
+    this.#whole?.retried(code);
+  }
+
+  add(what: keyof Metrics['bytes'], bytes: number): void {
+    this.bytes[what] += bytes;
+    this.#whole?.add(what, bytes);
+  }
+
+  /** Runs a step and adds its time to a stage. */
+  async timed<T>(stage: Stage, step: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    try {
+      return await step();
+    } finally {
+      this.took(stage, (performance.now() - started) / 1000);
+    }
+  }
+
+  took(stage: Stage, seconds: number): void {
+    this.seconds[stage] += seconds;
+    this.#whole?.took(stage, seconds);
+  }
+
+  get totalRequests(): number {
+    return this.requests.hub + this.requests.cas + this.requests.xorb;
+  }
+}
