@@ -113,6 +113,7 @@ export class BaseXetClient {
       lanes,
       makeHash: platform.makeContentHash,
       attempts: retry.attempts,
+      groupRanges: platform.multiRange,
       xet: options.xet ?? !platform.xetDisabled(),
       fallback: options.fallback !== 'never',
       onWarning: this.#warn,

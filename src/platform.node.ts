@@ -11,6 +11,7 @@ const MIB = 1024 * 1024;
 /** Node, and Deno and Bun, which speak its modules. */
 export const nodePlatform: Platform = {
   fetch: (input, init) => fetch(input, init),
+  multiRange: true,
   loadCodec,
   spawnWorker: () => spawnNodeWorker(),
   processors: availableParallelism(),

@@ -9,6 +9,8 @@ export interface Platform {
   fetch: Fetch;
   loadCodec: () => Promise<Codec>;
   spawnWorker: SpawnWorker | undefined;
+  /** Whether a request may ask for several ranges without further ado: not so in a page. */
+  multiRange: boolean;
   /** Processors that may be used. */
   processors: number;
   /** Memory budget where none is given, in bytes. */

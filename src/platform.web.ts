@@ -8,6 +8,7 @@ const MIB = 1024 * 1024;
 /** Browsers: pages and workers of all kinds. Nothing here touches a global before it is called. */
 export const webPlatform: Platform = {
   fetch: (input, init) => globalThis.fetch(input, init),
+  multiRange: false,
   loadCodec: () => Codec.load(),
   spawnWorker: () => spawnWebWorker(),
   processors: typeof navigator === 'undefined' ? 2 : (navigator.hardwareConcurrency ?? 2),

@@ -35,7 +35,7 @@ export async function* assemble(
       const spec = plan.jobs[started];
       if (!spec) return;
       const wanted = spec.pieces.flatMap((index) => plan.pieces[index]?.term.chunks ?? []);
-      const job = new RangeJob(spec.signed.xorb, spec.range, wanted, context);
+      const job = new RangeJob(spec.signed.xorb, spec.ranges, wanted, context);
       jobs.set(started, job);
       running.push(job.run());
     }

@@ -36,7 +36,11 @@ export class ConcurrencyController {
 
   /** Takes note of bytes that arrived; `busy` says that all allowed requests are in use. */
   received(bytes: number, now: number, busy: boolean): void {
-    this.#windowStart ??= now;
+    if (this.#windowStart === undefined) {
+      // What arrives first was under way before the clock ran.
+      this.#windowStart = now;
+      return;
+    }
     this.#windowBytes += bytes;
     const elapsed = now - this.#windowStart;
     if (elapsed < WINDOW_MS) return;

@@ -11,6 +11,7 @@ import type { ByteRange } from '../ranges.ts';
 import { assemble, type Content } from './assemble.ts';
 import type { MemoryBudget } from './budget.ts';
 import type { MakeContentHash, Verified } from './content-hash.ts';
+import { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
 import { readPlain } from './plain.ts';
 import { planDownload } from './plan.ts';
@@ -24,11 +25,15 @@ export interface EngineParts {
   lanes: Lanes;
   makeHash: MakeContentHash;
   attempts: number;
+  /** Whether several ranges may be asked for at once; in a page that costs a preflight. */
+  groupRanges: boolean;
   /** Whether files come through the CAS at all. */
   xet: boolean;
   /** Whether plain HTTP may step in where Xet cannot serve. */
   fallback: boolean;
   onWarning: (message: string) => void;
+  /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
+  windowBytes?: number;
 }
 
 export interface ReadOptions {
@@ -44,7 +49,6 @@ export interface ReadOptions {
   onVerified?: (verified: Verified) => void;
 }
 
-/** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
 const WINDOW_BYTES = 8 * 1024 ** 3;
 
 const NO_CHUNKS = new Uint8Array();
@@ -53,6 +57,7 @@ const NO_CHUNKS = new Uint8Array();
 export class DownloadEngine {
   readonly #parts: EngineParts;
   readonly #casVersions: CasVersions = new Map();
+  readonly #pace = new Pace();
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -146,7 +151,7 @@ export class DownloadEngine {
     options: ReadOptions,
     http: Http,
   ): AsyncGenerator<Content, void, undefined> {
-    const { hub, pool, budget, lanes, attempts } = this.#parts;
+    const { hub, pool, budget, lanes, attempts, groupRanges, windowBytes = WINDOW_BYTES } = this.#parts;
     const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
     const whole = range.end === file.size && (range.start === 0 || have !== undefined);
     const records = new ChunkRecordList();
@@ -154,7 +159,7 @@ export class DownloadEngine {
     const cas = new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions);
     // An empty file has no reconstruction, and an empty range none that could be asked for.
     for (let at = range.start; at < range.end; ) {
-      const window = { start: at, end: Math.min(range.end, at + WINDOW_BYTES) };
+      const window = { start: at, end: Math.min(range.end, at + windowBytes) };
       const reconstruction = await http.log.timed('planning', () => cas.reconstruction(fileHash, window, signal));
       const urls = new SignedUrls(reconstruction, (shared) => cas.reconstruction(fileHash, window, shared));
       // A window ends at a chunk border, wherever the server put it behind the one asked for.
@@ -164,8 +169,9 @@ export class DownloadEngine {
       const plan = planDownload(reconstruction, length, {
         whole: last && whole,
         maxHeldBytes: budget.limitBytes / 8,
+        group: groupRanges,
       });
-      const context = { http, urls, pool, budget, lanes, fresh, attempts, onNetworkBytes };
+      const context = { http, urls, pool, budget, lanes, pace: this.#pace, fresh, attempts, onNetworkBytes };
       for await (const content of assemble(plan, context, { lookAhead: () => lanes.limit, signal })) {
         if (whole) records.push(content.chunks);
         yield content;

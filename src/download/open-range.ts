@@ -1,8 +1,8 @@
-import type { FetchRange, SignedXorb } from '../cas/reconstruction.ts';
+import type { FetchRange } from '../cas/reconstruction.ts';
 import { isXetError } from '../errors.ts';
 import { checkPartial, parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply } from '../http/http.ts';
-import { multipartBoundary, readMultipart } from '../http/multipart.ts';
+import { multipartBoundary, type PartPiece, readMultipart } from '../http/multipart.ts';
 import { type ByteRange, rangeHeader } from '../ranges.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
@@ -43,7 +43,7 @@ export async function* openRange(
     const last = from === range.bytes.start && signed.ranges.length === 1;
     if (!refused(error) || last) throw error;
   }
-  if (signed.ranges.length > 1) return yield* multi(source, signed, wanted, signal);
+  if (signed.ranges.length > 1) return yield* within(multi(source, signed.url, signed.ranges, signal), wanted);
   yield* single(source, signed.url, range.bytes, wanted, signal);
 }
 
@@ -77,23 +77,52 @@ async function* single(
   }
 }
 
+/**
+ * All the given ranges of a xorb with one request, as far as the server answers so. They must share a signed
+ * address.
+ */
+export async function* openGroup(
+  source: RangeSource,
+  xorb: string,
+  ranges: readonly FetchRange[],
+  signal: AbortSignal,
+): AsyncGenerator<PartPiece, void, undefined> {
+  const [first] = ranges;
+  if (!first) return;
+  const signed = source.urls.find(xorb, first);
+  try {
+    return yield* multi(source, signed.url, ranges, signal);
+  } catch (error) {
+    if (!isXetError(error, 'FORBIDDEN')) throw error;
+  }
+  const renewed = await source.urls.renew(xorb, first, signed.url, signal);
+  yield* multi(source, renewed.url, ranges, signal);
+}
+
 async function* multi(
   { http, fresh }: RangeSource,
-  signed: SignedXorb,
-  wanted: ByteRange,
+  url: string,
+  ranges: readonly FetchRange[],
   signal: AbortSignal,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const asked = signed.ranges.map((range) => range.bytes);
+): AsyncGenerator<PartPiece, void, undefined> {
+  const asked = ranges.map((range) => range.bytes);
   const reply = await http.send({
     kind: 'xorb',
-    url: signed.url,
+    url,
     headers: { range: `bytes=${asked.map(({ start, end }) => `${start}-${end - 1}`).join(',')}` },
     signal,
     cache: fresh ? 'no-store' : undefined,
     attempts: 1,
   });
   const boundary = multipartBoundary(reply.headers.get('content-type'));
-  const pieces = boundary === undefined ? located(reply) : readMultipart(reply.chunks(), boundary, asked);
+  yield* boundary === undefined ? located(reply) : readMultipart(reply.chunks(), boundary, asked);
+}
+
+/** The bytes of the wanted range out of all that come. */
+async function* within(
+  pieces: AsyncIterable<PartPiece>,
+  wanted: ByteRange,
+): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const { start, bytes } of pieces) {
     const first = Math.max(wanted.start - start, 0);
     const last = Math.min(wanted.end - start, bytes.length);
@@ -102,7 +131,7 @@ async function* multi(
 }
 
 /** A server may answer several ranges with one, or with everything. */
-async function* located(reply: Reply): AsyncGenerator<{ start: number; bytes: Uint8Array }> {
+async function* located(reply: Reply): AsyncGenerator<PartPiece, void, undefined> {
   let start = parseContentRange(reply.headers.get('content-range'))?.range.start ?? 0;
   for await (const bytes of reply.chunks()) {
     yield { start, bytes };

@@ -12,10 +12,11 @@ export interface Piece {
   length: number;
 }
 
-/** One range to fetch, once, for one or more pieces. */
+/** One request's worth of ranges of a xorb, fetched once, for one or more pieces. */
 export interface Job {
   signed: SignedXorb;
-  range: FetchRange;
+  /** Ascending, all of one signed address. */
+  ranges: FetchRange[];
   /** Indices of the pieces it serves, ascending. */
   pieces: number[];
 }
@@ -32,15 +33,31 @@ export interface Plan {
  * A range that several terms use is fetched once, and what later terms need of it is held; where that would
  * hold more than `maxHeldBytes` at once, it is fetched again when its time comes.
  *
+ * Small ranges of one signed address are asked for together where that is allowed: each by itself would cost a
+ * round trip that is longer than its transfer.
+ *
  * @param length wanted bytes, counted from the reconstruction's offset; `whole` says that they must be all.
  */
-export function planDownload(
-  from: Reconstruction,
-  length: number,
-  options: { whole: boolean; maxHeldBytes: number },
-): Plan {
+export function planDownload(from: Reconstruction, length: number, options: PlanOptions): Plan {
   const pieces = cutPieces(from, length, options.whole);
-  return { pieces, jobs: assignJobs(from, pieces, options.maxHeldBytes) };
+  return { pieces, jobs: assignJobs(from, pieces, options) };
+}
+
+export interface PlanOptions {
+  whole: boolean;
+  maxHeldBytes: number;
+  /** Whether the server may be asked for several ranges at once. */
+  group?: boolean;
+}
+
+/** Ranges of an address that are smaller than this on average are asked for together, so many at most. */
+const SMALL_RANGE_BYTES = 256 * 1024;
+const MOST_RANGES_AT_ONCE = 100;
+
+/** Whether the ranges of an address are worth one request. */
+function isFragmented({ ranges }: SignedXorb): boolean {
+  const bytes = ranges.reduce((sum, range) => sum + range.bytes.end - range.bytes.start, 0);
+  return ranges.length > 1 && bytes / ranges.length < SMALL_RANGE_BYTES;
 }
 
 function cutPieces(from: Reconstruction, length: number, whole: boolean): Piece[] {
@@ -69,17 +86,18 @@ function wrongLength(how: string, length: number): XetError {
   );
 }
 
-function assignJobs(from: Reconstruction, pieces: Piece[], maxHeldBytes: number): Job[] {
+function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group = false }: PlanOptions): Job[] {
   const places = pieces.map(({ term }) => {
     const place = findRange(from, term);
     if (!place) throw new XetError('PROTOCOL', `The reconstruction has no fetch range for xorb ${term.xorb}.`);
-    return place;
+    const together = group && isFragmented(place.signed);
+    return { ...place, key: together ? place.signed : place.range };
   });
-  const users = new Map<FetchRange, number[]>();
-  places.forEach(({ range }, index) => {
-    const known = users.get(range);
+  const users = new Map<SignedXorb | FetchRange, number[]>();
+  places.forEach(({ key }, index) => {
+    const known = users.get(key);
     if (known) known.push(index);
-    else users.set(range, [index]);
+    else users.set(key, [index]);
   });
 
   const jobs: Job[] = [];
@@ -91,17 +109,22 @@ function assignJobs(from: Reconstruction, pieces: Piece[], maxHeldBytes: number)
       heldBytes -= piece.term.unpackedLength;
       return;
     }
-    const job: Job = { ...place, pieces: [] };
-    for (const user of users.get(place.range) ?? []) {
+    const job: Job = { signed: place.signed, ranges: [], pieces: [] };
+    const ranges = new Set<FetchRange>();
+    for (const user of users.get(place.key) ?? []) {
       const other = pieces[user];
-      if (!other || user < index || other.job >= 0) continue;
+      const range = places[user]?.range;
+      if (!other || !range || user < index || other.job >= 0) continue;
       if (user > index) {
         if (heldBytes + other.term.unpackedLength > maxHeldBytes) break;
+        if (!ranges.has(range) && ranges.size === MOST_RANGES_AT_ONCE) break;
         heldBytes += other.term.unpackedLength;
       }
+      ranges.add(range);
       other.job = jobs.length;
       job.pieces.push(user);
     }
+    job.ranges = [...ranges].sort((a, b) => a.bytes.start - b.bytes.start);
     jobs.push(job);
   });
   return jobs;

@@ -4,8 +4,10 @@ import type { DecodedRun } from '../codec/codec.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
-import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
+import type { FrameRun } from '../xorb/frames.ts';
 import type { MemoryBudget } from './budget.ts';
+import { corrupt, cutShort, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
+import type { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
 import { openRange } from './open-range.ts';
 import type { SignedUrls } from './signed-urls.ts';
@@ -27,25 +29,22 @@ export interface JobContext {
   pool: CodecPool;
   budget: MemoryBudget;
   lanes: Lanes;
+  pace: Pace;
   fresh: boolean;
-  /** Attempts in a row without a single new frame before the job gives up. */
   attempts: number;
   onNetworkBytes: (bytes: number) => void;
 }
 
-/** Runs are about this long: enough to make a message worth its while, little enough to stay in a cache. */
-export const RUN_BYTES = 1024 * 1024;
 /** What a job holds beside its batches: the run it is collecting. */
 export const JOB_BYTES = RUN_BYTES + 256 * 1024;
 
 /**
- * Fetches one range of a xorb and has it decoded as it arrives. Continues after a broken connection from the
- * last whole frame, reads no faster than the memory budget allows, and fetches what cannot be decoded once
- * more before it calls it corrupt.
+ * Fetches ranges of a xorb and has them decoded as they arrive. Reads no faster than the memory budget allows,
+ * and fetches what cannot be decoded once more before it calls it corrupt.
  */
 export class RangeJob {
   readonly #xorb: string;
-  readonly #range: FetchRange;
+  readonly #ranges: readonly FetchRange[];
   /** Chunks that the pieces want; a chunk outside of all is not decoded. */
   readonly #wanted: readonly ChunkRange[];
   readonly #context: JobContext & { signal: AbortSignal };
@@ -54,14 +53,13 @@ export class RangeJob {
   /** Batches that nobody has looked at yet. */
   #unseen = 0;
   #error: { reason: unknown } | undefined;
-  #malformed: unknown;
   #done = false;
   #wake: (() => void)[] = [];
   #urgent = false;
 
-  constructor(xorb: string, range: FetchRange, wanted: readonly ChunkRange[], context: JobContext) {
+  constructor(xorb: string, ranges: readonly FetchRange[], wanted: readonly ChunkRange[], context: JobContext) {
     this.#xorb = xorb;
-    this.#range = range;
+    this.#ranges = ranges;
     this.#wanted = wanted;
     this.#context = { ...context, signal: this.#abort.signal };
   }
@@ -104,20 +102,17 @@ export class RangeJob {
 
   /** The batches that hold the chunks of a piece, in order, each as soon as it is there. */
   async *batches(chunks: ChunkRange): AsyncGenerator<Batch, void, undefined> {
-    let next = chunks.start;
-    for (let index = 0; next < chunks.end; ) {
-      const batch = this.#batches[index];
-      if (!batch) {
-        if (this.#error) throw this.#error.reason;
-        if (this.#done) throw new XetError('PROTOCOL', `Xorb ${this.#xorb} ends before chunk ${next}.`);
-        await new Promise<void>((resolve) => this.#wake.push(resolve));
+    for (let next = chunks.start; next < chunks.end; ) {
+      const batch = this.#batches.find((one) => one.chunks.start <= next && next < one.chunks.end);
+      if (batch) {
+        next = batch.chunks.end;
+        this.#see(batch);
+        yield batch;
         continue;
       }
-      index++;
-      if (batch.chunks.end <= next) continue;
-      next = batch.chunks.end;
-      this.#see(batch);
-      yield batch;
+      if (this.#error) throw this.#error.reason;
+      if (this.#done) throw new XetError('PROTOCOL', `Xorb ${this.#xorb} ends before chunk ${next}.`);
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
   }
 
@@ -133,64 +128,8 @@ export class RangeJob {
   }
 
   async #fetch(): Promise<void> {
-    const { signal, attempts, http } = this.#context;
-    const { chunks, bytes } = this.#range;
-    const cutter = new FrameCutter({
-      firstChunk: chunks.start,
-      start: bytes.start,
-      length: bytes.end - bytes.start,
-      runBytes: RUN_BYTES,
-    });
-    let failures = 0;
-    let fresh = this.#context.fresh;
-    while (cutter.nextStart < bytes.end) {
-      const before = cutter.nextStart;
-      try {
-        await this.#fetchFrom(cutter, fresh);
-      } catch (error) {
-        if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
-        cutter.dropPartial();
-        failures = cutter.nextStart > before ? 1 : failures + 1;
-        if (error === this.#malformed) {
-          if (fresh) throw corrupt(this.#xorb, error);
-          fresh = true;
-        }
-        if (isXetError(error, 'RATE_LIMITED', 'SERVER', 'TIMEOUT')) this.#context.lanes.backOff();
-        if (failures >= attempts) throw error;
-        await http.pause(failures, attempts, error, 'xorb', signal);
-      }
-    }
-    if (cutter.nextChunk !== chunks.end) {
-      throw new XetError(
-        'PROTOCOL',
-        `Xorb ${this.#xorb} has ${cutter.nextChunk - chunks.start} chunks where ${chunks.end - chunks.start} were announced.`,
-      );
-    }
-  }
-
-  async #fetchFrom(cutter: FrameCutter, fresh: boolean): Promise<void> {
-    const { http, urls, lanes, signal, onNetworkBytes } = this.#context;
-    const source = { http, urls, fresh };
-    for await (const piece of openRange(source, this.#xorb, this.#range, cutter.nextStart, signal)) {
-      onNetworkBytes(piece.length);
-      lanes.received(piece.length);
-      for (const run of this.#cut(cutter, piece)) await this.#take(run);
-      if (cutter.nextChunk > this.#range.chunks.end)
-        throw new XetError('PROTOCOL', `Xorb ${this.#xorb} has more chunks than were announced.`, { retryable: true });
-    }
-    for (const run of cutter.takeWhole()) await this.#take(run);
-    const missing = this.#range.bytes.end - cutter.nextStart;
-    if (missing > 0) throw cutShort(missing, this.#xorb);
-  }
-
-  /** Remembers which error came from the data itself: only that one is corruption, and not a bad answer. */
-  *#cut(cutter: FrameCutter, piece: Uint8Array): Generator<FrameRun, void, undefined> {
-    try {
-      yield* cutter.push(piece);
-    } catch (error) {
-      this.#malformed = error;
-      throw error;
-    }
+    const source = { ...this.#context, xorb: this.#xorb, ranges: this.#ranges, needed: this.#isUrgent };
+    for await (const run of fetchRuns(source)) await this.#take(run);
   }
 
   async #take(run: FrameRun): Promise<void> {
@@ -230,7 +169,9 @@ export class RangeJob {
     const again = new Uint8Array(frames.end - frames.start);
     let filled = 0;
     const source = { http, urls, fresh: true };
-    for await (const piece of openRange(source, this.#xorb, this.#range, frames.start, signal)) {
+    const range = this.#ranges.find(({ bytes }) => bytes.start <= frames.start && frames.end <= bytes.end);
+    if (!range) throw error;
+    for await (const piece of openRange(source, this.#xorb, range, frames.start, signal)) {
       const taken = piece.subarray(0, again.length - filled);
       again.set(taken, filled);
       filled += taken.length;
@@ -249,14 +190,4 @@ export class RangeJob {
   dispose(): void {
     for (const batch of this.#batches) batch.release();
   }
-}
-
-function cutShort(missing: number, xorb: string): XetError {
-  return new XetError('NETWORK', `The connection ended ${missing} bytes before the end of a range of xorb ${xorb}.`, {
-    retryable: true,
-  });
-}
-
-function corrupt(xorb: string, cause: XetError): XetError {
-  return new XetError('INTEGRITY', `Xorb ${xorb} is corrupt, also when fetched again: ${cause.message}`, { cause });
 }

@@ -1,0 +1,162 @@
+import type { FetchRange } from '../cas/reconstruction.ts';
+import { isXetError, XetError } from '../errors.ts';
+import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
+import { hedged, type Pace } from './hedge.ts';
+import type { Lanes } from './lanes.ts';
+import { openGroup, openRange, type RangeSource } from './open-range.ts';
+
+export interface RunSource extends RangeSource {
+  xorb: string;
+  /** Ascending; more than one are asked for together, as far as the server does that. */
+  ranges: readonly FetchRange[];
+  signal: AbortSignal;
+  lanes: Lanes;
+  pace: Pace;
+  /** Attempts in a row without a single new frame before it gives up. */
+  attempts: number;
+  /** Whether somebody waits for these bytes right now. */
+  needed: () => boolean;
+  onNetworkBytes: (bytes: number) => void;
+}
+
+/** Runs are about this long: enough to make a message worth its while, little enough to stay in a cache. */
+export const RUN_BYTES = 1024 * 1024;
+
+/**
+ * The frames of some ranges of a xorb, in runs, as they arrive. A broken connection is continued from the last
+ * whole frame; frames that make no sense are asked for once more past all caches, then they are corrupt.
+ */
+export async function* fetchRuns(source: RunSource): AsyncGenerator<FrameRun, void, undefined> {
+  const parts = source.ranges.map((range) => new RangePart(source.xorb, range));
+  if (parts.length > 1) yield* together(source, parts);
+  for (const part of parts) yield* untilComplete(source, part);
+}
+
+/** One request for all; what it does not give is left to requests of their own. */
+async function* together(source: RunSource, parts: RangePart[]): AsyncGenerator<FrameRun, void, undefined> {
+  try {
+    for await (const { start, bytes } of openGroup(source, source.xorb, source.ranges, source.signal)) {
+      source.onNetworkBytes(bytes.length);
+      source.lanes.received(bytes.length);
+      const part = parts.find(({ cutter }) => cutter.received === start);
+      if (!part)
+        throw new XetError('PROTOCOL', `Xorb ${source.xorb}: a part begins at byte ${start}.`, { retryable: true });
+      yield* part.push(bytes);
+      if (part.received) yield* part.finish();
+    }
+  } catch (error) {
+    if (source.signal.aborted || !isXetError(error) || !(error.retryable || error.code === 'FORBIDDEN')) throw error;
+    for (const part of parts) part.cutter.dropPartial();
+  }
+}
+
+async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerator<FrameRun, void, undefined> {
+  const { http, signal, attempts, lanes } = source;
+  let { fresh } = source;
+  for (let failures = 0; !part.complete; ) {
+    const before = part.cutter.nextStart;
+    try {
+      yield* once({ ...source, fresh }, part);
+    } catch (error) {
+      if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
+      part.cutter.dropPartial();
+      failures = part.cutter.nextStart > before ? 1 : failures + 1;
+      if (error === part.malformed) {
+        if (fresh) throw corrupt(source.xorb, error);
+        fresh = true;
+      }
+      if (isXetError(error, 'RATE_LIMITED', 'SERVER', 'TIMEOUT')) lanes.backOff();
+      if (failures >= attempts) throw error;
+      await http.pause(failures, attempts, error, 'xorb', signal);
+    }
+  }
+  part.check();
+}
+
+async function* once(source: RunSource, part: RangePart): AsyncGenerator<FrameRun, void, undefined> {
+  const { xorb, signal, pace, needed } = source;
+  const bytes = hedged({
+    open: (from, one) => openRange(source, xorb, part.range, from, one),
+    from: part.cutter.nextStart,
+    signal,
+    pace,
+    needed,
+  });
+  for await (const piece of bytes) {
+    source.onNetworkBytes(piece.length);
+    source.lanes.received(piece.length);
+    yield* part.push(piece);
+  }
+  yield* part.finish();
+}
+
+/** One range and how far it has come. */
+class RangePart {
+  readonly range: FetchRange;
+  readonly cutter: FrameCutter;
+  readonly #xorb: string;
+  /** The error that came from the data itself: only that one is corruption, and not a bad answer. */
+  malformed: unknown;
+
+  constructor(xorb: string, range: FetchRange) {
+    const { chunks, bytes } = range;
+    this.#xorb = xorb;
+    this.range = range;
+    this.cutter = new FrameCutter({
+      firstChunk: chunks.start,
+      start: bytes.start,
+      length: bytes.end - bytes.start,
+      runBytes: RUN_BYTES,
+    });
+  }
+
+  /** Whether all bytes are there. */
+  get received(): boolean {
+    return this.cutter.received === this.range.bytes.end;
+  }
+
+  /** Whether all frames are there. */
+  get complete(): boolean {
+    return this.cutter.nextStart === this.range.bytes.end;
+  }
+
+  *push(bytes: Uint8Array): Generator<FrameRun, void, undefined> {
+    try {
+      yield* this.cutter.push(bytes);
+    } catch (error) {
+      this.malformed = error;
+      throw error;
+    }
+  }
+
+  /** The last run; throws when frames are missing. */
+  *finish(): Generator<FrameRun, void, undefined> {
+    yield* this.cutter.takeWhole();
+    const missing = this.range.bytes.end - this.cutter.received;
+    if (missing > 0) throw cutShort(missing, this.#xorb);
+    if (this.complete) return;
+    this.malformed = new XetError('PROTOCOL', `A range of xorb ${this.#xorb} does not end where a frame ends.`, {
+      retryable: true,
+    });
+    throw this.malformed;
+  }
+
+  check(): void {
+    const { start, end } = this.range.chunks;
+    if (this.cutter.nextChunk === end) return;
+    throw new XetError(
+      'PROTOCOL',
+      `Xorb ${this.#xorb} has ${this.cutter.nextChunk - start} chunks where ${end - start} were announced.`,
+    );
+  }
+}
+
+export function cutShort(missing: number, xorb: string): XetError {
+  return new XetError('NETWORK', `The connection ended ${missing} bytes before the end of a range of xorb ${xorb}.`, {
+    retryable: true,
+  });
+}
+
+export function corrupt(xorb: string, cause: XetError): XetError {
+  return new XetError('INTEGRITY', `Xorb ${xorb} is corrupt, also when fetched again: ${cause.message}`, { cause });
+}

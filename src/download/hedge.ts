@@ -1,0 +1,138 @@
+import { XetError } from '../errors.ts';
+
+/** How fast requests for data usually are, to tell a slow one from a slow network. */
+export class Pace {
+  #bytesPerMs: number | undefined;
+
+  /** Takes note of a request: its bytes, and how long they were waited for, without pauses of the reader. */
+  record(bytes: number, waitedMs: number): void {
+    if (bytes < SAMPLE_BYTES) return;
+    const rate = bytes / Math.max(waitedMs, 1);
+    this.#bytesPerMs = this.#bytesPerMs === undefined ? rate : this.#bytesPerMs * 0.8 + rate * 0.2;
+  }
+
+  /** Whether a request that has given so few bytes in so long is far behind the others. */
+  isSlow(bytes: number, waitedMs: number): boolean {
+    return (
+      waitedMs >= PATIENCE_MS && this.#bytesPerMs !== undefined && bytes / waitedMs < this.#bytesPerMs / FAR_BEHIND
+    );
+  }
+}
+
+const SAMPLE_BYTES = 64 * 1024;
+const PATIENCE_MS = 2_000;
+const FAR_BEHIND = 8;
+const CHECK_MS = 250;
+
+export interface HedgeOptions {
+  /** Opens the stream at an offset. */
+  open: (from: number, signal: AbortSignal) => AsyncGenerator<Uint8Array, void, undefined>;
+  from: number;
+  signal: AbortSignal;
+  pace: Pace;
+  /** Whether somebody waits for these bytes right now. */
+  needed: () => boolean;
+}
+
+/**
+ * A stream that is opened a second time when it falls far behind what other requests give: as soon as the
+ * second one has a byte it goes on alone. No byte is given twice.
+ */
+export async function* hedged(options: HedgeOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  const { pace, needed } = options;
+  let position = options.from;
+  let stream = new Stream(options, position);
+  let spare: Stream | undefined;
+  let mayHedge = true;
+  let bytes = 0;
+  let waitedMs = 0;
+  try {
+    for (;;) {
+      const asked = performance.now();
+      const ready = await firstReady(stream, spare);
+      waitedMs += performance.now() - asked;
+      if (mayHedge && needed() && pace.isSlow(bytes, waitedMs)) {
+        mayHedge = false;
+        spare = new Stream(options, position);
+      }
+      if (ready === undefined) continue;
+      if (ready === spare) {
+        stream.close();
+        stream = spare;
+        spare = undefined;
+      }
+      const run = await ready.take();
+      if (run === undefined) return;
+      bytes += run.length;
+      const known = position - (ready.position - run.length);
+      if (known >= run.length) continue;
+      position = ready.position;
+      yield known > 0 ? run.subarray(known) : run;
+    }
+  } finally {
+    pace.record(bytes, waitedMs);
+    stream.close();
+    spare?.close();
+  }
+}
+
+/** The stream that has something to say, or undefined when none has for a while. */
+async function firstReady(stream: Stream, spare: Stream | undefined): Promise<Stream | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const tick = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), CHECK_MS);
+  });
+  try {
+    return await Promise.race([stream.ready, ...(spare ? [spare.ready] : []), tick]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** An open stream with one read always under way. */
+class Stream {
+  readonly #bytes: AsyncGenerator<Uint8Array, void, undefined>;
+  readonly #abort = new AbortController();
+  readonly #outer: AbortSignal;
+  readonly #onOuterAbort = () => this.#abort.abort(this.#outer.reason);
+  #next: Promise<IteratorResult<Uint8Array, void>>;
+  /** Offset of the first byte that was not taken. */
+  position: number;
+
+  constructor({ open, signal }: HedgeOptions, from: number) {
+    this.position = from;
+    this.#outer = signal;
+    signal.addEventListener('abort', this.#onOuterAbort, { once: true });
+    this.#bytes = open(from, this.#abort.signal);
+    this.#next = this.#read();
+  }
+
+  /** Resolves to itself when the read has ended, well or badly. */
+  get ready(): Promise<Stream> {
+    return this.#next.then(
+      () => this,
+      () => this,
+    );
+  }
+
+  /** What was read; undefined at the end. Starts the next read. */
+  async take(): Promise<Uint8Array | undefined> {
+    const { done, value } = await this.#next;
+    if (done) return undefined;
+    this.position += value.length;
+    this.#next = this.#read();
+    return value;
+  }
+
+  #read(): Promise<IteratorResult<Uint8Array, void>> {
+    const next = this.#bytes.next();
+    // A stream that is closed early leaves its read behind.
+    next.catch(() => undefined);
+    return next;
+  }
+
+  close(): void {
+    this.#outer.removeEventListener('abort', this.#onOuterAbort);
+    if (!this.#abort.signal.aborted) this.#abort.abort(new XetError('CLOSED', 'No longer wanted'));
+  }
+}
