@@ -71,6 +71,14 @@ export function publicUrl(url: string): string {
     const { origin, pathname } = new URL(url);
     return `${origin}${pathname}`;
   } catch {
-    return url.split(/[?#]/, 1)[0] ?? '';
+    return (url.split(/[?#]/, 1)[0] ?? '').replace(/^((?:[a-z][a-z0-9+.-]*:)?\/\/)[^/]*@/i, '$1');
   }
+}
+
+/** Words of others, fit to be shown: no queries of addresses, which may be signatures, and no tokens. */
+export function publicText(text: string): string {
+  return text
+    .replace(/https?:\/\/[^\s"'<>)]+/gi, (url) => publicUrl(url))
+    .replace(/\bBearer\s+[^\s"',]+/gi, 'Bearer …')
+    .replace(/\bhf_\w+/g, 'hf_…');
 }

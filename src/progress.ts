@@ -20,6 +20,8 @@ export type OnProgress = (progress: Progress) => void;
 
 const REPORT_EVERY_MS = 100;
 const RATE_WINDOW_MS = 5_000;
+/** A rate over less than this says nothing about the rest. */
+const RATE_KNOWN_MS = 1_000;
 
 /** Adds up what happens and reports it, not more often than a person can see. */
 export class ProgressMeter {
@@ -105,7 +107,7 @@ export class ProgressMeter {
     if (!first || at <= first.at) return;
     this.#state.bytesPerSecond = ((bytes.done - first.done) / (at - first.at)) * 1000;
     const left = bytes.total - bytes.done;
-    this.#state.etaSeconds =
-      left === 0 ? 0 : this.#state.bytesPerSecond > 0 ? left / this.#state.bytesPerSecond : undefined;
+    const known = this.#state.bytesPerSecond > 0 && at - first.at >= RATE_KNOWN_MS;
+    this.#state.etaSeconds = left === 0 ? 0 : known ? left / this.#state.bytesPerSecond : undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { releaseProxy, transfer, wrap } from 'comlink';
 import type { ChunkRecords } from '../src/chunks.ts';
 import type { Codec, DecodedRun } from '../src/codec/codec.ts';
-import { XetError } from '../src/errors.ts';
+import { isXetError, XetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
 import { type OperationArguments, type OperationName, type OperationResult, operate } from './operations.ts';
 import type { SpawnedWorker, SpawnWorker } from './spawn.ts';
@@ -23,6 +23,8 @@ interface Task {
   rest: readonly unknown[];
   /** How often it has already brought a worker down. */
   traps: number;
+  /** Whether its caller has had an answer, such as an abort. */
+  settled: boolean;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
 }
@@ -49,6 +51,7 @@ export class CodecPool {
   readonly #bySignal = new WeakMap<AbortSignal, Set<Task>>();
   #failedStarts = 0;
   #closed = false;
+  #startFailure: unknown;
   /** Tasks handed to workers, to the calling thread, and workers lost, since the pool was made. */
   readonly counts = { sent: 0, here: 0, lost: 0 };
 
@@ -88,7 +91,7 @@ export class CodecPool {
     const noWorkers = this.#workers.size === 0 && !this.#canSpawn();
     if (small || noWorkers) return (await this.#here(name, input, rest)) as OperationResult<N>;
     return (await new Promise<unknown>((resolve, reject) => {
-      const task: Task = { name, input, rest, traps: 0, resolve, reject };
+      const task: Task = { name, input, rest, traps: 0, settled: false, resolve, reject };
       if (signal) this.#abortWith(signal, task);
       this.#queue.push(task);
       this.#dispatch();
@@ -113,7 +116,10 @@ export class CodecPool {
       signal.addEventListener('abort', onAbort, { once: true });
     }
     const { resolve, reject } = task;
-    const leave = () => tasks.delete(task);
+    const leave = () => {
+      task.settled = true;
+      tasks.delete(task);
+    };
     tasks.add(task);
     task.resolve = (value) => {
       leave();
@@ -127,7 +133,12 @@ export class CodecPool {
 
   async #here(name: OperationName, input: Uint8Array, rest: readonly unknown[]): Promise<unknown> {
     this.counts.here++;
-    return operate(await this.#options.load(), name, input, rest);
+    const codec = await this.#options.load();
+    try {
+      return operate(codec, name, input, rest);
+    } catch (error) {
+      throw isXetError(error) ? error : crashed(asError(error));
+    }
   }
 
   #canSpawn(): boolean {
@@ -137,13 +148,17 @@ export class CodecPool {
   #dispatch(): void {
     while (this.#queue.length > 0) {
       const worker = this.#leastBusy();
-      if (!worker) return;
+      if (!worker) break;
       const task = this.#queue.shift();
       if (task) {
         this.counts.sent++;
         worker.take(task);
       }
     }
+    // Nobody is left to take what waits, and nobody will come.
+    if (this.#queue.length === 0 || this.#workers.size > 0 || this.#canSpawn()) return;
+    this.#warnNoWorkers();
+    for (const task of this.#queue.splice(0)) this.#finishHere(task);
   }
 
   /** A worker with room, started if all others are busy and one more is allowed. */
@@ -151,7 +166,10 @@ export class CodecPool {
     let best: PoolWorker | undefined;
     for (const worker of this.#workers) if (!best || worker.load < best.load) best = worker;
     if (best?.load === 0) return best;
-    if (this.#workers.size < this.#options.size && this.#canSpawn()) return this.#start() ?? best;
+    while (this.#workers.size < this.#options.size && this.#canSpawn()) {
+      const started = this.#start();
+      if (started) return started;
+    }
     return best && best.load < TASKS_PER_WORKER ? best : undefined;
   }
 
@@ -176,11 +194,16 @@ export class CodecPool {
 
   #startFailed(reason: unknown): void {
     this.#failedStarts++;
-    if (this.#canSpawn() || this.#workers.size > 0) return;
+    this.#startFailure = reason;
+  }
+
+  /** Told once: everything is slower from here on. */
+  #warnNoWorkers(): void {
+    if (this.#startFailure === undefined) return;
     this.#options.onWarning?.(
-      `Codec workers cannot be started here (${String(reason)}); decoding on the calling thread.`,
+      `Codec workers cannot be started here (${String(this.#startFailure)}); decoding on the calling thread.`,
     );
-    for (const task of this.#queue.splice(0)) this.#finishHere(task);
+    this.#startFailure = undefined;
   }
 
   #finishHere(task: Task): void {
@@ -192,11 +215,9 @@ export class CodecPool {
     this.#workers.delete(dead);
     if (this.#closed) return;
     this.counts.lost++;
-    const crashed = () =>
-      new XetError('CODEC_CRASHED', `A codec worker crashed (${reason.message}).`, { retryable: true, cause: reason });
-    for (const task of tasks.gone) task.reject(crashed());
-    for (const task of tasks.kept) if (task.traps >= MAX_TRAPS) task.reject(crashed());
-    this.#queue.unshift(...tasks.kept.filter((task) => task.traps < MAX_TRAPS));
+    for (const task of tasks.gone) task.reject(crashed(reason));
+    for (const task of tasks.kept) if (task.traps >= MAX_TRAPS) task.reject(crashed(reason));
+    this.#queue.unshift(...tasks.kept.filter((task) => !task.settled && task.traps < MAX_TRAPS));
     if (!dead.started) this.#startFailed(reason);
     this.#dispatch();
   }
@@ -259,7 +280,7 @@ class PoolWorker {
   end(error: unknown): void {
     this.#dead = true;
     this.#spawned.terminate();
-    for (const task of [...this.#sent, ...this.#unsent]) task.reject(error);
+    for (const task of [...this.#returned, ...this.#sent, ...this.#unsent]) task.reject(error);
   }
 
   #send(task: Task): void {
@@ -301,6 +322,10 @@ class PoolWorker {
   #holdWhileBusy(): void {
     if (!this.#dead) this.#spawned.hold(!this.started || this.load > 0);
   }
+}
+
+function crashed(reason: Error): XetError {
+  return new XetError('CODEC_CRASHED', `The codec crashed (${reason.message}).`, { retryable: true, cause: reason });
 }
 
 function asError(error: unknown): Error {

@@ -1,6 +1,5 @@
 import { isXetError, XetError } from '../errors.ts';
-import type { Http, Reply } from '../http/http.ts';
-import { readJson } from '../http/json.ts';
+import type { Http } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { type ByteRange, rangeHeader } from '../ranges.ts';
 import { type Reconstruction, readReconstruction } from './reconstruction.ts';
@@ -25,39 +24,27 @@ export class CasClient {
     const { casUrl } = await this.#tokens.get(signal);
     const known = this.#versions.get(casUrl);
     if (known !== 1) {
-      const newer = await this.#ask(2, fileHash, range, known === undefined ? [404, 501] : [], signal);
-      if (newer.status !== 404 && newer.status !== 501) {
+      try {
+        const newer = await this.#ask(2, fileHash, range, signal);
         this.#versions.set(casUrl, 2);
-        return this.#read(newer);
+        return newer;
+      } catch (error) {
+        // An unknown file and an unknown call look the same in the newer form; the older one tells them apart.
+        const unknown = isXetError(error) && (error.status === 404 || error.status === 501);
+        if (known === 2 || !unknown) throw error;
       }
-      newer.drop();
     }
-    // An unknown file and an unknown call look the same in the newer form; the older one tells them apart.
-    const older = await this.#ask(1, fileHash, range, [], signal);
+    const older = await this.#ask(1, fileHash, range, signal);
     this.#versions.set(casUrl, 1);
-    return this.#read(older);
+    return older;
   }
 
-  async #read(reply: Reply): Promise<Reconstruction> {
-    return readReconstruction(await readJson(reply));
-  }
-
-  async #ask(
-    version: 1 | 2,
-    fileHash: string,
-    range: ByteRange,
-    accept: number[],
-    signal?: AbortSignal,
-  ): Promise<Reply> {
+  async #ask(version: 1 | 2, fileHash: string, range: ByteRange, signal?: AbortSignal): Promise<Reconstruction> {
     try {
-      return await this.#authorized(
-        `/v${version}/reconstructions/${fileHash}`,
-        { range: rangeHeader(range) },
-        accept,
-        signal,
-      );
+      const path = `/v${version}/reconstructions/${fileHash}`;
+      return readReconstruction(await this.#authorized(path, { range: rangeHeader(range) }, signal));
     } catch (error) {
-      if (isXetError(error, 'ENTRY_NOT_FOUND') || (isXetError(error) && error.status === 416)) {
+      if (isXetError(error) && (error.status === 404 || error.status === 416)) {
         throw new XetError('ENTRY_NOT_FOUND', `The CAS does not know file ${fileHash}.`, {
           status: error.status,
           url: error.url,
@@ -70,26 +57,17 @@ export class CasClient {
   }
 
   /** Sends with the CAS token, once more with a new one if it is refused. */
-  async #authorized(
-    path: string,
-    headers: Record<string, string>,
-    accept: number[],
-    signal?: AbortSignal,
-  ): Promise<Reply> {
-    const access = await this.#tokens.get(signal);
-    const send = (token: string) =>
-      this.#http.send({
-        kind: 'cas',
-        url: `${access.casUrl}${path}`,
-        headers: { ...headers, authorization: `Bearer ${token}` },
-        signal,
-        accept,
-      });
+  async #authorized(path: string, headers: Record<string, string>, signal?: AbortSignal): Promise<unknown> {
+    const { casUrl, accessToken } = await this.#tokens.get(signal);
+    const ask = async (token: string) => {
+      const authorized = { ...headers, authorization: `Bearer ${token}` };
+      return (await this.#http.json({ kind: 'cas', url: `${casUrl}${path}`, headers: authorized, signal })).body;
+    };
     try {
-      return await send(access.accessToken);
+      return await ask(accessToken);
     } catch (error) {
       if (!isXetError(error, 'UNAUTHORIZED')) throw error;
-      return send((await this.#tokens.get(signal, access.accessToken)).accessToken);
+      return ask((await this.#tokens.get(signal, accessToken)).accessToken);
     }
   }
 }

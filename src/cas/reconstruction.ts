@@ -75,7 +75,7 @@ function readTerm(item: unknown): Term {
   const { hash, unpacked_length: unpackedLength } = term;
   if (!isHashHex(hash)) throw malformed('a term has no xorb hash');
   if (!isCount(unpackedLength) || unpackedLength > (chunks.end - chunks.start) * MAX_CHUNK_BYTES) {
-    throw malformed(`a term of ${chunks.end - chunks.start} chunks claims ${String(unpackedLength)} bytes`);
+    throw malformed(`a term of ${chunks.end - chunks.start} chunks claims ${shown(unpackedLength)} bytes`);
   }
   return { xorb: hash, chunks, unpackedLength };
 }
@@ -111,7 +111,7 @@ function readXorbs(
     Object.entries(xorbs).map(([xorb, entries]) => {
       if (!isHashHex(xorb) || !Array.isArray(entries)) throw malformed('a xorb has no hash or no addresses');
       const signed = entries.map((item: unknown) => readEntry(item, xorb));
-      checkDisjoint(
+      checkConsistent(
         xorb,
         signed.flatMap((entry) => entry.ranges),
       );
@@ -120,27 +120,29 @@ function readXorbs(
   );
 }
 
-/** Two ranges of a xorb that overlap in bytes but not in chunks, or the reverse, cannot both be true. */
-function checkDisjoint(xorb: string, ranges: FetchRange[]): void {
+/** Ranges of a xorb that overlap in bytes but not in chunks, or the reverse, cannot all be true. */
+function checkConsistent(xorb: string, ranges: FetchRange[]): void {
   const sorted = [...ranges].sort((a, b) => a.chunks.start - b.chunks.start || a.chunks.end - b.chunks.end);
-  sorted.forEach((range, index) => {
-    const before = sorted[index - 1];
-    if (!before) return;
-    const chunkGap = range.chunks.start - before.chunks.end;
-    const byteGap = range.bytes.start - before.bytes.end;
-    const same =
-      range.chunks.start === before.chunks.start &&
-      range.chunks.end === before.chunks.end &&
-      range.bytes.start === before.bytes.start &&
-      range.bytes.end === before.bytes.end;
-    if (!same && chunkGap < 0 !== byteGap < 0) throw malformed(`ranges of xorb ${xorb} overlap`);
-  });
+  let chunkEnd = 0;
+  let byteEnd = 0;
+  let before: FetchRange | undefined;
+  for (const range of sorted) {
+    const { chunks, bytes } = range;
+    const sameStart = before?.chunks.start === chunks.start;
+    const ordered =
+      before === undefined || (sameStart ? before.bytes.start === bytes.start : before.bytes.start < bytes.start);
+    if (!ordered || chunks.start < chunkEnd !== bytes.start < byteEnd)
+      throw malformed(`ranges of xorb ${xorb} overlap`);
+    chunkEnd = Math.max(chunkEnd, chunks.end);
+    byteEnd = Math.max(byteEnd, bytes.end);
+    before = range;
+  }
 }
 
 function readChunks(value: unknown): ChunkRange {
   const { start, end } = isRecord(value) ? value : {};
   if (!isCount(start) || !isCount(end) || start >= end || end > MAX_XORB_CHUNKS) {
-    throw malformed(`a chunk range is ${String(start)}–${String(end)}`);
+    throw malformed(`a chunk range is ${shown(start)}–${shown(end)}`);
   }
   return { start, end };
 }
@@ -149,7 +151,7 @@ function readChunks(value: unknown): ChunkRange {
 function readBytes(value: unknown): ByteRange {
   const { start, end } = isRecord(value) ? value : {};
   if (!isCount(start) || !isCount(end) || start > end || end >= MAX_XORB_BYTES) {
-    throw malformed(`a byte range is ${String(start)}–${String(end)}`);
+    throw malformed(`a byte range is ${shown(start)}–${shown(end)}`);
   }
   return { start, end: end + 1 };
 }
@@ -157,6 +159,11 @@ function readBytes(value: unknown): ByteRange {
 function readUrl(value: unknown): string {
   if (typeof value === 'string' && /^https?:\/\//.test(value) && URL.canParse(value)) return value;
   throw malformed('a fetch range has no address');
+}
+
+/** A number as it is; of anything else only what kind of thing it is, as it may be of any size. */
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : typeof value;
 }
 
 function malformed(what: string): XetError {

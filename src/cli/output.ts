@@ -33,6 +33,7 @@ export class Output {
 
   /** A result for people, on stdout. */
   result(line: string): void {
+    if (process.stdout.isTTY) this.#clearBar();
     if (!this.#json) process.stdout.write(`${line}\n`);
   }
 

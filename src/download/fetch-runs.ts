@@ -117,7 +117,8 @@ class RangePart {
 
   /** Whether all frames are there. */
   get complete(): boolean {
-    return this.cutter.nextStart === this.range.bytes.end;
+    const { cutter, range } = this;
+    return cutter.nextStart === range.bytes.end || (cutter.atFooter && cutter.nextChunk === range.chunks.end);
   }
 
   *push(bytes: Uint8Array): Generator<FrameRun, void, undefined> {

@@ -1,6 +1,7 @@
-import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { isXetError, publicText, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
 import { delay } from './delay.ts';
+import { JSON_LIMIT_BYTES, readJson } from './json.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 
@@ -80,16 +81,33 @@ export class Http {
   }
 
   /** Sends until an acceptable answer comes, the attempts are used up or the signal aborts. */
-  async send(spec: RequestSpec): Promise<Reply> {
+  send(spec: RequestSpec): Promise<Reply> {
+    return this.#attempts(spec, () => this.#attempt(spec));
+  }
+
+  async #attempts<T>(spec: RequestSpec, once: () => Promise<T>): Promise<T> {
     const attempts = spec.attempts ?? this.#options.retry.attempts;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(spec);
+        return await once();
       } catch (error) {
         if (attempt >= attempts || !isXetError(error) || !error.retryable) throw error;
         await this.pause(attempt, attempts, error, spec.kind, spec.signal);
       }
     }
+  }
+
+  /**
+   * Sends and reads the answer as JSON. A body that breaks off, stalls or is no JSON is a failed attempt like
+   * any other.
+   */
+  json(spec: RequestSpec, maxBytes = JSON_LIMIT_BYTES): Promise<{ body: unknown; reply: Reply }> {
+    return this.exchange(spec, async (reply) => ({ reply, body: await readJson(reply, maxBytes) }));
+  }
+
+  /** Sends and takes in the answer; whatever fails in that is a failed attempt. */
+  exchange<T>(spec: RequestSpec, takeIn: (reply: Reply) => Promise<T>): Promise<T> {
+    return this.#attempts(spec, async () => takeIn(await this.#attempt(spec)));
   }
 
   /** The wait between two attempts, announced. Also for callers that retry more than one request. */
@@ -127,7 +145,9 @@ export class Http {
       return new FetchReply(response, connection, timeouts.stall, this.log);
     }
     try {
-      throw await connection.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
+      const error = await connection.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
+      spec.signal?.throwIfAborted();
+      throw error;
     } finally {
       connection.drop();
     }
@@ -156,6 +176,7 @@ class Connection {
   async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = new Promise<never>((_, reject) => {
+      this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true });
       timer = setTimeout(() => {
         const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
         const error = new XetError(code, `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`, {
@@ -264,7 +285,7 @@ class FetchReply implements Reply {
 function networkReason(error: unknown): string {
   let reason = error;
   while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  if (!(reason instanceof Error)) return String(reason);
+  if (!(reason instanceof Error)) return publicText(String(reason));
   const code = 'code' in reason && typeof reason.code === 'string' ? reason.code : undefined;
-  return reason.message || code || reason.name;
+  return publicText(reason.message || code || reason.name);
 }

@@ -1,4 +1,4 @@
-import { publicUrl, XetError, type XetErrorCode } from '../errors.ts';
+import { publicText, publicUrl, XetError, type XetErrorCode } from '../errors.ts';
 import { requestedWait } from './retry-timing.ts';
 
 /** Which service a request goes to: it decides the credential, the rewriting and the meaning of a status. */
@@ -91,7 +91,7 @@ function hubMeaning(
 async function errorText(response: Response): Promise<string> {
   const header = response.headers.get('x-error-message');
   const body = await firstBytes(response);
-  return (header ?? messageOf(body)).replace(/\s+/g, ' ').trim().slice(0, 300);
+  return publicText((header ?? messageOf(body)).replace(/\s+/g, ' ').trim()).slice(0, 300);
 }
 
 function messageOf(body: string): string {

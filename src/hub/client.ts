@@ -1,7 +1,7 @@
 import { publicUrl, XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
-import type { Http, Reply } from '../http/http.ts';
+import type { Http, Reply, RequestSpec } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';
 import { parseLinks } from './links.ts';
 import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
@@ -47,6 +47,7 @@ export interface HubOptions {
 }
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
+const FILE_INFO_LIMIT_BYTES = 64 * 1024;
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /** The Hub's side of a download: what a path means, what a repository holds, who may ask the CAS. */
@@ -80,21 +81,22 @@ export class HubClient {
     http: Http = this.#http,
   ): Promise<ResolvedFile> {
     const url = resolveUrl(this.endpoint, repo, revision, path);
-    const reply = await http.send({
-      kind: 'hub',
-      url,
-      headers: { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' },
-      signal,
-      accept: [416],
-    });
-    if (reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE)) return this.#xetFile(reply, repo, path, url);
-    reply.drop();
-    return this.#plainFile(reply, repo, revision, path, url, signal);
+    const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' };
+    const { reply, info } = await http.exchange(
+      { kind: 'hub', url, headers, signal, accept: [416] },
+      async (answer) => {
+        const isInfo = answer.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
+        if (isInfo) return { reply: answer, info: await readJson(answer, FILE_INFO_LIMIT_BYTES) };
+        answer.drop();
+        return { reply: answer, info: undefined };
+      },
+    );
+    return info === undefined
+      ? this.#plainFile(reply, repo, revision, path, url, signal)
+      : this.#xetFile(reply, isRecord(info) ? info : {}, repo, path, url);
   }
 
-  async #xetFile(reply: Reply, repo: RepoId, path: string, url: string): Promise<ResolvedFile> {
-    const body = await readJson(reply, 64 * 1024);
-    const info = isRecord(body) ? body : {};
+  #xetFile(reply: Reply, info: Record<string, unknown>, repo: RepoId, path: string, url: string): ResolvedFile {
     const { headers } = reply;
     const xetHash = info.hash ?? headers.get('x-xet-hash');
     const size = info.size ?? numberOf(headers.get('x-linked-size'));
@@ -150,7 +152,7 @@ export class HubClient {
   async commitOf(repo: RepoId, revision: string, signal?: AbortSignal): Promise<string> {
     if (COMMIT.test(revision)) return revision;
     const url = apiUrl(this.endpoint, repo, 'revision', revision);
-    const body = await readJson(await this.#http.send({ kind: 'hub', url, headers: await this.headers(), signal }));
+    const { body } = await this.#http.json({ kind: 'hub', url, headers: await this.headers(), signal });
     if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha))
       throw this.#incomplete(url, 'a commit');
     return body.sha;
@@ -159,7 +161,7 @@ export class HubClient {
   /** One entry, or undefined if there is none. */
   async pathInfo(repo: RepoId, revision: string, path: string, signal?: AbortSignal): Promise<ListEntry | undefined> {
     const url = apiUrl(this.endpoint, repo, 'paths-info', revision);
-    const reply = await this.#http.send({
+    const { body } = await this.#http.json({
       kind: 'hub',
       url,
       method: 'POST',
@@ -167,7 +169,7 @@ export class HubClient {
       body: JSON.stringify({ paths: [path], expand: false }),
       signal,
     });
-    return this.#entries(await readJson(reply), url).find((entry) => entry.path === path);
+    return this.#entries(body, url).find((entry) => entry.path === path);
   }
 
   /** The entries under a folder, page by page as they are asked for. */
@@ -183,9 +185,10 @@ export class HubClient {
     while (url !== undefined) {
       if (seen.has(url)) throw new XetError('PROTOCOL', `${publicUrl(url)} lists in a circle.`, { url });
       seen.add(url);
-      const reply = await this.#http.send({ kind: 'hub', url, headers: await this.headers(), signal: options.signal });
+      const spec: RequestSpec = { kind: 'hub', url, headers: await this.headers(), signal: options.signal };
+      const { body, reply } = await this.#http.json(spec);
       const next = this.#onEndpoint(parseLinks(reply.headers.get('link')).next);
-      yield* this.#entries(await readJson(reply), url);
+      yield* this.#entries(body, url);
       url = next;
     }
   }
@@ -236,7 +239,7 @@ export class HubClient {
    * sent there, so no other host will do.
    */
   #onEndpoint(given: string | null | undefined): string | undefined {
-    if (!given) return undefined;
+    if (!given || !URL.canParse(given, `${this.endpoint}/`)) return undefined;
     const url = new URL(given, `${this.endpoint}/`);
     if (url.origin === new URL(this.endpoint).origin) return url.href;
     const at = url.pathname.indexOf('/api/');

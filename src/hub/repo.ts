@@ -21,7 +21,15 @@ export interface RepoLocation {
 export const DEFAULT_REVISION = 'main';
 
 const PREFIX: Record<RepoType, string> = { model: '', dataset: 'datasets/', space: 'spaces/' };
+const TYPES = new Map<string, RepoType>([
+  ['models', 'model'],
+  ['datasets', 'dataset'],
+  ['spaces', 'space'],
+]);
 const NAME_PART = /^[\w.-]{1,96}$/;
+/** Revisions that contain slashes, which is why a path cannot simply be cut at the first one. */
+const SPECIAL_REVISION = /^refs\/(?:convert\/[\w.-]+|pr\/\d+)(?=\/|$)/;
+const VERBS = new Set(['resolve', 'blob', 'tree', 'raw']);
 
 export function parseRepo(repo: RepoDesignation): RepoId {
   const id = typeof repo === 'string' ? fromText(repo) : repo;
@@ -30,7 +38,8 @@ export function parseRepo(repo: RepoDesignation): RepoId {
     Object.hasOwn(PREFIX, id.type) &&
     parts.length <= 2 &&
     parts.every(
-      (part) => NAME_PART.test(part) && !part.includes('..') && !part.includes('--') && !/^[.-]|[.-]$/.test(part),
+      (part) =>
+        NAME_PART.test(part) && !part.includes('..') && !part.includes('--') && !/^[.-]|[.-]$|\.git$/.test(part),
     );
   if (!valid) {
     throw new XetError(
@@ -47,7 +56,7 @@ function describe(repo: RepoDesignation): string {
 
 function fromText(text: string): RepoId {
   const [first = '', ...rest] = text.split('/');
-  const type = ({ models: 'model', datasets: 'dataset', spaces: 'space' } as const)[first];
+  const type = TYPES.get(first);
   return type !== undefined && rest.length > 0 ? { type, name: rest.join('/') } : { type: 'model', name: text };
 }
 
@@ -65,17 +74,29 @@ export function parseLocation(text: string, endpoint: string): RepoLocation | un
 function fromHfUri(text: string): RepoLocation {
   const [withType, type] = stripType(text);
   const [owner = '', nameAndRevision = '', ...path] = withType.split('/');
-  const [name = '', ...revision] = nameAndRevision.split('@');
-  return location({ type, name: `${owner}/${name}` }, decode(revision.join('@')), path.join('/'));
+  const at = nameAndRevision.indexOf('@');
+  if (at < 0) return location({ type, name: `${owner}/${nameAndRevision}` }, '', path.join('/'));
+  const behind = [nameAndRevision.slice(at + 1), ...path].join('/');
+  return location({ type, name: `${owner}/${nameAndRevision.slice(0, at)}` }, ...cutRevision(behind));
 }
 
 function fromHubPath(pathname: string): RepoLocation {
   const [withType, type] = stripType(pathname);
-  const [owner = '', name = '', verb, revision = '', ...path] = withType.split('/').map(decode);
-  const pointsInside = verb === 'resolve' || verb === 'blob' || verb === 'tree' || verb === 'raw';
-  return pointsInside
-    ? location({ type, name: `${owner}/${name}` }, revision, path.join('/'))
-    : location({ type, name: `${owner}/${name}` }, '', '');
+  const parts = withType.replace(/\/+$/, '').split('/').map(decode);
+  // A few old models have no owner.
+  const names = parts.length < 2 || VERBS.has(parts[1] ?? '') ? 1 : 2;
+  const repo = { type, name: parts.slice(0, names).join('/') };
+  if (!VERBS.has(parts[names] ?? '')) return location(repo, '', '');
+  return location(repo, ...cutRevision(parts.slice(names + 1).join('/')));
+}
+
+/** A revision and the path behind it. */
+function cutRevision(text: string): [revision: string, path: string] {
+  const plain = decode(text);
+  const special = SPECIAL_REVISION.exec(plain)?.[0];
+  if (special !== undefined) return [special, plain.slice(special.length + 1)];
+  const [revision = '', ...path] = text.split('/');
+  return [decode(revision), path.join('/')];
 }
 
 function stripType(text: string): [rest: string, type: RepoType] {
@@ -116,6 +137,9 @@ export function apiUrl(endpoint: string, repo: RepoId, ...parts: string[]): stri
   return [`${endpoint}/api/${repo.type}s/${repo.name}`, ...parts.map(encodeURIComponent)].join('/');
 }
 
+/** Half of a character: no file system and no URL has it. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 /** Rejects a path that could not be a file of a repository, or would leave the folder it is joined to. */
 export function checkPath(path: string): string {
   const parts = path.split('/');
@@ -123,6 +147,7 @@ export function checkPath(path: string): string {
     path === '' ||
     path.includes('\0') ||
     path.includes('\\') ||
+    LONE_SURROGATE.test(path) ||
     parts.some((part) => part === '' || part === '.' || part === '..');
   if (bad || /^[a-zA-Z]:/.test(path)) {
     throw new XetError(

@@ -1,6 +1,6 @@
 import { publicUrl, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
-import { isRecord, readJson } from '../http/json.ts';
+import { isRecord } from '../http/json.ts';
 import { Shared } from './shared.ts';
 
 /** Access to a CAS, as the Hub hands it out for one repository and scope. */
@@ -42,8 +42,8 @@ export class CasTokenSource {
   }
 
   async #ask(signal: AbortSignal): Promise<CasAccess> {
-    const reply = await this.#http.send({ kind: 'hub', url: this.#url, headers: await this.#headers(), signal });
-    const body = await readJson(reply, 64 * 1024);
+    const spec = { kind: 'hub', url: this.#url, headers: await this.#headers(), signal } as const;
+    const { body, reply } = await this.#http.json(spec, 64 * 1024);
     const expiry = isRecord(body) ? body.exp : undefined;
     if (
       !isRecord(body) ||

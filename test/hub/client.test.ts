@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest';
+import { HubClient, isContentId, type ListEntry } from '../../src/hub/client.ts';
+import { parseRepo } from '../../src/hub/repo.ts';
+import { xorbHash } from '../cas/wire.ts';
+import { rejectionOf } from '../http/property.ts';
+import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
+
+const repo = parseRepo('datasets/owner/name');
+const commit = 'c'.repeat(40);
+const sha256 = 'a'.repeat(64);
+const XET_TYPE = 'application/vnd.xet-fileinfo+json';
+
+async function clientOf(handler: ReturnType<typeof inTurn>): Promise<{ hub: HubClient; url: string }> {
+  const url = await serve(handler);
+  return { hub: new HubClient(makeHttp(), { endpoint: `${url}/`, accessToken: async () => 'hf_secret' }), url };
+}
+
+const xetFile = (info: Record<string, unknown>, headers: Record<string, string> = {}) =>
+  status(200, { 'content-type': XET_TYPE, 'x-repo-commit': commit, ...headers }, JSON.stringify(info));
+
+describe('HubClient.resolve', () => {
+  const info = { hash: xorbHash(1), size: 5, etag: `"${sha256}"` };
+
+  test('reads what the Hub says of a file in a CAS', async () => {
+    const handler = inTurn(xetFile({ ...info, refreshUrl: '/api/datasets/owner/name/xet-read-token/abc?x=1' }));
+    const { hub, url } = await clientOf(handler);
+    expect(await hub.resolve(repo, 'refs/pr/1', 'a/b.txt')).toEqual({
+      repo,
+      path: 'a/b.txt',
+      size: 5,
+      etag: sha256,
+      commit,
+      xetHash: xorbHash(1),
+      url: `${url}/datasets/owner/name/resolve/refs%2Fpr%2F1/a/b.txt`,
+      tokenUrl: `${url}/api/datasets/owner/name/xet-read-token/abc?x=1`,
+    });
+    expect(handler.requests[0]?.headers).toMatchObject({ authorization: 'Bearer hf_secret', range: 'bytes=0-0' });
+  });
+
+  test('takes the headers for what the body lacks', async () => {
+    const headers = { 'x-xet-hash': xorbHash(2), 'x-linked-size': '7', 'x-linked-etag': `W/"${sha256}"` };
+    const { hub, url } = await clientOf(inTurn(xetFile({}, headers)));
+    expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({
+      xetHash: xorbHash(2),
+      size: 7,
+      etag: sha256,
+      tokenUrl: `${url}/api/datasets/owner/name/xet-read-token/${commit}`,
+    });
+  });
+
+  // The Hub token is sent to the token route.
+  test.each([
+    [
+      'https://huggingface.co/api/datasets/owner/name/xet-read-token/abc',
+      '/api/datasets/owner/name/xet-read-token/abc',
+    ],
+    ['https://evil.test/steal', `/api/datasets/owner/name/xet-read-token/${commit}`],
+    ['//evil.test/api/x', '/api/x'],
+  ])('a token route at %s is asked for at the endpoint', async (refreshUrl, path) => {
+    const { hub, url } = await clientOf(inTurn(xetFile({ ...info, refreshUrl })));
+    expect((await hub.resolve(repo, 'main', 'f')).tokenUrl).toBe(`${url}${path}`);
+  });
+
+  test('a token route that is no address is no reason to fall over', async () => {
+    const { hub } = await clientOf(inTurn(xetFile({ ...info, refreshUrl: 'https://[' })));
+    const result = await hub.resolve(repo, 'main', 'f').catch((error: unknown) => error);
+    expect(result).not.toBeInstanceOf(TypeError);
+  });
+
+  test.each([
+    [{ ...info, hash: 'nonsense' }],
+    [{ ...info, hash: undefined }],
+    [{ ...info, size: -1 }],
+    [{ ...info, size: '5' }],
+    [{ ...info, etag: 7 }],
+    [[]],
+    [null],
+  ])('%j is PROTOCOL', async (body) => {
+    const { hub } = await clientOf(inTurn(xetFile(body as Record<string, unknown>)));
+    expect(await rejectionOf(hub.resolve(repo, 'main', 'f'))).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  test.each(['', 'main', 'C'.repeat(40), `${commit}0`])('the commit %j is PROTOCOL', async (odd) => {
+    const { hub } = await clientOf(inTurn(xetFile(info, { 'x-repo-commit': odd })));
+    expect(await rejectionOf(hub.resolve(repo, 'main', 'f'))).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  test('reads a plain file from its headers', async () => {
+    const headers = { 'x-repo-commit': commit, etag: `"${'b'.repeat(40)}"`, 'content-range': 'bytes 0-0/123' };
+    const { hub } = await clientOf(inTurn(status(206, headers, 'x')));
+    expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({
+      size: 123,
+      etag: 'b'.repeat(40),
+      commit,
+      xetHash: undefined,
+    });
+  });
+
+  test('an empty file answers 416, and is a file', async () => {
+    const headers = { 'x-repo-commit': commit, etag: `"${'b'.repeat(40)}"`, 'content-range': 'bytes */0' };
+    const { hub } = await clientOf(inTurn(status(416, headers)));
+    expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ size: 0 });
+  });
+
+  test('asks for the entry where the headers stayed behind a redirect', async () => {
+    const handler = inTurn(
+      status(206, { 'content-range': 'bytes 0-0/123' }, 'x'),
+      // These two come in either order.
+      (request, response) =>
+        (request.method === 'POST'
+          ? json([{ path: 'f', type: 'file', size: 9, oid: 'b'.repeat(40), lfs: { oid: sha256, size: 123 } }])
+          : json({ sha: commit }))(request, response),
+    );
+    const { hub } = await clientOf(handler);
+    expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ size: 123, etag: sha256, commit });
+  });
+});
+
+describe('HubClient.list', () => {
+  const entry = (path: string) => ({ path, type: 'file', size: 1, oid: 'b'.repeat(40) });
+  const all = async (hub: HubClient, options = {}) => {
+    const entries: ListEntry[] = [];
+    for await (const one of hub.list(repo, 'v/1', options)) entries.push(one);
+    return entries.map(({ path }) => path);
+  };
+
+  test('goes through all pages, at the endpoint', async () => {
+    const handler = inTurn(
+      json([entry('a'), entry('b')], {
+        link: '<https://huggingface.co/api/datasets/owner/name/tree/v?cursor=2>; rel="next"',
+      }),
+      json([], { link: '</api/datasets/owner/name/tree/v?cursor=3>; rel="next"' }),
+      json([entry('c')]),
+    );
+    const { hub } = await clientOf(handler);
+    expect(await all(hub, { path: 'x/y', recursive: true })).toEqual(['a', 'b', 'c']);
+    expect(handler.requests.map((request) => request.url)).toEqual([
+      '/api/datasets/owner/name/tree/v%2F1/x%2Fy?recursive=true&expand=false',
+      '/api/datasets/owner/name/tree/v?cursor=2',
+      '/api/datasets/owner/name/tree/v?cursor=3',
+    ]);
+    for (const request of handler.requests) expect(request.headers.authorization).toBe('Bearer hf_secret');
+  });
+
+  test('pages that go round in a circle are PROTOCOL', async () => {
+    const { hub } = await clientOf(inTurn(json([entry('a')], { link: '</api/x?cursor=1>; rel="next"' })));
+    expect(await rejectionOf(all(hub))).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  test.each([
+    [{}],
+    [[null]],
+    [[{ ...entry('a'), path: 1 }]],
+    [[{ ...entry('a'), type: 'link' }]],
+    [[{ ...entry('a'), size: -1 }]],
+    [[{ ...entry('a'), oid: null }]],
+  ])('%j is PROTOCOL', async (body) => {
+    const { hub } = await clientOf(inTurn(json(body)));
+    expect(await rejectionOf(all(hub))).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  test('sizes and hashes come from where they are', async () => {
+    const entries = [
+      { ...entry('small') },
+      { ...entry('large'), size: 130, lfs: { oid: sha256, size: 5e9, pointerSize: 130 }, xetHash: xorbHash(3) },
+      { ...entry('redacted'), lfs: { oid: sha256, size: 7 }, xetHash: 'redacted' },
+      { path: 'folder', type: 'directory', oid: 'd'.repeat(40) },
+    ];
+    const { hub } = await clientOf(inTurn(json(entries)));
+    const got: ListEntry[] = [];
+    for await (const one of hub.list(repo, 'main')) got.push(one);
+    expect(got).toMatchObject([
+      { size: 1, sha256: undefined, xetHash: undefined },
+      { size: 5e9, sha256, xetHash: xorbHash(3) },
+      { size: 7, sha256, xetHash: undefined },
+      { type: 'directory', size: 0 },
+    ]);
+  });
+});
+
+describe('HubClient.commitOf', () => {
+  test('a commit is one already', async () => {
+    const handler = inTurn(status(500));
+    const { hub } = await clientOf(handler);
+    expect(await hub.commitOf(repo, commit)).toBe(commit);
+    expect(handler.requests).toHaveLength(0);
+  });
+
+  test.each([[{}], [{ sha: 'main' }], [{ sha: 7 }], [[]], [null]])('%j is PROTOCOL', async (body) => {
+    const { hub } = await clientOf(inTurn(json(body)));
+    expect(await rejectionOf(hub.commitOf(repo, 'main'))).toMatchObject({ code: 'PROTOCOL' });
+  });
+});
+
+test('one token source for all who name its route', async () => {
+  const { hub } = await clientOf(inTurn(status(500)));
+  expect(hub.tokens('https://hub.test/a')).toBe(hub.tokens('https://hub.test/a'));
+  expect(hub.tokens('https://hub.test/a')).not.toBe(hub.tokens('https://hub.test/b'));
+});
+
+test('isContentId', () => {
+  for (const good of ['a'.repeat(40), '0'.repeat(64)]) expect(isContentId(good)).toBe(true);
+  for (const bad of ['', 'a'.repeat(41), 'A'.repeat(40), 'g'.repeat(64)]) expect(isContentId(bad)).toBe(false);
+});

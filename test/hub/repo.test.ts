@@ -1,0 +1,344 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  apiUrl,
+  checkPath,
+  parseLocation,
+  parseRepo,
+  type RepoDesignation,
+  repoText,
+  resolveUrl,
+} from '../../src/hub/repo.ts';
+import { holds, thrownBy } from '../http/property.ts';
+
+const HUB = 'https://huggingface.co';
+const invalid = { name: 'XetError', code: 'INVALID_ARGUMENT' };
+
+describe('parseRepo', () => {
+  test.each([
+    ['owner/name', 'model', 'owner/name'],
+    ['models/owner/name', 'model', 'owner/name'],
+    ['datasets/owner/name', 'dataset', 'owner/name'],
+    ['spaces/owner/name', 'space', 'owner/name'],
+    ['gpt2', 'model', 'gpt2'],
+    ['datasets/squad', 'dataset', 'squad'],
+    // Without a name behind it, this is a name.
+    ['datasets', 'model', 'datasets'],
+    ['o/n.v1_2-x', 'model', 'o/n.v1_2-x'],
+    ['_o_/_n_', 'model', '_o_/_n_'],
+    ['0/1', 'model', '0/1'],
+    [`o/${'n'.repeat(96)}`, 'model', `o/${'n'.repeat(96)}`],
+    // Names that objects have by themselves are as good as any.
+    ['constructor/name', 'model', 'constructor/name'],
+    ['toString/name', 'model', 'toString/name'],
+    ['__proto__/name', 'model', '__proto__/name'],
+    ['datasets/hasOwnProperty/name', 'dataset', 'hasOwnProperty/name'],
+    [{ type: 'space', name: 'owner/name' }, 'space', 'owner/name'],
+  ] as [RepoDesignation, string, string][])('%j', (given, type, name) => {
+    expect(parseRepo(given)).toEqual({ type, name });
+  });
+
+  test.each([
+    '',
+    '/',
+    'owner/',
+    '/name',
+    'owner//name',
+    'a/b/c',
+    'datasets/a/b/c',
+    'datasets/',
+    'owner/na me',
+    'owner/name\n',
+    '\nowner/name',
+    'owner/n\u0000',
+    'owner/näme',
+    'owner/..',
+    '../name',
+    '../../etc',
+    'o..o/name',
+    'owner/na..me',
+    'owner/na--me',
+    '.owner/name',
+    'owner/.name',
+    'owner/name.',
+    '-owner/name',
+    'owner/name-',
+    `owner/${'n'.repeat(97)}`,
+    'owner/name?x=1',
+    'owner/name#x',
+    'owner/name@main',
+    'owner/%2e%2e',
+    'owner\\name',
+    'owner:name',
+    'owner/name:x',
+    '<script>/x',
+    'https://huggingface.co/owner/name',
+    // The Hub takes none that ends like the address of a git repository.
+    'owner/name.git',
+  ])('%j is none', (given) => {
+    expect(thrownBy(() => parseRepo(given))).toMatchObject(invalid);
+    expect(thrownBy(() => parseRepo({ type: 'dataset', name: given }))).toMatchObject(invalid);
+  });
+
+  test.each(['bucket', 'models', '', 'constructor', '__proto__', 'toString'])(
+    'a repository of type %j is none',
+    (type) => {
+      // JavaScript callers are not held by types.
+      const given = { type, name: 'owner/name' } as RepoDesignation;
+      expect(thrownBy(() => parseRepo(given))).toMatchObject(invalid);
+    },
+  );
+
+  test('a message repeats only so much of what it was given', () => {
+    expect(String(thrownBy(() => parseRepo('/'.repeat(1e6)))).length).toBeLessThan(500);
+  });
+
+  test('any text is a repository or INVALID_ARGUMENT, and its one text form is read again', () => {
+    const near = fc.string({
+      unit: fc.constantFrom('a', 'B', '0', '.', '-', '_', '/', '@', '%', ' ', 'é', 'datasets/', 'spaces/'),
+    });
+    holds(1000, fc.oneof(near, fc.string({ unit: 'binary' })), (text) => {
+      let repo: ReturnType<typeof parseRepo>;
+      try {
+        repo = parseRepo(text);
+      } catch (error) {
+        expect(error).toMatchObject(invalid);
+        return;
+      }
+      expect(repo.name).toMatch(/^[\w.-]+(\/[\w.-]+)?$/);
+      expect(parseRepo(repoText(repo))).toEqual(repo);
+      expect(parseRepo(repo)).toEqual(repo);
+    });
+  });
+});
+
+const model = { type: 'model', name: 'owner/name' };
+const dataset = { type: 'dataset', name: 'owner/name' };
+const space = { type: 'space', name: 'owner/name' };
+
+describe('parseLocation', () => {
+  test.each([
+    ['hf://owner/name', { repo: model }],
+    ['hf://owner/name/', { repo: model }],
+    ['hf://models/owner/name', { repo: model }],
+    ['hf://datasets/owner/name', { repo: dataset }],
+    ['hf://spaces/owner/name/app.py', { repo: space, path: 'app.py' }],
+    ['hf://owner/name/a/b.txt', { repo: model, path: 'a/b.txt' }],
+    ['hf://owner/name@v1', { repo: model, revision: 'v1' }],
+    ['hf://owner/name@v1/a/b.txt', { repo: model, revision: 'v1', path: 'a/b.txt' }],
+    ['hf://datasets/owner/name@v1.0/a.parquet', { repo: dataset, revision: 'v1.0', path: 'a.parquet' }],
+    // A revision with a slash is written encoded ...
+    ['hf://owner/name@refs%2Fpr%2F1/a.txt', { repo: model, revision: 'refs/pr/1', path: 'a.txt' }],
+    ['hf://owner/name@feature%2Fx', { repo: model, revision: 'feature/x' }],
+    // ... but for those that the Hub makes itself, which huggingface_hub writes and reads as they are.
+    ['hf://owner/name@refs/pr/1', { repo: model, revision: 'refs/pr/1' }],
+    ['hf://owner/name@refs/pr/12/a/b.txt', { repo: model, revision: 'refs/pr/12', path: 'a/b.txt' }],
+    ['hf://datasets/owner/name@refs/convert/parquet/x', { repo: dataset, revision: 'refs/convert/parquet', path: 'x' }],
+    // In the path they are ordinary characters.
+    ['hf://owner/name/a@b', { repo: model, path: 'a@b' }],
+    ['hf://owner/name@v1/a@b', { repo: model, revision: 'v1', path: 'a@b' }],
+    ['hf://owner/name/100%.txt', { repo: model, path: '100%.txt' }],
+    [`${HUB}/owner/name`, { repo: model }],
+    [`${HUB}/owner/name/`, { repo: model }],
+    [`${HUB}/datasets/owner/name`, { repo: dataset }],
+    [`${HUB}/spaces/owner/name`, { repo: space }],
+    [`${HUB}/owner/name/tree/main`, { repo: model, revision: 'main' }],
+    [`${HUB}/owner/name/tree/v1/folder/sub`, { repo: model, revision: 'v1', path: 'folder/sub' }],
+    [`${HUB}/owner/name/blob/main/a.txt`, { repo: model, revision: 'main', path: 'a.txt' }],
+    [`${HUB}/owner/name/raw/main/a.txt`, { repo: model, revision: 'main', path: 'a.txt' }],
+    [`${HUB}/owner/name/resolve/main/a.txt?download=true`, { repo: model, revision: 'main', path: 'a.txt' }],
+    [`${HUB}/owner/name/blob/main/a.txt#L10`, { repo: model, revision: 'main', path: 'a.txt' }],
+    [
+      `${HUB}/datasets/owner/name/resolve/main/a%20b/%C3%A9.txt`,
+      { repo: dataset, revision: 'main', path: 'a b/é.txt' },
+    ],
+    [`${HUB}/owner/name/resolve/refs%2Fpr%2F1/a.txt`, { repo: model, revision: 'refs/pr/1', path: 'a.txt' }],
+    // The Hub's own pages write these as they are.
+    [`${HUB}/owner/name/tree/refs/pr/1`, { repo: model, revision: 'refs/pr/1' }],
+    [`${HUB}/owner/name/blob/refs/pr/1/a.txt`, { repo: model, revision: 'refs/pr/1', path: 'a.txt' }],
+    [`${HUB}/owner/name/discussions/3`, { repo: model }],
+    [`${HUB}/owner/name?library=transformers`, { repo: model }],
+    // A few old models have no owner.
+    [`${HUB}/gpt2`, { repo: { type: 'model', name: 'gpt2' } }],
+    [
+      `${HUB}/gpt2/resolve/main/config.json`,
+      { repo: { type: 'model', name: 'gpt2' }, revision: 'main', path: 'config.json' },
+    ],
+  ])('%s', (text, expected) => {
+    expect(parseLocation(text, HUB)).toEqual(expected);
+  });
+
+  test.each(['owner/name', 'datasets/owner/name', '', 'https://example.com/owner/name', `${HUB}.evil.test/owner/name`])(
+    '%j is no location on this Hub',
+    (text) => expect(parseLocation(text, HUB)).toBeUndefined(),
+  );
+
+  test.each([
+    'hf://',
+    'hf://owner',
+    'hf://owner/',
+    'hf:///name',
+    'hf://../name',
+    'hf://owner/..',
+    'hf://owner/na me',
+    'hf://datasets/owner',
+    `${HUB}`,
+    `${HUB}/`,
+    `${HUB}/owner/na%20me`,
+    `${HUB}/owner/%2e%2e%2fname`,
+  ])('%j names no repository', (text) => {
+    expect(thrownBy(() => parseLocation(text, HUB))).toMatchObject(invalid);
+  });
+
+  test('the endpoint may end in a slash, have a port and a path', () => {
+    for (const endpoint of [
+      'http://127.0.0.1:5000',
+      'http://127.0.0.1:5000/',
+      'https://mirror.test/hf',
+      'https://mirror.test/hf//',
+    ]) {
+      const base = endpoint.replace(/\/+$/, '');
+      const expected = { repo: dataset, revision: 'v1', path: 'a/b' };
+      expect(parseLocation(`${base}/datasets/owner/name/resolve/v1/a/b`, endpoint)).toEqual(expected);
+    }
+    expect(parseLocation('https://mirror.test/owner/name', 'https://mirror.test/hf')).toBeUndefined();
+  });
+
+  test('any text is a location, none, or INVALID_ARGUMENT', () => {
+    const word = fc.constantFrom(
+      'hf://',
+      `${HUB}/`,
+      HUB,
+      'owner',
+      'name',
+      '/',
+      '@',
+      '%',
+      '%2F',
+      '..',
+      'tree',
+      'resolve',
+      'datasets/',
+      '?',
+      '#',
+      ':',
+      '[',
+      ' ',
+    );
+    holds(
+      1500,
+      fc.array(word, { maxLength: 10 }).map((words) => words.join('')),
+      (text) => {
+        try {
+          const location = parseLocation(text, HUB);
+          if (location) expect(parseRepo(location.repo)).toEqual(location.repo);
+        } catch (error) {
+          expect(error).toMatchObject(invalid);
+        }
+      },
+    );
+  });
+});
+
+describe('addresses', () => {
+  const repo = parseRepo('datasets/owner/name');
+
+  test.each([
+    ['main', 'a.txt', 'main/a.txt'],
+    ['refs/pr/1', 'a/b.txt', 'refs%2Fpr%2F1/a/b.txt'],
+    ['v1', 'a b/ü?#%&+.txt', 'v1/a%20b/%C3%BC%3F%23%25%26%2B.txt'],
+    ['v1', 'x@y:z;=,$.txt', 'v1/x%40y%3Az%3B%3D%2C%24.txt'],
+    ['../../other', '🙂', '..%2F..%2Fother/%F0%9F%99%82'],
+  ])('content at %j of %j', (revision, path, expected) => {
+    expect(resolveUrl(HUB, repo, revision, path)).toBe(`${HUB}/datasets/owner/name/resolve/${expected}`);
+  });
+
+  test('models have no prefix', () => {
+    expect(resolveUrl(HUB, parseRepo('o/n'), 'main', 'f')).toBe(`${HUB}/o/n/resolve/main/f`);
+    expect(resolveUrl(HUB, parseRepo('spaces/o/n'), 'main', 'f')).toBe(`${HUB}/spaces/o/n/resolve/main/f`);
+  });
+
+  test('calls name the type, and each part is one part', () => {
+    expect(apiUrl(HUB, repo)).toBe(`${HUB}/api/datasets/owner/name`);
+    expect(apiUrl(HUB, parseRepo('o/n'), 'revision', 'refs/pr/1')).toBe(`${HUB}/api/models/o/n/revision/refs%2Fpr%2F1`);
+    expect(apiUrl(HUB, parseRepo('spaces/o/n'), 'tree', 'v?', 'a/b c')).toBe(
+      `${HUB}/api/spaces/o/n/tree/v%3F/a%2Fb%20c`,
+    );
+  });
+
+  test('a path that passes the check comes back out of its address', () => {
+    const name = fc.string({
+      unit: fc.constantFrom('a', '.', '%', '?', '#', ' ', '&', ':', '\u00e9', '🙂', '2', 'F', '\n', '+'),
+      minLength: 1,
+    });
+    holds(
+      1000,
+      fc.array(name, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/')),
+      (path) => {
+        try {
+          checkPath(path);
+        } catch (error) {
+          expect(error).toMatchObject(invalid);
+          return;
+        }
+        const url = new URL(resolveUrl(HUB, repo, 'main', path));
+        expect(url.search + url.hash).toBe('');
+        const prefix = '/datasets/owner/name/resolve/main/';
+        expect(url.pathname.startsWith(prefix)).toBe(true);
+        expect(decodeURIComponent(url.pathname.slice(prefix.length))).toBe(path);
+      },
+    );
+  });
+});
+
+describe('checkPath', () => {
+  test.each([
+    'a',
+    'a/b/c.txt',
+    '.gitattributes',
+    'a/.hidden/b',
+    '...',
+    'a..b',
+    '..a',
+    'a b',
+    'é/🙂',
+    'a@b',
+    'ab:c/d',
+    '100%',
+    '-',
+    '~',
+    'CON',
+  ])('%j is a path', (path) => expect(checkPath(path)).toBe(path));
+
+  test.each([
+    '',
+    '/',
+    '/a',
+    'a/',
+    'a//b',
+    '.',
+    '..',
+    './a',
+    'a/.',
+    '../a',
+    'a/../b',
+    'a/..',
+    '/etc/passwd',
+    'a\0b',
+    'a\\b',
+    '..\\a',
+    'C:/a',
+    'c:a',
+    'C:\\a',
+    '\\\\server\\a',
+  ])('%j is none', (path) => expect(thrownBy(() => checkPath(path))).toMatchObject(invalid));
+
+  // Half of a character has no bytes: neither a file nor an address can have it.
+  test.each(['a\ud800', '\udc00/b'])('%j is none', (path) => {
+    expect(thrownBy(() => checkPath(path))).toMatchObject(invalid);
+  });
+
+  test('a message repeats only so much of what it was given', () => {
+    expect(String(thrownBy(() => checkPath('\\'.repeat(1e6)))).length).toBeLessThan(500);
+  });
+});
