@@ -9,7 +9,10 @@ const lock = JSON.parse(readFileSync(path, 'utf8'));
 
 /** The platform that such a package's name ends with. */
 function platformOf(name) {
-  const [, os, cpu, libc] = /-(android|darwin|linux|win32|freebsd)-(arm64|x64|ia32|arm)(?:-(musl))?$/.exec(name) ?? [];
+  const systems = 'android|darwin|freebsd|linux|openbsd|openharmony|win32';
+  const [, os, cpu, abi] = new RegExp(`-(${systems})-([a-z0-9]+)(?:-([a-z]+))?$`).exec(name) ?? [];
+  const libc =
+    os !== 'linux' ? undefined : abi?.startsWith('musl') ? 'musl' : abi?.startsWith('gnu') ? 'glibc' : undefined;
   return { ...(os && { os: [os] }), ...(cpu && { cpu: [cpu] }), ...(libc && { libc: [libc] }) };
 }
 
