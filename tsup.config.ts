@@ -22,12 +22,19 @@ export default defineConfig([
   { ...common, entry: { 'codec.worker': 'workers/codec.worker.ts' }, platform: 'browser', splitting: false },
   {
     ...common,
-    entry: { node: 'src/node.ts', 'codec.node': 'src/codec.node.ts', 'local-hub': 'src/local-hub.ts', cli: 'src/cli.ts' },
+    entry: {
+      node: 'src/node.ts',
+      'codec.node': 'src/codec.node.ts',
+      'local-hub': 'src/local-hub.ts',
+      cli: 'src/cli.ts',
+    },
     platform: 'node',
     target: 'node20',
     dts: { entry: { node: 'src/node.ts', 'local-hub': 'src/local-hub.ts' } },
     // Some of what is bundled is CommonJS and asks for Node's own modules in its way.
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
   },
   {
     ...common,

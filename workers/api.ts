@@ -3,12 +3,12 @@ import type { XetErrorCode } from '../src/errors.ts';
 import type { OperationName } from './operations.ts';
 
 /**
- * An answer of a worker. Failures are data, as an error's class, code and cause do not survive the way. After
+ * An answer of a worker, with the input to be used again if it is still whole. Failures are data, as an error's class, code and cause do not survive the way. After
  * a trap the worker hands back that input, and unseen all that come after it, so that another worker can
  * take them.
  */
 export type Answer<T> =
-  | { value: T }
+  | { value: T; spent?: Uint8Array }
   | { error: { code: XetErrorCode; message: string; retryable: boolean } }
   | { trap: string; input: Uint8Array; guilty: boolean };
 

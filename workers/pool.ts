@@ -25,6 +25,7 @@ interface Task {
   traps: number;
   /** Whether its caller has had an answer, such as an abort. */
   settled: boolean;
+  onSpent: ((buffer: ArrayBufferLike) => void) | undefined;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
 }
@@ -59,9 +60,16 @@ export class CodecPool {
     this.#options = options;
   }
 
-  /** Decodes a run of frames. The frames are moved: the caller's view is empty afterwards. */
-  decodeRun(frames: Uint8Array, signal?: AbortSignal): Promise<DecodedRun> {
-    return this.run('decodeRun', frames, [], signal);
+  /**
+   * Decodes a run of frames. The frames are moved: the caller's view is empty afterwards, and their buffer is
+   * given to `onSpent` when it is done with.
+   */
+  decodeRun(
+    frames: Uint8Array,
+    signal?: AbortSignal,
+    onSpent?: (buffer: ArrayBufferLike) => void,
+  ): Promise<DecodedRun> {
+    return this.run('decodeRun', frames, [], signal, onSpent);
   }
 
   /** The file hash of a list of chunks, whose records are moved. */
@@ -84,14 +92,15 @@ export class CodecPool {
     input: Uint8Array,
     rest: OperationArguments<N>,
     signal?: AbortSignal,
+    onSpent?: (buffer: ArrayBufferLike) => void,
   ): Promise<OperationResult<N>> {
     signal?.throwIfAborted();
     if (this.#closed) throw new XetError('CLOSED', 'The client is closed.');
     const small = input.length <= SMALL_BYTES && this.#workers.size === 0;
     const noWorkers = this.#workers.size === 0 && !this.#canSpawn();
-    if (small || noWorkers) return (await this.#here(name, input, rest)) as OperationResult<N>;
+    if (small || noWorkers) return (await this.#here(name, input, rest, onSpent)) as OperationResult<N>;
     return (await new Promise<unknown>((resolve, reject) => {
-      const task: Task = { name, input, rest, traps: 0, settled: false, resolve, reject };
+      const task: Task = { name, input, rest, traps: 0, settled: false, resolve, reject, onSpent };
       if (signal) this.#abortWith(signal, task);
       this.#queue.push(task);
       this.#dispatch();
@@ -131,11 +140,18 @@ export class CodecPool {
     };
   }
 
-  async #here(name: OperationName, input: Uint8Array, rest: readonly unknown[]): Promise<unknown> {
+  async #here(
+    name: OperationName,
+    input: Uint8Array,
+    rest: readonly unknown[],
+    onSpent: ((buffer: ArrayBufferLike) => void) | undefined,
+  ): Promise<unknown> {
     this.counts.here++;
     const codec = await this.#options.load();
     try {
-      return operate(codec, name, input, rest);
+      const value = operate(codec, name, input, rest);
+      onSpent?.(input.buffer);
+      return value;
     } catch (error) {
       throw isXetError(error) ? error : crashed(asError(error));
     }
@@ -207,7 +223,7 @@ export class CodecPool {
   }
 
   #finishHere(task: Task): void {
-    this.#here(task.name, task.input, task.rest).then(task.resolve, task.reject);
+    this.#here(task.name, task.input, task.rest, task.onSpent).then(task.resolve, task.reject);
   }
 
   /** A worker died. What it never got is still here; what it had is gone with it. */
@@ -306,7 +322,10 @@ class PoolWorker {
     if ('error' in answer) {
       const { code, message, retryable } = answer.error;
       task.reject(new XetError(code, message, { retryable }));
-    } else task.resolve(answer.value);
+    } else {
+      if (answer.spent) task.onSpent?.(answer.spent.buffer);
+      task.resolve(answer.value);
+    }
     this.#holdWhileBusy();
     this.#events.free();
   }

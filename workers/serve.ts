@@ -15,7 +15,7 @@ export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): voi
     if (trap !== undefined) return giveBack(input, trap, false);
     try {
       const value = work(await load());
-      return transfer({ value }, buffersOf(value));
+      return transfer({ value, spent: input }, [...new Set([...buffersOf(value), input.buffer as ArrayBuffer])]);
     } catch (error) {
       if (isXetError(error)) {
         const { code, message, retryable } = error;

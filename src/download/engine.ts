@@ -8,9 +8,12 @@ import type { Http } from '../http/http.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import type { MetricsLog } from '../metrics.ts';
 import type { ByteRange } from '../ranges.ts';
+import { RunBuffers } from '../xorb/buffers.ts';
+import { runBufferBytes } from '../xorb/frames.ts';
 import { assemble, type Content } from './assemble.ts';
 import type { MemoryBudget } from './budget.ts';
 import type { MakeContentHash, Verified } from './content-hash.ts';
+import { RUN_BYTES } from './fetch-runs.ts';
 import { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
 import { readPlain } from './plain.ts';
@@ -36,6 +39,19 @@ export interface EngineParts {
   windowBytes?: number;
 }
 
+/** The part of a file before the range that is read, so that the whole can be verified. */
+export interface Held {
+  /** Chunks from the file's first byte up to the range. */
+  chunks: ChunkRecords;
+  /** All bytes from the first to where the reader stands now. */
+  bytes: () => AsyncIterable<Uint8Array>;
+  /**
+   * Takes in bytes behind the range's start that an earlier try left and nobody has checked; gives the offset
+   * behind them. Only plain HTTP can use them, as it checks the file as a whole.
+   */
+  takeUnchecked: () => number;
+}
+
 export interface ReadOptions {
   signal: AbortSignal;
   /** Notes the requests and bytes of this read. */
@@ -43,8 +59,12 @@ export interface ReadOptions {
   /** Past all caches, as an earlier try gave corrupt data. */
   fresh?: boolean;
   onNetworkBytes?: (bytes: number) => void;
-  /** What is already there of the file, all before the range, so that the whole can be verified. */
-  have?: { chunks: ChunkRecords; bytes: () => AsyncIterable<Uint8Array> } | undefined;
+  /** What is already there of the file. */
+  have?: Held | undefined;
+  /** Over plain HTTP from the start, as Xet could not serve this file a moment ago. */
+  plain?: boolean;
+  /** Told when plain HTTP steps in. */
+  onFallback?: () => void;
   /** Told how the whole file was found to be right, before the end. */
   onVerified?: (verified: Verified) => void;
 }
@@ -58,6 +78,7 @@ export class DownloadEngine {
   readonly #parts: EngineParts;
   readonly #casVersions: CasVersions = new Map();
   readonly #pace = new Pace();
+  readonly #buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -94,7 +115,7 @@ export class DownloadEngine {
     http: Http,
   ): AsyncGenerator<Content, void, undefined> {
     let at = range.start;
-    if (this.#parts.xet && file.xetHash !== undefined) {
+    if (this.#parts.xet && !options.plain && file.xetHash !== undefined) {
       try {
         for await (const content of this.#readXet(file, file.xetHash, range, options, http)) {
           at += content.bytes.length;
@@ -104,8 +125,10 @@ export class DownloadEngine {
       } catch (error) {
         if (!this.#mayFallBack(error, options)) throw error;
         this.#parts.onWarning(`'${file.path}' cannot be had over Xet (${error.message}); going on over plain HTTP.`);
+        options.onFallback?.();
       }
     }
+    if (at === range.start) at = options.have?.takeUnchecked() ?? at;
     yield* this.#readPlain(file, { start: at, end: range.end }, range.start, options, http);
   }
 
@@ -171,7 +194,18 @@ export class DownloadEngine {
         maxHeldBytes: budget.limitBytes / 8,
         group: groupRanges,
       });
-      const context = { http, urls, pool, budget, lanes, pace: this.#pace, fresh, attempts, onNetworkBytes };
+      const context = {
+        http,
+        urls,
+        pool,
+        budget,
+        lanes,
+        pace: this.#pace,
+        buffers: this.#buffers,
+        fresh,
+        attempts,
+        onNetworkBytes,
+      };
       for await (const content of assemble(plan, context, { lookAhead: () => lanes.limit, signal })) {
         if (whole) records.push(content.chunks);
         yield content;

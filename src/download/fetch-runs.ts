@@ -1,5 +1,6 @@
 import type { FetchRange } from '../cas/reconstruction.ts';
 import { isXetError, XetError } from '../errors.ts';
+import type { RunBuffers } from '../xorb/buffers.ts';
 import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
 import { hedged, type Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
@@ -12,6 +13,7 @@ export interface RunSource extends RangeSource {
   signal: AbortSignal;
   lanes: Lanes;
   pace: Pace;
+  buffers: RunBuffers;
   /** Attempts in a row without a single new frame before it gives up. */
   attempts: number;
   /** Whether somebody waits for these bytes right now. */
@@ -27,7 +29,7 @@ export const RUN_BYTES = 1024 * 1024;
  * whole frame; frames that make no sense are asked for once more past all caches, then they are corrupt.
  */
 export async function* fetchRuns(source: RunSource): AsyncGenerator<FrameRun, void, undefined> {
-  const parts = source.ranges.map((range) => new RangePart(source.xorb, range));
+  const parts = source.ranges.map((range) => new RangePart(source, range));
   if (parts.length > 1) yield* together(source, parts);
   for (const part of parts) yield* untilComplete(source, part);
 }
@@ -46,7 +48,7 @@ async function* together(source: RunSource, parts: RangePart[]): AsyncGenerator<
     }
   } catch (error) {
     if (source.signal.aborted || !isXetError(error) || !(error.retryable || error.code === 'FORBIDDEN')) throw error;
-    for (const part of parts) part.cutter.dropPartial();
+    for (const part of parts) yield* part.keepWhole();
   }
 }
 
@@ -59,7 +61,7 @@ async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerato
       yield* once({ ...source, fresh }, part);
     } catch (error) {
       if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
-      part.cutter.dropPartial();
+      yield* part.keepWhole();
       failures = part.cutter.nextStart > before ? 1 : failures + 1;
       if (error === part.malformed) {
         if (fresh) throw corrupt(source.xorb, error);
@@ -98,7 +100,7 @@ class RangePart {
   /** The error that came from the data itself: only that one is corruption, and not a bad answer. */
   malformed: unknown;
 
-  constructor(xorb: string, range: FetchRange) {
+  constructor({ xorb, buffers }: RunSource, range: FetchRange) {
     const { chunks, bytes } = range;
     this.#xorb = xorb;
     this.range = range;
@@ -107,6 +109,7 @@ class RangePart {
       start: bytes.start,
       length: bytes.end - bytes.start,
       runBytes: RUN_BYTES,
+      buffers,
     });
   }
 
@@ -140,6 +143,12 @@ class RangePart {
       retryable: true,
     });
     throw this.malformed;
+  }
+
+  /** After a break: hands out the frames that are whole, forgets the one that is not. */
+  *keepWhole(): Generator<FrameRun, void, undefined> {
+    this.cutter.dropPartial();
+    yield* this.cutter.takeWhole();
   }
 
   check(): void {

@@ -97,6 +97,8 @@ class Filling {
   readonly #meter: ProgressMeter;
   readonly #signal: AbortSignal;
   readonly #log: MetricsLog;
+  /** Whether Xet has turned out not to serve this file. */
+  #plain = false;
   network = 0;
   resumed = 0;
   verified: Verified = 'xet';
@@ -117,12 +119,24 @@ class Filling {
     this.#signal = signal;
   }
 
+  #takeUnchecked(): number {
+    const end = this.#sink.takeUnchecked();
+    this.#found(end - this.resumed);
+    return end;
+  }
+
+  /** Bytes that need not be fetched. */
+  #found(bytes: number): void {
+    this.resumed += bytes;
+    this.#log.add('local', bytes);
+    this.#meter.cached(bytes);
+    this.#meter.content(bytes, this.#file.path);
+  }
+
   async run(fresh: boolean): Promise<void> {
     const { chunks, bytes: start } = this.#sink.resumed;
-    this.resumed = start;
-    this.#log.add('local', start);
-    this.#meter.cached(start);
-    this.#meter.content(start, this.#file.path);
+    this.resumed = 0;
+    this.#found(start);
     const content = this.#engine.read(
       this.#file,
       { start, end: this.#file.size },
@@ -130,7 +144,11 @@ class Filling {
         signal: this.#signal,
         log: this.#log,
         fresh,
-        have: { chunks, bytes: () => this.#sink.written() },
+        have: { chunks, bytes: () => this.#sink.written(), takeUnchecked: () => this.#takeUnchecked() },
+        plain: this.#plain,
+        onFallback: () => {
+          this.#plain = true;
+        },
         onNetworkBytes: (bytes) => {
           this.network += bytes;
           this.#meter.network(bytes);

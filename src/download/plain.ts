@@ -65,15 +65,22 @@ async function* persistent(
   options: PlainOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let at = range.start;
+  // The address that the Hub leads to is signed and runs out: once after each progress it is asked for anew.
+  let mayBeExpired = true;
   for (let failures = 0; at < range.end; ) {
     try {
       for await (const bytes of once(source, file, { start: at, end: range.end }, options)) {
         options.onNetworkBytes(bytes.length);
         at += bytes.length;
         failures = 0;
+        mayBeExpired = true;
         yield bytes;
       }
     } catch (error) {
+      if (isXetError(error, 'FORBIDDEN') && mayBeExpired) {
+        mayBeExpired = false;
+        continue;
+      }
       if (!isXetError(error) || !error.retryable || ++failures >= source.attempts) throw error;
       await source.http.pause(failures, source.attempts, error, 'hub', options.signal);
     }
@@ -109,7 +116,10 @@ async function* once(
     left -= wanted.length;
     if (wanted.length > 0) yield wanted;
     if (wanted.length < bytes.length) {
-      throw new XetError('PROTOCOL', `'${file.path}' is longer than the Hub said.`, { url: file.url });
+      throw new XetError('PROTOCOL', `'${file.path}' is longer than the Hub said.`, {
+        url: file.url,
+        retryable: true,
+      });
     }
   }
   if (left > 0) {

@@ -4,6 +4,7 @@ import type { DecodedRun } from '../codec/codec.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
+import type { RunBuffers } from '../xorb/buffers.ts';
 import type { FrameRun } from '../xorb/frames.ts';
 import type { MemoryBudget } from './budget.ts';
 import { corrupt, cutShort, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
@@ -30,6 +31,7 @@ export interface JobContext {
   budget: MemoryBudget;
   lanes: Lanes;
   pace: Pace;
+  buffers: RunBuffers;
   fresh: boolean;
   attempts: number;
   onNetworkBytes: (bytes: number) => void;
@@ -136,28 +138,20 @@ export class RangeJob {
     const chunks = { start: run.firstChunk, end: run.firstChunk + run.count };
     const users = this.#wanted.filter((wanted) => wanted.start < chunks.end && chunks.start < wanted.end).length;
     if (users === 0) return;
-    const { budget, pool, signal } = this.#context;
-    const frameBytes = run.frames.buffer.byteLength;
-    const end = run.start + run.frames.length;
-    await budget.acquire(frameBytes + run.unpackedLength, this.#isUrgent, signal);
+    const { budget, pool, signal, buffers } = this.#context;
+    // Nothing that lives as long as the batch may refer to the run: its frames are done with after decoding.
+    const { start, unpackedLength, frames } = run;
+    const frameBytes = frames.buffer.byteLength;
+    const again = { start, end: start + frames.length };
+    await budget.acquire(frameBytes + unpackedLength, this.#isUrgent, signal);
     const decoded = pool
-      .decodeRun(run.frames, signal)
-      .catch((error: unknown) => this.#decodeAgain(error, { start: run.start, end }))
+      .decodeRun(frames, signal, (buffer) => buffers.give(buffer))
+      .catch((error: unknown) => this.#decodeAgain(error, again))
       .finally(() => budget.release(frameBytes));
     // Whoever reads the batch gets the error; until then it is nobody's unhandled rejection.
     decoded.catch(() => undefined);
-    let held = true;
     this.#unseen++;
-    this.#batches.push({
-      chunks,
-      decoded,
-      users,
-      seen: false,
-      release: () => {
-        if (held) budget.release(run.unpackedLength);
-        held = false;
-      },
-    });
+    this.#batches.push({ chunks, decoded, users, seen: false, release: releaseOnce(budget, unpackedLength) });
     this.#notify();
   }
 
@@ -190,4 +184,13 @@ export class RangeJob {
   dispose(): void {
     for (const batch of this.#batches) batch.release();
   }
+}
+
+/** Apart from where the run is at hand, so that it cannot be kept by accident. */
+function releaseOnce(budget: MemoryBudget, bytes: number): () => void {
+  let held = true;
+  return () => {
+    if (held) budget.release(bytes);
+    held = false;
+  };
 }

@@ -26,11 +26,9 @@ export function checkPartial(reply: Reply, asked: ByteRange): void {
     });
   if (reply.status !== 206) throw wrong(`got status ${reply.status} in place of 206`);
   const said = reply.headers.get('content-range');
-  if (said === null) {
-    const length = reply.headers.get('content-length');
-    if (length !== null && Number(length) !== asked.end - asked.start) throw wrong(`got ${length} bytes`);
-    return;
-  }
+  const length = reply.headers.get('content-length');
+  if (length !== null && Number(length) !== asked.end - asked.start) throw wrong(`got ${length} bytes`);
+  if (said === null) return;
   const given = parseContentRange(said)?.range;
   if (given?.start !== asked.start || given.end !== asked.end) throw wrong(`got '${said}'`);
 }

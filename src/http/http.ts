@@ -175,8 +175,11 @@ class Connection {
   /** Runs a step that must not take longer than `ms`; past it the connection is closed. */
   async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let onAbort = () => undefined as void;
     const limit = new Promise<never>((_, reject) => {
-      this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true });
+      // A fetch of somebody else's making may not listen to its signal.
+      onAbort = () => reject(this.signal.reason);
+      this.signal.addEventListener('abort', onAbort, { once: true });
       timer = setTimeout(() => {
         const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
         const error = new XetError(code, `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`, {
@@ -191,6 +194,8 @@ class Connection {
       return await Promise.race([step(), limit]);
     } finally {
       clearTimeout(timer);
+      // One that stays would keep what this step read for as long as the connection lasts.
+      this.signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -269,6 +274,7 @@ class FetchReply implements Reply {
       if (bytes > maxBytes) {
         throw new XetError('PROTOCOL', `${publicUrl(this.url)} answered more than ${maxBytes} bytes.`, {
           url: this.url,
+          retryable: true,
         });
       }
       text += decoder.decode(chunk, { stream: true });

@@ -145,7 +145,14 @@ export class HubClient {
     if (entry?.type !== 'file') {
       throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${repoText(repo)} at '${revision}'.`, { url });
     }
-    return { ...found, size: entry.size, etag: entry.sha256 ?? entry.oid, commit: pinned, xetHash: entry.xetHash };
+    return {
+      ...found,
+      size: entry.size,
+      etag: entry.sha256 ?? entry.oid,
+      commit: pinned,
+      xetHash: entry.xetHash,
+      tokenUrl: this.tokenUrl(repo, pinned),
+    };
   }
 
   /** The commit that a branch or tag stands for now. */

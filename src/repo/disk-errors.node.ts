@@ -1,3 +1,5 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
 
 const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
@@ -22,4 +24,25 @@ export async function diskErrors<T>(path: string, step: () => Promise<T>): Promi
     const { code, advice } = DISK_CODES[system] ?? { code: 'CACHE' as const, advice: cause.message };
     throw new XetError(code, `${advice} (${path}).`, { cause });
   }
+}
+
+/** Makes a folder and those above it, with the true reason where that fails. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    // On a read-only file system the recursive form says that the parent is missing; the plain one says why.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    let missing = path;
+    while (!(await exists(dirname(missing))) && dirname(missing) !== missing) missing = dirname(missing);
+    await mkdir(missing);
+    await mkdir(path, { recursive: true });
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }

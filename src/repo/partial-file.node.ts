@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   CHUNK_RECORD_BYTES,
@@ -10,7 +10,7 @@ import {
   chunkSlice,
 } from '../chunks.ts';
 import { loadCodec } from '../codec.node.ts';
-import { diskErrors } from './disk-errors.node.ts';
+import { diskErrors, makeFolder } from './disk-errors.node.ts';
 import { acquireLock } from './lock.node.ts';
 import type { FileSink } from './place.ts';
 
@@ -19,6 +19,16 @@ export interface PartialIdentity {
   etag: string;
   size: number;
   xetHash: string | undefined;
+}
+
+interface Parts {
+  paths: Paths;
+  header: Uint8Array;
+  data: FileHandle;
+  journal: FileHandle;
+  release: () => Promise<void>;
+  /** Bytes in the data file, checked or not. */
+  present: number;
 }
 
 interface Paths {
@@ -45,10 +55,11 @@ export class PartialFile implements FileSink {
   resumed: { chunks: ChunkRecords; bytes: number };
   #position: number;
   #journalPosition: number;
+  #present: number;
   #closed = false;
 
   private constructor(
-    parts: { paths: Paths; header: Uint8Array; data: FileHandle; journal: FileHandle; release: () => Promise<void> },
+    parts: Parts,
     publish: (finished: string) => Promise<string>,
     resumed: { chunks: ChunkRecords; bytes: number },
   ) {
@@ -60,6 +71,7 @@ export class PartialFile implements FileSink {
     this.#publish = publish;
     this.resumed = resumed;
     this.#position = resumed.bytes;
+    this.#present = parts.present;
     this.#journalPosition = parts.header.length + resumed.chunks.length;
   }
 
@@ -76,7 +88,7 @@ export class PartialFile implements FileSink {
       lock: `${stem}.xetkit-lock.incomplete`,
     };
     return diskErrors(paths.data, async () => {
-      await mkdir(dirname(stem), { recursive: true });
+      await makeFolder(dirname(stem));
       const release = await acquireLock(paths.lock, options);
       const opened: FileHandle[] = [];
       try {
@@ -88,21 +100,23 @@ export class PartialFile implements FileSink {
         const [data, journal] = opened as [FileHandle, FileHandle];
         const recorded = new Uint8Array(await journal.readFile());
         const same = options.resume && header.every((byte, index) => recorded[index] === byte);
-        const resumed = !same
-          ? NOTHING
-          : xetHash === undefined
-            ? { ...NOTHING, bytes: Math.min(size, (await data.stat()).size) }
-            : await recover(data, recorded.subarray(header.length), options.signal);
-        await data.truncate(resumed.bytes);
+        const resumed = same ? await recover(data, recorded.subarray(header.length), options.signal) : NOTHING;
+        const present = same ? Math.min(size, (await data.stat()).size) : 0;
+        if (!same) await data.truncate(0);
         await journal.truncate(header.length + resumed.chunks.length);
         await writeAll(journal, header, 0);
-        return new PartialFile({ paths, header, data, journal, release }, publish, resumed);
+        return new PartialFile({ paths, header, data, journal, release, present }, publish, resumed);
       } catch (error) {
         await Promise.all(opened.map((handle) => handle.close()));
         await release();
         throw error;
       }
     });
+  }
+
+  takeUnchecked(): number {
+    if (this.#position === this.resumed.bytes) this.#position = Math.max(this.#position, this.#present);
+    return this.#position;
   }
 
   async *written(): AsyncGenerator<Uint8Array> {
@@ -130,12 +144,14 @@ export class PartialFile implements FileSink {
       await this.#data.truncate(0);
     });
     this.resumed = NOTHING;
+    this.#present = 0;
     this.#position = 0;
     this.#journalPosition = this.#header.length;
   }
 
   async publish(): Promise<string> {
     return diskErrors(this.#paths.data, async () => {
+      await this.#data.truncate(this.#position);
       await this.#closeFiles();
       const path = await this.#publish(this.#paths.data);
       await rm(this.#paths.journal, { force: true });
@@ -145,7 +161,7 @@ export class PartialFile implements FileSink {
 
   async close(): Promise<void> {
     await this.#closeFiles();
-    if (this.#position === 0) {
+    if (this.#position === 0 && this.#present === 0) {
       await rm(this.#paths.data, { force: true });
       await rm(this.#paths.journal, { force: true });
     }
@@ -177,10 +193,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
   }
 }
 
-/**
- * The longest prefix of the data whose chunks are what the journal says. A file without chunks has none: all of
- * it is kept, and the hash of the whole decides in the end.
- */
+/** The longest prefix of the data whose chunks are what the journal says. */
 async function recover(data: FileHandle, journal: Uint8Array, signal: AbortSignal) {
   const chunks = journal.subarray(0, Math.floor(journal.length / CHUNK_RECORD_BYTES) * CHUNK_RECORD_BYTES);
   const codec = await loadCodec();

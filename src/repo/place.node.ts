@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { etagCheck, type Verified } from '../download/content-hash.ts';
 import { XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { checkPath, type RepoId } from '../hub/repo.ts';
+import { makeFolder } from './disk-errors.node.ts';
 import { PartialFile } from './partial-file.node.ts';
 import type { Place, PlaceOptions } from './place.ts';
 
@@ -39,7 +40,7 @@ function localPlace(file: ResolvedFile, folder: string): Place {
     },
     openSink: (sinkOptions) =>
       PartialFile.open(join(temporary, `${nameOf(file.path)}.${file.etag}`), file, sinkOptions, async (finished) => {
-        await mkdir(dirname(target), { recursive: true });
+        await makeFolder(dirname(target));
         await rename(finished, target);
         return target;
       }),
@@ -90,7 +91,7 @@ function within(folder: string, path: string): string {
 
 /** A relative link, so that the cache folder can be moved; a copy where links cannot be made. */
 async function linkTo(pointer: string, blob: string): Promise<void> {
-  await mkdir(dirname(pointer), { recursive: true });
+  await makeFolder(dirname(pointer));
   const target = relative(dirname(pointer), blob);
   const fresh = `${pointer}.${randomBytes(4).toString('hex')}`;
   try {
@@ -104,7 +105,7 @@ async function linkTo(pointer: string, blob: string): Promise<void> {
 async function writeRef(repo: string, revision: string, commit: string): Promise<void> {
   const ref = within(join(repo, 'refs'), revision);
   if ((await readFile(ref, 'utf8').catch(() => undefined)) === commit) return;
-  await mkdir(dirname(ref), { recursive: true });
+  await makeFolder(dirname(ref));
   const fresh = `${ref}.${randomBytes(4).toString('hex')}`;
   await writeFile(fresh, commit);
   await rename(fresh, ref);

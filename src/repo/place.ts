@@ -9,6 +9,11 @@ import type { ResolvedFile } from '../hub/client.ts';
 export interface FileSink {
   /** What an earlier try left, checked again: chunks from the start of the file, and how many bytes they are. */
   readonly resumed: { chunks: ChunkRecords; bytes: number };
+  /**
+   * Keeps what an earlier try left behind `resumed` as well, unchecked; gives the bytes that are there then.
+   * Only before anything is written.
+   */
+  takeUnchecked(): number;
   /** What has been written so far, from the start of the file. */
   written(): AsyncIterable<Uint8Array>;
   /** Appends bytes, and the records of the chunks that lie wholly in them. */

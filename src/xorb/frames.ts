@@ -1,4 +1,5 @@
 import { XetError } from '../errors.ts';
+import type { RunBuffers } from './buffers.ts';
 
 /** Bytes before each compressed chunk: version, compressed length, scheme, uncompressed length. */
 export const FRAME_HEADER_BYTES = 8;
@@ -20,12 +21,19 @@ export interface FrameRun {
   unpackedLength: number;
 }
 
+/** What a cutter needs to collect runs of so many bytes: one run, and a frame that goes past its end. */
+export function runBufferBytes(runBytes: number): number {
+  return runBytes + MAX_COMPRESSED_BYTES + FRAME_HEADER_BYTES;
+}
+
 export interface CutterOptions {
   firstChunk: number;
   /** Offset of the stream's first byte, for {@link FrameRun.start}. */
   start: number;
   /** Bytes of the stream; more of them are an error. */
   length: number;
+  /** Where buffers come from; a receiver of runs may give them back there. */
+  buffers?: RunBuffers;
   /** A run is passed on when it holds this many bytes, compressed or unpacked. */
   runBytes: number;
 }
@@ -37,6 +45,7 @@ export interface CutterOptions {
 export class FrameCutter {
   readonly #runBytes: number;
   readonly #end: number;
+  readonly #buffers: RunBuffers | undefined;
   #buffer: Uint8Array;
   /** Bytes in the buffer. */
   #filled = 0;
@@ -53,12 +62,14 @@ export class FrameCutter {
     this.#firstChunk = options.firstChunk;
     this.#start = options.start;
     this.#end = options.start + options.length;
+    this.#buffers = options.buffers;
     this.#buffer = this.#fresh();
   }
 
   #fresh(): Uint8Array {
     const left = this.#end - this.nextStart;
-    return new Uint8Array(Math.min(this.#runBytes + MAX_COMPRESSED_BYTES + FRAME_HEADER_BYTES, left));
+    const length = Math.min(runBufferBytes(this.#runBytes), left);
+    return this.#buffers?.take(length) ?? new Uint8Array(length);
   }
 
   /** Chunk index of the next frame that is not yet whole. */

@@ -90,7 +90,7 @@ test('a small file whose content is not what its etag says is refused', async ()
 // What a server may do to a range of a xorb for good, and what the user is told.
 const spoiled: [what: string, fault: FaultAction, code: XetErrorCode][] = [
   ['cut short', { action: 'truncate', afterBytes: 5000 }, 'NETWORK'],
-  ['shorter than asked for', { action: 'shorten', toBytes: 5000 }, 'NETWORK'],
+  ['shorter than asked for', { action: 'shorten', toBytes: 5000 }, 'PROTOCOL'],
   ['another range', { action: 'wrongRange', shiftBytes: 1 }, 'PROTOCOL'],
   ['everything in place of a range', { action: 'fullInsteadOfPartial' }, 'PROTOCOL'],
   ['denied', { action: 'status', status: 403 }, 'FORBIDDEN'],

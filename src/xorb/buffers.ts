@@ -1,0 +1,27 @@
+/**
+ * Buffers for runs of frames, used again and again: a new one for each run would be a megabyte of garbage a
+ * megabyte, in every thread it goes through.
+ */
+export class RunBuffers {
+  readonly #bytes: number;
+  readonly #spare: ArrayBuffer[] = [];
+
+  /** @param bytes length of every buffer. */
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  /** A buffer of some length, with whatever was in it before. */
+  take(length: number): Uint8Array {
+    if (length > this.#bytes) return new Uint8Array(length);
+    return new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(this.#bytes), 0, length);
+  }
+
+  /** Gives a buffer back that nobody looks at any more. One that was moved away is of no use. */
+  give(buffer: ArrayBufferLike): void {
+    const usable = buffer instanceof ArrayBuffer && buffer.byteLength === this.#bytes;
+    if (usable && this.#spare.length < MOST_SPARE) this.#spare.push(buffer);
+  }
+}
+
+const MOST_SPARE = 6;

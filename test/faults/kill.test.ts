@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { LocalHub } from 'xetkit/local-hub';
+import { filesUnder, scratch, seen, sha256 } from '../support/hub.ts';
+import { randomBytes } from '../support/samples.ts';
+import { jsonLines, startCli, until } from './children.ts';
+import { Draw } from './draw.ts';
+import { privateHub } from './harness.ts';
+import { expectNoSecretsIn, watchHygiene } from './hygiene.ts';
+
+watchHygiene();
+
+const MB = 1_000_000;
+const REPO = 'owner/model';
+const KILLS = 50;
+const KILLS_PER_DOWNLOAD = 2;
+/** The least budget that does not slow this download down; it bounds what a kill may cost. */
+const BUDGET = 32 * MB;
+/**
+ * What may cross the network because of the kills of one download. Bytes are written in file order, so what
+ * was decoded ahead of that is in memory only, under the budget, and goes with the process.
+ */
+const mostBytes = (size: number) => size * 1.1 + KILLS_PER_DOWNLOAD * BUDGET;
+
+/** Random bytes do not compress, so what crosses the network is as long as the file. */
+const content = randomBytes(128 * MB, 31);
+const layouts: { name: string; chunksPerXorb?: number }[] = [
+  { name: 'one large xorb' },
+  { name: 'xorbs of about 8 MB', chunksPerXorb: 128 },
+];
+
+const hubs: LocalHub[] = [];
+beforeAll(async () => {
+  for (const { chunksPerXorb } of layouts) {
+    const hub = await privateHub(REPO, { 'weights.bin': content }, { chunksPerXorb });
+    // Slow enough that a kill meets several connections at work, whatever the machine.
+    hub.faults.bytesPerSecond = 60 * MB;
+    hubs.push(hub);
+  }
+});
+afterAll(async () => {
+  for (const hub of hubs) await hub.close();
+});
+
+const sent = (hub: LocalHub) =>
+  [...seen(hub, 'xorb'), ...seen(hub, 'bridge')].reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+
+let kills = 0;
+
+test.each(Array.from({ length: KILLS / KILLS_PER_DOWNLOAD }, (_, index) => index + 1))(
+  'download %i goes on after each kill -9',
+  async (seed) => {
+    const draw = new Draw(seed);
+    const hub = draw.pick(hubs);
+    hub.resetRequests();
+    const folder = await scratch();
+    const toCache = draw.percent(50);
+    const args = [
+      'download',
+      REPO,
+      'weights.bin',
+      '--json',
+      '--quiet',
+      '--memory',
+      String(BUDGET),
+      toCache ? '--cache-dir' : '--local-dir',
+      folder,
+    ];
+    /** Points of the whole download, in bytes sent, at which the process running then is killed. */
+    const moments = Array.from({ length: KILLS_PER_DOWNLOAD }, () => draw.whole(0, content.length - 1)).sort(
+      (a, b) => a - b,
+    );
+    let finished = false;
+    for (const moment of moments) {
+      const child = await startCli(hub, args);
+      await until(() => sent(hub) > moment, child);
+      child.process.kill('SIGKILL');
+      const { code, signal, stderr } = await child.ended;
+      finished = code === 0;
+      if (signal === 'SIGKILL') kills++;
+      else expect(code, stderr).toBe(0);
+      // Whoever looks at the folder now finds the whole file or none.
+      for (const path of (await filesUnder(folder)).filter((name) => name.endsWith('weights.bin')))
+        expect(sha256(await readFile(join(folder, path)))).toBe(sha256(content));
+      await expectNoSecretsIn(folder);
+    }
+    const last = await (await startCli(hub, args)).ended;
+    expect(last.code, last.stderr).toBe(0);
+    const [result = {}] = jsonLines(last.stdout);
+    expect(sha256(await readFile(String(result.path)))).toBe(sha256(content));
+    expect((await filesUnder(folder)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+    expect(sent(hub), `bytes sent, with kills at ${moments.join(', ')}`).toBeLessThanOrEqual(mostBytes(content.length));
+    // After an early kill there may be nothing yet; later there is.
+    const { local } = result.bytes as { local: number };
+    if (!finished && moments[0]! > content.length / 4) expect(local, 'what was there is used').toBeGreaterThan(0);
+  },
+);
+
+test('that were enough kills', () => {
+  // A process may end by itself before its moment comes; nearly none does.
+  expect(kills).toBeGreaterThanOrEqual(KILLS);
+});
