@@ -175,7 +175,7 @@ class Connection {
   /** Runs a step that must not take longer than `ms`; past it the connection is closed. */
   async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let onAbort = () => undefined as void;
+    let onAbort: () => void = () => undefined;
     const limit = new Promise<never>((_, reject) => {
       // A fetch of somebody else's making may not listen to its signal.
       onAbort = () => reject(this.signal.reason);
