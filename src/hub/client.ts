@@ -271,7 +271,7 @@ function numberOf(text: string | null): number | undefined {
   return text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
-/** The total of a `Content-Range`, also of the `bytes *∕0` of an empty file. */
+/** The total of a `Content-Range`, also of the form without a range that an empty file has. */
 function totalOf(contentRange: string | null): number | undefined {
   return parseContentRange(contentRange)?.total ?? numberOf(/^bytes \*\/(\d+)$/.exec(contentRange ?? '')?.[1] ?? null);
 }

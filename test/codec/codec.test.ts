@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { loadCodec } from '../../src/codec.node.ts';
-import { isXetError } from '../../src/errors.ts';
 import { hashFromHex, hashToHex, ZERO_HASH } from '../../src/hash.ts';
+import { vitestHooks } from './hooks.ts';
 import { localVectorCodec } from './local.ts';
 import { naiveChunkEnds } from './naive.ts';
 import { readVectors } from './read-vectors.ts';
@@ -11,17 +11,7 @@ import { concat, hashesOf, recordsOf, splitMix64, triggerData } from './vectors.
 const vectors = await readVectors();
 const codec = await loadCodec();
 
-codecVectorSuite('local', async () => localVectorCodec(codec), vectors, {
-  test,
-  equal: (found, expected, note) => expect(found, note).toStrictEqual(expected),
-  throws: async (run, code, note) => {
-    const error: unknown = await run().then(
-      () => undefined,
-      (reason: unknown) => reason,
-    );
-    expect(isXetError(error, code), `${note ?? code}: ${String(error)}`).toBe(true);
-  },
-});
+codecVectorSuite('local', async () => localVectorCodec(codec), vectors, vitestHooks);
 
 describe('naive chunker', () => {
   test('gives the vectors, so it can stand for the rule elsewhere', () => {

@@ -1,8 +1,9 @@
 import { transfer, wrap } from 'comlink';
-import { afterAll, expect, test } from 'vitest';
-import { isXetError, XetError } from '../../src/errors.ts';
+import { afterAll } from 'vitest';
+import { XetError } from '../../src/errors.ts';
 import type { Answer, CodecWorker } from '../../workers/api.ts';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
+import { vitestHooks } from './hooks.ts';
 import { readVectors } from './read-vectors.ts';
 import { codecVectorSuite, type VectorCodec } from './suite.ts';
 import { concat } from './vectors.ts';
@@ -47,14 +48,4 @@ const remote: VectorCodec = {
     value(worker.run('serializeXorb', moved(data), rest)) as ReturnType<VectorCodec['serializeXorb']>,
 };
 
-codecVectorSuite('worker thread', async () => remote, await readVectors(), {
-  test,
-  equal: (found, expected, note) => expect(found, note).toStrictEqual(expected),
-  throws: async (run, code, note) => {
-    const error: unknown = await run().then(
-      () => undefined,
-      (reason: unknown) => reason,
-    );
-    expect(isXetError(error, code), `${note ?? code}: ${String(error)}`).toBe(true);
-  },
-});
+codecVectorSuite('worker thread', async () => remote, await readVectors(), vitestHooks);
