@@ -1,12 +1,5 @@
 /* tslint:disable */
 /* eslint-disable */
-/**
- * The `ReadableStreamType` enum.
- *
- * *This API requires the following crate features to be activated: `ReadableStreamType`*
- */
-
-export type ReadableStreamType = "bytes";
 
 export class Chunker {
     free(): void;
@@ -31,34 +24,6 @@ export class Decoder {
     readonly output: number;
     readonly recordsLength: number;
     readonly records: number;
-}
-
-export class IntoUnderlyingByteSource {
-    private constructor();
-    free(): void;
-    [Symbol.dispose](): void;
-    cancel(): void;
-    pull(controller: ReadableByteStreamController): Promise<any>;
-    start(controller: ReadableByteStreamController): void;
-    readonly autoAllocateChunkSize: number;
-    readonly type: ReadableStreamType;
-}
-
-export class IntoUnderlyingSink {
-    private constructor();
-    free(): void;
-    [Symbol.dispose](): void;
-    abort(reason: any): Promise<any>;
-    close(): Promise<any>;
-    write(chunk: any): Promise<any>;
-}
-
-export class IntoUnderlyingSource {
-    private constructor();
-    free(): void;
-    [Symbol.dispose](): void;
-    cancel(): void;
-    pull(controller: ReadableStreamDefaultController): Promise<any>;
 }
 
 export class PartialFileHash {
@@ -106,6 +71,11 @@ export function readShard(bytes: Uint8Array | number[]): ShardSections;
 export function serializeXorb(data: Uint8Array | number[], records: Uint8Array | number[], file_starts: Uint32Array | number[], scheme: string): Uint8Array;
 
 /**
+ * The state of SHA-256 after some more whole blocks.
+ */
+export function sha256Blocks(state: Uint8Array | number[], data: Uint8Array | number[]): Uint8Array;
+
+/**
  * Entry point invoked by JavaScript in a worker.
  */
 export function task_worker_entry_point(ptr: number): void;
@@ -120,9 +90,6 @@ export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly __wbg_chunker_free: (a: number, b: number) => void;
     readonly __wbg_decoder_free: (a: number, b: number) => void;
-    readonly __wbg_intounderlyingbytesource_free: (a: number, b: number) => void;
-    readonly __wbg_intounderlyingsink_free: (a: number, b: number) => void;
-    readonly __wbg_intounderlyingsource_free: (a: number, b: number) => void;
     readonly __wbg_partialfilehash_free: (a: number, b: number) => void;
     readonly __wbg_shardbuilder_free: (a: number, b: number) => void;
     readonly __wbg_shardsections_free: (a: number, b: number) => void;
@@ -137,22 +104,13 @@ export interface InitOutput {
     readonly decoder_recordsLength: (a: number) => number;
     readonly decoder_run: (a: number) => [number, number];
     readonly fileHash: (a: number, b: number, c: number, d: number) => [number, number, number, number];
-    readonly intounderlyingbytesource_autoAllocateChunkSize: (a: number) => number;
-    readonly intounderlyingbytesource_cancel: (a: number) => void;
-    readonly intounderlyingbytesource_pull: (a: number, b: any) => any;
-    readonly intounderlyingbytesource_start: (a: number, b: any) => void;
-    readonly intounderlyingbytesource_type: (a: number) => number;
-    readonly intounderlyingsink_abort: (a: number, b: any) => any;
-    readonly intounderlyingsink_close: (a: number) => any;
-    readonly intounderlyingsink_write: (a: number, b: any) => any;
-    readonly intounderlyingsource_cancel: (a: number) => void;
-    readonly intounderlyingsource_pull: (a: number, b: any) => any;
     readonly keyedHashes: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly partialfilehash_append: (a: number, b: number) => [number, number];
     readonly partialfilehash_fileHash: (a: number) => [number, number, number, number];
     readonly partialfilehash_new: (a: number, b: number, c: number, d: number) => [number, number, number];
     readonly readShard: (a: number, b: number) => [number, number, number];
     readonly serializeXorb: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];
+    readonly sha256Blocks: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly shardbuilder_addFile: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number];
     readonly shardbuilder_addXorb: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number];
     readonly shardbuilder_new: () => number;
@@ -165,12 +123,9 @@ export interface InitOutput {
     readonly task_worker_entry_point: (a: number) => [number, number];
     readonly verificationHash: (a: number, b: number) => [number, number, number, number];
     readonly xorbHash: (a: number, b: number) => [number, number, number, number];
-    readonly wasm_bindgen__convert__closures_____invoke__h155a93d9105878af: (a: number, b: number, c: any, d: any) => void;
-    readonly wasm_bindgen__convert__closures_____invoke__h1f6ca5456c4d24a6: (a: number, b: number, c: any) => [number, number];
+    readonly __wbindgen_exn_store: (a: number) => void;
     readonly __externref_table_alloc: () => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
-    readonly __wbindgen_exn_store: (a: number) => void;
-    readonly __wbindgen_destroy_closure: (a: number, b: number) => void;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __externref_table_dealloc: (a: number) => void;

@@ -1,13 +1,14 @@
 // Builds pkg/ from rust/: `npm run build:wasm`, or `-- --check` to fail when pkg/ is not what rust/ builds.
 //
-// Works wherever rustup has the wasm32 target; where it cannot be fetched, on Debian, it uses the
-// distribution's Rust and compiles the standard library from Debian's sources. Installs what is missing;
-// cargo tools go to a cache folder outside the checkout (XETKIT_TOOLS, default ~/.cache/xetkit).
+// Compiles the standard library too, so that a panic is a bare trap: there is no console to tell its message to, and
+// the messages with the code that formats them are a tenth of the module. Works wherever rustup has the wasm32 target
+// and the library's sources; where they cannot be fetched, on Debian, it uses the distribution's Rust. Installs what is
+// missing; cargo tools go to a cache folder outside the checkout (XETKIT_TOOLS, default ~/.cache/xetkit).
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -38,10 +39,16 @@ const works = (command, args) => {
   }
 };
 
-/** A hash of everything that decides what is built: sources, manifest, lock file and this script. */
+/** The files in a folder of rust/ and below it, with slashes on every platform. */
+const filesIn = (folder) =>
+  readdirSync(join(rust, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(rust, join(entry.parentPath, entry.name)).replaceAll('\\', '/'));
+
+/** A hash of what is compiled: sources, manifests and lock file. */
 export function sourceHash() {
   const hash = createHash('sha256');
-  const files = ['Cargo.toml', 'Cargo.lock', ...readdirSync(join(rust, 'src')).map((name) => `src/${name}`)].sort();
+  const files = ['Cargo.toml', 'Cargo.lock', ...filesIn('src'), ...filesIn('stubs')].sort();
   for (const name of files)
     hash
       .update(`${name}\0`)
@@ -57,18 +64,26 @@ function lockedVersion(crate) {
   return version;
 }
 
-function rustupTarget() {
+/** Whether the Rust in the path has the target, which wasm-pack asks for, and the standard library's sources. */
+function hasRustup() {
   if (!works('rustc', ['--version'])) return false;
   const libraries = read('rustc', ['--print', 'target-libdir', '--target', target]);
-  if (existsSync(libraries) && readdirSync(libraries).some((name) => name.startsWith('libstd-'))) return true;
-  return works('rustup', ['target', 'add', target]);
+  const hasTarget = existsSync(libraries) && readdirSync(libraries).some((name) => name.startsWith('libstd-'));
+  const sources = join(read('rustc', ['--print', 'sysroot']), 'lib', 'rustlib', 'src', 'rust', 'library');
+  return (
+    (hasTarget || works('rustup', ['target', 'add', target])) &&
+    (existsSync(sources) || works('rustup', ['component', 'add', 'rust-src']))
+  );
 }
 
 function debianToolchain() {
   const packages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld'];
   if (!packages.every((name) => works('dpkg', ['-s', name]))) {
     if (!works('apt-get', ['--version'])) {
-      throw new Error(`No Rust with the ${target} target here. Install rustup and run: rustup target add ${target}`);
+      throw new Error(
+        `No Rust with the ${target} target and its sources here. Install rustup and run:\n` +
+          `rustup target add ${target} && rustup component add rust-src`,
+      );
     }
     const install = ['install', '-y', '--no-install-recommends', ...packages];
     if (!works('apt-get', install)) {
@@ -81,10 +96,7 @@ function debianToolchain() {
   return {
     PATH: `/usr/bin:${process.env.PATH}`,
     RUSTC: '/usr/bin/rustc',
-    RUSTC_BOOTSTRAP: '1',
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: 'wasm-ld',
-    CARGO_UNSTABLE_BUILD_STD: 'std,panic_abort',
-    CARGO_UNSTABLE_BUILD_STD_FEATURES: '',
   };
 }
 
@@ -97,9 +109,9 @@ function cargoTool(name, crate, version, locked) {
   return bin;
 }
 
-/** The Rust to build with: rustup's where it has the target, else Debian's; `prefer` is a compiler version. */
+/** The Rust to build with: rustup's where it has what is needed, else Debian's; `prefer` is a compiler version. */
 function toolchain(prefer) {
-  const rustup = rustupTarget();
+  const rustup = hasRustup();
   const other = rustup && prefer !== undefined && read('rustc', ['--version']) !== prefer;
   if (rustup && !other) return undefined;
   if (other && !(existsSync('/usr/bin/rustc') && read('/usr/bin/rustc', ['--version']) === prefer)) return undefined;
@@ -127,12 +139,20 @@ function build(out, prefer) {
     'target-feature=+simd128',
     '--cfg',
     'getrandom_backend="wasm_js"',
+    '-Z',
+    'unstable-options',
+    '-C',
+    'panic=immediate-abort',
     ...(debian ? ['-C', 'linker-flavor=wasm-ld'] : []),
     ...remap.flatMap(([from, to]) => ['--remap-path-prefix', `${from}=${to}`]),
   ];
   const env = {
     ...process.env,
     ...debian,
+    // Lets a released compiler build its own standard library, without its optional backtraces.
+    RUSTC_BOOTSTRAP: '1',
+    CARGO_UNSTABLE_BUILD_STD: 'std,panic_abort',
+    CARGO_UNSTABLE_BUILD_STD_FEATURES: '',
     // For this target only: build scripts and macros run on the host.
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: flags.join(' '),
     CARGO_TARGET_DIR: join(tools, 'wasm-target'),

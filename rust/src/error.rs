@@ -24,20 +24,29 @@ impl CodecError {
     }
 }
 
+// Only what the calls of this crate can meet is spelled out: to turn any error of xet-core into text would bring
+// the texts of everything that it wraps into the module.
 impl From<CoreError> for CodecError {
     fn from(error: CoreError) -> Self {
-        match error {
-            CoreError::Io(io) => io.into(),
-            other => Self::Malformed(other.to_string()),
-        }
+        Self::Malformed(match error {
+            CoreError::Io(io) => return io.into(),
+            CoreError::MalformedData(text) => format!("Malformed data: {text}"),
+            CoreError::InvalidShard(text) => format!("Invalid shard: {text}"),
+            CoreError::ShardVersion(text) => format!("Shard version error: {text}"),
+            CoreError::ChunkHeaderParse => "Chunk header parse error".into(),
+            _ => "xet-core refused the data".into(),
+        })
     }
 }
 
 impl From<std::io::Error> for CodecError {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Self::Truncated("the data ends too early".into()),
-            _ => Self::Malformed(error.to_string()),
+        match (error.kind(), error.into_inner()) {
+            (std::io::ErrorKind::UnexpectedEof, _) => {
+                Self::Truncated("the data ends too early".into())
+            }
+            (_, Some(inner)) => Self::Malformed(inner.to_string()),
+            (_, None) => Self::malformed("the data cannot be read"),
         }
     }
 }

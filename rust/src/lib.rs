@@ -9,6 +9,7 @@ pub mod error;
 pub mod hash;
 pub mod merkle;
 pub mod records;
+pub mod sha256;
 pub mod shard;
 pub mod xorb;
 

@@ -21,9 +21,9 @@ impl PartialFileHash {
 
     /// Takes in the run that follows this one.
     pub fn append(&mut self, next: &Self) -> Result<()> {
-        self.subtree
-            .merge_into(&next.subtree)
-            .map_err(|error| CodecError::argument(error.to_string()))?;
+        self.subtree.merge_into(&next.subtree).map_err(|_| {
+            CodecError::argument("this run ends the file, or the one appended starts it")
+        })?;
         self.empty &= next.empty;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Shards: xet-core reads and writes them; here they are checked, cut into sections and put together.
 
-use std::io::{Cursor, Seek, SeekFrom};
+use std::io::Cursor;
 use std::mem::size_of;
 
 use xet_core_structures::merklehash::MerkleHash;
@@ -15,7 +15,7 @@ use xet_core_structures::metadata_shard::streaming_shard::{
 use xet_core_structures::metadata_shard::xorb_structs::{
     MDBXorbInfo, XorbChunkSequenceEntry, XorbChunkSequenceHeader,
 };
-use xet_core_structures::metadata_shard::{MDBShardFileFooter, MDBShardFileHeader, MDBShardInfo};
+use xet_core_structures::metadata_shard::{MDBShardFileFooter, MDBShardFileHeader};
 
 use crate::error::{CodecError, Result};
 use crate::hash::read_key;
@@ -242,14 +242,15 @@ impl ShardBuilder {
             }
             keyed.add_xorb_block(xorb)?;
         }
-        let mut out = Cursor::new(Vec::new());
-        let mut footer = MDBShardInfo::serialize_from(&mut out, &keyed, None)?.metadata;
+        // Not written with this footer from the start: that is another instance of the whole writer in the module.
+        let mut out = keyed.to_bytes()?;
+        let mut footer = read_footer(&out, 0)?;
         footer.chunk_hash_hmac_key = key;
         footer.shard_creation_timestamp = created_seconds;
         footer.shard_key_expiry = expiry_seconds;
-        out.seek(SeekFrom::Start(footer.footer_offset))?;
+        out.truncate(out.len() - FOOTER_BYTES);
         footer.serialize(&mut out)?;
-        Ok(out.into_inner())
+        Ok(out)
     }
 }
 

@@ -4,7 +4,7 @@
 use wasm_bindgen::prelude::*;
 use xet_core_structures::merklehash::MerkleHash;
 
-use crate::{CodecError, chunker, decode, hash, merkle, shard, xorb};
+use crate::{CodecError, chunker, decode, hash, merkle, sha256, shard, xorb};
 
 type JsResult<T> = Result<T, JsError>;
 
@@ -103,6 +103,14 @@ pub fn verification_hash(hashes: &[u8]) -> JsResult<Vec<u8>> {
 #[wasm_bindgen(js_name = keyedHashes)]
 pub fn keyed_hashes(hashes: &[u8], key: &[u8]) -> JsResult<Vec<u8>> {
     hash::keyed_hashes(hashes, key).map_err(js)
+}
+
+/// The state of SHA-256 after some more whole blocks.
+#[wasm_bindgen(js_name = sha256Blocks)]
+pub fn sha256_blocks(state: &[u8], data: &[u8]) -> JsResult<Vec<u8>> {
+    sha256::blocks(state, data)
+        .map(|after| after.to_vec())
+        .map_err(js)
 }
 
 /// The serialised xorb: its 32-byte hash, then its body.

@@ -30,9 +30,7 @@ pub fn serialize(
 ) -> Result<SerializedXorb> {
     let records = read_records(records)?;
     check_limits(&records, data.len(), file_starts)?;
-    let scheme: CompressionScheme = scheme
-        .parse()
-        .map_err(|_| CodecError::argument(format!("no scheme '{scheme}'")))?;
+    let scheme = read_scheme(scheme)?;
     let data = Bytes::from(data);
     let mut start = 0;
     let chunks: Vec<Chunk> = records
@@ -55,6 +53,17 @@ pub fn serialize(
         hash: packed.hash,
         body: packed.serialized_data,
     })
+}
+
+/// Unlike xet-core's own parser, no lower case is made of the name: that takes the tables of Unicode.
+fn read_scheme(name: &str) -> Result<CompressionScheme> {
+    match name {
+        "auto" => Ok(CompressionScheme::Auto),
+        "none" => Ok(CompressionScheme::None),
+        "lz4" => Ok(CompressionScheme::LZ4),
+        "bg4-lz4" => Ok(CompressionScheme::ByteGrouping4LZ4),
+        _ => Err(CodecError::argument(format!("no scheme '{name}'"))),
+    }
 }
 
 fn check_limits(

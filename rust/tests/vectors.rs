@@ -9,6 +9,8 @@ mod frames;
 mod hashes;
 #[path = "vectors/merkle.rs"]
 mod merkle;
+#[path = "vectors/sha256.rs"]
+mod sha256;
 #[path = "vectors/shards.rs"]
 mod shards;
 #[path = "vectors/support.rs"]
