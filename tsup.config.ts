@@ -5,36 +5,69 @@ const common: Options = {
   format: 'esm',
   target: 'es2022',
   outDir: 'dist',
-  external: ['../pkg/xetkit_codec.js'],
-  noExternal: [/^(?!\.)/],
+  external: ['../pkg/xetkit_codec.js', '@huggingface/hub'],
+  // `@huggingface/hub` is what the drop-in falls back to, where it is installed.
+  noExternal: [/^(?!\.|@huggingface\/hub$)/],
   treeshake: true,
-  sourcemap: true,
+  // None are shipped, and a file that names one it has not makes Vite complain to whoever uses it.
+  sourcemap: false,
   silent: process.argv.includes('--silent'),
+};
+
+// Some of what is bundled is CommonJS and asks for Node's own modules in its way.
+const banner = {
+  js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+};
+
+/** Leaves what few need in a file of its own. */
+const proxiedFetchBeside: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'proxied-fetch-beside',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/proxied-fetch\.node\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './proxied-fetch.node.js', external: true } : undefined,
+    ),
+};
+
+const web = {
+  index: 'src/index.ts',
+  codec: 'src/codec.ts',
+  fetch: 'src/fetch.ts',
+  'service-worker': 'src/service-worker.ts',
+  compat: 'src/compat.ts',
 };
 
 export default defineConfig([
   {
     ...common,
-    entry: { index: 'src/index.ts', codec: 'src/codec.ts' },
+    entry: web,
     platform: 'browser',
-    dts: { entry: { index: 'src/index.ts', codec: 'src/codec.ts' } },
+    dts: { entry: web },
   },
   { ...common, entry: { 'codec.worker': 'workers/codec.worker.ts' }, platform: 'browser', splitting: false },
   {
     ...common,
     entry: {
       node: 'src/node.ts',
+      'fetch.node': 'src/fetch.node.ts',
       'codec.node': 'src/codec.node.ts',
+      'compat.node': 'src/compat.node.ts',
       'local-hub': 'src/local-hub.ts',
       cli: 'src/cli.ts',
     },
     platform: 'node',
     target: 'node20',
     dts: { entry: { node: 'src/node.ts', 'local-hub': 'src/local-hub.ts' } },
-    // Some of what is bundled is CommonJS and asks for Node's own modules in its way.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
+    esbuildPlugins: [proxiedFetchBeside],
+    banner,
+  },
+  {
+    ...common,
+    entry: { 'proxied-fetch.node': 'src/http/proxied-fetch.node.ts' },
+    platform: 'node',
+    target: 'node20',
+    splitting: false,
+    minify: true,
+    banner,
   },
   {
     ...common,

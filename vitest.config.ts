@@ -1,13 +1,21 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 const built = (name: string) => fileURLToPath(new URL(`./dist/${name}.js`, import.meta.url));
 
 export default defineConfig({
   test: {
-    include: ['test/!(interop|faults)/**/*.test.ts', 'test/*.test.ts'],
+    include: ['test/!(interop|faults|browser|clients|projects|nginx)/**/*.test.ts', 'test/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/packaging/browser/**'],
     // Tests use the package as it ships: workers and WASM from dist/, which `npm test` builds first.
-    alias: { 'xetkit/codec': built('codec.node'), 'xetkit/local-hub': built('local-hub'), xetkit: built('node') },
+    alias: {
+      'xetkit/fetch': built('fetch.node'),
+      'xetkit/codec': built('codec.node'),
+      'xetkit/compat': built('compat.node'),
+      'xetkit/local-hub': built('local-hub'),
+      xetkit: built('node'),
+    },
+    setupFiles: ['./test/support/isolate.ts'],
     testTimeout: 60_000,
   },
 });

@@ -19,7 +19,7 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 const folder = await mkdtemp(join(tmpdir(), 'xetkit-demo-'));
 const hub = await startLocalHub({ dir: join(folder, 'hub') });
-const client = new XetClient({ endpoint: hub.url, accessToken: '' });
+const client = new XetClient({ endpoint: hub.url, accessToken: '', chunkCache: { dir: join(folder, 'chunks') } });
 try {
   console.log(`Local Hub at ${hub.url}`);
   const model = makeModel({ layers: 6, width: 512, vocabulary: 8192, seed: 1 });

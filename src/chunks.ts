@@ -9,6 +9,7 @@ export type ChunkRecords = Uint8Array;
 /** Bytes of one chunk in {@link ChunkRecords}. */
 export const CHUNK_RECORD_BYTES = HASH_BYTES + 4;
 
+/** Number of chunks in records. */
 export function chunkCount(records: ChunkRecords): number {
   return records.length / CHUNK_RECORD_BYTES;
 }
@@ -25,6 +26,7 @@ export function chunkLength(records: ChunkRecords, index: number): number {
   );
 }
 
+/** The hash of a chunk as text, 64 digits as the protocol writes them. */
 export function chunkHashHex(records: ChunkRecords, index: number): string {
   return hashToHex(records, index * CHUNK_RECORD_BYTES);
 }
@@ -32,6 +34,16 @@ export function chunkHashHex(records: ChunkRecords, index: number): string {
 /** The records of the chunks `start` (included) to `end` (excluded), without a copy. */
 export function chunkSlice(records: ChunkRecords, start: number, end: number): ChunkRecords {
   return records.subarray(start * CHUNK_RECORD_BYTES, end * CHUNK_RECORD_BYTES);
+}
+
+/** The raw hashes of chunks, back to back. */
+export function chunkHashes(records: ChunkRecords): Uint8Array {
+  const hashes = new Uint8Array(chunkCount(records) * HASH_BYTES);
+  for (let index = 0; index < chunkCount(records); index++) {
+    const at = index * CHUNK_RECORD_BYTES;
+    hashes.set(records.subarray(at, at + HASH_BYTES), index * HASH_BYTES);
+  }
+  return hashes;
 }
 
 /** Sum of the uncompressed lengths, in bytes. */
@@ -55,6 +67,10 @@ export class ChunkRecordList {
     }
     this.#bytes.set(records, this.#used);
     this.#used = needed;
+  }
+
+  clear(): void {
+    this.#used = 0;
   }
 
   get count(): number {

@@ -1,56 +1,95 @@
 import { CodecPool } from '../workers/pool.ts';
+import type { CacheControl } from './cache/cache-control.ts';
+import type { Tiers } from './cache/tiers.ts';
+import type { Adoption } from './download/adopt.ts';
 import { MemoryBudget } from './download/budget.ts';
 import type { Verified } from './download/content-hash.ts';
 import { DownloadEngine } from './download/engine.ts';
-import { downloadTo } from './download/file.ts';
 import { Lanes } from './download/lanes.ts';
+import { ReadMemory } from './download/read-memory.ts';
+import { SharedReads } from './download/read-shared.ts';
 import { XetFile } from './download/xet-file.ts';
 import { XetError } from './errors.ts';
 import { DEFAULT_TIMEOUTS, Http } from './http/http.ts';
 import { DEFAULT_RETRY } from './http/retry-timing.ts';
 import { type FileInfo, HubClient, type ListEntry, type ResolvedFile } from './hub/client.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation } from './hub/repo.ts';
+import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation, repoText } from './hub/repo.ts';
+import type { CasAccess } from './hub/token.ts';
 import { type Metrics, MetricsLog } from './metrics.ts';
 import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { OnProgress } from './progress.ts';
+import type { FileWork } from './repo/file-work.ts';
+import type { RepoStore } from './repo/place.ts';
+import type {
+  FetchFile,
+  PlanParts,
+  SnapshotOptions,
+  SnapshotPreview,
+  SnapshotResult,
+  SnapshotSelection,
+} from './repo/snapshot.ts';
 
+import type { UploadOptions, UploadResult } from './upload/upload.ts';
+import type {
+  CreateBranchOptions,
+  CreateRepoOptions,
+  DeleteFilesOptions,
+  UploadSurroundings,
+  UploadWork,
+} from './upload/upload-work.ts';
+
+/** The Hub where nothing else is said. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 const MIB = 1024 * 1024;
 
 /** One file of a repository. */
 export interface FileTarget {
+  /** As in `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
   /** Path in the repository. */
   path: string;
   /** Branch, tag or commit. Default: `main`. */
   revision?: string;
+  /** Stops it: the promise rejects with its reason. What was fetched by then is kept for the next time. */
   signal?: AbortSignal;
 }
 
+/** What to list. */
 export interface ListOptions {
+  /** As in `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
+  /** Branch, tag or commit. Default: `main`. */
   revision?: string;
   /** Folder to list. Default: the root. */
   path?: string;
   /** With everything below. Default: false. */
   recursive?: boolean;
+  /** Ends the listing: the next step rejects with its reason. */
   signal?: AbortSignal;
 }
 
+/** Which file to fetch, and where to. */
 export interface DownloadFileOptions extends FileTarget {
   /** Folder that mirrors the repository. Default: the Hub cache folder. */
   localDir?: string;
   /** Downloads again what is already there. Default: false. */
   force?: boolean;
+  /** Told a few times a second how far it is, last of all that it is done. */
   onProgress?: OnProgress;
 }
 
+/** What a download did. */
 export interface DownloadResult {
+  /** Where the file is. */
   path: string;
+  /** Bytes. */
   size: number;
+  /** The Hub's name for the content: a sha256, or a git hash for small files. */
   etag: string;
+  /** The commit it is of, 40 hexadecimal digits. */
   commit: string;
+  /** Undefined for files that the Hub keeps in git. */
   xetHash: string | undefined;
   /** How the whole content was checked; there is no success without. */
   verified: Verified;
@@ -58,19 +97,37 @@ export interface DownloadResult {
   bytes: { network: number; cache: number; local: number };
   /** Requests made for this file. Tokens, which files share, are not among them. */
   requests: number;
+  /** From the call on. */
   seconds: number;
 }
 
+/** What writes files, and where to. */
+type Files = FileWork & { store: RepoStore; adoption: Adoption };
+
+/** Opens a file of which all is known, without asking the Hub; for modules of this package. */
+export let openResolved: (client: BaseXetClient, file: ResolvedFile, access?: CasAccess) => XetFile;
+
 /** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
 export class BaseXetClient {
+  static {
+    openResolved = (client, file, access) => {
+      if (access) client.#hub.tokens(file.tokenUrl).give(access);
+      return client.#opened(file, client.#signal(undefined));
+    };
+  }
+
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
   readonly #http: Http;
   readonly #hub: HubClient;
   readonly #pool: CodecPool;
   readonly #budget: MemoryBudget;
+  readonly #memory: ReadMemory;
   readonly #lanes: Lanes;
+  readonly #tiers: Tiers;
+  readonly #cache: CacheControl;
   readonly #engine: DownloadEngine;
+  readonly #offline: boolean;
   readonly #closing = new AbortController();
   readonly #warn = (message: string) => this.#options.onWarning?.(message);
 
@@ -99,12 +156,27 @@ export class BaseXetClient {
       spawn: platform.spawnWorker,
       size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors)) : workers,
       load: platform.loadCodec,
+      smallBytes: platform.decodeHereBytes,
       onWarning: options.onWarning,
     });
     const limit = options.memoryBudget ?? platform.memoryBudgetBytes;
     this.#budget = new MemoryBudget(limit, limit / 4);
+    this.#memory = new ReadMemory(this.#budget);
     const lanes = new Lanes(options.concurrency ?? 'auto');
     this.#lanes = lanes;
+    this.#offline = options.offline ?? platform.offline();
+    this.#tiers = platform.openTiers({
+      chunkCache: options.chunkCache,
+      name: options.cacheDir,
+      pool: this.#pool,
+      budget: this.#budget,
+      onWarning: this.#warn,
+    });
+    this.#cache = platform.openCacheControl({
+      tiers: this.#tiers.parts,
+      cacheDir: options.cacheDir,
+      closing: this.#closing.signal,
+    });
     this.#engine = new DownloadEngine({
       http: this.#http,
       hub: this.#hub,
@@ -114,8 +186,11 @@ export class BaseXetClient {
       makeHash: platform.makeContentHash,
       attempts: retry.attempts,
       groupRanges: platform.multiRange,
+      requestBytes: platform.requestBytes,
       xet: options.xet ?? !platform.xetDisabled(),
       fallback: options.fallback !== 'never',
+      sequentialWrites: options.sequentialWrites,
+      tiers: this.#tiers,
       onWarning: this.#warn,
     });
   }
@@ -125,44 +200,75 @@ export class BaseXetClient {
     return this.#hub.endpoint;
   }
 
-  /** What a path at a revision stands for. */
+  /** What is kept on this machine: how much it takes, whether it is right, and what of it can go. */
+  get cache(): CacheControl {
+    return this.#cache;
+  }
+
+  /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
   async fileInfo(target: FileTarget): Promise<FileInfo> {
     const { path, size, etag, commit, xetHash } = await this.#resolve(target, this.#signal(target.signal));
     return { path, size, etag, commit, xetHash };
   }
 
-  /** Files and folders of a repository. */
+  /**
+   * Files and folders of a repository, as the Hub lists them: a page of them at a time.
+   *
+   * @example
+   * ```js
+   * for await (const { path, size } of client.listFiles({ repo: 'owner/model', recursive: true })) console.log(path, size);
+   * ```
+   */
   listFiles(options: ListOptions): AsyncGenerator<ListEntry, void, undefined> {
     const { path, recursive, revision = DEFAULT_REVISION } = options;
-    return this.#hub.list(parseRepo(options.repo), revision, {
+    const repo = parseRepo(options.repo);
+    this.#checkOnline(`${repoText(repo)} holds`);
+    return this.#hub.list(repo, revision, {
       path: path === undefined ? undefined : checkPath(path),
       recursive,
       signal: this.#signal(options.signal),
     });
   }
 
-  /** Fetches a file into a folder, or into the Hub cache folder. It has its name only once it is verified. */
+  /**
+   * Fetches a file into a folder, or into the Hub cache folder. It has its name only once it is verified.
+   * What was stopped, by an abort or with the process, goes on where it was. Rejects with a `XetError`, such as
+   * `ENTRY_NOT_FOUND`, `INTEGRITY` or `DISK_FULL`, or with the reason of the signal.
+   *
+   * @example
+   * ```js
+   * const { path, bytes } = await client.downloadFile({
+   *   repo: 'owner/model',
+   *   path: 'model.safetensors',
+   *   localDir: 'models',
+   *   signal: AbortSignal.timeout(600_000),
+   * });
+   * console.log(path, bytes.network, bytes.cache);
+   * ```
+   */
   async downloadFile(options: DownloadFileOptions): Promise<DownloadResult> {
-    const { places } = this.#platform;
-    if (!places) {
-      throw new XetError('UNSUPPORTED', 'There is no file system here; use open() and read or stream the file.');
-    }
+    const { locate, downloadTo, store, adoption } = this.#files(options.localDir);
     const signal = this.#signal(options.signal);
     const started = performance.now();
     const log = new MetricsLog(this.#http.log);
-    const file = await this.#resolve(options, signal, log);
-    const place = places(file, {
-      localDir: options.localDir,
-      cacheDir: this.#options.cacheDir,
-      revision: options.revision ?? DEFAULT_REVISION,
-    });
+    const { repo, revision = DEFAULT_REVISION, path } = options;
+    // Without a server there is nothing to fetch again.
+    const force = (options.force ?? false) && !this.#offline;
+    const wanted = { repo: parseRepo(repo), revision, path: checkPath(path), force, signal };
+    const http = this.#http.with(log);
+    const parts = { http, hub: this.#hub, store, offline: this.#offline, onWarning: this.#warn };
+    const { file, place, asked } = await log.timed('resolving', () => locate(parts, wanted));
     const outcome = await downloadTo(this.#engine, file, place, {
       signal,
-      force: options.force ?? false,
+      force,
       onProgress: options.onProgress,
       onWarning: this.#warn,
       log,
+      beforeFetch: () => adoption.earlier(file, store, signal),
     });
+    // So that it is found again while the Hub cannot be asked.
+    if (asked) await store.noteCommit(file.repo, revision, file.commit);
+    if (asked && outcome.bytes.local === file.size) await adoption.file(file, outcome.path, signal);
     const { size, etag, commit, xetHash } = file;
     return {
       ...outcome,
@@ -175,22 +281,160 @@ export class BaseXetClient {
     };
   }
 
-  /** Opens a file for reading, whole or in ranges, without keeping it. */
+  /**
+   * Fetches all files of a repository at one commit, or those that patterns select. What is in place already costs
+   * no request of its own. The first failure ends the rest; what was fetched by then stays.
+   *
+   * @example
+   * ```js
+   * const { path, commit, files } = await client.snapshot({ repo: 'owner/model', ignorePatterns: '*.onnx' });
+   * console.log(path, commit, files.length);
+   * ```
+   */
+  async snapshot(options: SnapshotOptions): Promise<SnapshotResult> {
+    const { files, parts, selection } = this.#selecting(options);
+    const plan = await files.planSnapshot(parts, selection);
+    const { concurrency } = this.#options;
+    const running = {
+      ...parts,
+      filesAtOnce: concurrency === 'auto' ? undefined : concurrency,
+      fetchFile: ((file, place, settings) =>
+        files.downloadTo(this.#engine, file, place, {
+          ...settings,
+          onWarning: this.#warn,
+          beforeFetch: () => files.adoption.earlier(file, parts.store, settings.signal),
+        })) as FetchFile,
+    };
+    return files.runSnapshot(running, plan, { ...options, signal: selection.signal });
+  }
+
+  /** What {@link snapshot} would do, without writing or fetching anything. */
+  async planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview> {
+    const { files, parts, selection } = this.#selecting(options);
+    return files.previewOf(await files.planSnapshot(parts, selection));
+  }
+
+  #selecting(options: SnapshotSelection): {
+    files: Files;
+    parts: PlanParts;
+    selection: SnapshotSelection & { signal: AbortSignal };
+  } {
+    const files = this.#files(options.localDir);
+    const parts = {
+      http: this.#http,
+      hub: this.#hub,
+      store: files.store,
+      platform: this.#platform.names,
+      onWarning: this.#warn,
+    };
+    const { offline = this.#offline } = options;
+    return { files, parts, selection: { ...options, offline, signal: this.#signal(options.signal) } };
+  }
+
+  #files(localDir: string | undefined): Files {
+    const { files = this.#platform.files, cacheDir } = this.#options;
+    if (!files) {
+      throw new XetError(
+        'UNSUPPORTED',
+        "There is no file system here: use open(), or new XetClient({ files: opfsFiles }) for the page's own storage.",
+      );
+    }
+    const { known } = this.#tiers.parts;
+    const store = files.openStore({ localDir, cacheDir, known, spawnWorker: this.#platform.spawnWorker });
+    const adoption = new files.Adoption({ engine: this.#engine, hub: this.#hub, tiers: this.#tiers });
+    return { ...files, store, adoption };
+  }
+
+  /**
+   * Opens a file for reading, whole or in ranges, without keeping it as a file.
+   *
+   * @example
+   * ```js
+   * const opened = await client.open({ repo: 'owner/model', path: 'model.safetensors' });
+   * const header = await opened.read(0, 1024);
+   * const tail = await opened.slice(-1024).arrayBuffer();
+   * console.log(opened.size, header.length, tail.byteLength);
+   * ```
+   */
   async open(target: FileTarget): Promise<XetFile> {
     const signal = this.#signal(target.signal);
-    const file = await this.#resolve(target, signal);
-    return new XetFile(this.#engine, file, signal);
+    return this.#opened(await this.#resolve(target, signal), signal);
+  }
+
+  #opened(file: ResolvedFile, signal: AbortSignal): XetFile {
+    const shared = { engine: this.#engine, memory: this.#memory, spawnWorker: this.#platform.spawnWorker };
+    return new XetFile(new SharedReads({ ...shared, file, signal, onWarning: this.#warn }));
+  }
+
+  /**
+   * Uploads files and commits them: large ones over Xet, in chunks that are sent only where they are not stored yet, small
+   * ones within the commit. Nothing is committed unless everything is stored. The same upload after a failure sends
+   * what is missing.
+   *
+   * @example
+   * ```js
+   * const { commit, bytes } = await client.upload({
+   *   repo: 'owner/model',
+   *   files: [{ path: 'notes.md', content: new Blob(['# Notes']) }],
+   *   title: 'Add notes',
+   * });
+   * console.log(commit, bytes.total, bytes.sent);
+   * ```
+   */
+  async upload(options: UploadOptions): Promise<UploadResult> {
+    const { uploads, parts } = this.#uploading();
+    return uploads.upload(parts, { ...options, signal: this.#signal(options.signal) });
+  }
+
+  /** Deletes files, and folders that end in `/`, in one commit. */
+  async deleteFiles({ paths, ...options }: DeleteFilesOptions): Promise<UploadResult> {
+    return this.upload({ ...options, deletions: paths });
+  }
+
+  /** Makes a repository; one that is there is `CONFLICT` unless `existOk`. */
+  async createRepo(options: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
+    const { uploads, parts } = this.#uploading();
+    return uploads.createRepo(parts, options, this.#signal(options.signal));
+  }
+
+  /** Makes a branch; one that is there is `CONFLICT` unless `overwrite`. */
+  async createBranch(options: CreateBranchOptions): Promise<void> {
+    const { uploads, parts } = this.#uploading();
+    await uploads.createBranch(parts, options, this.#signal(options.signal));
+  }
+
+  #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {
+    const { uploads = this.#platform.uploads, retry } = this.#options;
+    if (!uploads) {
+      throw new XetError(
+        'UNSUPPORTED',
+        'A page uploads with what it is given: new XetClient({ uploads: webUploads }).',
+      );
+    }
+    if (this.#offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
+    const parts = {
+      http: this.#http,
+      hub: this.#hub,
+      pool: this.#pool,
+      budget: this.#budget,
+      tiers: this.#tiers,
+      attempts: { ...DEFAULT_RETRY, ...retry }.attempts,
+      makeContentHash: this.#platform.makeContentHash,
+      onWarning: this.#warn,
+    };
+    return { uploads, parts };
   }
 
   /** What this client has done so far. */
   metrics(): Metrics {
-    const { requests, retries, bytes, seconds } = this.#http.log;
+    const { requests, retries, bytes, hitRates, seconds } = this.#http.log;
     const { limitBytes, usedBytes, peakBytes } = this.#budget;
     const { sent, here, lost } = this.#pool.counts;
     return {
       requests: { ...requests },
       retries: { ...retries },
       bytes: { ...bytes },
+      hitRates,
       memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
       concurrency: { limitNow: this.#lanes.limit, now: this.#lanes.used, peak: this.#lanes.peak },
       codec: { inWorkers: sent, onThread: here, workersLost: lost },
@@ -202,6 +446,8 @@ export class BaseXetClient {
   async close(): Promise<void> {
     this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
     this.#pool.close();
+    this.#memory.clear();
+    await this.#tiers.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -209,10 +455,17 @@ export class BaseXetClient {
   }
 
   #resolve(target: FileTarget, signal: AbortSignal, log: MetricsLog = this.#http.log): Promise<ResolvedFile> {
-    const { repo, revision = DEFAULT_REVISION, path } = target;
+    const { revision = DEFAULT_REVISION, path } = target;
+    const repo = parseRepo(target.repo);
+    this.#checkOnline(`'${path}' of ${repoText(repo)} is`);
     return log.timed('resolving', () =>
-      this.#hub.resolve(parseRepo(repo), revision, checkPath(path), signal, this.#http.with(log)),
+      this.#hub.resolve(repo, revision, checkPath(path), signal, this.#http.with(log)),
     );
+  }
+
+  #checkOnline(question: string): void {
+    if (!this.#offline) return;
+    throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
   }
 
   /** The caller's abort, and the client's end. */

@@ -44,6 +44,7 @@ export interface LocalHub extends AsyncDisposable {
   readonly faults: FaultPlan;
   /** The latest 100 000 requests, oldest first. */
   readonly requests: readonly RequestRecord[];
+  /** Forgets the requests so far. */
   resetRequests(): void;
   /**
    * Makes repositories of a folder: `owner/name`, `datasets/owner/name`, `spaces/owner/name`. Files of 1 MiB or
@@ -58,12 +59,25 @@ export interface LocalHub extends AsyncDisposable {
   ): Promise<{ commit: string; changed: boolean }>;
   /** A repository as the Hub makes one, with a first commit. Rejects where the name is taken. */
   createRepo(repo: RepoDesignation, settings?: RepoSettings): Promise<void>;
+  /** Changes what holds for a repository. Rejects where there is none. */
   setRepo(repo: RepoDesignation, settings: RepoSettings): Promise<void>;
   /** Closes every connection at once. Only a folder of the Hub's own choice is removed. */
   close(): Promise<void>;
 }
 
-/** Starts a Hub; it serves as soon as the promise resolves. */
+/**
+ * Starts a Hub; it serves as soon as the promise resolves.
+ *
+ * @example
+ * ```js
+ * import { startLocalHub } from 'xetkit/local-hub';
+ *
+ * const hub = await startLocalHub({ port: 0 });
+ * const { commit } = await hub.commitFiles('owner/tiny', { 'config.json': new TextEncoder().encode('{}') });
+ * console.log(hub.url, commit);
+ * await hub.close();
+ * ```
+ */
 export async function startLocalHub(options: LocalHubOptions = {}): Promise<LocalHub> {
   const settings = settle(options);
   const temporary = options.dir === undefined;

@@ -1,20 +1,35 @@
 import type { XetErrorCode } from './errors.ts';
 import type { UrlKind } from './http/response-error.ts';
 
-/** What a client has done since it was made. All numbers only grow, but for those that say `now`. */
+/** What a client has done since it was made. All numbers only grow, but for rates and those that say `now`. */
 export interface Metrics {
+  /** By the service that was asked, retries included. */
   requests: Record<UrlKind, number>;
   /** Waits before another attempt, by the error that made them necessary. */
   retries: Partial<Record<XetErrorCode, number>>;
+  /** Bytes, by where they came from. */
   bytes: {
     /** Bodies as received. */
     network: number;
+    /** Bodies of xorbs that were sent and accepted. */
+    sent: number;
     /** File content that was delivered. */
     content: number;
     /** File content that was found in place. */
     local: number;
+    /** File content that was put together from chunks on this machine. */
+    cache: number;
     /** File content that came over plain HTTP though it could have come over Xet. */
     fallback: number;
+  };
+  /** Shares of the content that was wanted, from 0 to 1; all 0 as long as nothing was. */
+  hitRates: {
+    /** Found in place: nothing was to be done. */
+    local: number;
+    /** Put together from chunks on this machine. */
+    cache: number;
+    /** Either of them. */
+    all: number;
   };
   /** The budget for data in flight and decoded, in bytes. */
   memory: { limitBytes: number; usedNowBytes: number; peakBytes: number };
@@ -32,9 +47,9 @@ export type Stage = keyof Metrics['seconds'];
 /** Where the parts of a client note what they do. What a part of it notes, the whole has noted as well. */
 export class MetricsLog {
   readonly #whole: MetricsLog | undefined;
-  readonly requests: Metrics['requests'] = { hub: 0, cas: 0, xorb: 0 };
+  readonly requests: Metrics['requests'] = { hub: 0, cas: 0, xorb: 0, source: 0 };
   readonly retries: Metrics['retries'] = {};
-  readonly bytes: Metrics['bytes'] = { network: 0, content: 0, local: 0, fallback: 0 };
+  readonly bytes: Metrics['bytes'] = { network: 0, sent: 0, content: 0, local: 0, cache: 0, fallback: 0 };
   readonly seconds: Metrics['seconds'] = { resolving: 0, planning: 0, waitingForData: 0, writing: 0 };
 
   constructor(whole?: MetricsLog) {
@@ -71,7 +86,15 @@ export class MetricsLog {
     this.#whole?.took(stage, seconds);
   }
 
+  get hitRates(): Metrics['hitRates'] {
+    const { content, local, cache } = this.bytes;
+    // What comes from chunks here is counted first as such, and then as content when it is delivered.
+    const wanted = Math.max(content, cache) + local;
+    const share = (bytes: number) => (bytes === 0 ? 0 : bytes / wanted);
+    return { local: share(local), cache: share(cache), all: share(local + cache) };
+  }
+
   get totalRequests(): number {
-    return this.requests.hub + this.requests.cas + this.requests.xorb;
+    return Object.values(this.requests).reduce((sum, count) => sum + count, 0);
   }
 }

@@ -1,7 +1,11 @@
+import type { ChunkCacheOptions } from './cache/open-tiers.ts';
 import type { Fetch, RetryNotice, Timeouts } from './http/http.ts';
 import type { UrlKind } from './http/response-error.ts';
 import type { RetryPolicy } from './http/retry-timing.ts';
+import type { FileWork } from './repo/file-work.ts';
+import type { UploadWork } from './upload/upload-work.ts';
 
+/** What a client goes by. All of it is optional. */
 export interface XetClientOptions {
   /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
   endpoint?: string;
@@ -14,10 +18,29 @@ export interface XetClientOptions {
   fetch?: Fetch;
   /** Rewrites every address before it is asked, for mirrors and proxies. */
   rewriteUrl?: (url: string, kind: UrlKind) => string;
-  /** Hub cache folder (Node, Deno, Bun). Default: as `HF_HUB_CACHE` and `HF_HOME` say. */
+  /** Hub cache folder (Node, Deno, Bun). Default: as `HF_HUB_CACHE` and `HF_HOME` say. In browsers the name of a database. */
   cacheDir?: string;
+  /**
+   * Where `downloadFile` and `snapshot` write to. Default: the file system in Node, Deno and Bun, nowhere in pages.
+   * `opfsFiles` is a page's own storage (OPFS), in which `localDir` names a folder.
+   */
+  files?: FileWork;
+  /**
+   * What uploads, and makes repositories and branches. Default: there in Node, Deno and Bun; in pages `webUploads` is
+   * handed in, so that those that only read carry none of it.
+   */
+  uploads?: UploadWork;
+  /** What is remembered of chunks of reads that leave no file. False remembers none of them. */
+  chunkCache?: ChunkCacheOptions | false;
+  /** True asks no server: what is not here is `OFFLINE`. Default: as `HF_HUB_OFFLINE` says. */
+  offline?: boolean;
   /** Hard limit for data in flight and decoded, in bytes. Default: 256 MiB at most, less on small machines. */
   memoryBudget?: number;
+  /**
+   * Writes files from their start to their end, which suits spinning disks and network drives, and costs a killed
+   * download what it had decoded ahead. Default: false, each part as soon as it is there.
+   */
+  sequentialWrites?: boolean;
   /** Requests for data at once, over all files. Default: `'auto'`. */
   concurrency?: number | 'auto';
   /** Codec workers; 0 decodes on the calling thread. Default: `'auto'`, by processors. */
@@ -29,6 +52,7 @@ export interface XetClientOptions {
   fallback?: 'http' | 'never';
   /** False takes every file over plain HTTP. Default: true, unless `HF_HUB_DISABLE_XET` is set. */
   xet?: boolean;
+  /** How often and after which waits to try again. Default: 6 attempts in all, waits of 0.5 to 20 s. */
   retry?: Partial<RetryPolicy>;
   /** In milliseconds: `connect` until an answer begins, `stall` without a byte of it. Default: 20,000 each. */
   timeouts?: Partial<Timeouts>;

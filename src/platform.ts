@@ -1,8 +1,12 @@
 import type { SpawnWorker } from '../workers/spawn.ts';
+import type { OpenCacheControl } from './cache/cache-control.ts';
+import type { OpenTiers } from './cache/open-tiers.ts';
 import type { Codec } from './codec/codec.ts';
 import type { MakeContentHash } from './download/content-hash.ts';
 import type { Fetch } from './http/http.ts';
-import type { Places } from './repo/place.ts';
+import type { FileWork } from './repo/file-work.ts';
+import type { NamePlatform } from './repo/names.ts';
+import type { UploadWork } from './upload/upload-work.ts';
 
 /** All that differs between browsers, Node, Deno and Bun. An entry of the package picks one. */
 export interface Platform {
@@ -11,6 +15,13 @@ export interface Platform {
   spawnWorker: SpawnWorker | undefined;
   /** Whether a request may ask for several ranges without further ado: not so in a page. */
   multiRange: boolean;
+  /**
+   * How much one request for data asks for at most, in bytes; without a limit where what nobody reads waits at its
+   * sender.
+   */
+  requestBytes?: number;
+  /** What is decoded on the calling thread while no worker has been started, in bytes; little where a page waits. */
+  decodeHereBytes?: number;
   /** Processors that may be used. */
   processors: number;
   /** Memory budget where none is given, in bytes. */
@@ -21,6 +32,16 @@ export interface Platform {
   /** Whether the environment asks to go without Xet. */
   xetDisabled: () => boolean;
   defaultToken: () => Promise<string | undefined>;
-  /** Where files go; undefined where there is no file system. */
-  places: Places | undefined;
+  /** Whether the environment asks to go without any server. */
+  offline: () => boolean;
+  /** Which names files may have. */
+  names: NamePlatform;
+  /** What writes files; undefined where there is no file system. */
+  files: FileWork | undefined;
+  /** What writes to a Hub; undefined where it is handed in. */
+  uploads: UploadWork | undefined;
+  /** Where is remembered how files are built, and chunks of what leaves no file. */
+  openTiers: OpenTiers;
+  /** What looks after all that is kept. */
+  openCacheControl: OpenCacheControl;
 }

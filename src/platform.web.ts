@@ -1,23 +1,34 @@
 import { spawnWebWorker } from '../workers/spawn.web.ts';
+import { openTiersControl } from './cache/cache-control.ts';
+import { openWebTiers } from './cache/tiers.web.ts';
 import { Codec } from './codec/codec.ts';
 import type { ContentHash } from './download/content-hash.ts';
+import { networkFetch } from './http/network-fetch.ts';
 import type { Platform } from './platform.ts';
 
 const MIB = 1024 * 1024;
 
 /** Browsers: pages and workers of all kinds. Nothing here touches a global before it is called. */
 export const webPlatform: Platform = {
-  fetch: (input, init) => globalThis.fetch(input, init),
+  fetch: networkFetch,
   multiRange: false,
+  // Chromium reads answers that it may cache to their end, into the page's memory, however slowly the page takes them.
+  requestBytes: 4 * MIB,
   loadCodec: () => Codec.load(),
-  spawnWorker: () => spawnWebWorker(),
+  // Service workers have none.
+  spawnWorker: typeof Worker === 'undefined' ? undefined : () => spawnWebWorker(),
   processors: typeof navigator === 'undefined' ? 2 : (navigator.hardwareConcurrency ?? 2),
   memoryBudgetBytes: 96 * MIB,
   makeContentHash: (algorithm) => webContentHash(algorithm === 'sha1' ? 'SHA-1' : 'SHA-256'),
   defaultEndpoint: () => undefined,
   xetDisabled: () => false,
   defaultToken: async () => undefined,
-  places: undefined,
+  offline: () => false,
+  names: 'other',
+  files: undefined,
+  uploads: undefined,
+  openTiers: openWebTiers,
+  openCacheControl: openTiersControl,
 };
 
 /** WebCrypto digests in one go only, so the content is kept until the end. Such files are small ones of git. */

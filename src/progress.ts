@@ -1,13 +1,17 @@
 /** Where a transfer stands. Never goes backwards; the last report of a success says all done. */
 export interface Progress {
-  phase: 'resolving' | 'downloading' | 'verifying' | 'done';
+  /** Goes on in this order; `verifying` is that of `cache.verify`, `uploading` and `committing` are those of uploads. */
+  phase: 'resolving' | 'downloading' | 'verifying' | 'uploading' | 'committing' | 'done';
+  /** Number of files. */
   files: { done: number; total: number };
-  /** Bytes of file content, however they were had. */
+  /** Bytes of file content, however they were had; of an upload those that are stored at the other end. */
   bytes: { done: number; total: number };
   /** Bytes that came over the network, which compression and dedup make fewer. */
   network: { bytes: number };
-  /** Bytes of file content that were already here. */
+  /** Bytes of file content that were already here; of an upload, those that were there. */
   cached: { bytes: number };
+  /** Of an upload: bytes of file content that were read, cut into chunks and hashed. */
+  hashed?: { bytes: number };
   /** Content bytes a second, over the last few seconds. */
   bytesPerSecond: number;
   /** Undefined while nothing can be said. */
@@ -16,6 +20,7 @@ export interface Progress {
   current: string | undefined;
 }
 
+/** Called at most ten times a second, and at the end. */
 export type OnProgress = (progress: Progress) => void;
 
 const REPORT_EVERY_MS = 100;
@@ -58,6 +63,15 @@ export class ProgressMeter {
     this.#state.cached.bytes += bytes;
   }
 
+  hashed(bytes: number): void {
+    this.#state.hashed = { bytes: (this.#state.hashed?.bytes ?? 0) + bytes };
+  }
+
+  /** There is more than was known of. */
+  grow(bytes: number): void {
+    this.#state.bytes.total += bytes;
+  }
+
   /** A file now stands at this many bytes more; a repeat after corrupt data does not count twice. */
   content(bytes: number, current: string): void {
     const { bytes: count } = this.#state;
@@ -89,13 +103,14 @@ export class ProgressMeter {
     if (!always && at - this.#lastReport < REPORT_EVERY_MS) return;
     this.#lastReport = at;
     this.#measure(at);
-    const { files, bytes, network, cached } = this.#state;
+    const { files, bytes, network, cached, hashed } = this.#state;
     this.#report({
       ...this.#state,
       files: { ...files },
       bytes: { ...bytes },
       network: { ...network },
       cached: { ...cached },
+      ...(hashed && { hashed: { ...hashed } }),
     });
   }
 

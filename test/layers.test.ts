@@ -78,7 +78,14 @@ function nodeOutsideOfAdapters(modules: Modules): string[] {
 }
 
 /** What browsers load. A bundler follows every import, also one that would never be reached. */
-const WEB_ENTRIES = ['src/index.ts', 'src/codec.ts', 'workers/codec.worker.ts'];
+const WEB_ENTRIES = [
+  'src/index.ts',
+  'src/codec.ts',
+  'src/fetch.ts',
+  'src/service-worker.ts',
+  'src/compat.ts',
+  'workers/codec.worker.ts',
+];
 
 function nodeInTheWeb(modules: Modules): string[] {
   return WEB_ENTRIES.flatMap((entry) =>
@@ -90,7 +97,7 @@ function nodeInTheWeb(modules: Modules): string[] {
 
 /** Bytes and JSON to objects and back: testable with arrays alone, and safe to use anywhere. */
 const isFormat = (path: string) =>
-  /^src\/(xorb|shard)\//.test(path) ||
+  /^src\/(xorb|shard|formats)\//.test(path) ||
   ['src/cas/reconstruction.ts', 'src/download/plan.ts', 'src/hash.ts', 'src/chunks.ts', 'src/ranges.ts'].includes(path);
 /** What formats may lean on: errors, and checks of JSON values. Neither does any I/O. */
 const FORMAT_HELPERS = ['src/errors.ts', 'src/http/json.ts'];

@@ -1,9 +1,16 @@
 import { releaseProxy, transfer, wrap } from 'comlink';
 import type { ChunkRecords } from '../src/chunks.ts';
-import type { Codec, DecodedRun } from '../src/codec/codec.ts';
+import type { CheckedChunks, Codec, DecodedRun } from '../src/codec/codec.ts';
 import { isXetError, XetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
-import { type OperationArguments, type OperationName, type OperationResult, operate } from './operations.ts';
+import {
+  type OperationArguments,
+  type OperationName,
+  type OperationResult,
+  type OperationTable,
+  operate,
+  operations,
+} from './operations.ts';
 import type { SpawnedWorker, SpawnWorker } from './spawn.ts';
 
 export interface PoolOptions {
@@ -14,6 +21,8 @@ export interface PoolOptions {
   /** The codec of the calling thread, for work that is not worth a message and for places without workers. */
   load: () => Promise<Codec>;
   onWarning?: ((message: string) => void) | undefined;
+  /** Input up to this long is done on the calling thread while no worker has been started, in bytes. */
+  smallBytes?: number | undefined;
 }
 
 /** One piece of work, sent to a worker or waiting for one. */
@@ -21,6 +30,8 @@ interface Task {
   input: Uint8Array;
   name: OperationName;
   rest: readonly unknown[];
+  /** Where the operation is found if it is done on this thread. */
+  table: OperationTable;
   /** How often it has already brought a worker down. */
   traps: number;
   /** Whether its caller has had an answer, such as an abort. */
@@ -72,9 +83,20 @@ export class CodecPool {
     return this.run('decodeRun', frames, [], signal, onSpent);
   }
 
+  /** The same, with the decoded bytes in the frames' memory where there is room for them. */
+  decodeRunInPlace(frames: Uint8Array, signal?: AbortSignal): Promise<DecodedRun> {
+    return this.run('decodeRunInPlace', frames, [], signal);
+  }
+
   /** The file hash of a list of chunks, whose records are moved. */
   fileHash(chunks: ChunkRecords, signal?: AbortSignal): Promise<Uint8Array> {
     return this.run('fileHash', chunks, [], signal);
+  }
+
+  /** How many of these chunks, from the first on, are what their records say; the bytes are moved there and back. */
+  checkChunks(bytes: Uint8Array, chunks: ChunkRecords, signal?: AbortSignal): Promise<CheckedChunks> {
+    // A view would be cloned with all of the memory that it is a view of.
+    return this.run('checkChunks', bytes, [chunks.slice()], signal);
   }
 
   /** Ends the workers; work that is still under way rejects with `CLOSED`. */
@@ -86,21 +108,23 @@ export class CodecPool {
     for (const task of this.#queue.splice(0)) task.reject(error);
   }
 
-  /** Any operation; its data is moved. */
+  /** Any operation; its data is moved. `table` has it for the case that there are no workers. */
   async run<N extends OperationName>(
     name: N,
     input: Uint8Array,
     rest: OperationArguments<N>,
     signal?: AbortSignal,
     onSpent?: (buffer: ArrayBufferLike) => void,
+    table: OperationTable = operations,
   ): Promise<OperationResult<N>> {
     signal?.throwIfAborted();
     if (this.#closed) throw new XetError('CLOSED', 'The client is closed.');
-    const small = input.length <= SMALL_BYTES && this.#workers.size === 0;
+    const { smallBytes = SMALL_BYTES } = this.#options;
+    const small = input.length <= smallBytes && this.#workers.size === 0;
     const noWorkers = this.#workers.size === 0 && !this.#canSpawn();
-    if (small || noWorkers) return (await this.#here(name, input, rest, onSpent)) as OperationResult<N>;
+    if (small || noWorkers) return (await this.#here(table, name, input, rest, onSpent)) as OperationResult<N>;
     return (await new Promise<unknown>((resolve, reject) => {
-      const task: Task = { name, input, rest, traps: 0, settled: false, resolve, reject, onSpent };
+      const task: Task = { name, input, rest, table, traps: 0, settled: false, resolve, reject, onSpent };
       if (signal) this.#abortWith(signal, task);
       this.#queue.push(task);
       this.#dispatch();
@@ -141,6 +165,7 @@ export class CodecPool {
   }
 
   async #here(
+    table: OperationTable,
     name: OperationName,
     input: Uint8Array,
     rest: readonly unknown[],
@@ -149,7 +174,7 @@ export class CodecPool {
     this.counts.here++;
     const codec = await this.#options.load();
     try {
-      const value = operate(codec, name, input, rest);
+      const value = operate(table, codec, name, input, rest);
       onSpent?.(input.buffer);
       return value;
     } catch (error) {
@@ -223,7 +248,7 @@ export class CodecPool {
   }
 
   #finishHere(task: Task): void {
-    this.#here(task.name, task.input, task.rest, task.onSpent).then(task.resolve, task.reject);
+    this.#here(task.table, task.name, task.input, task.rest, task.onSpent).then(task.resolve, task.reject);
   }
 
   /** A worker died. What it never got is still here; what it had is gone with it. */
@@ -231,6 +256,8 @@ export class CodecPool {
     this.#workers.delete(dead);
     if (this.#closed) return;
     this.counts.lost++;
+    // They were not done there, and are handed out anew.
+    this.counts.sent -= tasks.kept.length;
     for (const task of tasks.gone) task.reject(crashed(reason));
     for (const task of tasks.kept) if (task.traps >= MAX_TRAPS) task.reject(crashed(reason));
     this.#queue.unshift(...tasks.kept.filter((task) => !task.settled && task.traps < MAX_TRAPS));

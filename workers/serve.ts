@@ -3,7 +3,10 @@ import { expose, transfer } from 'comlink';
 import type { Chunker, Codec } from '../src/codec/codec.ts';
 import { isXetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
-import { operate } from './operations.ts';
+import { operate, operations } from './operations.ts';
+import { uploadOperations } from './upload-operations.ts';
+
+const ALL_OPERATIONS = { ...operations, ...uploadOperations };
 
 /** Puts a codec behind an endpoint. The same on every platform; only loading and the endpoint differ. */
 export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): void {
@@ -29,7 +32,7 @@ export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): voi
     ready: async () => {
       await load();
     },
-    run: (name, input, rest) => answer(input, (codec) => operate(codec, name, input, rest)),
+    run: (name, input, rest) => answer(input, (codec) => operate(ALL_OPERATIONS, codec, name, input, rest)),
     chunk: (stream, block, last) =>
       answer(block, (codec) => {
         const chunker = streams.get(stream) ?? codec.chunker();

@@ -1,4 +1,10 @@
-import type { Endpoint } from 'comlink';
+/** What messages go through, as Comlink takes it. Its own type would be asked for where the package is used. */
+export interface Endpoint {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
+  start?: () => void;
+}
 
 /** A worker that is starting or running, whatever the platform. */
 export interface SpawnedWorker {

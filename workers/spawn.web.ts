@@ -1,8 +1,9 @@
+import { scriptUrl, strayFiles } from '../src/own-files.ts';
 import type { SpawnedWorker } from './spawn.ts';
 
-/** Starts the codec worker as a module worker. Bundlers know this very form of words and follow it. */
+/** Starts the codec worker as a module worker. */
 export function spawnWebWorker(): SpawnedWorker {
-  const worker = new Worker(new URL('./codec.worker.js', import.meta.url), { type: 'module', name: 'xetkit-codec' });
+  const { worker, release } = start();
   return {
     endpoint: worker,
     onFailure: (listener) => {
@@ -15,6 +16,39 @@ export function spawnWebWorker(): SpawnedWorker {
       );
     },
     hold: () => undefined,
-    terminate: () => worker.terminate(),
+    terminate: () => {
+      worker.terminate();
+      release();
+    },
   };
+}
+
+interface Started {
+  worker: Worker;
+  release: () => void;
+}
+
+function start(): Started {
+  const elsewhere = strayFiles()?.worker;
+  if (scriptUrl !== undefined && ofOtherOrigin(scriptUrl)) {
+    return startThroughBlob(elsewhere ?? new URL('codec.worker.js', scriptUrl));
+  }
+  const worker = elsewhere
+    ? new Worker(elsewhere, { type: 'module', name: 'xetkit-codec' })
+    : // Bundlers know this very form of words and follow it, down to the settings.
+      new Worker(new URL('./codec.worker.js', import.meta.url), { type: 'module', name: 'xetkit-codec' });
+  return { worker, release: () => undefined };
+}
+
+function ofOtherOrigin(url: string): boolean {
+  const { protocol, origin } = new URL(url);
+  return /^https?:$/.test(protocol) && origin !== location.origin;
+}
+
+/** A script of another origin, as from a module CDN, may not be a worker; but one of this origin may import it. */
+function startThroughBlob(script: URL): Started {
+  const source = `import ${JSON.stringify(script.href)};`;
+  const address = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  const worker = new Worker(address, { type: 'module', name: 'xetkit-codec' });
+  return { worker, release: () => URL.revokeObjectURL(address) };
 }

@@ -56,18 +56,26 @@ export class CasClient {
     }
   }
 
-  /** Sends with the CAS token, once more with a new one if it is refused. */
   async #authorized(path: string, headers: Record<string, string>, signal?: AbortSignal): Promise<unknown> {
-    const { casUrl, accessToken } = await this.#tokens.get(signal);
-    const ask = async (token: string) => {
-      const authorized = { ...headers, authorization: `Bearer ${token}` };
+    return withToken(this.#tokens, signal, async (casUrl, token) => {
+      const authorized = { ...headers, ...token };
       return (await this.#http.json({ kind: 'cas', url: `${casUrl}${path}`, headers: authorized, signal })).body;
-    };
-    try {
-      return await ask(accessToken);
-    } catch (error) {
-      if (!isXetError(error, 'UNAUTHORIZED')) throw error;
-      return ask((await this.#tokens.get(signal, accessToken)).accessToken);
-    }
+    });
+  }
+}
+
+/** Does something with the CAS token, given as headers; once more with a new one if it is refused. */
+export async function withToken<T>(
+  tokens: CasTokenSource,
+  signal: AbortSignal | undefined,
+  ask: (casUrl: string, headers: { authorization: string }) => Promise<T>,
+): Promise<T> {
+  const { casUrl, accessToken } = await tokens.get(signal);
+  try {
+    return await ask(casUrl, { authorization: `Bearer ${accessToken}` });
+  } catch (error) {
+    if (!isXetError(error, 'UNAUTHORIZED')) throw error;
+    const renewed = await tokens.get(signal, accessToken);
+    return ask(renewed.casUrl, { authorization: `Bearer ${renewed.accessToken}` });
   }
 }

@@ -1,9 +1,13 @@
 import type { BaseXetClient, DownloadResult } from '../client.ts';
-import { XetError } from '../errors.ts';
-import { repoText } from '../hub/repo.ts';
 import type { Metrics } from '../metrics.ts';
-import { ProgressMeter } from '../progress.ts';
-import { selectPaths } from '../repo/patterns.ts';
+import { isFolder } from '../repo/selection.ts';
+import type {
+  SnapshotFile,
+  SnapshotOptions,
+  SnapshotPreview,
+  SnapshotResult,
+  SnapshotSelection,
+} from '../repo/snapshot.ts';
 import type { Output } from './output.ts';
 import type { Target } from './target.ts';
 import { formatBytes, formatDuration } from './units.ts';
@@ -15,107 +19,81 @@ export interface DownloadCommand {
   exclude: string[] | undefined;
   localDir: string | undefined;
   force: boolean;
+  offline: boolean;
+  dryRun: boolean;
 }
 
-/** Files that are under way at once: enough that small ones do not wait for each other. */
-const FILES_AT_ONCE = 8;
-
-interface Wanted {
-  path: string;
-  size: number;
+/** What the command asks of a client. */
+export interface Downloader extends Pick<BaseXetClient, 'downloadFile' | 'metrics'> {
+  snapshot(options: SnapshotOptions): Promise<SnapshotResult>;
+  planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview>;
 }
 
-/** `xetkit download`: some files, or all that the patterns select. */
+/** `xetkit download`: some files, or all that the patterns select; or what that would do. */
 export async function download(
-  client: BaseXetClient,
+  client: Downloader,
   command: DownloadCommand,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now();
-  const wanted = await wantedFiles(client, command, signal);
-  const meter = new ProgressMeter(
-    { files: wanted.length, bytes: wanted.reduce((sum, { size }) => sum + size, 0) },
-    (progress) => output.progress(progress),
-  );
-  const results: DownloadResult[] = [];
-  const queue = wanted.values();
-  const failed = new AbortController();
-  const runner = async () => {
-    for (const file of queue) {
-      const result = await downloadOne(client, command, file, meter, AbortSignal.any([signal, failed.signal]));
-      results.push(result);
-      report(file.path, result, output);
-    }
+  const { target, include, exclude, localDir, force, offline } = command;
+  const { repo, revision } = target;
+  const named = target.path === undefined ? command.files : [target.path, ...command.files];
+  const single = named.length === 1 && !isFolder(named[0] ?? '') ? named[0] : undefined;
+  tellUnused(named, { include, exclude }, output);
+
+  const selection: SnapshotSelection = {
+    repo,
+    revision,
+    ...(named.length > 0 && { files: named }),
+    allowPatterns: include,
+    ignorePatterns: exclude,
+    localDir,
+    force,
+    offline,
+    signal,
   };
+  if (command.dryRun) {
+    preview(await client.planSnapshot(selection), started, output);
+    return;
+  }
+  // A person is told of the files that were named, or of the folder that holds them all.
+  const namesOnly = named.length > 0 && !named.some(isFolder);
+  const onProgress = output.progress.bind(output);
   try {
-    await Promise.all(
-      Array.from({ length: FILES_AT_ONCE }, () =>
-        runner().catch((error: unknown) => {
-          failed.abort(error);
-          throw error;
-        }),
-      ),
-    );
+    if (single !== undefined && !offline) {
+      // One request says all about one file; what it belongs to need not be looked at.
+      const result = await client.downloadFile({ repo, revision, path: single, localDir, force, signal, onProgress });
+      report(single, result, output);
+      output.result(result.path);
+      summarise([result], {}, client.metrics().requests, started, output);
+    } else {
+      const onFile = (result: SnapshotFile) => {
+        report(result.file, result, output);
+        if (namesOnly) output.result(result.path);
+      };
+      const { path, commit, files } = await client.snapshot({ ...selection, onProgress, onFile });
+      if (!namesOnly) output.result(path);
+      summarise(files, { path, commit }, client.metrics().requests, started, output);
+    }
   } finally {
     output.end();
   }
-  summarise(results, client.metrics().requests, (performance.now() - started) / 1000, output);
 }
 
-async function wantedFiles(client: BaseXetClient, command: DownloadCommand, signal: AbortSignal): Promise<Wanted[]> {
-  const { target, include, exclude } = command;
-  const { repo, revision } = target;
-  const named = target.path === undefined ? command.files : [target.path, ...command.files];
-  const folders = named.filter((path) => path.endsWith('/'));
-  if (named.length > 0 && folders.length === 0) {
-    return Promise.all(named.map(async (path) => client.fileInfo({ repo, revision, path, signal })));
-  }
-  const all: Wanted[] = [];
-  for await (const entry of client.listFiles({ repo, revision, recursive: true, signal })) {
-    if (entry.type === 'file') all.push({ path: entry.path, size: entry.size });
-  }
-  const allow = named.length > 0 ? [...named, ...(include ?? [])] : include;
-  const selected = selectPaths(all, ({ path }) => path, { allow, ignore: exclude });
-  if (selected.length === 0) {
-    const asked = [...(allow ?? []), ...(exclude ?? []).map((pattern) => `not ${pattern}`)].join(', ');
-    throw new XetError(
-      'ENTRY_NOT_FOUND',
-      `Nothing to download: of the ${all.length} files of ${repoText(repo)} none matches${asked === '' ? '' : ` (${asked})`}.`,
-    );
-  }
-  return selected;
+/** As `hf` does: a file that is named is taken, whatever the patterns say. */
+function tellUnused(
+  named: string[],
+  { include = [], exclude = [] }: { include: string[] | undefined; exclude: string[] | undefined },
+  output: Output,
+): void {
+  if (named.every(isFolder)) return;
+  const unused = [...(include.length > 0 ? ['--include'] : []), ...(exclude.length > 0 ? ['--exclude'] : [])];
+  if (unused.length > 0) output.note(`warning: files that are named are taken in spite of ${unused.join(' and ')}.`);
 }
 
-async function downloadOne(
-  client: BaseXetClient,
-  { target, localDir, force }: DownloadCommand,
-  file: Wanted,
-  meter: ProgressMeter,
-  signal: AbortSignal,
-): Promise<DownloadResult> {
-  let bytes = 0;
-  let network = 0;
-  const { repo, revision } = target;
-  const result = await client.downloadFile({
-    repo,
-    revision,
-    path: file.path,
-    localDir,
-    force,
-    signal,
-    onProgress: (progress) => {
-      meter.network(progress.network.bytes - network);
-      network = progress.network.bytes;
-      meter.content(progress.bytes.done - bytes, file.path);
-      bytes = progress.bytes.done;
-    },
-  });
-  meter.fileDone();
-  return result;
-}
-
-function report(file: string, result: DownloadResult, output: Output): void {
+function report(file: string, result: Omit<DownloadResult, 'commit'>, output: Output): void {
   const { path, size, xetHash, etag, verified, bytes, requests, seconds } = result;
   output.record({
     file,
@@ -128,11 +106,41 @@ function report(file: string, result: DownloadResult, output: Output): void {
     requests,
     seconds: round(seconds),
   });
-  output.result(path);
 }
 
-function summarise(results: DownloadResult[], requests: Metrics['requests'], seconds: number, output: Output): void {
-  const sum = (of: (result: DownloadResult) => number) => results.reduce((total, result) => total + of(result), 0);
+function preview({ path, commit, files, totals, warnings }: SnapshotPreview, started: number, output: Output): void {
+  for (const { file, path: place, size, held, xetHash } of files) {
+    output.record({ file, path: place ?? null, size, held, xetHash: xetHash ?? null });
+    output.result(`${formatBytes(size).padStart(9)}  ${held ? 'held ' : 'fetch'}  ${file}`);
+  }
+  output.record({
+    summary: true,
+    dryRun: true,
+    files: totals.files,
+    heldFiles: totals.heldFiles,
+    fetchFiles: totals.fetchFiles,
+    bytes: { total: totals.bytes, held: totals.heldBytes, fetch: totals.fetchBytes },
+    path,
+    commit,
+    warnings,
+    seconds: round((performance.now() - started) / 1000),
+  });
+  output.result(
+    `${counted(totals.files)}, ${formatBytes(totals.bytes)}: ${totals.heldFiles} held (${formatBytes(totals.heldBytes)}), ` +
+      `${totals.fetchFiles} to fetch (${formatBytes(totals.fetchBytes)}), at commit ${commit}`,
+  );
+}
+
+function summarise(
+  results: Pick<DownloadResult, 'size' | 'bytes'>[],
+  where: { path?: string; commit?: string },
+  requests: Metrics['requests'],
+  started: number,
+  output: Output,
+): void {
+  const seconds = (performance.now() - started) / 1000;
+  const sum = (of: (result: Pick<DownloadResult, 'size' | 'bytes'>) => number) =>
+    results.reduce((total, result) => total + of(result), 0);
   const bytes = {
     network: sum((result) => result.bytes.network),
     cache: sum((result) => result.bytes.cache),
@@ -142,15 +150,20 @@ function summarise(results: DownloadResult[], requests: Metrics['requests'], sec
     summary: true,
     files: results.length,
     bytes,
-    requests: requests.hub + requests.cas + requests.xorb,
+    requests: Object.values(requests).reduce((total, count) => total + count, 0),
     seconds: round(seconds),
+    ...where,
   });
   const size = sum((result) => result.size);
   const here = bytes.local + bytes.cache;
   output.note(
-    `${results.length} ${results.length === 1 ? 'file' : 'files'}, ${formatBytes(size)}, verified, in ${formatDuration(seconds)} ` +
+    `${counted(results.length)}, ${formatBytes(size)}, verified, in ${formatDuration(seconds)} ` +
       `(${formatBytes(size / seconds)}/s; ${formatBytes(bytes.network)} over the network${here > 0 ? `, ${formatBytes(here)} already here` : ''})`,
   );
+}
+
+function counted(files: number): string {
+  return `${files} ${files === 1 ? 'file' : 'files'}`;
 }
 
 function round(seconds: number): number {

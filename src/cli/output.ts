@@ -1,5 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { Progress } from '../progress.ts';
+import { saysYes } from './environment.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
 export interface OutputOptions {
@@ -33,19 +34,21 @@ export class Output {
 
   /** A result for people, on stdout. */
   result(line: string): void {
-    if (process.stdout.isTTY) this.#clearBar();
-    if (!this.#json) process.stdout.write(`${line}\n`);
+    const { isTTY } = process.stdout;
+    if (isTTY) this.#clearBar();
+    // A program gets the names as they are.
+    if (!this.#json) process.stdout.write(`${isTTY ? plainText(line) : line}\n`);
   }
 
   /** A remark for people. */
   note(line: string): void {
     if (this.#quiet) return;
     this.#clearBar();
-    process.stderr.write(`${line}\n`);
+    process.stderr.write(`${plainText(line)}\n`);
   }
 
   progress(progress: Progress): void {
-    if (this.#quiet || process.env.HF_HUB_DISABLE_PROGRESS_BARS === '1') return;
+    if (this.#quiet || saysYes('HF_HUB_DISABLE_PROGRESS_BARS')) return;
     if (process.stderr.isTTY) this.#drawBar(progress);
     else this.#plainLine(progress);
   }
@@ -91,9 +94,14 @@ export class Output {
   }
 }
 
+/** Text with nothing in it that would steer a terminal: names of files are chosen by others. */
+export function plainText(text: string): string {
+  return text.replace(/\p{Cc}/gu, (char) => (char === '\n' || char === '\t' ? char : '\ufffd'));
+}
+
 function fields(progress: Progress) {
   const { files, bytes, current, bytesPerSecond, etaSeconds } = progress;
-  const name = files.total === 1 ? (current ?? '') : `${files.done}/${files.total} files`;
+  const name = files.total === 1 ? plainText(current ?? '') : `${files.done}/${files.total} files`;
   return {
     name: name.length > 32 ? `…${name.slice(-31)}` : name,
     percent: `${bytes.total === 0 ? 100 : Math.floor((bytes.done / bytes.total) * 100)}%`,

@@ -1,16 +1,24 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { DEFAULT_ENDPOINT } from '../client.ts';
+import { loadOriginal } from '../compat/platform.node.ts';
 import { isXetError } from '../errors.ts';
 import { XetClient } from '../node.ts';
 import type { XetClientOptions } from '../options.ts';
+import { nodePlatform } from '../platform.node.ts';
 import { VERSION } from '../version.ts';
+import { addCacheCommands } from './cache-commands.ts';
+import { compare, type OriginalPackage } from './compare.ts';
+import { addCompletionCommand } from './completion.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { download } from './download.ts';
+import { isOffline } from './environment.ts';
 import { hash } from './hash.ts';
 import { ls } from './ls.ts';
-import { Output } from './output.ts';
+import { Output, plainText } from './output.ts';
 import { serve } from './serve.ts';
 import { parseTarget } from './target.ts';
 import { formatDuration, parseSize } from './units.ts';
+import { addUploadCommand } from './upload-command.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
@@ -38,12 +46,12 @@ function explain(error: unknown, signal: AbortSignal): number {
   // Commander has already said what is wrong with the words of the command, or printed the help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (signal.aborted) {
-    process.stderr.write('Interrupted. What was fetched is kept: run the same command to go on from there.\n');
+    process.stderr.write('Interrupted. What was transferred is kept: run the same command to go on from there.\n');
     return EXIT.interrupted;
   }
   if (isXetError(error)) {
     const request = error.requestId === undefined ? '' : ` [request ${error.requestId}]`;
-    process.stderr.write(`xetkit: ${error.message}${request}\n`);
+    process.stderr.write(`xetkit: ${plainText(error.message)}${request}\n`);
     return error.code === 'INVALID_ARGUMENT' ? EXIT.usage : EXIT.failed;
   }
   process.stderr.write(`xetkit: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
@@ -75,7 +83,8 @@ function program(signal: AbortSignal): Command {
     .addHelpText(
       'after',
       '\nREPO is owner/name, datasets/owner/name, spaces/owner/name, hf://… or an address of the Hub.\n' +
-        'HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_CACHE mean what they mean to other Hub clients.',
+        'HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_HUB_DISABLE_XET mean what they mean to\n' +
+        'other Hub clients.',
     );
 
   root
@@ -91,11 +100,20 @@ function program(signal: AbortSignal): Command {
     .option('--local-dir <dir>', 'folder that mirrors the repository')
     .option('--cache-dir <dir>', 'Hub cache folder to use')
     .option('--force', 'fetch again what is already there')
+    .option('--offline', 'ask no server: only check that everything is there')
+    .option('--dry-run', 'say what would be fetched, and change nothing')
     .option('--concurrency <n>', 'requests at once', whole)
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
     .option('--no-xet', 'plain HTTP only')
     .option('--json', 'one JSON object a line on stdout')
     .option('--quiet', 'no progress, no remarks')
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  xetkit download owner/model\n' +
+        '  xetkit download owner/model model.safetensors --local-dir models\n' +
+        "  xetkit download datasets/owner/data --include '*.parquet' --dry-run",
+    )
     .action(async (repo: string, files: string[], flags: RepoFlags & DownloadFlags) => {
       if (flags.localDir !== undefined && flags.cacheDir !== undefined) {
         throw new CommanderError(EXIT.usage, 'usage', say('--local-dir and --cache-dir exclude each other.'));
@@ -109,9 +127,12 @@ function program(signal: AbortSignal): Command {
         ...(flags.xet === false && { xet: false }),
       });
       const target = parseTarget(repo, flags, endpoint);
-      const { include, exclude, localDir, force = false } = flags;
-      await download(client, { target, files, include, exclude, localDir, force }, output, signal);
+      const { include, exclude, localDir, force = false, offline = isOffline(), dryRun = false } = flags;
+      const command = { target, files, include, exclude, localDir, force, offline, dryRun };
+      await download(client, command, output, signal);
     });
+
+  addUploadCommand(root, { endpoint, signal, clientOptions });
 
   root
     .command('ls')
@@ -122,6 +143,10 @@ function program(signal: AbortSignal): Command {
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
     .option('--json', 'one JSON object a line on stdout')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  xetkit ls owner/model\n  xetkit ls datasets/owner/data train --recursive --json',
+    )
     .action(async (repo: string, path: string | undefined, flags: RepoFlags & { recursive?: boolean }) => {
       const output = new Output(flags);
       await using client = new XetClient(clientOptions(output));
@@ -134,7 +159,32 @@ function program(signal: AbortSignal): Command {
     .summary('hashes of local files, as an upload would have them')
     .argument('<file...>', 'files')
     .option('--json', 'one JSON object a line on stdout: xetHash, sha256, size, chunks')
+    .addHelpText('after', '\nExamples:\n  xetkit hash model.safetensors\n  xetkit hash *.safetensors --json')
     .action(async (files: string[], flags: { json?: boolean }) => hash(files, new Output(flags), signal));
+
+  root
+    .command('compare')
+    .summary('fetch with xetkit and with @huggingface/hub, and compare')
+    .description(
+      'Fetch files with xetkit and with @huggingface/hub, if that is installed, and compare content, time and bytes\n' +
+        'fetched. Nothing is written, and nothing that is on this machine is used.',
+    )
+    .argument('<repo>', 'repository')
+    .argument('[file...]', 'paths in the repository (default: all files)')
+    .option('--revision <rev>', 'branch, tag or commit (default: main)')
+    .option('--repo-type <type>', 'model, dataset or space')
+    .option('--json', 'one JSON object a line on stdout')
+    .addHelpText('after', '\nExamples:\n  xetkit compare owner/model\n  xetkit compare owner/model config.json --json')
+    .action(async (repo: string, files: string[], flags: RepoFlags) => {
+      const output = new Output(flags);
+      const accessToken = await nodePlatform.defaultToken();
+      const original = (await loadOriginal()) as OriginalPackage | undefined;
+      const target = parseTarget(repo, flags, endpoint);
+      const options = clientOptions(output);
+      await compare({ target, files, endpoint, accessToken, clientOptions: options, original }, output, signal);
+    });
+
+  addCacheCommands(root, { endpoint, signal, clientOptions });
 
   root
     .command('serve')
@@ -145,10 +195,19 @@ function program(signal: AbortSignal): Command {
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--seed <dir>', 'folder of repositories to put in first: DIR/owner/name/…, DIR/datasets/owner/name/…')
     .option('--json', 'the address as JSON on stdout')
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  xetkit serve --seed ./repositories\n' +
+        '  xetkit serve --dir ./hub-data --host 0.0.0.0 --port 8080',
+    )
     .action(async (flags: { dir?: string; port: number; host: string; seed?: string; json?: boolean }) => {
       const { dir, port, host, seed } = flags;
       await serve({ dir, port, host, seed }, new Output(flags), signal);
     });
+
+  addDoctorCommand(root, { endpoint, signal, clientOptions });
+  addCompletionCommand(root);
 
   return root;
 }
@@ -159,6 +218,8 @@ interface DownloadFlags {
   localDir?: string;
   cacheDir?: string;
   force?: boolean;
+  offline?: boolean;
+  dryRun?: boolean;
   concurrency?: number;
   xet?: boolean;
   memory?: number;

@@ -36,3 +36,22 @@ export function formatDuration(seconds: number): string {
   const minutes = Math.round(seconds / 60);
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** How long ago something was, for people; the day where that says more. Both in milliseconds since 1970. */
+export function formatAgo(time: number, now: number): string {
+  const age = now - time;
+  if (age < 1.5 * MINUTE_MS) return 'just now';
+  if (age < 1.5 * HOUR_MS) return `${Math.round(age / MINUTE_MS)} min ago`;
+  if (age < 1.5 * DAY_MS) return `${Math.round(age / HOUR_MS)} h ago`;
+  if (age < 60 * DAY_MS) return `${Math.round(age / DAY_MS)} days ago`;
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+/** A number of things: `1 file`, `2 files`. */
+export function formatCount(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
+}

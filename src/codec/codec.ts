@@ -1,4 +1,4 @@
-import type { ChunkRecords } from '../chunks.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
 import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
 import { HASH_BYTES } from '../hash.ts';
 import { decodeShard, type Shard, ShardWriter } from '../shard/shard.ts';
@@ -8,10 +8,20 @@ import * as wasm from '../wasm.ts';
 export interface DecodedRun {
   /** The chunks' bytes, back to back. */
   data: Uint8Array;
+  /** Their hashes and lengths. */
   chunks: ChunkRecords;
 }
 
+/** Chunks that were hashed again. */
+export interface CheckedChunks {
+  bytes: Uint8Array;
+  /** How many of them, from the first on, are what was said of them. */
+  good: number;
+}
+
+/** A xorb as it is stored. */
 export interface SerializedXorb {
+  /** 32 bytes. */
   hash: Uint8Array;
   /** Chunk frames, without a footer: what `POST /v1/xorbs` takes. */
   body: Uint8Array;
@@ -24,13 +34,17 @@ export type CompressionChoice = 'auto' | 'none' | 'lz4' | 'bg4-lz4';
 export interface Chunker {
   /** The chunks that this block completes; the last block of the stream says so and may be empty. */
   push(block: Uint8Array, last: boolean): ChunkRecords;
+  /** Gives its memory back. It is of no use afterwards. */
   free(): void;
 }
 
 /** Hashes of a file's runs, made apart and merged left to right. */
 export interface PartialFileHash {
+  /** Adds what follows. */
   append(next: PartialFileHash): void;
+  /** The hash of the file that all of it makes, 32 bytes. */
   fileHash(): Uint8Array;
+  /** Gives its memory back. It is of no use afterwards. */
   free(): void;
 }
 
@@ -64,27 +78,65 @@ export class Codec {
   /** Decodes whole frames of a xorb, hashing each chunk. Malformed frames throw `PROTOCOL`. */
   decodeRun(frames: Uint8Array): DecodedRun {
     const decoder = this.#decoder;
-    const input = decoder.input(frames.length);
-    new Uint8Array(this.#memory.buffer, input, frames.length).set(frames);
-    guard('PROTOCOL', () => decoder.run());
+    this.#decode(frames);
     return {
       data: this.#copy(decoder.output, decoder.outputLength),
       chunks: this.#copy(decoder.records, decoder.recordsLength),
     };
   }
 
+  /**
+   * The same, with the chunks' bytes in the memory that the frames were in, if there is room: it is theirs no more.
+   * What is written somewhere and forgotten needs no memory of its own.
+   */
+  decodeRunInPlace(frames: Uint8Array): DecodedRun {
+    const decoder = this.#decoder;
+    const room = frames.buffer as ArrayBuffer;
+    this.#decode(frames);
+    const { output, outputLength: length } = decoder;
+    const chunks = this.#copy(decoder.records, decoder.recordsLength);
+    if (length > room.byteLength) return { data: this.#copy(output, length), chunks };
+    const data = new Uint8Array(room, 0, length);
+    data.set(new Uint8Array(this.#memory.buffer, output, length));
+    return { data, chunks };
+  }
+
+  /** Hashes chunks that lie back to back, up to the first that is not what its record says. */
+  checkChunks(bytes: Uint8Array, chunks: ChunkRecords): CheckedChunks {
+    let at = 0;
+    for (let index = 0; index < chunkCount(chunks); index++) {
+      const end = at + chunkLength(chunks, index);
+      const record = chunkSlice(chunks, index, index + 1);
+      const right =
+        end <= bytes.length && this.chunkHash(bytes.subarray(at, end)).every((byte, i) => byte === record[i]);
+      if (!right) return { bytes, good: index };
+      at = end;
+    }
+    return { bytes, good: chunkCount(chunks) };
+  }
+
+  #decode(frames: Uint8Array): void {
+    const decoder = this.#decoder;
+    const input = decoder.input(frames.length);
+    new Uint8Array(this.#memory.buffer, input, frames.length).set(frames);
+    guard('PROTOCOL', () => decoder.run());
+  }
+
   #copy(address: number, length: number): Uint8Array {
     return new Uint8Array(this.#memory.buffer.slice(address, address + length));
   }
 
+  /** Cuts a stream of bytes into chunks. */
   chunker(): Chunker {
     return new wasm.Chunker();
   }
 
+  /** The hash of a chunk, 32 bytes. */
   chunkHash(chunk: Uint8Array): Uint8Array {
     return wasm.chunkHash(chunk);
   }
 
+  /** The hash of a xorb that has these chunks, 32 bytes. */
   xorbHash(chunks: ChunkRecords): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.xorbHash(chunks));
   }
@@ -102,6 +154,14 @@ export class Codec {
   /** Each of the hashes as a shard with this key shows it. */
   keyedHashes(hashes: Uint8Array, key: Uint8Array): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.keyedHashes(hashes, key));
+  }
+
+  /**
+   * SHA-256 over whole blocks of 64 bytes, from the state (32 bytes) that came out of those before: that of the last
+   * block, padding included, is the digest.
+   */
+  sha256Blocks(state: Uint8Array, blocks: Uint8Array): Uint8Array {
+    return guard('INVALID_ARGUMENT', () => wasm.sha256Blocks(state, blocks));
   }
 
   /** Hash of a run of a file's chunks; `atStart` and `atEnd` say whether it holds the file's first and last chunk. */
@@ -133,6 +193,7 @@ export class Codec {
     }
   }
 
+  /** Writes a shard. */
   shardWriter(): ShardWriter {
     return new ShardWriter(new wasm.ShardBuilder(), (run) => guard('INVALID_ARGUMENT', run));
   }

@@ -1,19 +1,42 @@
-import { type ChunkRecords, chunkLength, chunkSlice } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
+import { type LocalPart, readLocal } from './local-part.ts';
 import type { Piece, Plan } from './plan.ts';
-import { type Batch, type JobContext, RangeJob } from './range-job.ts';
+import { type JobContext, type JobSpec, RangeJob } from './range-job.ts';
+import { type Content, PieceTaker } from './shares.ts';
+import type { SignedUrls } from './signed-urls.ts';
 
-/** A run of a file's bytes, with the records of the chunks that lie wholly in it. */
-export interface Content {
-  bytes: Uint8Array;
-  chunks: ChunkRecords;
+/** All that makes a part of a file: what is to be fetched, and what is here. */
+export interface Stage {
+  /** What is wanted; local parts may reach beyond it, as they are whole chunks. */
+  range: ByteRange;
+  plan: Plan;
+  /** Addresses for the sections of the plan. */
+  urls: SignedUrls[];
+  /** Ascending; together with the pieces they fill what is wanted. */
+  locals: LocalPart[];
 }
 
-export interface AssembleOptions {
+export interface RunOptions {
+  signal: AbortSignal;
+  /** Told of content that came from this machine, in bytes. */
+  onLocal: (bytes: number) => void;
+  /** How to have bytes that a local part could not give after all. */
+  elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
+}
+
+export interface AssembleOptions extends RunOptions {
   /** Jobs that may be under way ahead of the one that is needed now. */
   lookAhead: () => number;
-  signal: AbortSignal;
+}
+
+/** What the job of an index in the plan is to fetch. */
+export function specOf({ plan, urls }: Stage, index: number): JobSpec {
+  const job = plan.jobs[index];
+  const source = job && urls[job.section];
+  if (!job || !source) throw new Error('A piece without a job');
+  const wanted = job.pieces.flatMap((piece) => plan.pieces[piece]?.term.chunks ?? []);
+  return { xorb: job.signed.xorb, urls: source, ranges: job.ranges, wanted };
 }
 
 /**
@@ -23,19 +46,18 @@ export interface AssembleOptions {
  * Each array belongs to the caller. Stopping early stops the jobs.
  */
 export async function* assemble(
-  plan: Plan,
+  stage: Stage,
   context: JobContext,
   options: AssembleOptions,
 ): AsyncGenerator<Content, void, undefined> {
+  const { plan } = stage;
+  const { signal } = options;
   const jobs = new Map<number, RangeJob>();
   const running: Promise<void>[] = [];
   let started = 0;
   const startUntil = (last: number) => {
     for (; started < plan.jobs.length && started <= last; started++) {
-      const spec = plan.jobs[started];
-      if (!spec) return;
-      const wanted = spec.pieces.flatMap((index) => plan.pieces[index]?.term.chunks ?? []);
-      const job = new RangeJob(spec.signed.xorb, spec.ranges, wanted, context);
+      const job = new RangeJob(specOf(stage, started), context);
       jobs.set(started, job);
       running.push(job.run());
     }
@@ -43,20 +65,25 @@ export async function* assemble(
   const stop = (reason: unknown) => {
     for (const job of jobs.values()) job.stop(reason);
   };
-  const onAbort = () => stop(options.signal.reason);
-  options.signal.throwIfAborted();
-  options.signal.addEventListener('abort', onAbort, { once: true });
+  const onAbort = () => stop(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener('abort', onAbort, { once: true });
+  const locals = stage.locals.values();
+  let local = locals.next().value;
   try {
     for (const [index, piece] of plan.pieces.entries()) {
       startUntil(piece.job + options.lookAhead());
+      for (; local && local.start < piece.at; local = locals.next().value)
+        yield* readLocal(local, stage.range, options);
       const job = jobs.get(piece.job);
       if (!job) throw new Error('A piece without a job');
       job.makeUrgent();
       yield* takePiece(piece, job);
       if (plan.jobs[piece.job]?.pieces.at(-1) === index) jobs.delete(piece.job);
     }
+    for (; local; local = locals.next().value) yield* readLocal(local, stage.range, options);
   } finally {
-    options.signal.removeEventListener('abort', onAbort);
+    signal.removeEventListener('abort', onAbort);
     stop(new XetError('CLOSED', 'The download has ended.'));
     await Promise.all(running);
     for (const job of jobs.values()) job.dispose();
@@ -64,51 +91,17 @@ export async function* assemble(
 }
 
 async function* takePiece(piece: Piece, job: RangeJob): AsyncGenerator<Content> {
-  const { term } = piece;
-  const wanted = { start: piece.skip, end: piece.skip + piece.length };
-  /** Bytes of the term before the batch. */
-  let before = 0;
-  for await (const batch of job.batches(term.chunks)) {
+  const taker = new PieceTaker(piece);
+  for await (const batch of job.batches(piece.term.chunks)) {
     const { data, chunks } = await batch.decoded;
-    const share = shareOf(batch, chunks, piece, before, wanted);
+    const share = taker.take(batch, chunks);
     batch.users--;
-    if (share.end > share.start) {
+    if (share) {
       // Another piece will want this memory again, and the caller may do with its array what it likes.
       const bytes = batch.users > 0 ? data.slice(share.start, share.end) : data.subarray(share.start, share.end);
-      yield { bytes, chunks: share.chunks };
+      yield { at: share.at, bytes, chunks: share.chunks };
     }
-    before += share.length;
     if (batch.users === 0) batch.release();
   }
-  if (before !== term.unpackedLength) {
-    throw new XetError(
-      'PROTOCOL',
-      `A term of xorb ${term.xorb} has ${before} bytes where ${term.unpackedLength} were announced.`,
-    );
-  }
-}
-
-/**
- * The part of a batch that belongs to a piece: bounds of the wanted bytes in its data, the chunks that lie
- * wholly in them, and how many bytes of the term the batch holds in all.
- */
-function shareOf(batch: Batch, chunks: ChunkRecords, piece: Piece, before: number, wanted: ByteRange) {
-  const first = Math.max(piece.term.chunks.start, batch.chunks.start) - batch.chunks.start;
-  const last = Math.min(piece.term.chunks.end, batch.chunks.end) - batch.chunks.start;
-  let at = 0;
-  for (let index = 0; index < first; index++) at += chunkLength(chunks, index);
-  const origin = at;
-  let firstWhole = last;
-  let endWhole = first;
-  for (let index = first; index < last; index++) {
-    const start = before + at - origin;
-    at += chunkLength(chunks, index);
-    if (start < wanted.start || before + at - origin > wanted.end) continue;
-    firstWhole = Math.min(firstWhole, index);
-    endWhole = index + 1;
-  }
-  const length = at - origin;
-  const start = origin + Math.min(Math.max(wanted.start - before, 0), length);
-  const end = origin + Math.min(Math.max(wanted.end - before, 0), length);
-  return { start, end, length, chunks: chunkSlice(chunks, Math.min(firstWhole, endWhole), endWhole) };
+  taker.finish();
 }

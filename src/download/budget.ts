@@ -58,6 +58,13 @@ export class MemoryBudget {
     });
   }
 
+  /** Takes the bytes if they fit right now, and says whether they did. */
+  tryAcquire(bytes: number, urgent = false): boolean {
+    const fits = this.#fits(bytes, urgent);
+    if (fits) this.#take(bytes);
+    return fits;
+  }
+
   release(bytes: number): void {
     this.#used -= bytes;
     this.recheck();

@@ -8,7 +8,12 @@ export interface ContentHash {
 export type MakeContentHash = (algorithm: 'sha1' | 'sha256') => ContentHash;
 
 /** How whole files were found to be right. */
-export type Verified = 'xet' | 'sha256' | 'git-sha1';
+export type Verified = (typeof VERIFIED)[number];
+const VERIFIED = ['xet', 'sha256', 'git-sha1'] as const;
+
+export function isVerified(value: unknown): value is Verified {
+  return VERIFIED.some((one) => one === value);
+}
 
 /**
  * Checks content against an entity tag of the Hub: the sha256 of a large file, or the sha1 that git gives a
@@ -20,8 +25,12 @@ export function etagCheck(
   make: MakeContentHash,
 ): { hash: ContentHash; verified: Verified } | undefined {
   if (/^[0-9a-f]{64}$/.test(etag)) return { hash: make('sha256'), verified: 'sha256' };
-  if (!/^[0-9a-f]{40}$/.test(etag)) return undefined;
+  return /^[0-9a-f]{40}$/.test(etag) ? { hash: gitBlobHash(size, make), verified: 'git-sha1' } : undefined;
+}
+
+/** The id that git gives content of so many bytes. */
+export function gitBlobHash(size: number, make: MakeContentHash): ContentHash {
   const hash = make('sha1');
   hash.update(new TextEncoder().encode(`blob ${size}\0`));
-  return { hash, verified: 'git-sha1' };
+  return hash;
 }

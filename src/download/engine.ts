@@ -1,24 +1,33 @@
 import type { CodecPool } from '../../workers/pool.ts';
+import type { ChunkRun } from '../cache/chunk-store.ts';
+import type { Tiers } from '../cache/tiers.ts';
 import { CasClient, type CasVersions } from '../cas/client.ts';
-import type { Reconstruction } from '../cas/reconstruction.ts';
-import { ChunkRecordList, type ChunkRecords } from '../chunks.ts';
+import type { Term } from '../cas/reconstruction.ts';
+import type { ChunkRecords } from '../chunks.ts';
 import { isXetError, XetError } from '../errors.ts';
 import { hashToHex } from '../hash.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
-import type { MetricsLog } from '../metrics.ts';
-import type { ByteRange } from '../ranges.ts';
+import { MetricsLog } from '../metrics.ts';
+import { type ByteRange, lengthOf } from '../ranges.ts';
+import type { FileSink } from '../repo/place.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { runBufferBytes } from '../xorb/frames.ts';
-import { assemble, type Content } from './assemble.ts';
-import type { MemoryBudget } from './budget.ts';
+import { assemble, type RunOptions, type Stage } from './assemble.ts';
+import { MemoryBudget } from './budget.ts';
 import type { MakeContentHash, Verified } from './content-hash.ts';
+import { Coverage } from './coverage.ts';
 import { RUN_BYTES } from './fetch-runs.ts';
 import { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
-import { readPlain } from './plain.ts';
-import { planDownload } from './plan.ts';
-import { SignedUrls } from './signed-urls.ts';
+import { RequestSteps } from './open-range.ts';
+import { fillPlain, type PlainSource, readPlain } from './plain.ts';
+import type { JobContext } from './range-job.ts';
+import type { Sections } from './read-sections.ts';
+import { scatter } from './scatter.ts';
+import type { Content } from './shares.ts';
+import { Stages } from './stages.ts';
+import { TaskTurns } from './task-turns.ts';
 
 export interface EngineParts {
   http: Http;
@@ -30,26 +39,19 @@ export interface EngineParts {
   attempts: number;
   /** Whether several ranges may be asked for at once; in a page that costs a preflight. */
   groupRanges: boolean;
+  /** How much one request for data asks for at most, in bytes. Default: no limit. */
+  requestBytes?: number | undefined;
   /** Whether files come through the CAS at all. */
   xet: boolean;
   /** Whether plain HTTP may step in where Xet cannot serve. */
   fallback: boolean;
   onWarning: (message: string) => void;
+  /** Whether files are written from start to end. */
+  sequentialWrites?: boolean | undefined;
+  /** What this machine remembers of files and chunks. */
+  tiers?: Tiers | undefined;
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes?: number;
-}
-
-/** The part of a file before the range that is read, so that the whole can be verified. */
-export interface Held {
-  /** Chunks from the file's first byte up to the range. */
-  chunks: ChunkRecords;
-  /** All bytes from the first to where the reader stands now. */
-  bytes: () => AsyncIterable<Uint8Array>;
-  /**
-   * Takes in bytes behind the range's start that an earlier try left and nobody has checked; gives the offset
-   * behind them. Only plain HTTP can use them, as it checks the file as a whole.
-   */
-  takeUnchecked: () => number;
 }
 
 export interface ReadOptions {
@@ -58,18 +60,38 @@ export interface ReadOptions {
   log?: MetricsLog;
   /** Past all caches, as an earlier try gave corrupt data. */
   fresh?: boolean;
+  /** Everything over the network, whatever is on this machine. */
+  networkOnly?: boolean;
   onNetworkBytes?: (bytes: number) => void;
-  /** What is already there of the file. */
-  have?: Held | undefined;
+  /** Told of content that came from this machine. */
+  onCachedBytes?: (bytes: number) => void;
+}
+
+export interface StreamOptions extends ReadOptions {
+  /** Told how the whole file was found to be right, before the end. */
+  onVerified?: (verified: Verified) => void;
+  /** What other reads of the file asked the CAS, and will. */
+  sections?: Sections;
+  /** Begins before the range and ends behind it where its chunks do, if that is known. */
+  wholeChunks?: boolean;
+}
+
+export interface FillOptions extends ReadOptions {
   /** Over plain HTTP from the start, as Xet could not serve this file a moment ago. */
   plain?: boolean;
   /** Told when plain HTTP steps in. */
   onFallback?: () => void;
-  /** Told how the whole file was found to be right, before the end. */
-  onVerified?: (verified: Verified) => void;
+  /** Told of bytes that need not be fetched, as they are in place. */
+  onFound?: (bytes: number) => void;
 }
 
+/** Where a whole file is put together, in any order. */
+export type FillTarget = Pick<FileSink, 'held' | 'unchecked' | 'read' | 'write'>;
+
 const WINDOW_BYTES = 8 * 1024 ** 3;
+
+/** Of a file, fetched and not yet written: a kill costs no more than this, and what is under way. */
+const BACKLOG_BYTES = 8 * 1024 * 1024;
 
 const NO_CHUNKS = new Uint8Array();
 
@@ -79,9 +101,62 @@ export class DownloadEngine {
   readonly #casVersions: CasVersions = new Map();
   readonly #pace = new Pace();
   readonly #buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
+  readonly #steps: RequestSteps;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.#steps = new RequestSteps(parts.requestBytes);
+  }
+
+  /**
+   * The bytes of a half-open range, in order. When that is the whole file, the end is reached only after the
+   * content was found to be what was asked for; otherwise `INTEGRITY` is thrown in its place.
+   */
+  async *read(file: ResolvedFile, range: ByteRange, options: StreamOptions): AsyncGenerator<Content, void, undefined> {
+    const { http, log } = this.#counted(options);
+    const content = this.#content(file, range, options, http);
+    const turns = new TaskTurns();
+    try {
+      for (;;) {
+        const { done, value } = await log.timed('waitingForData', () => content.next());
+        if (done) return;
+        log.add('content', value.bytes.length);
+        yield value;
+        await turns.after(value.bytes.length);
+      }
+    } finally {
+      await content.return();
+    }
+  }
+
+  /**
+   * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how
+   * it was found to be right, or throws `INTEGRITY`.
+   */
+  async fill(file: ResolvedFile, target: FillTarget, options: FillOptions): Promise<Verified> {
+    const { http, log } = this.#counted(options);
+    const coverage = new Coverage();
+    for (const { start, end, chunks } of target.held) coverage.add(start, end - start, chunks);
+    options.onFound?.(lengthOf(target.held));
+    const write = async (content: Content) => {
+      await log.timed('writing', () => target.write(content.at, content.bytes, content.chunks));
+      coverage.add(content.at, content.bytes.length, content.chunks);
+      log.add('content', content.bytes.length);
+    };
+    if (this.#parts.xet && !options.plain && file.xetHash !== undefined) {
+      try {
+        return await this.#fillXet(file, file.xetHash, coverage, write, options, http);
+      } catch (error) {
+        this.#fallBack(file, error, options);
+        options.onFallback?.();
+      }
+    }
+    return this.#fillPlain(file, target, coverage, write, options, http);
+  }
+
+  /** Where one download of many notes its share of the client's requests and bytes. */
+  newLog(): MetricsLog {
+    return new MetricsLog(this.#parts.http.log);
   }
 
   /** Whether this file's bytes come from a CAS. */
@@ -89,73 +164,66 @@ export class DownloadEngine {
     return this.#parts.xet && file.xetHash !== undefined;
   }
 
-  /**
-   * The bytes of a half-open range, in order. When that ends the whole file, the end is reached only after the
-   * content was found to be what was asked for; otherwise `INTEGRITY` is thrown in its place.
-   */
-  async *read(file: ResolvedFile, range: ByteRange, options: ReadOptions): AsyncGenerator<Content, void, undefined> {
-    const log = options.log ?? this.#parts.http.log;
-    const content = this.#content(file, range, options, this.#parts.http.with(log));
-    try {
-      for (;;) {
-        const { done, value } = await log.timed('waitingForData', () => content.next());
-        if (done) return;
-        log.add('content', value.bytes.length);
-        yield value;
-      }
-    } finally {
-      await content.return();
-    }
+  /** How a file is built, as its CAS says. */
+  async terms(file: ResolvedFile, signal: AbortSignal): Promise<readonly Term[]> {
+    const { xetHash } = file;
+    if (xetHash === undefined) return [];
+    const range = { start: 0, end: file.size };
+    const { stages } = await this.#reading(file, xetHash, range, { signal }, this.#parts.http, ASKING);
+    for await (const _ of stages.all([])) signal.throwIfAborted();
+    return stages.terms;
+  }
+
+  #counted(options: ReadOptions): { http: Http; log: MetricsLog } {
+    const { http } = this.#parts;
+    const log = options.log ?? http.log;
+    return { http: http.with(log), log };
   }
 
   async *#content(
     file: ResolvedFile,
     range: ByteRange,
-    options: ReadOptions,
+    options: StreamOptions,
     http: Http,
   ): AsyncGenerator<Content, void, undefined> {
     let at = range.start;
-    if (this.#parts.xet && !options.plain && file.xetHash !== undefined) {
+    if (this.#parts.xet && file.xetHash !== undefined) {
       try {
         for await (const content of this.#readXet(file, file.xetHash, range, options, http)) {
-          at += content.bytes.length;
+          at = content.at + content.bytes.length;
           yield content;
         }
         return;
       } catch (error) {
-        if (!this.#mayFallBack(error, options)) throw error;
-        this.#parts.onWarning(`'${file.path}' cannot be had over Xet (${error.message}); going on over plain HTTP.`);
-        options.onFallback?.();
+        this.#fallBack(file, error, options);
       }
     }
-    if (at === range.start) at = options.have?.takeUnchecked() ?? at;
-    yield* this.#readPlain(file, { start: at, end: range.end }, range.start, options, http);
+    yield* this.#readPlain(file, range, at, options, http);
   }
 
-  #mayFallBack(error: unknown, { signal }: ReadOptions): error is XetError {
-    if (!this.#parts.fallback || signal.aborted) return false;
+  /** Throws again what plain HTTP is no answer to. */
+  #fallBack(file: ResolvedFile, error: unknown, { signal }: ReadOptions): void {
     // Corrupt data is told, not smoothed over, and a server that asks for patience gets it.
-    return isXetError(error) && !['INTEGRITY', 'RATE_LIMITED', 'CLOSED', 'INVALID_ARGUMENT'].includes(error.code);
+    const final = ['INTEGRITY', 'RATE_LIMITED', 'CLOSED', 'INVALID_ARGUMENT', ...DISK_CODES];
+    if (!this.#parts.fallback || signal.aborted || !isXetError(error) || final.includes(error.code)) throw error;
+    this.#parts.onWarning(`'${file.path}' cannot be had over Xet (${error.message}); going on over plain HTTP.`);
+  }
+
+  #plainSource(http: Http): PlainSource {
+    const { hub, makeHash, attempts } = this.#parts;
+    return { http, headers: hub.headers, makeHash, attempts };
   }
 
   async *#readPlain(
     file: ResolvedFile,
-    rest: ByteRange,
-    asked: number,
-    options: ReadOptions,
+    range: ByteRange,
+    from: number,
+    options: StreamOptions,
     http: Http,
   ): AsyncGenerator<Content, void, undefined> {
-    const { hub, makeHash, attempts } = this.#parts;
-    const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
-    const whole = rest.end === file.size && (asked === 0 || have !== undefined);
-    // What is on disk reaches to where this read began, and what has been handed out since is there as well.
-    const reading = readPlain({ http, headers: hub.headers, makeHash, attempts }, file, rest, {
-      signal,
-      fresh,
-      onNetworkBytes,
-      whole,
-      earlier: have?.bytes,
-    });
+    const whole = isWhole(file, range);
+    const reading = readPlain(this.#plainSource(http), file, { start: from, end: range.end }, whole, options);
+    let at = from;
     for (;;) {
       const { done, value } = await reading.next();
       if (done) {
@@ -163,63 +231,163 @@ export class DownloadEngine {
         return;
       }
       if (this.overXet(file)) http.log.add('fallback', value.length);
-      yield { bytes: value, chunks: NO_CHUNKS };
+      yield { at, bytes: value, chunks: NO_CHUNKS };
+      at += value.length;
     }
+  }
+
+  async #fillPlain(
+    file: ResolvedFile,
+    target: FillTarget,
+    coverage: Coverage,
+    write: (content: Content) => Promise<void>,
+    options: FillOptions,
+    http: Http,
+  ): Promise<Verified> {
+    const before = lengthOf(coverage.parts);
+    for (const { start, end } of target.unchecked) {
+      for (const part of coverage.holes({ start, end })) coverage.add(part.start, part.end - part.start, NO_CHUNKS);
+    }
+    options.onFound?.(lengthOf(coverage.parts) - before);
+    return fillPlain(this.#plainSource(http), file, {
+      ...options,
+      had: [...coverage.parts],
+      read: (range) => target.read(range),
+      write: async (at, bytes) => {
+        if (this.overXet(file)) http.log.add('fallback', bytes.length);
+        await write({ at, bytes, chunks: NO_CHUNKS });
+      },
+    });
   }
 
   async *#readXet(
     file: ResolvedFile,
     fileHash: string,
     range: ByteRange,
-    options: ReadOptions,
+    options: StreamOptions,
     http: Http,
   ): AsyncGenerator<Content, void, undefined> {
-    const { hub, pool, budget, lanes, attempts, groupRanges, windowBytes = WINDOW_BYTES } = this.#parts;
-    const { signal, fresh = false, onNetworkBytes = () => undefined, have } = options;
-    const whole = range.end === file.size && (range.start === 0 || have !== undefined);
-    const records = new ChunkRecordList();
-    if (have) records.push(have.chunks);
-    const cas = new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions);
-    // An empty file has no reconstruction, and an empty range none that could be asked for.
-    for (let at = range.start; at < range.end; ) {
-      const window = { start: at, end: Math.min(range.end, at + windowBytes) };
-      const reconstruction = await http.log.timed('planning', () => cas.reconstruction(fileHash, window, signal));
-      const urls = new SignedUrls(reconstruction, (shared) => cas.reconstruction(fileHash, window, shared));
-      // A window ends at a chunk border, wherever the server put it behind the one asked for.
-      const last = window.end === range.end;
-      const length = last ? range.end - at : Math.min(reach(reconstruction), range.end - at);
-      if (length <= 0) throw new XetError('PROTOCOL', `The CAS gives nothing of '${file.path}' from byte ${at} on.`);
-      const plan = planDownload(reconstruction, length, {
-        whole: last && whole,
-        maxHeldBytes: budget.limitBytes / 8,
-        group: groupRanges,
-      });
-      const context = {
-        http,
-        urls,
-        pool,
-        budget,
-        lanes,
-        pace: this.#pace,
-        buffers: this.#buffers,
-        fresh,
-        attempts,
-        onNetworkBytes,
-      };
-      for await (const content of assemble(plan, context, { lookAhead: () => lanes.limit, signal })) {
-        if (whole) records.push(content.chunks);
+    const whole = isWhole(file, range);
+    const coverage = new Coverage();
+    const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, { keep: true });
+    const { lanes } = this.#parts;
+    for await (const stage of timedStages(stages, [], http.log)) {
+      for await (const content of assemble(stage, context, { ...running, lookAhead: () => lanes.limit })) {
+        if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
         yield content;
       }
-      at += length;
     }
     if (!whole) return;
-    await this.#seal(file, fileHash, records);
+    await this.#seal(file, fileHash, coverage.records(), stages.terms);
     options.onVerified?.('xet');
   }
 
-  async #seal(file: ResolvedFile, expected: string, records: ChunkRecordList): Promise<void> {
-    const actual = hashToHex(await this.#parts.pool.fileHash(records.records.slice()));
-    if (actual === expected) return;
+  async #fillXet(
+    file: ResolvedFile,
+    fileHash: string,
+    coverage: Coverage,
+    write: (content: Content) => Promise<void>,
+    options: FillOptions,
+    http: Http,
+  ): Promise<Verified> {
+    const range = { start: 0, end: file.size };
+    // What is written at once is held for nobody, however often it is wanted.
+    const how = { keep: false, maxHeldBytes: this.#parts.sequentialWrites ? undefined : Number.POSITIVE_INFINITY };
+    const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, how);
+    const { budget, lanes, sequentialWrites } = this.#parts;
+    const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, budget.limitBytes), 0);
+    for await (const stage of timedStages(stages, [...coverage.parts], http.log)) {
+      if (sequentialWrites) {
+        const inOrder = assemble(stage, context, { ...running, lookAhead: () => lanes.limit });
+        for await (const content of inOrder) await write(content);
+      } else {
+        const filling = scatter(stage, { ...context, backlog }, { ...running, write });
+        await http.log.timed('waitingForData', () => filling);
+      }
+    }
+    await this.#seal(file, fileHash, coverage.records(), stages.terms);
+    return 'xet';
+  }
+
+  /** A range in order, from nowhere but the network. */
+  async *#elsewhere(
+    file: ResolvedFile,
+    fileHash: string,
+    range: ByteRange,
+    options: ReadOptions,
+    http: Http,
+  ): AsyncGenerator<Content, void, undefined> {
+    const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, ASKING);
+    for await (const stage of stages.all([])) yield* assemble(stage, context, { ...running, lookAhead: () => 1 });
+  }
+
+  /** What a read of a range over Xet needs. `keep` says that the bytes leave no file and are worth keeping. */
+  async #reading(
+    file: ResolvedFile,
+    fileHash: string,
+    range: ByteRange,
+    options: Pick<StreamOptions, 'sections' | 'wholeChunks'> & ReadOptions,
+    http: Http,
+    how: { keep: boolean; networkOnly?: boolean; maxHeldBytes?: number | undefined },
+  ): Promise<{ stages: Stages; context: JobContext; running: RunOptions }> {
+    const { hub, pool, budget, lanes, attempts, groupRanges, windowBytes = WINDOW_BYTES } = this.#parts;
+    const { signal, fresh = false, onNetworkBytes = () => undefined } = options;
+    const tiers = fresh || options.networkOnly || how.networkOnly ? undefined : this.#parts.tiers;
+    // What was known led to corrupt data, or it would not have to be read afresh. The hash of a whole file tells what
+    // is right without it; a part of one has nothing else to be checked by.
+    const doubtful = fresh && isWhole(file, range);
+    if (doubtful) await this.#parts.tiers?.forget(fileHash);
+    const stages = new Stages({
+      cas: new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions),
+      fileHash,
+      fileSize: file.size,
+      range,
+      windowBytes,
+      plan: { maxHeldBytes: how.maxHeldBytes ?? budget.limitBytes / 8, group: groupRanges },
+      tiers,
+      sections: fresh ? undefined : options.sections,
+      wholeChunks: how.keep && options.wholeChunks,
+      signal,
+    });
+    const context = {
+      http,
+      pool,
+      budget,
+      lanes,
+      pace: this.#pace,
+      buffers: this.#buffers,
+      steps: this.#steps,
+      fresh,
+      attempts,
+      onNetworkBytes,
+      // Also of what is had elsewhere, as it turned out not to be here.
+      isRight: doubtful ? undefined : await this.#parts.tiers?.checkFor(fileHash),
+      onRun: how.keep ? tiers && ((xorb: string, run: ChunkRun) => tiers.keepChunks(xorb, run)) : undefined,
+    };
+    const running = {
+      signal,
+      onLocal: (bytes: number) => {
+        http.log.add('cache', bytes);
+        options.onCachedBytes?.(bytes);
+      },
+      elsewhere: (rest: ByteRange) => this.#elsewhere(file, fileHash, rest, options, http),
+    };
+    return { stages, context, running };
+  }
+
+  async #seal(file: ResolvedFile, expected: string, records: ChunkRecords, terms: readonly Term[]): Promise<void> {
+    const actual = hashToHex(await this.#parts.pool.fileHash(records.slice()));
+    if (actual === expected) {
+      if (terms.length > 0) await this.#parts.tiers?.keepRecipe(expected, file.size, terms, records);
+      return;
+    }
+    // What a read left in the cache may be the very thing that is wrong.
+    const { tiers } = this.#parts;
+    const known = (await tiers?.termsOf(expected, file.size)) ?? [];
+    await tiers?.distrust(
+      expected,
+      [...terms, ...known].map(({ xorb }) => xorb),
+    );
     throw new XetError(
       'INTEGRITY',
       `'${file.path}' came with file hash ${actual}, asked for was ${expected}. The data is corrupt.`,
@@ -227,7 +395,21 @@ export class DownloadEngine {
   }
 }
 
-/** Bytes that the terms of a reconstruction give, from where it was asked to begin. */
-function reach({ terms, offsetIntoFirstTerm }: Reconstruction): number {
-  return terms.reduce((sum, { unpackedLength }) => sum + unpackedLength, 0) - offsetIntoFirstTerm;
+/** Nothing from here, and nothing kept here. */
+const ASKING = { keep: false, networkOnly: true };
+
+/** Failures to write: no other way to fetch helps. */
+const DISK_CODES = ['DISK_FULL', 'PERMISSION', 'CACHE', 'QUOTA'];
+
+function isWhole(file: ResolvedFile, range: ByteRange): boolean {
+  return range.start === 0 && range.end === file.size;
+}
+
+async function* timedStages(stages: Stages, had: readonly ByteRange[], log: MetricsLog): AsyncGenerator<Stage> {
+  const all = stages.all(had);
+  for (;;) {
+    const { done, value } = await log.timed('planning', () => all.next());
+    if (done) return;
+    yield value;
+  }
 }

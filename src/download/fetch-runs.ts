@@ -21,8 +21,11 @@ export interface RunSource extends RangeSource {
   onNetworkBytes: (bytes: number) => void;
 }
 
+/** The first bytes of a range are handed on early: somebody may wait for them, or the process may not live long. */
+const FIRST_RUN_BYTES = 128 * 1024;
+
 /** Runs are about this long: enough to make a message worth its while, little enough to stay in a cache. */
-export const RUN_BYTES = 1024 * 1024;
+export const RUN_BYTES = 512 * 1024;
 
 /**
  * The frames of some ranges of a xorb, in runs, as they arrive. A broken connection is continued from the last
@@ -109,6 +112,7 @@ class RangePart {
       start: bytes.start,
       length: bytes.end - bytes.start,
       runBytes: RUN_BYTES,
+      firstRunBytes: FIRST_RUN_BYTES,
       buffers,
     });
   }

@@ -19,6 +19,8 @@ export interface DownloadSettings {
   force: boolean;
   onProgress: OnProgress | undefined;
   onWarning: (message: string) => void;
+  /** Called before anything is fetched: to learn what is here already. */
+  beforeFetch?: () => Promise<void>;
   log: MetricsLog;
 }
 
@@ -53,7 +55,7 @@ async function fetchInto(
   engine: DownloadEngine,
   file: ResolvedFile,
   place: Place,
-  { signal, force, onWarning, log }: DownloadSettings,
+  { signal, force, onWarning, log, beforeFetch }: DownloadSettings,
   meter: ProgressMeter,
 ): Promise<DownloadOutcome> {
   let waited = false;
@@ -65,14 +67,16 @@ async function fetchInto(
   try {
     const finished = waited && !force ? await place.existing(signal) : undefined;
     if (finished) return alreadyThere(finished, file, meter, log);
-    const filling = new Filling(engine, file, sink, meter, signal, log);
+    if (!force) await beforeFetch?.();
+    const filling = new Filling({ engine, file, sink, meter, signal, log, networkOnly: force });
+    let verified: Verified;
     try {
-      await filling.run(false);
+      verified = await filling.run(false);
     } catch (error) {
       if (!isXetError(error, 'INTEGRITY')) throw error;
       await sink.restart();
       try {
-        await filling.run(true);
+        verified = await filling.run(true);
       } catch (again) {
         // What is known to be wrong is no start for another try.
         if (isXetError(again, 'INTEGRITY')) await sink.restart();
@@ -80,87 +84,79 @@ async function fetchInto(
       }
     }
     signal.throwIfAborted();
-    const path = await sink.publish();
+    const path = await sink.publish(verified);
     meter.fileDone();
-    const { network, resumed, verified } = filling;
-    return { path, verified, bytes: { network, cache: 0, local: resumed } };
+    const { network, cached, resumed } = filling;
+    return { path, verified, bytes: { network, cache: cached, local: resumed } };
   } finally {
     await sink.close();
   }
 }
 
+interface FillingParts {
+  engine: DownloadEngine;
+  file: ResolvedFile;
+  sink: FileSink;
+  meter: ProgressMeter;
+  signal: AbortSignal;
+  log: MetricsLog;
+  networkOnly: boolean;
+}
+
 /** From the engine into the sink, counting. */
 class Filling {
-  readonly #engine: DownloadEngine;
-  readonly #file: ResolvedFile;
-  readonly #sink: FileSink;
-  readonly #meter: ProgressMeter;
-  readonly #signal: AbortSignal;
-  readonly #log: MetricsLog;
+  readonly #parts: FillingParts;
   /** Whether Xet has turned out not to serve this file. */
   #plain = false;
   network = 0;
+  cached = 0;
+  /** Bytes that an earlier try had put in place. */
   resumed = 0;
-  verified: Verified = 'xet';
 
-  constructor(
-    engine: DownloadEngine,
-    file: ResolvedFile,
-    sink: FileSink,
-    meter: ProgressMeter,
-    signal: AbortSignal,
-    log: MetricsLog,
-  ) {
-    this.#log = log;
-    this.#engine = engine;
-    this.#file = file;
-    this.#sink = sink;
-    this.#meter = meter;
-    this.#signal = signal;
+  constructor(parts: FillingParts) {
+    this.#parts = parts;
   }
 
-  #takeUnchecked(): number {
-    const end = this.#sink.takeUnchecked();
-    this.#found(end - this.resumed);
-    return end;
-  }
-
-  /** Bytes that need not be fetched. */
-  #found(bytes: number): void {
-    this.resumed += bytes;
-    this.#log.add('local', bytes);
-    this.#meter.cached(bytes);
-    this.#meter.content(bytes, this.#file.path);
-  }
-
-  async run(fresh: boolean): Promise<void> {
-    const { chunks, bytes: start } = this.#sink.resumed;
+  async run(fresh: boolean): Promise<Verified> {
+    const { engine, file, sink, meter, signal, log, networkOnly } = this.#parts;
+    const { held, unchecked } = sink;
     this.resumed = 0;
-    this.#found(start);
-    const content = this.#engine.read(
-      this.#file,
-      { start, end: this.#file.size },
+    this.cached = 0;
+    return engine.fill(
+      file,
       {
-        signal: this.#signal,
-        log: this.#log,
+        held,
+        unchecked,
+        read: (range) => sink.read(range),
+        write: async (at, bytes, chunks) => {
+          await sink.write(at, bytes, chunks);
+          meter.content(bytes.length, file.path);
+        },
+      },
+      {
+        signal,
+        log,
+        networkOnly,
         fresh,
-        have: { chunks, bytes: () => this.#sink.written(), takeUnchecked: () => this.#takeUnchecked() },
         plain: this.#plain,
         onFallback: () => {
           this.#plain = true;
         },
         onNetworkBytes: (bytes) => {
           this.network += bytes;
-          this.#meter.network(bytes);
+          meter.network(bytes);
         },
-        onVerified: (how) => {
-          this.verified = how;
+        onCachedBytes: (bytes) => {
+          this.cached += bytes;
+          meter.cached(bytes);
+        },
+        onFound: (bytes) => {
+          this.resumed += bytes;
+          log.add('local', bytes);
+          meter.cached(bytes);
+          meter.content(bytes, file.path);
         },
       },
     );
-    for await (const run of content) {
-      await this.#log.timed('writing', () => this.#sink.write(run.bytes, run.chunks));
-      this.#meter.content(run.bytes.length, this.#file.path);
-    }
   }
 }

@@ -9,8 +9,31 @@ import type { SignedUrls } from './signed-urls.ts';
 export interface RangeSource {
   http: Http;
   urls: SignedUrls;
+  steps: RequestSteps;
   /** Past every HTTP cache: an earlier answer was corrupt. */
   fresh: boolean;
+}
+
+/**
+ * How much of a range is asked for at once. A range comes step by step where answers that nobody reads would pile up on
+ * this side of the connection, unless a server turns out to serve whole ranges only.
+ */
+export class RequestSteps {
+  #bytes: number;
+
+  constructor(bytes: number = Number.POSITIVE_INFINITY) {
+    this.#bytes = bytes;
+  }
+
+  /** The first part of a range. */
+  first({ start, end }: ByteRange): ByteRange {
+    return { start, end: Math.min(end, start + this.#bytes) };
+  }
+
+  /** From here on ranges are asked for as a whole. */
+  giveUp(): void {
+    this.#bytes = Number.POSITIVE_INFINITY;
+  }
 }
 
 /**
@@ -27,24 +50,47 @@ export async function* openRange(
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { urls } = source;
+  const { urls, steps } = source;
   const wanted = { start: from, end: range.bytes.end };
   let signed = urls.find(xorb, range);
   const refused = (error: unknown) => isXetError(error, 'FORBIDDEN');
-  try {
-    return yield* single(source, signed.url, wanted, wanted, signal);
-  } catch (error) {
-    if (!refused(error)) throw error;
+  // Whether a part was asked for that is not all of the range.
+  let stepped = false;
+  const stepByStep = async function* (url: string): AsyncGenerator<Uint8Array, void, undefined> {
+    while (wanted.start < wanted.end) {
+      const step = steps.first(wanted);
+      stepped = step.end < range.bytes.end;
+      for await (const bytes of single(source, url, step, step, signal)) {
+        wanted.start += bytes.length;
+        yield bytes;
+      }
+      // Whoever reads notices that bytes are missing, and where to go on.
+      if (wanted.start < step.end) return;
+    }
+  };
+  for (let renewedAt: number | undefined; ; ) {
+    try {
+      return yield* stepByStep(signed.url);
+    } catch (error) {
+      if (!refused(error)) throw error;
+      if (renewedAt === wanted.start) {
+        const last = wanted.start === range.bytes.start && !stepped && signed.ranges.length === 1;
+        if (last) throw error;
+        break;
+      }
+    }
+    // Many steps may outlive more than one address.
+    renewedAt = wanted.start;
+    signed = await urls.renew(xorb, range, signed.url, signal);
   }
-  signed = await urls.renew(xorb, range, signed.url, signal);
-  try {
-    return yield* single(source, signed.url, wanted, wanted, signal);
-  } catch (error) {
-    const last = from === range.bytes.start && signed.ranges.length === 1;
-    if (!refused(error) || last) throw error;
+  const all =
+    signed.ranges.length > 1
+      ? within(multi(source, signed.url, signed.ranges, signal), wanted)
+      : single(source, signed.url, range.bytes, wanted, signal);
+  for await (const bytes of all) {
+    if (stepped) steps.giveUp();
+    yield bytes;
   }
-  if (signed.ranges.length > 1) return yield* within(multi(source, signed.url, signed.ranges, signal), wanted);
-  yield* single(source, signed.url, range.bytes, wanted, signal);
 }
 
 /** Asks for one range and gives the part of it that is wanted, which must be its end. */

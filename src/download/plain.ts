@@ -2,7 +2,7 @@ import { isXetError, XetError } from '../errors.ts';
 import { checkPartial } from '../http/content-range.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { type ByteRange, rangeHeader } from '../ranges.ts';
+import { type ByteRange, rangeHeader, without } from '../ranges.ts';
 import { etagCheck, type MakeContentHash, type Verified } from './content-hash.ts';
 
 export interface PlainSource {
@@ -14,47 +14,79 @@ export interface PlainSource {
 
 export interface PlainOptions {
   signal: AbortSignal;
-  fresh: boolean;
-  onNetworkBytes: (bytes: number) => void;
-  /** Whether the range ends a whole file that is to be verified. */
-  whole: boolean;
-  /** The file's bytes before the range, where they are at hand: they belong into the hash, too. */
-  earlier?: (() => AsyncIterable<Uint8Array>) | undefined;
+  fresh?: boolean;
+  onNetworkBytes?: (bytes: number) => void;
 }
 
 /**
  * The bytes of a range over plain HTTP. A broken connection is continued where it broke. The end of a whole
  * file is reached only after its content was checked against its entity tag; how is the return value.
+ *
+ * @param whole whether the range ends a whole file that is to be verified; what lies before it is fetched again for that.
  */
 export async function* readPlain(
   source: PlainSource,
   file: ResolvedFile,
   range: ByteRange,
+  whole: boolean,
   options: PlainOptions,
 ): AsyncGenerator<Uint8Array, Verified | undefined, undefined> {
-  const check = options.whole ? etagCheck(file.etag, file.size, source.makeHash) : undefined;
-  if (options.whole && !check) {
-    throw new XetError(
-      'INTEGRITY',
-      `'${file.path}' cannot be verified: the server gives no content hash (etag '${file.etag}').`,
-    );
-  }
+  const check = whole ? checkOf(source, file) : undefined;
   if (check && range.start > 0) {
-    const before = { start: 0, end: range.start };
-    for await (const bytes of options.earlier?.() ?? persistent(source, file, before, options))
+    for await (const bytes of persistent(source, file, { start: 0, end: range.start }, options))
       check.hash.update(bytes);
   }
   for await (const bytes of persistent(source, file, range, options)) {
     check?.hash.update(bytes);
     yield bytes;
   }
-  if (check && (await check.hash.digest()) !== file.etag) {
-    throw new XetError(
-      'INTEGRITY',
-      `'${file.path}' does not have the content hash that the Hub gave for it (${file.etag}).`,
-    );
+  return check && sealed(file, check);
+}
+
+export interface PlainTarget extends PlainOptions {
+  /** What is in place: ascending, apart from each other. */
+  had: readonly ByteRange[];
+  read: (range: ByteRange) => AsyncIterable<Uint8Array>;
+  write: (at: number, bytes: Uint8Array) => Promise<void>;
+}
+
+/** Fetches what is missing of a whole file, and hashes all of it on the way; gives how it was found to be right. */
+export async function fillPlain(source: PlainSource, file: ResolvedFile, target: PlainTarget): Promise<Verified> {
+  const check = checkOf(source, file);
+  const parts = [
+    ...target.had,
+    ...without({ start: 0, end: file.size }, target.had).map((hole) => ({ ...hole, hole })),
+  ];
+  for (const part of parts.sort((a, b) => a.start - b.start)) {
+    let at = part.start;
+    const missing = 'hole' in part;
+    const bytes = missing ? persistent(source, file, part, target) : target.read(part);
+    for await (const run of bytes) {
+      check.hash.update(run);
+      if (missing) await target.write(at, run);
+      at += run.length;
+    }
   }
-  return check?.verified;
+  return sealed(file, check);
+}
+
+type Check = NonNullable<ReturnType<typeof etagCheck>>;
+
+function checkOf(source: PlainSource, file: ResolvedFile): Check {
+  const check = etagCheck(file.etag, file.size, source.makeHash);
+  if (check) return check;
+  throw new XetError(
+    'INTEGRITY',
+    `'${file.path}' cannot be verified: the server gives no content hash (etag '${file.etag}').`,
+  );
+}
+
+async function sealed(file: ResolvedFile, check: Check): Promise<Verified> {
+  if ((await check.hash.digest()) === file.etag) return check.verified;
+  throw new XetError(
+    'INTEGRITY',
+    `'${file.path}' does not have the content hash that the Hub gave for it (${file.etag}).`,
+  );
 }
 
 /** A range in as many requests as it takes. */
@@ -70,7 +102,7 @@ async function* persistent(
   for (let failures = 0; at < range.end; ) {
     try {
       for await (const bytes of once(source, file, { start: at, end: range.end }, options)) {
-        options.onNetworkBytes(bytes.length);
+        options.onNetworkBytes?.(bytes.length);
         at += bytes.length;
         failures = 0;
         mayBeExpired = true;
@@ -91,7 +123,7 @@ async function* once(
   { http, headers }: PlainSource,
   file: ResolvedFile,
   range: ByteRange,
-  { signal, fresh }: PlainOptions,
+  { signal, fresh = false }: PlainOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reply = await http.send({
     kind: 'hub',

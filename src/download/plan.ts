@@ -1,19 +1,26 @@
 import { type FetchRange, findRange, type Reconstruction, type SignedXorb, type Term } from '../cas/reconstruction.ts';
 import { XetError } from '../errors.ts';
+import type { ByteRange } from '../ranges.ts';
 
-/** A run of the wanted bytes, out of one term. Pieces are in file order and leave no gap. */
-export interface Piece {
+/** A run of the wanted bytes, out of one term. Pieces are in file order. */
+export interface Piece extends Part {
   term: Term;
   /** Index of the job whose range holds the term. */
   job: number;
   /** Bytes at the start of the term that are not wanted. */
   skip: number;
-  /** Wanted bytes. */
+}
+
+/** Bytes of the file: where they begin in it, and how many they are. */
+export interface Part {
+  at: number;
   length: number;
 }
 
 /** One request's worth of ranges of a xorb, fetched once, for one or more pieces. */
 export interface Job {
+  /** Index of the reconstruction that it comes from, among those that were planned together. */
+  section: number;
   signed: SignedXorb;
   /** Ascending, all of one signed address. */
   ranges: FetchRange[];
@@ -27,6 +34,17 @@ export interface Plan {
   jobs: Job[];
 }
 
+/** A reconstruction, and what is wanted of the bytes that it tells how to build. */
+export interface Section {
+  from: Reconstruction;
+  /** The bytes of the file that it was asked for. */
+  span: ByteRange;
+  /** Whether it must reach to the end of the span and no further, as that is the end of the file. */
+  exact: boolean;
+  /** Ascending, apart from each other, within the span. */
+  wanted: readonly ByteRange[];
+}
+
 /**
  * Turns a reconstruction into pieces and jobs.
  *
@@ -35,16 +53,40 @@ export interface Plan {
  *
  * Small ranges of one signed address are asked for together where that is allowed: each by itself would cost a
  * round trip that is longer than its transfer.
- *
- * @param length wanted bytes, counted from the reconstruction's offset; `whole` says that they must be all.
  */
-export function planDownload(from: Reconstruction, length: number, options: PlanOptions): Plan {
-  const pieces = cutPieces(from, length, options.whole);
-  return { pieces, jobs: assignJobs(from, pieces, options) };
+export function planDownload(section: Section, options: PlanOptions): Plan {
+  const pieces = cutPieces(section);
+  return { pieces, jobs: assignJobs(section.from, pieces, options) };
+}
+
+/** Several plans, in file order, as one: jobs of the next may start before the last one is done. */
+export function joinPlans(plans: readonly Plan[]): Plan {
+  const joined: Plan = { pieces: [], jobs: [] };
+  plans.forEach((plan, section) => {
+    const firstJob = joined.jobs.length;
+    const firstPiece = joined.pieces.length;
+    for (const piece of plan.pieces) joined.pieces.push({ ...piece, job: piece.job + firstJob });
+    for (const job of plan.jobs) {
+      joined.jobs.push({ ...job, section, pieces: job.pieces.map((index) => index + firstPiece) });
+    }
+  });
+  return joined;
+}
+
+/** Bytes of content that the jobs of a plan would bring beside those that are wanted, about. */
+export function wasteOf(plan: Plan): number {
+  let waste = 0;
+  for (const job of plan.jobs) {
+    const pieces = job.pieces.flatMap((index) => plan.pieces[index] ?? []);
+    const sum = (of: (piece: Piece) => number) => pieces.reduce((total, piece) => total + of(piece), 0);
+    const perChunk = sum(({ term }) => term.unpackedLength) / sum(({ term }) => term.chunks.end - term.chunks.start);
+    const fetched = perChunk * job.ranges.reduce((total, { chunks }) => total + chunks.end - chunks.start, 0);
+    waste += Math.max(0, fetched - sum(({ length }) => length));
+  }
+  return waste;
 }
 
 export interface PlanOptions {
-  whole: boolean;
   maxHeldBytes: number;
   /** Whether the server may be asked for several ranges at once. */
   group?: boolean;
@@ -60,22 +102,22 @@ function isFragmented({ ranges }: SignedXorb): boolean {
   return ranges.length > 1 && bytes / ranges.length < SMALL_RANGE_BYTES;
 }
 
-function cutPieces(from: Reconstruction, length: number, whole: boolean): Piece[] {
+function cutPieces({ from, span, exact, wanted }: Section): Piece[] {
   const pieces: Piece[] = [];
-  let skip = from.offsetIntoFirstTerm;
-  let left = length;
+  let start = span.start - from.offsetIntoFirstTerm;
+  let first = 0;
   for (const term of from.terms) {
-    if (left === 0) {
-      if (whole) throw wrongLength('longer', length);
-      break;
+    const end = start + term.unpackedLength;
+    while ((wanted[first]?.end ?? end) <= start) first++;
+    for (let index = first; (wanted[index]?.start ?? end) < end; index++) {
+      const at = Math.max(start, wanted[index]?.start ?? end);
+      const length = Math.min(end, wanted[index]?.end ?? end) - at;
+      if (length > 0) pieces.push({ term, job: -1, skip: at - start, at, length });
     }
-    const taken = Math.min(term.unpackedLength - skip, left);
-    pieces.push({ term, job: -1, skip, length: taken });
-    if (whole && skip + taken < term.unpackedLength) throw wrongLength('longer', length);
-    left -= taken;
-    skip = 0;
+    start = end;
   }
-  if (left > 0) throw wrongLength('shorter', length);
+  if (start < span.end) throw wrongLength('shorter', span.end - span.start);
+  if (exact && start > span.end) throw wrongLength('longer', span.end - span.start);
   return pieces;
 }
 
@@ -109,7 +151,7 @@ function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group
       heldBytes -= piece.term.unpackedLength;
       return;
     }
-    const job: Job = { signed: place.signed, ranges: [], pieces: [] };
+    const job: Job = { section: 0, signed: place.signed, ranges: [], pieces: [] };
     const ranges = new Set<FetchRange>();
     for (const user of users.get(place.key) ?? []) {
       const other = pieces[user];

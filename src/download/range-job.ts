@@ -1,5 +1,7 @@
 import type { CodecPool } from '../../workers/pool.ts';
+import type { ChunkRun } from '../cache/chunk-store.ts';
 import type { FetchRange } from '../cas/reconstruction.ts';
+import type { ChunkRecords } from '../chunks.ts';
 import type { DecodedRun } from '../codec/codec.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
@@ -10,7 +12,7 @@ import type { MemoryBudget } from './budget.ts';
 import { corrupt, cutShort, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
 import type { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
-import { openRange } from './open-range.ts';
+import { openRange, type RequestSteps } from './open-range.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
 /** A run of a range's chunks that has been fetched, and is decoded or being so. */
@@ -26,15 +28,32 @@ export interface Batch {
 
 export interface JobContext {
   http: Http;
-  urls: SignedUrls;
   pool: CodecPool;
   budget: MemoryBudget;
   lanes: Lanes;
   pace: Pace;
   buffers: RunBuffers;
+  steps: RequestSteps;
   fresh: boolean;
   attempts: number;
   onNetworkBytes: (bytes: number) => void;
+  /** Limits what is fetched and not yet used, where that would be lost with the process. */
+  backlog?: MemoryBudget | undefined;
+  /** Whether decoded bytes take the memory of their frames: whoever is done with a batch gives that back to `buffers`. */
+  inPlace?: boolean | undefined;
+  /** False for chunks of which it is known that they are others than these. */
+  isRight?: ((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined;
+  /** Told of each run that was decoded, before anybody else sees it; they wait for it. */
+  onRun?: ((xorb: string, run: ChunkRun) => Promise<void>) | undefined;
+}
+
+/** What a job is to fetch. */
+export interface JobSpec {
+  xorb: string;
+  urls: SignedUrls;
+  ranges: readonly FetchRange[];
+  /** Chunks that the pieces want; a chunk outside of all is not decoded. */
+  wanted: readonly ChunkRange[];
 }
 
 /** What a job holds beside its batches: the run it is collecting. */
@@ -45,13 +64,10 @@ export const JOB_BYTES = RUN_BYTES + 256 * 1024;
  * and fetches what cannot be decoded once more before it calls it corrupt.
  */
 export class RangeJob {
-  readonly #xorb: string;
-  readonly #ranges: readonly FetchRange[];
-  /** Chunks that the pieces want; a chunk outside of all is not decoded. */
-  readonly #wanted: readonly ChunkRange[];
+  readonly #spec: JobSpec;
   readonly #context: JobContext & { signal: AbortSignal };
   readonly #abort = new AbortController();
-  readonly #batches: Batch[] = [];
+  #batches: Batch[] = [];
   /** Batches that nobody has looked at yet. */
   #unseen = 0;
   #error: { reason: unknown } | undefined;
@@ -59,10 +75,8 @@ export class RangeJob {
   #wake: (() => void)[] = [];
   #urgent = false;
 
-  constructor(xorb: string, ranges: readonly FetchRange[], wanted: readonly ChunkRange[], context: JobContext) {
-    this.#xorb = xorb;
-    this.#ranges = ranges;
-    this.#wanted = wanted;
+  constructor(spec: JobSpec, context: JobContext) {
+    this.#spec = spec;
     this.#context = { ...context, signal: this.#abort.signal };
   }
 
@@ -72,6 +86,7 @@ export class RangeJob {
     try {
       await lanes.enter(this.#isUrgent, signal);
       try {
+        await this.#backlogHalfEmpty();
         await budget.acquire(JOB_BYTES, this.#isUrgent, signal);
         try {
           await this.#fetch();
@@ -88,6 +103,15 @@ export class RangeJob {
     this.#notify();
   }
 
+  /** Another connection is of no use while what comes over the others cannot be kept up with. */
+  async #backlogHalfEmpty(): Promise<void> {
+    const { backlog, signal } = this.#context;
+    if (!backlog) return;
+    const half = backlog.limitBytes / 2;
+    await backlog.acquire(half, this.#isUrgent, signal);
+    backlog.release(half);
+  }
+
   /** Ends it at once; whoever reads its batches gets the reason. */
   stop(reason: unknown): void {
     this.#abort.abort(reason);
@@ -97,10 +121,31 @@ export class RangeJob {
   makeUrgent(): void {
     this.#urgent = true;
     this.#context.lanes.recheck();
+    this.#recheck();
+  }
+
+  #recheck(): void {
     this.#context.budget.recheck();
+    this.#context.backlog?.recheck();
   }
 
   readonly #isUrgent = (): boolean => this.#urgent && this.#unseen === 0;
+
+  /** Each batch as soon as it is there. What was not released before the next is asked for is released then. */
+  async *all(): AsyncGenerator<Batch, void, undefined> {
+    for (;;) {
+      const [batch] = this.#batches;
+      if (batch) {
+        this.#see(batch);
+        yield batch;
+        batch.release();
+        continue;
+      }
+      if (this.#error) throw this.#error.reason;
+      if (this.#done) return;
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
+    }
+  }
 
   /** The batches that hold the chunks of a piece, in order, each as soon as it is there. */
   async *batches(chunks: ChunkRange): AsyncGenerator<Batch, void, undefined> {
@@ -113,7 +158,7 @@ export class RangeJob {
         continue;
       }
       if (this.#error) throw this.#error.reason;
-      if (this.#done) throw new XetError('PROTOCOL', `Xorb ${this.#xorb} ends before chunk ${next}.`);
+      if (this.#done) throw new XetError('PROTOCOL', `Xorb ${this.#spec.xorb} ends before chunk ${next}.`);
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
   }
@@ -122,7 +167,7 @@ export class RangeJob {
     if (batch.seen) return;
     batch.seen = true;
     this.#unseen--;
-    if (this.#unseen === 0) this.#context.budget.recheck();
+    if (this.#unseen === 0) this.#recheck();
   }
 
   #notify(): void {
@@ -130,67 +175,105 @@ export class RangeJob {
   }
 
   async #fetch(): Promise<void> {
-    const source = { ...this.#context, xorb: this.#xorb, ranges: this.#ranges, needed: this.#isUrgent };
+    const source = { ...this.#context, ...this.#spec, needed: this.#isUrgent };
     for await (const run of fetchRuns(source)) await this.#take(run);
   }
 
   async #take(run: FrameRun): Promise<void> {
     const chunks = { start: run.firstChunk, end: run.firstChunk + run.count };
-    const users = this.#wanted.filter((wanted) => wanted.start < chunks.end && chunks.start < wanted.end).length;
+    const users = this.#spec.wanted.filter((wanted) => wanted.start < chunks.end && chunks.start < wanted.end).length;
     if (users === 0) return;
-    const { budget, pool, signal, buffers } = this.#context;
+    const { budget, backlog, signal, buffers, inPlace } = this.#context;
     // Nothing that lives as long as the batch may refer to the run: its frames are done with after decoding.
     const { start, unpackedLength, frames } = run;
     const frameBytes = frames.buffer.byteLength;
     const again = { start, end: start + frames.length };
-    await budget.acquire(frameBytes + unpackedLength, this.#isUrgent, signal);
-    const decoded = pool
-      .decodeRun(frames, signal, (buffer) => buffers.give(buffer))
-      .catch((error: unknown) => this.#decodeAgain(error, again))
-      .finally(() => budget.release(frameBytes));
+    // A short run would keep a long buffer from others.
+    const fits = inPlace && unpackedLength <= frameBytes && 2 * unpackedLength >= frameBytes;
+    const [decodingBytes, heldBytes] = fits ? [0, frameBytes] : [frameBytes, unpackedLength];
+    await backlog?.acquire(unpackedLength, this.#isUrgent, signal);
+    try {
+      await budget.acquire(decodingBytes + heldBytes, this.#isUrgent, signal);
+    } catch (error) {
+      backlog?.release(unpackedLength);
+      throw error;
+    }
+    const decoded = this.#decode(frames, chunks.start, (buffer) => buffers.give(buffer), fits)
+      .catch((error: unknown) => this.#decodeAgain(error, again, chunks.start))
+      .then((done) => this.#tell(chunks, done))
+      .finally(() => budget.release(decodingBytes));
     // Whoever reads the batch gets the error; until then it is nobody's unhandled rejection.
     decoded.catch(() => undefined);
     this.#unseen++;
-    this.#batches.push({ chunks, decoded, users, seen: false, release: releaseOnce(budget, unpackedLength) });
+    let held = true;
+    const release = () => {
+      if (held) {
+        budget.release(heldBytes);
+        backlog?.release(unpackedLength);
+      }
+      held = false;
+      // The job outlives its batches by far: what it still knew would stay in memory.
+      this.#batches = this.#batches.filter((one) => one !== batch);
+    };
+    const batch: Batch = { chunks, decoded, users, seen: false, release };
+    this.#batches.push(batch);
     this.#notify();
   }
 
+  async #decode(
+    frames: Uint8Array,
+    first: number,
+    onSpent?: (buffer: ArrayBufferLike) => void,
+    inPlace = false,
+  ): Promise<DecodedRun> {
+    const { pool, signal, isRight } = this.#context;
+    const run = await (inPlace ? pool.decodeRunInPlace(frames, signal) : pool.decodeRun(frames, signal, onSpent));
+    if (!isRight || isRight(this.#spec.xorb, first, run.chunks)) return run;
+    throw new XetError('PROTOCOL', `Chunks from ${first} on are not the ones that are known of this xorb`);
+  }
+
+  async #tell(chunks: ChunkRange, run: DecodedRun): Promise<DecodedRun> {
+    await this.#context.onRun?.(this.#spec.xorb, { chunks, records: run.chunks, bytes: run.data });
+    return run;
+  }
+
   /** The one honest retry: the same frames once more, past all caches. */
-  async #decodeAgain(error: unknown, frames: ByteRange): Promise<DecodedRun> {
-    const { http, urls, pool, signal, fresh, onNetworkBytes } = this.#context;
+  async #decodeAgain(error: unknown, frames: ByteRange, first: number): Promise<DecodedRun> {
+    const { http, steps, signal, fresh, attempts, onNetworkBytes } = this.#context;
     if (!isXetError(error, 'PROTOCOL', 'CODEC_CRASHED')) throw error;
-    if (fresh) throw isXetError(error, 'PROTOCOL') ? corrupt(this.#xorb, error) : error;
+    if (fresh) throw isXetError(error, 'PROTOCOL') ? corrupt(this.#spec.xorb, error) : error;
     const again = new Uint8Array(frames.end - frames.start);
     let filled = 0;
-    const source = { http, urls, fresh: true };
-    const range = this.#ranges.find(({ bytes }) => bytes.start <= frames.start && frames.end <= bytes.end);
+    const source = { http, urls: this.#spec.urls, steps, fresh: true };
+    const range = this.#spec.ranges.find(({ bytes }) => bytes.start <= frames.start && frames.end <= bytes.end);
     if (!range) throw error;
-    for await (const piece of openRange(source, this.#xorb, range, frames.start, signal)) {
-      const taken = piece.subarray(0, again.length - filled);
-      again.set(taken, filled);
-      filled += taken.length;
-      onNetworkBytes(taken.length);
-      if (filled === again.length) break;
+    const fill = async () => {
+      for await (const piece of openRange(source, this.#spec.xorb, range, frames.start + filled, signal)) {
+        const taken = piece.subarray(0, again.length - filled);
+        again.set(taken, filled);
+        filled += taken.length;
+        onNetworkBytes(taken.length);
+        if (filled === again.length) return;
+      }
+      throw cutShort(again.length - filled, this.#spec.xorb);
+    };
+    for (let failures = 1; filled < again.length; failures++) {
+      try {
+        await fill();
+      } catch (broken) {
+        if (signal.aborted || !isXetError(broken) || !broken.retryable || failures >= attempts) throw broken;
+        await http.pause(failures, attempts, broken, 'xorb', signal);
+      }
     }
-    if (filled < again.length) throw cutShort(again.length - filled, this.#xorb);
     try {
-      return await pool.decodeRun(again, signal);
+      return await this.#decode(again, first);
     } catch (second) {
-      throw isXetError(second, 'PROTOCOL') ? corrupt(this.#xorb, second) : second;
+      throw isXetError(second, 'PROTOCOL') ? corrupt(this.#spec.xorb, second) : second;
     }
   }
 
   /** Drops what was fetched and not used. */
   dispose(): void {
-    for (const batch of this.#batches) batch.release();
+    for (const batch of [...this.#batches]) batch.release();
   }
-}
-
-/** Apart from where the run is at hand, so that it cannot be kept by accident. */
-function releaseOnce(budget: MemoryBudget, bytes: number): () => void {
-  let held = true;
-  return () => {
-    if (held) budget.release(bytes);
-    held = false;
-  };
 }

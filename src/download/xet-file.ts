@@ -1,25 +1,29 @@
-import { isXetError, XetError } from '../errors.ts';
-import type { ResolvedFile } from '../hub/client.ts';
+import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
-import type { Content } from './assemble.ts';
-import type { DownloadEngine } from './engine.ts';
+import type { SharedReads } from './read-shared.ts';
 
-/** A file of a repository, or a slice of one, to read from. Nothing is fetched before it is read. */
+/** Slices up to this length are fetched before their stream begins, in bytes: so they share what other reads have. */
+const SMALL_STREAM_BYTES = 1024 * 1024;
+
+/** What a file reads from; for modules of this package. */
+export let readsOf: (file: XetFile) => { reads: SharedReads; range: ByteRange };
+
+/**
+ * A file of a repository, or a slice of one, to read from. Nothing is fetched before it is read.
+ *
+ * Reads share what was fetched for others of the same file: a reader of headers that takes a few bytes at a time costs
+ * a few requests, and what was read a moment ago costs none.
+ */
 export class XetFile {
-  readonly #engine: DownloadEngine;
-  readonly #file: ResolvedFile;
-  readonly #signal: AbortSignal;
+  readonly #reads: SharedReads;
   readonly #range: ByteRange;
 
-  constructor(
-    engine: DownloadEngine,
-    file: ResolvedFile,
-    signal: AbortSignal,
-    range: ByteRange = { start: 0, end: file.size },
-  ) {
-    this.#engine = engine;
-    this.#file = file;
-    this.#signal = signal;
+  static {
+    readsOf = (file) => ({ reads: file.#reads, range: file.#range });
+  }
+
+  constructor(reads: SharedReads, range: ByteRange = { start: 0, end: reads.parts.file.size }) {
+    this.#reads = reads;
     this.#range = range;
   }
 
@@ -28,30 +32,31 @@ export class XetFile {
     return this.#range.end - this.#range.start;
   }
 
+  /** Path in the repository. */
   get path(): string {
-    return this.#file.path;
+    return this.#reads.parts.file.path;
   }
 
+  /** The Hub's name for the content: a sha256, or a git hash for small files. */
   get etag(): string {
-    return this.#file.etag;
+    return this.#reads.parts.file.etag;
   }
 
+  /** The commit it is of, 40 hexadecimal digits. */
   get commit(): string {
-    return this.#file.commit;
+    return this.#reads.parts.file.commit;
   }
 
+  /** Undefined for files that the Hub keeps in git. */
   get xetHash(): string | undefined {
-    return this.#file.xetHash;
+    return this.#reads.parts.file.xetHash;
   }
 
   /** A part of it, without fetching anything; negative positions count from the end, as in `Blob.slice`. */
   slice(start = 0, end: number = this.size): XetFile {
     const first = position(start, this.size);
     const last = Math.max(first, position(end, this.size));
-    return new XetFile(this.#engine, this.#file, this.#signal, {
-      start: this.#range.start + first,
-      end: this.#range.start + last,
-    });
+    return new XetFile(this.#reads, { start: this.#range.start + first, end: this.#range.start + last });
   }
 
   /**
@@ -60,17 +65,18 @@ export class XetFile {
    */
   stream(options: { signal?: AbortSignal } = {}): ReadableStream<Uint8Array> {
     const stop = new AbortController();
-    const content = this.#content([stop.signal, options.signal], false);
+    const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
+    const bytes = this.#bytes(signal);
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
-          const { done, value } = await content.next();
+          const { done, value } = await bytes.next();
           if (done) controller.close();
-          else controller.enqueue(value.bytes);
+          else controller.enqueue(value);
         },
         async cancel(reason) {
           stop.abort(reason ?? new XetError('CLOSED', 'The stream was cancelled.'));
-          await content.return();
+          await bytes.return();
         },
       },
       { highWaterMark: 0 },
@@ -82,40 +88,24 @@ export class XetFile {
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.size) {
       throw new XetError('INVALID_ARGUMENT', `No range ${start}–${end} in ${this.size} bytes of '${this.path}'.`);
     }
-    return this.slice(start, end).#collect(options.signal);
+    const { start: origin } = this.#range;
+    return this.#reads.read({ start: origin + start, end: origin + end }, options.signal);
   }
 
   /** All of it in memory. */
   async arrayBuffer(options: { signal?: AbortSignal } = {}): Promise<ArrayBuffer> {
-    return (await this.#collect(options.signal)).buffer as ArrayBuffer;
+    return (await this.#reads.read(this.#range, options.signal)).buffer as ArrayBuffer;
   }
 
   /** All of it as UTF-8 text. */
   async text(options: { signal?: AbortSignal } = {}): Promise<string> {
-    return new TextDecoder().decode(await this.#collect(options.signal));
+    return new TextDecoder().decode(await this.#reads.read(this.#range, options.signal));
   }
 
-  async #collect(signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const all = new Uint8Array(this.size);
-    const fill = async (fresh: boolean) => {
-      let at = 0;
-      for await (const { bytes } of this.#content([signal], fresh)) {
-        all.set(bytes, at);
-        at += bytes.length;
-      }
-    };
-    try {
-      await fill(false);
-    } catch (error) {
-      if (!isXetError(error, 'INTEGRITY')) throw error;
-      await fill(true);
-    }
-    return all;
-  }
-
-  #content(signals: (AbortSignal | undefined)[], fresh: boolean): AsyncGenerator<Content, void, undefined> {
-    const signal = AbortSignal.any([this.#signal, ...signals.filter((one) => one !== undefined)]);
-    return this.#engine.read(this.#file, this.#range, { signal, fresh });
+  async *#bytes(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    if (this.size === 0) return;
+    if (this.size <= SMALL_STREAM_BYTES) return yield await this.#reads.read(this.#range, signal);
+    for await (const { bytes } of this.#reads.stream(this.#range, signal)) yield bytes;
   }
 }
 

@@ -5,8 +5,10 @@ import { JSON_LIMIT_BYTES, readJson } from './json.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 
+/** What sends a request: the platform's `fetch`, or yours. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
+/** How long to wait for a server. */
 export interface Timeouts {
   /** Longest wait for the head of an answer, in milliseconds. */
   connect: number;
@@ -18,12 +20,17 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, stall: 20_000 };
 
 /** Told before each wait: what failed, and when the next attempt starts. */
 export interface RetryNotice {
+  /** Which service failed. */
   kind: UrlKind;
   /** Without query. */
   url: string;
+  /** The one that failed, from 1 on. */
   attempt: number;
+  /** How many there are at most. */
   attempts: number;
+  /** Milliseconds until the next one. */
   delayMs: number;
+  /** What failed. */
   error: XetError;
 }
 
@@ -35,6 +42,19 @@ export interface HttpOptions {
   onRetry?: ((notice: RetryNotice) => void) | undefined;
   random?: () => number;
 }
+
+/** How much longer than others a request waits. */
+export interface Patience {
+  /** Bytes of its body: the answer comes only when all of that is sent. */
+  sendBytes?: number;
+  /** By how many times the connect timeout is longer, for what the server works on before it answers. */
+  connect?: number;
+  /** By how many times the stall timeout is longer. */
+  stall?: number;
+}
+
+/** The slowest line that a body may take: 64 MiB then need a quarter of an hour. */
+const SLOWEST_BYTES_PER_SECOND = 64 * 1024;
 
 export interface RequestSpec {
   kind: UrlKind;
@@ -49,6 +69,7 @@ export interface RequestSpec {
   cache?: 'no-store' | undefined;
   /** Attempts for this request, if not the policy's. */
   attempts?: number;
+  patience?: Patience;
 }
 
 /** An answer whose head has arrived. Its body must be read to the end or dropped. */
@@ -121,7 +142,11 @@ export class Http {
   }
 
   async #attempt(spec: RequestSpec): Promise<Reply> {
-    const { fetch, rewriteUrl, timeouts } = this.#options;
+    const { fetch, rewriteUrl } = this.#options;
+    const { connect, stall } = this.#options.timeouts;
+    const { patience = {} } = spec;
+    const sendingMs = ((patience.sendBytes ?? 0) / SLOWEST_BYTES_PER_SECOND) * 1000;
+    const timeouts = { connect: connect * (patience.connect ?? 1) + sendingMs, stall: stall * (patience.stall ?? 1) };
     const url = rewriteUrl ? rewriteUrl(spec.url, spec.kind) : spec.url;
     const connection = new Connection(url, spec.signal);
     this.log.requested(spec.kind);

@@ -1,8 +1,11 @@
 import { publicText, publicUrl, XetError, type XetErrorCode } from '../errors.ts';
 import { requestedWait } from './retry-timing.ts';
 
-/** Which service a request goes to: it decides the credential, the rewriting and the meaning of a status. */
-export type UrlKind = 'hub' | 'cas' | 'xorb';
+/**
+ * Which service a request goes to: it decides the credential, the rewriting and the meaning of a status. `source` is an
+ * address of the caller's, whose content is uploaded.
+ */
+export type UrlKind = 'hub' | 'cas' | 'xorb' | 'source';
 
 const ERROR_BODY_LIMIT = 4096;
 
@@ -19,7 +22,14 @@ export async function responseError(response: Response, kind: UrlKind, url: stri
     requestId: headers.get('x-request-id') ?? headers.get('x-amz-cf-id') ?? undefined,
     retryable: isTransientStatus(status),
     retryAfterMs: requestedWait(headers, Date.now()),
+    commit: kind === 'hub' ? commitOf(headers) : undefined,
+    serverMessage: detail || undefined,
   });
+}
+
+function commitOf(headers: Headers): string | undefined {
+  const commit = headers.get('x-repo-commit');
+  return commit !== null && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }
 
 /** Statuses that another attempt may cure. */
@@ -74,6 +84,12 @@ function hubMeaning(
         advice: 'Accept the conditions on the repository page, and use a token of that account.',
       };
   }
+  // The Hub says so in words only.
+  if ((status === 403 || status === 402) && /\b(storage|quota)\b.*\b(limit|exceed|reached|full)/i.test(detail)) {
+    return { code: 'QUOTA', advice: 'Free some storage of the account, or have its limit raised.' };
+  }
+  if (status === 403)
+    return { code: 'FORBIDDEN', advice: 'The access token does not allow it; writing needs one that may write.' };
   if (status === 401) {
     return detail.includes('Invalid credentials')
       ? {

@@ -9,6 +9,7 @@ import { CasTokenSource } from './token.ts';
 
 /** A file of a repository at one commit. */
 export interface FileInfo {
+  /** Path in the repository. */
   path: string;
   /** Bytes. */
   size: number;
@@ -29,8 +30,11 @@ export interface ResolvedFile extends FileInfo {
   tokenUrl: string;
 }
 
+/** A file or folder of a repository. */
 export interface ListEntry {
+  /** Path in the repository. */
   path: string;
+  /** Folders have no content of their own. */
   type: 'file' | 'directory';
   /** Bytes; 0 for a directory. */
   size: number;
@@ -38,6 +42,7 @@ export interface ListEntry {
   oid: string;
   /** sha256 of the content, for files kept outside of git. */
   sha256: string | undefined;
+  /** Undefined for folders, and for files that the Hub keeps in git. */
   xetHash: string | undefined;
 }
 
@@ -49,18 +54,26 @@ export interface HubOptions {
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
 const FILE_INFO_LIMIT_BYTES = 64 * 1024;
 const COMMIT = /^[0-9a-f]{40}$/;
+/** Paths in one question about paths, so that no server finds its body too large. */
+const PATHS_AT_ONCE = 500;
 
 /** The Hub's side of a download: what a path means, what a repository holds, who may ask the CAS. */
 export class HubClient {
   readonly endpoint: string;
   readonly #http: Http;
   readonly #accessToken: () => Promise<string | undefined>;
-  readonly #tokens = new Map<string, CasTokenSource>();
+  readonly #tokens: Map<string, CasTokenSource>;
 
-  constructor(http: Http, options: HubOptions) {
+  constructor(http: Http, options: HubOptions, tokens = new Map<string, CasTokenSource>()) {
     this.#http = http;
     this.endpoint = options.endpoint.replace(/\/+$/, '');
     this.#accessToken = options.accessToken;
+    this.#tokens = tokens;
+  }
+
+  /** The same Hub through another door, for a part whose requests are to be told apart. */
+  with(http: Http): HubClient {
+    return new HubClient(http, { endpoint: this.endpoint, accessToken: this.#accessToken }, this.#tokens);
   }
 
   /** The Hub token, for the Hub only. */
@@ -167,16 +180,40 @@ export class HubClient {
 
   /** One entry, or undefined if there is none. */
   async pathInfo(repo: RepoId, revision: string, path: string, signal?: AbortSignal): Promise<ListEntry | undefined> {
+    return (await this.pathsInfo(repo, revision, [path], signal)).find((entry) => entry.path === path);
+  }
+
+  /** The entries of some paths; what does not exist is left out. */
+  async pathsInfo(
+    repo: RepoId,
+    revision: string,
+    paths: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ListEntry[]> {
     const url = apiUrl(this.endpoint, repo, 'paths-info', revision);
-    const { body } = await this.#http.json({
-      kind: 'hub',
-      url,
-      method: 'POST',
-      headers: { ...(await this.headers()), 'content-type': 'application/json' },
-      body: JSON.stringify({ paths: [path], expand: false }),
-      signal,
-    });
-    return this.#entries(body, url).find((entry) => entry.path === path);
+    const found: ListEntry[] = [];
+    for (let at = 0; at < paths.length; at += PATHS_AT_ONCE) {
+      const { body } = await this.#http.json({
+        kind: 'hub',
+        url,
+        method: 'POST',
+        headers: { ...(await this.headers()), 'content-type': 'application/json' },
+        body: JSON.stringify({ paths: paths.slice(at, at + PATHS_AT_ONCE), expand: false }),
+        signal,
+      });
+      found.push(...this.#entries(body, url));
+    }
+    return found;
+  }
+
+  /** What {@link resolve} would say of a file that was listed at a commit, without asking. */
+  fileOf(repo: RepoId, commit: string, entry: ListEntry): ResolvedFile {
+    const { path, size, xetHash } = entry;
+    const url = resolveUrl(this.endpoint, repo, commit, path);
+    const etag = entry.sha256 ?? entry.oid;
+    // Files are named after it, and their content is checked by it.
+    if (!isContentId(etag)) throw this.#incomplete(url, 'the sha1 or sha256 of its content');
+    return { repo, path, size, etag, commit, xetHash, url, tokenUrl: this.tokenUrl(repo, commit) };
   }
 
   /** The entries under a folder, page by page as they are asked for. */

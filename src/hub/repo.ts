@@ -1,11 +1,14 @@
 import { XetError } from '../errors.ts';
 
+/** What a repository holds. */
 export type RepoType = 'model' | 'dataset' | 'space';
 
 /** A repository: `'owner/name'` is a model, `'datasets/owner/name'` and `'spaces/owner/name'` say so. */
 export type RepoDesignation = string | { type: RepoType; name: string };
 
+/** A repository by type and name. */
 export interface RepoId {
+  /** What it holds. */
   type: RepoType;
   /** `owner/name`; a few old models have no owner. */
   name: string;
@@ -13,11 +16,15 @@ export interface RepoId {
 
 /** What an `hf://` address or a page of the Hub points to. */
 export interface RepoLocation {
+  /** Which repository. */
   repo: RepoId;
+  /** Branch, tag or commit, if the text names one. */
   revision?: string;
+  /** Path in the repository, if the text names one. */
   path?: string;
 }
 
+/** The branch that is meant where none is named. */
 export const DEFAULT_REVISION = 'main';
 
 const PREFIX: Record<RepoType, string> = { model: '', dataset: 'datasets/', space: 'spaces/' };
@@ -31,6 +38,7 @@ const NAME_PART = /^[\w.-]{1,96}$/;
 const SPECIAL_REVISION = /^refs\/(?:convert\/[\w.-]+|pr\/\d+)(?=\/|$)/;
 const VERBS = new Set(['resolve', 'blob', 'tree', 'raw']);
 
+/** A repository by its name, whichever way it was said. Throws `INVALID_ARGUMENT` for what is none. */
 export function parseRepo(repo: RepoDesignation): RepoId {
   const id = typeof repo === 'string' ? fromText(repo) : repo;
   const parts = id.name.split('/');
@@ -156,4 +164,9 @@ export function checkPath(path: string): string {
     );
   }
   return path;
+}
+
+/** Whether a revision is a commit in full, and so stands for the same for ever. */
+export function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
 }

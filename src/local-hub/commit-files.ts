@@ -8,7 +8,9 @@ import type { RepoId } from './repo/repo-id.ts';
 import type { Tree, TreeFile } from './repo/tree.ts';
 import { collect } from './store/collect.ts';
 
+/** How to commit. */
 export interface CommitOptions extends IngestOptions {
+  /** The commit's title. */
   message?: string;
   /** Default `main`. A branch that does not exist yet starts at `main`. */
   branch?: string;

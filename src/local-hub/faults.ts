@@ -53,6 +53,7 @@ export type FaultAction =
   /** The answer starts later. */
   | { action: 'delay'; ms: number };
 
+/** Which requests are met, and by what. */
 export type FaultRule = FaultAction & {
   kind: RequestKind | 'any';
   /** How many requests it hits; default 1. */
@@ -63,9 +64,11 @@ export type FaultRule = FaultAction & {
   match?: (path: string) => boolean;
 };
 
+/** A rule that is in force. */
 export interface FaultHandle {
   /** Requests hit so far. */
   readonly hits: number;
+  /** Takes the rule away. */
   remove(): void;
 }
 
@@ -83,6 +86,7 @@ export class FaultPlan {
   bytesPerSecond = 0;
   #rules: ArmedRule[] = [];
 
+  /** Puts a rule in force, after those that are. */
   add(rule: FaultRule): FaultHandle {
     const armed: ArmedRule = { rule, seen: 0, hits: 0 };
     this.#rules.push(armed);

@@ -1,9 +1,12 @@
 /** An access token's owner and what it may do. */
 export interface TokenGrant {
+  /** Who it is. */
   name: string;
+  /** Whether they may write. Default: false. */
   write?: boolean;
 }
 
+/** How to run a Hub. */
 export interface LocalHubOptions {
   /** Folder for everything that lasts. Default: a fresh temporary folder, removed on `close()`. One Hub per folder at a time. */
   dir?: string;

@@ -4,10 +4,13 @@ import { commitFiles } from './commit-files.ts';
 import type { HubContext } from './context.ts';
 import { isRepoName, type RepoId, typeOfPlural } from './repo/repo-id.ts';
 
+/** A repository that was made of a folder. */
 export interface SeededRepo extends RepoId {
+  /** The newest one. */
   commit: string;
   /** Whether there was anything to commit. */
   changed: boolean;
+  /** How many files it has now. */
   files: number;
 }
 

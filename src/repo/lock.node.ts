@@ -44,6 +44,12 @@ export async function acquireLock(
   }
 }
 
+/** Whether somebody who is still there has the lock at this path. */
+export async function isLockHeld(path: string): Promise<boolean> {
+  const content = await readFile(path, 'utf8').catch(() => undefined);
+  return content !== undefined && !(await isAbandoned(path, content));
+}
+
 async function removeIfAbandoned(path: string): Promise<boolean> {
   const content = await readFile(path, 'utf8').catch(() => undefined);
   if (content === undefined) return true;

@@ -1,18 +1,15 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import {
-  CHUNK_RECORD_BYTES,
-  ChunkRecordList,
-  type ChunkRecords,
-  chunkCount,
-  chunkLength,
-  chunkSlice,
-} from '../chunks.ts';
+import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
+import type { Codec } from '../codec/codec.ts';
 import { loadCodec } from '../codec.node.ts';
+import type { Verified } from '../download/content-hash.ts';
+import type { ByteRange } from '../ranges.ts';
 import { diskErrors, makeFolder } from './disk-errors.node.ts';
+import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from './journal.ts';
 import { acquireLock } from './lock.node.ts';
-import type { FileSink } from './place.ts';
+import type { FileSink, HeldPart } from './place.ts';
 
 /** What a partial file is a part of; one that says something else is of no use. */
 export interface PartialIdentity {
@@ -21,15 +18,13 @@ export interface PartialIdentity {
   xetHash: string | undefined;
 }
 
-interface Parts {
-  paths: Paths;
-  header: Uint8Array;
-  data: FileHandle;
-  journal: FileHandle;
-  release: () => Promise<void>;
-  /** Bytes in the data file, checked or not. */
-  present: number;
+export interface PartialFileOptions {
+  signal: AbortSignal;
+  onWait: () => void;
+  resume: boolean;
 }
+
+type Publish = (finished: string, verified: Verified) => Promise<string>;
 
 interface Paths {
   data: string;
@@ -37,50 +32,67 @@ interface Paths {
   lock: string;
 }
 
+interface Left {
+  held: HeldPart[];
+  unchecked: ByteRange[];
+}
+
 const READ_BYTES = 1024 * 1024;
-const MAX_CHUNK_BYTES = 128 * 1024;
 
 /**
- * A file on its way, with a journal of the chunks it holds. Bytes are written before the journal names their
- * chunks, and what the journal names is hashed again before it is believed, so that a kill at any moment
- * costs at most the last few chunks.
+ * A file on its way, with a journal of what it holds where. Bytes are written before the journal names them,
+ * and chunks that the journal names are hashed again before they are believed, so that a kill at any moment costs
+ * only what was not yet written.
  */
 export class PartialFile implements FileSink {
   readonly #paths: Paths;
   readonly #header: Uint8Array;
+  readonly #size: number;
   readonly #data: FileHandle;
   readonly #journal: FileHandle;
   readonly #release: () => Promise<void>;
-  readonly #publish: (finished: string) => Promise<string>;
-  resumed: { chunks: ChunkRecords; bytes: number };
-  #position: number;
-  #journalPosition: number;
-  #present: number;
+  readonly #publish: Publish;
+  held: HeldPart[];
+  unchecked: ByteRange[];
+  #journalEnd: number;
+  /** Journal entries are written one after the other: a gap would hide what lies behind it. */
+  #noting: Promise<void> = Promise.resolve();
+  /** Whether it has anything that another try could use. */
+  #useful: boolean;
   #closed = false;
 
   private constructor(
-    parts: Parts,
-    publish: (finished: string) => Promise<string>,
-    resumed: { chunks: ChunkRecords; bytes: number },
+    parts: {
+      paths: Paths;
+      header: Uint8Array;
+      size: number;
+      data: FileHandle;
+      journal: FileHandle;
+      journalEnd: number;
+      release: () => Promise<void>;
+    },
+    publish: Publish,
+    { held, unchecked }: Left,
   ) {
     this.#paths = parts.paths;
     this.#header = parts.header;
+    this.#size = parts.size;
     this.#data = parts.data;
     this.#journal = parts.journal;
+    this.#journalEnd = parts.journalEnd;
     this.#release = parts.release;
     this.#publish = publish;
-    this.resumed = resumed;
-    this.#position = resumed.bytes;
-    this.#present = parts.present;
-    this.#journalPosition = parts.header.length + resumed.chunks.length;
+    this.held = held;
+    this.unchecked = unchecked;
+    this.#useful = held.length + unchecked.length > 0;
   }
 
   /** @param stem path of the partial file without its endings. */
   static open(
     stem: string,
     identity: PartialIdentity,
-    options: { signal: AbortSignal; onWait: () => void; resume: boolean },
-    publish: (finished: string) => Promise<string>,
+    options: PartialFileOptions,
+    publish: Publish,
   ): Promise<PartialFile> {
     const paths = {
       data: `${stem}.xetkit.incomplete`,
@@ -94,18 +106,17 @@ export class PartialFile implements FileSink {
       try {
         const { etag, size, xetHash } = identity;
         const header = new TextEncoder().encode(
-          `${JSON.stringify({ xetkit: 1, etag, size, xetHash: xetHash ?? null })}\n`,
+          `${JSON.stringify({ xetkit: 2, etag, size, xetHash: xetHash ?? null })}\n`,
         );
-        for (const path of [paths.data, paths.journal]) opened.push(await openForUpdate(path));
-        const [data, journal] = opened as [FileHandle, FileHandle];
-        const recorded = new Uint8Array(await journal.readFile());
-        const same = options.resume && header.every((byte, index) => recorded[index] === byte);
-        const resumed = same ? await recover(data, recorded.subarray(header.length), options.signal) : NOTHING;
-        const present = same ? Math.min(size, (await data.stat()).size) : 0;
-        if (!same) await data.truncate(0);
-        await journal.truncate(header.length + resumed.chunks.length);
-        await writeAll(journal, header, 0);
-        return new PartialFile({ paths, header, data, journal, release, present }, publish, resumed);
+        const data = await openForUpdate(paths.data);
+        opened.push(data);
+        const recorded = options.resume ? await readJournal(paths.journal, header) : undefined;
+        const left = recorded ? await recover(data, recorded, size, options.signal) : NOTHING;
+        if (left === NOTHING) await data.truncate(0);
+        const journalEnd = await writeJournal(paths.journal, header, left);
+        const journal = await open(paths.journal, 'r+');
+        opened.push(journal);
+        return new PartialFile({ paths, header, size, data, journal, journalEnd, release }, publish, left);
       } catch (error) {
         await Promise.all(opened.map((handle) => handle.close()));
         await release();
@@ -114,46 +125,46 @@ export class PartialFile implements FileSink {
     });
   }
 
-  takeUnchecked(): number {
-    if (this.#position === this.resumed.bytes) this.#position = Math.max(this.#position, this.#present);
-    return this.#position;
-  }
-
-  async *written(): AsyncGenerator<Uint8Array> {
-    const end = this.#position;
-    if (end === 0) return;
+  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
+    if (start >= end) return;
     yield* createReadStream(this.#paths.data, {
       highWaterMark: READ_BYTES,
-      start: 0,
+      start,
       end: end - 1,
     }) as AsyncIterable<Uint8Array>;
   }
 
-  async write(bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
+  async write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
     await diskErrors(this.#paths.data, async () => {
-      await writeAll(this.#data, bytes, this.#position);
-      this.#position += bytes.length;
-      await writeAll(this.#journal, chunks, this.#journalPosition);
-      this.#journalPosition += chunks.length;
+      await writeAll(this.#data, bytes, at);
+      this.#useful = true;
+      const entry = encodeEntry(at, bytes.length, chunks);
+      const position = this.#journalEnd;
+      this.#journalEnd += entry.length;
+      const noted = this.#noting.then(() => writeAll(this.#journal, entry, position));
+      // Whoever wrote before has been told of his failure; this one still has to try.
+      this.#noting = noted.catch(() => undefined);
+      await noted;
     });
   }
 
   async restart(): Promise<void> {
+    await this.#noting;
     await diskErrors(this.#paths.data, async () => {
       await this.#journal.truncate(this.#header.length);
       await this.#data.truncate(0);
     });
-    this.resumed = NOTHING;
-    this.#present = 0;
-    this.#position = 0;
-    this.#journalPosition = this.#header.length;
+    this.held = [];
+    this.unchecked = [];
+    this.#useful = false;
+    this.#journalEnd = this.#header.length;
   }
 
-  async publish(): Promise<string> {
+  async publish(verified: Verified): Promise<string> {
     return diskErrors(this.#paths.data, async () => {
-      await this.#data.truncate(this.#position);
+      await this.#data.truncate(this.#size);
       await this.#closeFiles();
-      const path = await this.#publish(this.#paths.data);
+      const path = await this.#publish(this.#paths.data, verified);
       await rm(this.#paths.journal, { force: true });
       return path;
     });
@@ -161,7 +172,7 @@ export class PartialFile implements FileSink {
 
   async close(): Promise<void> {
     await this.#closeFiles();
-    if (this.#position === 0 && this.#present === 0) {
+    if (!this.#useful) {
       await rm(this.#paths.data, { force: true });
       await rm(this.#paths.journal, { force: true });
     }
@@ -171,11 +182,12 @@ export class PartialFile implements FileSink {
   async #closeFiles(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#noting;
     await Promise.all([this.#data.close(), this.#journal.close()]);
   }
 }
 
-const NOTHING = { chunks: new Uint8Array(), bytes: 0 };
+const NOTHING: Left = { held: [], unchecked: [] };
 
 async function openForUpdate(path: string): Promise<FileHandle> {
   try {
@@ -193,23 +205,83 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
   }
 }
 
-/** The longest prefix of the data whose chunks are what the journal says. */
-async function recover(data: FileHandle, journal: Uint8Array, signal: AbortSignal) {
-  const chunks = journal.subarray(0, Math.floor(journal.length / CHUNK_RECORD_BYTES) * CHUNK_RECORD_BYTES);
-  const codec = await loadCodec();
-  const good = new ChunkRecordList();
-  let bytes = 0;
-  for (let index = 0; index < chunkCount(chunks); index++) {
-    signal.throwIfAborted();
-    const length = chunkLength(chunks, index);
-    // A damaged journal may name any length; no chunk is longer than this.
-    if (length > MAX_CHUNK_BYTES) break;
-    const chunk = new Uint8Array(length);
-    const { bytesRead } = await data.read(chunk, 0, length, bytes);
-    const record = chunkSlice(chunks, index, index + 1);
-    if (bytesRead !== length || !codec.chunkHash(chunk).every((byte, at) => byte === record[at])) break;
-    good.push(record);
-    bytes += length;
+/** What a journal says behind its header, if it is about the same file. */
+async function readJournal(path: string, header: Uint8Array): Promise<Uint8Array | undefined> {
+  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!handle) return undefined;
+  try {
+    const content = new Uint8Array(await handle.readFile());
+    return header.every((byte, index) => content[index] === byte) ? content.subarray(header.length) : undefined;
+  } finally {
+    await handle.close();
   }
-  return { chunks: good.records.slice(), bytes };
+}
+
+/** In one step, so that a kill meanwhile loses nothing of what the old one knew. */
+async function writeJournal(path: string, header: Uint8Array, { held, unchecked }: Left): Promise<number> {
+  const entries = [
+    ...held.map(({ start, end, chunks }) => encodeEntry(start, end - start, chunks)),
+    ...unchecked.map(({ start, end }) => encodeEntry(start, end - start, new Uint8Array())),
+  ];
+  const content = Buffer.concat([header, ...entries]);
+  const fresh = `${path.slice(0, -'.incomplete'.length)}.new.incomplete`;
+  await writeFile(fresh, content);
+  await rename(fresh, path);
+  return content.length;
+}
+
+/** What the journal says of the data, as far as the data agrees. */
+async function recover(data: FileHandle, journal: Uint8Array, size: number, signal: AbortSignal): Promise<Left> {
+  const present = (await data.stat()).size;
+  const entries = withoutOverlaps(decodeEntries(journal, size)).filter(({ start }) => start < present);
+  if (entries.length === 0) return NOTHING;
+  const codec = await loadCodec();
+  const held: HeldPart[] = [];
+  for (const entry of entries) {
+    if (entry.chunks.length > 0) held.push(...(await checkedParts(data, entry, codec, signal)));
+  }
+  const unchecked = entries
+    .filter(({ chunks }) => chunks.length === 0)
+    .map(({ start, end }) => ({ start, end: Math.min(end, present) }));
+  return { held, unchecked };
+}
+
+/** The runs of an entry's chunks that are in place. */
+async function checkedParts(
+  data: FileHandle,
+  entry: JournalEntry,
+  codec: Codec,
+  signal: AbortSignal,
+): Promise<HeldPart[]> {
+  const bytes = new Uint8Array(entry.end - entry.start);
+  signal.throwIfAborted();
+  const { bytesRead } = await data.read(bytes, 0, bytes.length, entry.start);
+  const parts: HeldPart[] = [];
+  const run = new ChunkRecordList();
+  let runStart = 0;
+  let at = 0;
+  const cut = () => {
+    if (run.count > 0)
+      parts.push({ start: entry.start + runStart, end: entry.start + at, chunks: run.records.slice() });
+    run.clear();
+  };
+  for (let index = 0; index < chunkCount(entry.chunks); index++) {
+    const length = chunkLength(entry.chunks, index);
+    const record = chunkSlice(entry.chunks, index, index + 1);
+    const right =
+      at + length <= bytesRead &&
+      codec.chunkHash(bytes.subarray(at, at + length)).every((byte, place) => byte === record[place]);
+    if (!right) cut();
+    else {
+      if (run.count === 0) runStart = at;
+      run.push(record);
+    }
+    at += length;
+    if (!right) runStart = at;
+  }
+  cut();
+  return parts;
 }

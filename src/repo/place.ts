@@ -1,46 +1,91 @@
+import type { SpawnWorker } from '../../workers/spawn.ts';
+import type { KnownFiles } from '../cache/known-files.ts';
 import type { ChunkRecords } from '../chunks.ts';
 import type { Verified } from '../download/content-hash.ts';
-import type { ResolvedFile } from '../hub/client.ts';
+import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import type { RepoId } from '../hub/repo.ts';
+import type { ByteRange } from '../ranges.ts';
+
+/** Bytes of a file that are in place, with the chunks that they are: all of them whole. */
+export interface HeldPart extends ByteRange {
+  chunks: ChunkRecords;
+}
 
 /**
- * Receives a file's bytes in order, out of sight until it is published. What was written and not published
- * stays for the next try, in this process or another.
+ * Receives a file's bytes at their places in any order, out of sight until it is published. What was written and
+ * not published stays for the next try, in this process or another.
  */
 export interface FileSink {
-  /** What an earlier try left, checked again: chunks from the start of the file, and how many bytes they are. */
-  readonly resumed: { chunks: ChunkRecords; bytes: number };
-  /**
-   * Keeps what an earlier try left behind `resumed` as well, unchecked; gives the bytes that are there then.
-   * Only before anything is written.
-   */
-  takeUnchecked(): number;
-  /** What has been written so far, from the start of the file. */
-  written(): AsyncIterable<Uint8Array>;
-  /** Appends bytes, and the records of the chunks that lie wholly in them. */
-  write(bytes: Uint8Array, chunks: ChunkRecords): Promise<void>;
+  /** What is in place and was hashed again: ascending, apart from each other. */
+  readonly held: readonly HeldPart[];
+  /** What an earlier try wrote without knowing its chunks, so that only the whole file can tell if it is right. */
+  readonly unchecked: readonly ByteRange[];
+  /** Bytes that are in place. */
+  read(range: ByteRange): AsyncIterable<Uint8Array>;
+  /** Puts bytes where they belong. `chunks` are exactly these bytes, or none where that is not known. */
+  write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void>;
   /** Forgets everything written so far, also by earlier tries. */
   restart(): Promise<void>;
   /** Puts the finished file under its name in one step and gives the path. */
-  publish(): Promise<string>;
+  publish(verified: Verified): Promise<string>;
   /** Lets go. What was written stays, unless it is known to be of no use. */
   close(): Promise<void>;
 }
 
 /** Where one file of a repository goes on this machine. */
 export interface Place {
-  /** The path, if the right file is already there, having read and checked it. */
+  /** The path, if the right file is already there, having checked it. */
   existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined>;
   /** The right to write it; waits while another process has it. */
   openSink(options: { signal: AbortSignal; onWait: () => void; resume: boolean }): Promise<FileSink>;
 }
 
-export interface PlaceOptions {
-  /** A folder that mirrors the repository. */
+/** A file that is here at a commit, known without asking a server. */
+export interface HeldFile {
+  path: string;
+  size: number;
+  etag: string;
+}
+
+/** A version of a file that is here, as far as is known of another commit. */
+export interface EarlierFile {
+  path: string;
+  commit: string;
+}
+
+/**
+ * A folder for files of repositories, and what it remembers of them: the Hub cache folder, or a folder of the
+ * user's own. What it remembers is a convenience: writing it never fails a download, and what is read from it is
+ * checked or absent.
+ */
+export interface RepoStore {
+  place(file: ResolvedFile, revision: string): Place;
+  /** The commit that a revision stood for when a server was last asked; a commit stands for itself. */
+  commitOf(repo: RepoId, revision: string): Promise<string | undefined>;
+  noteCommit(repo: RepoId, revision: string, commit: string): Promise<void>;
+  /** All files of a commit, as they were listed once. */
+  tree(repo: RepoId, commit: string): Promise<ListEntry[] | undefined>;
+  noteTree(repo: RepoId, commit: string, entries: readonly ListEntry[]): Promise<void>;
+  /** Whether a server said that a commit has no such file. */
+  knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean>;
+  noteMissing(repo: RepoId, commit: string, path: string): Promise<void>;
+  /** A file at a commit, if it is here. */
+  find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
+  /** Other versions of a file that are here, the latest first: most of their chunks are likely the same. */
+  earlier(file: ResolvedFile): Promise<EarlierFile[]>;
+  /** Where the files of a commit are: what a snapshot gives to its caller. */
+  folder(repo: RepoId, commit: string): string;
+}
+
+export interface RepoStoreOptions {
+  /** A folder that mirrors the repository, in place of the Hub cache folder. */
   localDir?: string | undefined;
   /** The Hub cache folder, if not the environment's. */
   cacheDir?: string | undefined;
-  revision: string;
+  /** What is known of files on this disk, so that they need not be hashed each time. */
+  known: KnownFiles;
+  /** What a page needs to write in place. */
+  spawnWorker?: SpawnWorker | undefined;
 }
 
-/** Finds places; one for each kind of storage that a platform has. */
-export type Places = (file: ResolvedFile, options: PlaceOptions) => Place;
+export type OpenRepoStore = (options: RepoStoreOptions) => RepoStore;

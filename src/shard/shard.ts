@@ -5,14 +5,19 @@ import type { ShardBuilder } from '../wasm.ts';
 
 /** A run of chunks of one xorb that makes a run of a file. Chunk indices are half-open. */
 export interface ShardTerm {
+  /** 64 digits, as the protocol writes hashes. */
   xorb: string;
   /** Uncompressed bytes of the run. */
   unpackedLength: number;
+  /** Indexes of its chunks, the end excluded. */
   chunks: { start: number; end: number };
 }
 
+/** How a file is built. */
 export interface ShardFile {
+  /** 64 digits, as the protocol writes hashes. */
   hash: string;
+  /** In the order of the file. */
   terms: ShardTerm[];
   /** One for each term, or none at all. */
   verification: string[];
@@ -20,17 +25,25 @@ export interface ShardFile {
   sha256: string | undefined;
 }
 
+/** Which chunks a xorb has. */
 export interface ShardXorb {
+  /** 64 digits, as the protocol writes hashes. */
   hash: string;
+  /** In its order. */
   chunks: ChunkRecords;
   /** For each chunk, whether the server offers it to others (bit 31 of its flags). */
   globalDedup: boolean[];
+  /** Bytes of all its chunks. */
   unpackedBytes: number;
+  /** Bytes as it is stored. */
   bytesOnDisk: number;
 }
 
+/** What a shard holds. */
 export interface Shard {
+  /** Files, by how they are built. */
   files: ShardFile[];
+  /** Xorbs, by which chunks they have. */
   xorbs: ShardXorb[];
   /** Where set, the chunk hashes are keyed with it. */
   key: Uint8Array | undefined;
@@ -133,6 +146,7 @@ export class ShardWriter {
     this.#guard = guard;
   }
 
+  /** Adds a file. */
   addFile(file: ShardFile): void {
     const terms = new Uint8Array(file.terms.length * (HASH_BYTES + 12));
     const numbers = view(terms);
@@ -151,6 +165,7 @@ export class ShardWriter {
     this.#guard(() => this.#builder.addFile(hashBytes(file.hash), terms, verification, sha256));
   }
 
+  /** Adds a xorb, by its hash and its chunks. */
   addXorb(xorb: { hash: string; chunks: ChunkRecords; bytesOnDisk?: number }): void {
     this.#guard(() =>
       this.#builder.addXorb(hashBytes(xorb.hash), xorb.chunks, number32(xorb.bytesOnDisk ?? 0, 'A xorb size')),
@@ -172,6 +187,7 @@ export class ShardWriter {
     return this.#guard(() => this.#builder.toKeyed(key, createdSeconds, expirySeconds));
   }
 
+  /** Gives its memory back. It is of no use afterwards. */
   free(): void {
     this.#builder.free();
   }

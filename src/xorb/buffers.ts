@@ -24,4 +24,5 @@ export class RunBuffers {
   }
 }
 
-const MOST_SPARE = 6;
+/** As many as are under way at once where little is waited for; more are needed only where much is. */
+const MOST_SPARE = 16;

@@ -36,6 +36,8 @@ export interface CutterOptions {
   buffers?: RunBuffers;
   /** A run is passed on when it holds this many bytes, compressed or unpacked. */
   runBytes: number;
+  /** The first run is only this long, and each next one twice as long as the one before, up to `runBytes`. */
+  firstRunBytes?: number;
 }
 
 /**
@@ -43,7 +45,8 @@ export interface CutterOptions {
  * checked before their lengths are believed.
  */
 export class FrameCutter {
-  readonly #runBytes: number;
+  readonly #mostRunBytes: number;
+  #runBytes: number;
   readonly #end: number;
   readonly #buffers: RunBuffers | undefined;
   #buffer: Uint8Array;
@@ -58,7 +61,8 @@ export class FrameCutter {
   #footer = false;
 
   constructor(options: CutterOptions) {
-    this.#runBytes = options.runBytes;
+    this.#mostRunBytes = options.runBytes;
+    this.#runBytes = options.firstRunBytes ?? options.runBytes;
     this.#firstChunk = options.firstChunk;
     this.#start = options.start;
     this.#end = options.start + options.length;
@@ -68,7 +72,7 @@ export class FrameCutter {
 
   #fresh(): Uint8Array {
     const left = this.#end - this.nextStart;
-    const length = Math.min(runBufferBytes(this.#runBytes), left);
+    const length = Math.min(runBufferBytes(this.#mostRunBytes), left);
     return this.#buffers?.take(length) ?? new Uint8Array(length);
   }
 
@@ -173,6 +177,7 @@ export class FrameCutter {
     this.#whole = 0;
     this.#count = 0;
     this.#unpacked = 0;
+    this.#runBytes = Math.min(this.#mostRunBytes, this.#runBytes * 2);
     return run;
   }
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { version } from '../../package.json' with { type: 'json' };
 import { VERSION } from '../../src/version.ts';
-import { filesUnder, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
+import { contentUnder, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';
 
 const command = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -88,17 +88,17 @@ test('download of a whole repository, by patterns and folders', async () => {
   const env = { HF_ENDPOINT: hub.url };
   const all = await scratch();
   const whole = await xetkit(['download', repo, '--local-dir', all], { env });
-  expect(whole.stdout.trim().split('\n').sort()).toEqual((await filesUnder(all)).map((path) => join(all, path)));
-  expect(await filesUnder(all)).toEqual(expect.arrayContaining(Object.keys(files)));
+  expect(whole.stdout.trim()).toBe(all);
+  expect(await contentUnder(all)).toEqual(expect.arrayContaining(Object.keys(files)));
   const some = await scratch();
   await xetkit(
     ['download', repo, '--include', '*.bin', '--include', 'config*', '--exclude', 'nested/*', '--local-dir', some],
     { env },
   );
-  expect(await filesUnder(some)).toEqual(['big.bin', 'config.json']);
+  expect(await contentUnder(some)).toEqual(['big.bin', 'config.json']);
   const folder = await scratch();
   await xetkit(['download', `hf://${repo}`, 'nested/', '--local-dir', folder], { env });
-  expect(await filesUnder(folder)).toEqual(['nested/a.txt', 'nested/b.bin']);
+  expect(await contentUnder(folder)).toEqual(['nested/a.txt', 'nested/b.bin']);
   const nothing = await xetkit(['download', repo, '--include', '*.zip', '--local-dir', folder], { env });
   expect(nothing).toMatchObject({ code: 1, stdout: '' });
   expect(nothing.stderr).toMatch(/\*\.zip/);
@@ -197,7 +197,34 @@ test('an interrupted download ends at once with 130, and leaves no file that loo
   });
   expect(ran).toMatchObject({ code: 130, stdout: '' });
   expect(ran.stderr).toMatch(/Interrupted\. .*run the same command to go on/);
-  expect(await filesUnder(localDir)).not.toContain('big.bin');
+  expect(await contentUnder(localDir)).not.toContain('big.bin');
+});
+
+test('a retry is told as it happens, with its reason', async () => {
+  const hub = await hubFor();
+  await hub.commitFiles(repo, files);
+  hub.faults.add({ kind: 'xorb', action: 'status', status: 503, headers: { 'retry-after': '0' } });
+  hub.faults.add({ kind: 'resolve', action: 'refuse' });
+  const localDir = await scratch();
+  const args = ['download', repo, 'big.bin', '--local-dir', localDir];
+  const { code, stderr } = await xetkit(args, { env: { HF_ENDPOINT: hub.url } });
+  expect(code, stderr).toBe(0);
+  const told = stderr.split('\n').filter((line) => line.includes('retrying: '));
+  expect(told).toHaveLength(2);
+  expect(told[0]).toMatch(/retrying: .*connection.*\(attempt 1 of \d+, again in .+\)/i);
+  expect(told[1]).toMatch(/retrying: .*503.*\(attempt 1 of \d+, again in .+\)/);
+});
+
+test('what gives up in the end says why, in its last line', async () => {
+  const hub = await hubFor();
+  await hub.commitFiles(repo, files);
+  hub.faults.add({ kind: 'resolve', action: 'status', status: 503, headers: { 'retry-after': '0' }, times: 1e9 });
+  const args = ['download', repo, 'big.bin', '--local-dir', await scratch()];
+  const { code, stdout, stderr } = await xetkit(args, { env: { HF_ENDPOINT: hub.url } });
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  const told = stderr.trim().split('\n');
+  expect(told.filter((line) => line.includes('retrying: ')).length).toBeGreaterThan(1);
+  expect(told.at(-1)).toMatch(/^xetkit: .*503/);
 });
 
 test("help teaches, and the version is the package's", async () => {

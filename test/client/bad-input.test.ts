@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { XetClient, XetError, type XetErrorCode } from 'xetkit';
-import { clientOf, filesUnder, hubFor, scratch } from '../support/hub.ts';
+import { clientOf, contentUnder, hubFor, scratch } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 
 const repo = 'owner/model';
@@ -39,7 +39,7 @@ describe('names that lead nowhere', () => {
     const error = await failure(client.downloadFile({ localDir, ...(target as { repo: string; path: string }) }));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(says);
-    expect(await filesUnder(localDir)).toEqual([]);
+    expect(await contentUnder(localDir)).toEqual([]);
   });
 });
 
@@ -137,6 +137,6 @@ describe('a CAS that answers with', () => {
     const localDir = await scratch();
     const error = await failure(client.downloadFile({ repo, path: 'a.bin', localDir }));
     expect(error.code).toBe('PROTOCOL');
-    expect(await filesUnder(localDir)).toEqual([]);
+    expect(await contentUnder(localDir)).toEqual([]);
   });
 });

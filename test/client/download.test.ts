@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Progress } from 'xetkit';
 import type { LocalHubOptions } from 'xetkit/local-hub';
-import { clientOf, filesUnder, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
+import { clientOf, contentUnder, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -71,7 +71,7 @@ describe.each(Object.entries(servers))('a server with %s', (_name, { hub: option
         expect(sha256(await file.read(start, end)), `${path} ${start}–${end}`).toBe(sha256(bytes.subarray(start, end)));
       }
     }
-    expect(await filesUnder(localDir)).toEqual(Object.keys(files).sort());
+    expect(await contentUnder(localDir)).toEqual(Object.keys(files).sort());
   });
 });
 
@@ -118,7 +118,7 @@ test('the Hub cache folder is laid out as Python lays it out', async () => {
 
   hub.resetRequests();
   const again = await client.downloadFile({ repo, path: 'data/noise.bin' });
-  expect(again).toMatchObject({ path: result.path, verified: 'sha256', bytes: { network: 0, local: noise.length } });
+  expect(again).toMatchObject({ path: result.path, verified: 'xet', bytes: { network: 0, local: noise.length } });
   expect(hub.requests.map(({ kind }) => kind)).toEqual(['resolve']);
 });
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isXetError, type XetErrorCode } from 'xetkit';
 import type { FaultAction } from 'xetkit/local-hub';
-import { clientOf, filesUnder, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
+import { clientOf, contentUnder, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 
 const repo = 'owner/model';
@@ -37,7 +37,7 @@ describe.each(Object.entries(contents))('a flipped byte in a xorb of %s chunks',
         if (code === 'success') expect(await downloadedHash(localDir, name), `offset ${offset}`).toBe(sha256(bytes));
         else {
           expect(code, `offset ${offset} mask ${mask}`).toBe('INTEGRITY');
-          expect(await filesUnder(localDir)).toEqual([]);
+          expect(await contentUnder(localDir)).toEqual([]);
         }
       }
     }
@@ -46,14 +46,13 @@ describe.each(Object.entries(contents))('a flipped byte in a xorb of %s chunks',
   test('once: fetched again, and right', async () => {
     const hub = await hubFor();
     await hub.commitFiles(repo, { [name]: bytes }, { xet: 'always' });
-    const client = clientOf(hub);
     for (const offset of [0, 2, 4, 6, 9, 5000, 100_000]) {
       const fault = hub.faults.add({ kind: 'xorb', action: 'corrupt', offset, mask: 0x04, times: 1 });
       const localDir = await scratch();
-      await client.downloadFile({ repo, path: name, localDir });
+      await clientOf(hub).downloadFile({ repo, path: name, localDir });
       expect(fault.hits).toBe(1);
       expect(await downloadedHash(localDir, name), `offset ${offset}`).toBe(sha256(bytes));
-      const file = await client.open({ repo, path: name });
+      const file = await clientOf(hub).open({ repo, path: name });
       hub.faults.add({ kind: 'xorb', action: 'corrupt', offset, mask: 0x04, times: 1 });
       expect(sha256(await file.arrayBuffer()), `offset ${offset}`).toBe(sha256(bytes));
     }
@@ -84,7 +83,7 @@ test('a small file whose content is not what its etag says is refused', async ()
   hub.faults.add({ kind: 'resolve-cache', action: 'corrupt', offset: 17, times: 1e9, after: 1 });
   const localDir = await scratch();
   expect(await outcome(clientOf(hub).downloadFile({ repo, path: 'a.txt', localDir }))).toBe('INTEGRITY');
-  expect(await filesUnder(localDir)).toEqual([]);
+  expect(await contentUnder(localDir)).toEqual([]);
 });
 
 // What a server may do to a range of a xorb for good, and what the user is told.
@@ -106,7 +105,7 @@ test.each(spoiled)('a xorb range that is %s', async (_what, fault, code) => {
   const localDir = await scratch();
   const client = clientOf(hub, { retry: { attempts: 3 }, fallback: 'never' });
   expect(await outcome(client.downloadFile({ repo, path: 'stored', localDir }))).toBe(code);
-  expect(await filesUnder(localDir)).not.toContain('stored');
+  expect(await contentUnder(localDir)).not.toContain('stored');
 
   hub.faults.clear();
   hub.faults.add({ kind: 'xorb', times: 1, ...fault });

@@ -147,11 +147,12 @@ export function codecVectorSuite(
       equal(await inSteps(on, data, step), expected, `pieces of ${step} bytes`);
     }
     const { pattern } = vectors.chunking.trigger;
-    // Byte by byte only the short ones, of which some padding meets every phase of the skip.
+    // Byte by byte only a short one: to a worker each is a message there and one back. Some padding meets every phase of
+    // the skip.
     for (const padding of [0, 1, 62, 63, 64, 127]) {
       const short = triggerData(pattern, padding);
       const shortExpected = await whole(on, short);
-      for (const step of [1, 37, 255]) {
+      for (const step of padding === 63 ? [1, 37, 255] : [37, 255]) {
         equal(await inSteps(on, short, step), shortExpected, `padding ${padding}, pieces of ${step} bytes`);
       }
     }

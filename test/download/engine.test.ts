@@ -1,48 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { loadCodec } from '../../src/codec.node.ts';
-import { MemoryBudget } from '../../src/download/budget.ts';
-import { DownloadEngine, type EngineParts } from '../../src/download/engine.ts';
+import type { EngineParts } from '../../src/download/engine.ts';
 import { Lanes } from '../../src/download/lanes.ts';
-import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
-import { HubClient } from '../../src/hub/client.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
-import { nodeContentHash } from '../../src/repo/place.node.ts';
-import { CodecPool } from '../../workers/pool.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';
-
-const repo = { type: 'model', name: 'owner/model' } as const;
-
-async function hubWith(
-  files: Record<string, Uint8Array>,
-  options: LocalHubOptions = {},
-  chunksPerXorb = 8192,
-): Promise<LocalHub> {
-  const hub = await startLocalHub(options);
-  onTestFinished(() => hub.close());
-  await hub.commitFiles(repo, files, { xet: 'always', chunksPerXorb });
-  return hub;
-}
-
-function engineFor(hub: LocalHub, parts: Partial<EngineParts> = {}) {
-  const http = new Http({ fetch, timeouts: DEFAULT_TIMEOUTS, retry: { attempts: 4, baseDelayMs: 1, maxDelayMs: 2 } });
-  const hubClient = new HubClient(http, { endpoint: hub.url, accessToken: async () => undefined });
-  const engine = new DownloadEngine({
-    http,
-    hub: hubClient,
-    pool: new CodecPool({ size: 0, load: loadCodec }),
-    budget: new MemoryBudget(64 << 20, 16 << 20),
-    lanes: new Lanes(4),
-    makeHash: nodeContentHash,
-    attempts: 4,
-    groupRanges: true,
-    xet: true,
-    fallback: false,
-    onWarning: () => undefined,
-    ...parts,
-  });
-  return { engine, hubClient, http };
-}
+import { engineFor, hubWith, repo, requests, sent } from './engines.ts';
 
 async function readAll(hub: LocalHub, path: string, parts: Partial<EngineParts> = {}): Promise<Uint8Array> {
   const { engine, hubClient } = engineFor(hub, parts);
@@ -63,8 +26,6 @@ async function readAll(hub: LocalHub, path: string, parts: Partial<EngineParts> 
   expect(verified).toBe('xet');
   return Buffer.concat(runs);
 }
-
-const requests = (hub: LocalHub, kind: string) => hub.requests.filter((request) => request.kind === kind);
 
 test('a file of several reconstruction windows is verified as one', async () => {
   const bytes = randomBytes(9_000_000, 1);
@@ -129,6 +90,42 @@ test.each([
   expect(hit.hits).toBeGreaterThan(0);
 });
 
+test('a range comes in several requests where none may ask for much', async () => {
+  const bytes = randomBytes(6_000_000, 23);
+  const hub = await hubWith({ a: bytes });
+  const steps = { requestBytes: 1_000_000 };
+  expect(sha256(await readAll(hub, 'a', steps))).toBe(sha256(bytes));
+  const asked = requests(hub, 'xorb');
+  expect(asked.map(({ status }) => status)).toEqual(asked.map(() => 206));
+  expect(asked.length).toBe(Math.ceil(sent(hub, 'xorb') / steps.requestBytes));
+  expect(Math.max(...asked.map(({ bytesSent }) => bytesSent))).toBe(steps.requestBytes);
+});
+
+test('a server that serves whole ranges only is asked for parts of them no longer', async () => {
+  const bytes = randomBytes(6_000_000, 24);
+  const hub = await hubWith({ a: bytes }, { rangeRule: 'exact' }, 20);
+  const lanes = new Lanes(1);
+  expect(sha256(await readAll(hub, 'a', { requestBytes: 500_000, lanes }))).toBe(sha256(bytes));
+  const asked = requests(hub, 'xorb').map(({ status }) => status);
+  expect(asked.length).toBeGreaterThan(4);
+  expect(asked).toEqual(asked.map((_, index) => (index < 2 ? 403 : 206)));
+});
+
+test.each([
+  ['a refusal', { action: 'status', status: 403 }],
+  ['a broken server', { action: 'status', status: 500 }],
+  ['an end in the middle', { action: 'truncate', afterBytes: 20_000 }],
+] as const)('a range in several requests survives %s, again and again', async (_what, fault) => {
+  const bytes = randomBytes(6_000_000, 25);
+  const hub = await hubWith({ a: bytes });
+  const hits = [1, 3, 6].map((after) => hub.faults.add({ kind: 'xorb', times: 1, after, ...fault }));
+  expect(sha256(await readAll(hub, 'a', { requestBytes: 500_000 }))).toBe(sha256(bytes));
+  expect(hits.map((hit) => hit.hits)).toEqual([1, 1, 1]);
+  // The rest still came in small parts, and nothing twice.
+  expect(Math.max(...requests(hub, 'xorb').map(({ bytesSent }) => bytesSent))).toBeLessThanOrEqual(500_000);
+  expect(sent(hub, 'xorb')).toBeLessThan(bytes.length * 1.1);
+});
+
 test('a request that crawls while others fly is asked for a second time', async () => {
   const bytes = randomBytes(6_000_000, 4);
   const hub = await hubWith({ a: bytes }, {}, 20);
@@ -139,3 +136,36 @@ test('a request that crawls while others fly is asked for a second time', async 
   // That one was asked for twice, and all the others once.
   expect(asked.length).toBe(new Set(asked).size + 1);
 });
+
+test.each([false, true])(
+  'a file is written from start to end only where that is asked for: %s',
+  async (sequentialWrites) => {
+    const bytes = randomBytes(9_000_000, 21);
+    const hub = await hubWith({ a: bytes }, {}, 16);
+    const { engine, hubClient } = engineFor(hub, { sequentialWrites });
+    const file = await hubClient.resolve(repo, 'main', 'a');
+    // The first range comes last.
+    hub.faults.add({ kind: 'xorb', action: 'delay', ms: 300, times: 1 });
+    const written = new Uint8Array(bytes.length);
+    const starts: number[] = [];
+    const verified = await engine.fill(
+      file,
+      {
+        held: [],
+        unchecked: [],
+        read: async function* ({ start, end }) {
+          yield written.subarray(start, end);
+        },
+        write: async (at, run) => {
+          starts.push(at);
+          written.set(run, at);
+        },
+      },
+      { signal: new AbortController().signal },
+    );
+    expect(verified).toBe('xet');
+    expect(sha256(written)).toBe(sha256(bytes));
+    const ascending = starts.every((at, index) => index === 0 || at > (starts[index - 1] ?? 0));
+    expect(ascending).toBe(sequentialWrites);
+  },
+);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LocalHub } from 'xetkit/local-hub';
-import { filesUnder, seen, sha256 } from '../support/hub.ts';
+import { contentUnder, seen, sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 import { startCli } from './children.ts';
 import { attempt, privateHub, told } from './harness.ts';
@@ -30,7 +30,7 @@ const download = (disk: SmallDisk, where: 'cacheDir' | 'localDir', xet = true) =
     client.downloadFile({ repo: REPO, path: PATH, ...(where === 'localDir' && { localDir: disk.path }) }),
   );
 
-const named = async (folder: string) => (await filesUnder(folder)).filter((name) => name.endsWith(PATH));
+const named = async (folder: string) => (await contentUnder(folder)).filter((name) => name.endsWith(PATH));
 
 describe.each(['cacheDir', 'localDir'] as const)('in a %s', (where) => {
   test.each([true, false])(
@@ -50,7 +50,7 @@ describe.each(['cacheDir', 'localDir'] as const)('in a %s', (where) => {
       expect(sha256(await readFile(resumed.value!.path))).toBe(sha256(content));
       expect(resumed.value!.bytes.local, 'what was fetched before the disk was full').toBeGreaterThan(3 * MIB);
       expect(sent()).toBeLessThan(content.length - 3 * MIB);
-      expect((await filesUnder(disk.path)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+      expect((await contentUnder(disk.path)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
     },
   );
 
@@ -66,14 +66,14 @@ describe.each(['cacheDir', 'localDir'] as const)('in a %s', (where) => {
     await disk.remount('ro');
     const none = await download(disk, where);
     expect(none.error, told(none)).toMatchObject({ name: 'XetError', code: 'PERMISSION' });
-    expect(await filesUnder(disk.path)).toEqual([]);
+    expect(await contentUnder(disk.path)).toEqual([]);
 
     await disk.remount('rw');
     expect((await download(disk, where)).error).toMatchObject({ code: 'DISK_FULL' });
     await disk.remount('ro');
-    const left = await filesUnder(disk.path);
+    const left = await contentUnder(disk.path);
     expect((await download(disk, where)).error).toMatchObject({ code: 'PERMISSION' });
-    expect(await filesUnder(disk.path), 'the partial state is still there').toEqual(left);
+    expect(await contentUnder(disk.path), 'the partial state is still there').toEqual(left);
     expect(left.some((name) => name.endsWith('.xetkit.incomplete'))).toBe(true);
   });
 });

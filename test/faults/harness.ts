@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type DownloadResult, isXetError, type RetryNotice, XetClient, type XetClientOptions } from 'xetkit';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from 'xetkit/local-hub';
-import { filesUnder, seen, sha256 } from '../support/hub.ts';
+import { contentUnder, seen, sha256 } from '../support/hub.ts';
 import type { Verdict } from './expectations.ts';
 import { expectNoSecrets, expectNoSecretsIn, HUB_TOKEN } from './hygiene.ts';
 
@@ -37,7 +39,10 @@ export async function attempt<T>(
   call: (client: XetClient) => Promise<T>,
 ): Promise<Outcome<T>> {
   const outcome: Outcome<T> = { value: undefined, error: undefined, warnings: [], notices: [] };
+  // Each attempt is that of a machine which has seen nothing yet.
+  const dir = join(process.env.XETKIT_CACHE ?? tmpdir(), randomUUID());
   const client = new XetClient({
+    chunkCache: { dir },
     endpoint: hub.url,
     accessToken: HUB_TOKEN,
     workers: 0,
@@ -84,7 +89,7 @@ export async function expectFile(
   outcome: Outcome<DownloadResult>,
 ): Promise<void> {
   await expectNoSecretsIn(localDir);
-  const files = await filesUnder(localDir);
+  const files = await contentUnder(localDir);
   const visible = files.filter((name) => !name.startsWith('.cache/'));
   if (outcome.error !== undefined) {
     expect(visible, `nothing has its name yet: ${told(outcome)}`).toEqual([]);

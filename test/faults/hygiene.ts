@@ -2,7 +2,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { filesUnder } from '../support/hub.ts';
+import { contentUnder } from '../support/hub.ts';
 
 /** The Hub token of every run. It opens a private repository, so it is really needed, and must show up nowhere. */
 export const HUB_TOKEN = 'hf_FaultSuiteSecret0123456789';
@@ -89,7 +89,7 @@ export function expectNoSecrets(...said: unknown[]): void {
 
 /** The same for what was left on disk: journals, locks, metadata. */
 export async function expectNoSecretsIn(folder: string): Promise<void> {
-  for (const path of await filesUnder(folder)) {
+  for (const path of await contentUnder(folder)) {
     const content = await readFile(join(folder, path)).catch(() => undefined);
     if (content) expectNoSecrets(path, content.toString('latin1'));
   }

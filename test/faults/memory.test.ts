@@ -17,7 +17,7 @@ const BUDGET = 64_000_000;
  * What the process may take beside the budget: buffers of sockets and of the runtime, and garbage. The runtime
  * lets some 64 MB of buffers that nobody holds pile up in each thread before it collects them.
  */
-const OVERHEAD = 192 * MIB;
+const OVERHEAD = 48 * MIB;
 const READER = fileURLToPath(new URL('slow-reader.mjs', import.meta.url));
 
 /** A file of bytes without any pattern, the same each time: nothing of it can be shared or compressed. */

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { isXetError, type XetClient, type XetClientOptions } from 'xetkit';
 import type { FaultRule, LocalHub } from 'xetkit/local-hub';
-import { filesUnder, scratch, sha256 } from '../support/hub.ts';
+import { contentUnder, scratch, sha256 } from '../support/hub.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { FAULTS, type FaultName, faultAction } from './catalogue.ts';
 import { Draw } from './draw.ts';
@@ -203,7 +203,9 @@ async function judge(
   if (mustSucceed(rules)) return `an error in place of success: ${told(outcome)}`;
   if (!isXetError(error)) return `not a typed error: ${told(outcome)}`;
   if (!possibleCodes(rules).has(error.code)) return `an error that none of the faults explains: ${told(outcome)}`;
-  const named = (await filesUnder(folder)).filter((name) => !name.endsWith('.incomplete') && !name.includes('.cache/'));
+  const named = (await contentUnder(folder)).filter(
+    (name) => !name.endsWith('.incomplete') && !name.includes('.cache/'),
+  );
   return named.some((name) => Object.keys(files).some((path) => name.endsWith(path)))
     ? `a file in spite of ${error.code}`
     : undefined;

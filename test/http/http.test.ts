@@ -37,7 +37,7 @@ describe('attempts', () => {
     const http = makeHttp({ onRetry: (notice) => notices.push(notice) });
     const url = await serve(handler);
     expect(await read(await http.send({ kind: 'cas', url: `${url}/x?sig=secret` }))).toBe('hello');
-    expect(counted(http)).toEqual({ requests: { hub: 0, cas: 3, xorb: 0 }, retries: 2, network: 5 });
+    expect(counted(http)).toEqual({ requests: { hub: 0, cas: 3, xorb: 0, source: 0 }, retries: 2, network: 5 });
     expect(handler.requests).toHaveLength(3);
     expect(notices).toMatchObject([
       { kind: 'cas', url: `${url}/x`, attempt: 1, attempts: 3, delayMs: 0.5, error: { status: code } },
@@ -403,7 +403,7 @@ test('a part counts for itself, and the whole counts it too', async () => {
   const [first, second] = [whole.with(new MetricsLog(whole.log)), whole.with(new MetricsLog(whole.log))];
   await read(await first.send({ kind: 'cas', url }));
   await read(await second.send({ kind: 'xorb', url }));
-  expect(counted(first)).toEqual({ requests: { hub: 0, cas: 2, xorb: 0 }, retries: 1, network: 5 });
-  expect(counted(second)).toEqual({ requests: { hub: 0, cas: 0, xorb: 1 }, retries: 0, network: 5 });
-  expect(counted(whole)).toEqual({ requests: { hub: 0, cas: 2, xorb: 1 }, retries: 1, network: 10 });
+  expect(counted(first)).toEqual({ requests: { hub: 0, cas: 2, xorb: 0, source: 0 }, retries: 1, network: 5 });
+  expect(counted(second)).toEqual({ requests: { hub: 0, cas: 0, xorb: 1, source: 0 }, retries: 0, network: 5 });
+  expect(counted(whole)).toEqual({ requests: { hub: 0, cas: 2, xorb: 1, source: 0 }, retries: 1, network: 10 });
 });

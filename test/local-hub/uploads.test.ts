@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { CompressionChoice } from '../../src/codec/codec.ts';
 import { loadCodec } from '../../src/codec.node.ts';
+import { Crc64 } from '../../src/crc64.ts';
 import { HASH_BYTES, hashToHex } from '../../src/hash.ts';
-import { Crc64 } from '../../src/local-hub/crc64.ts';
 import type { LocalHub, LocalHubOptions } from '../../src/local-hub.ts';
 import type { ShardFile } from '../../src/shard/shard.ts';
 import {

@@ -3,7 +3,7 @@
     pip install huggingface_hub
     python make-cases.py && npx biome format --write .
 
-Seeded, so that a second run writes the same files.
+Seeded, so that a second run writes the same files. The interop tests call it with other seeds.
 """
 
 import json
@@ -15,7 +15,6 @@ from pathlib import Path
 from huggingface_hub.utils import filter_repo_objects
 
 HERE = Path(__file__).parent
-rng = random.Random(20260101)
 
 
 def written(name, cases):
@@ -50,29 +49,34 @@ by_hand = [
 alphabet = "ab-]![^*?/.0z"
 
 
-def noise(most):
-    return "".join(rng.choice(alphabet) for _ in range(rng.randrange(most + 1)))
-
-
-# Random ones, of which about every second text is made to look like its pattern.
-at_random = []
-while len(at_random) < 900:
-    pattern = noise(9).rstrip("/")
-    text = noise(6)
+def accident(pattern):
     # An empty range in front of "!" leaves it first in its set, and CPython 3.11 then takes it for a negation:
     # an accident that nobody should depend on.
-    if re.search(r"\[.-.!", pattern):
-        continue
-    if rng.random() < 0.6:
-        text = "".join(
-            noise(2) if char == "*" else rng.choice(alphabet) if char in "?[" else char for char in pattern
-        )
-    at_random.append((pattern, text))
-# Sets, which are where the corners are.
-while len(at_random) < 1500:
-    inside = rng.choice(["", "!"]) + "".join(rng.choice("abcz-^[&~|") for _ in range(rng.randrange(1, 6)))
-    at_random.append((f"[{inside}]", rng.choice("abcyz-!^[&~|]")))
-written("fnmatch-cases.json", [[p, t, fnmatchcase(t, p)] for p, t in by_hand + at_random])
+    return re.search(r"\[.-.!", pattern) is not None
+
+
+def fnmatch_cases(rng):
+    def noise(most):
+        return "".join(rng.choice(alphabet) for _ in range(rng.randrange(most + 1)))
+
+    # Random ones, of which about every second text is made to look like its pattern.
+    at_random = []
+    while len(at_random) < 900:
+        pattern = noise(9).rstrip("/")
+        text = noise(6)
+        if accident(pattern):
+            continue
+        if rng.random() < 0.6:
+            text = "".join(
+                noise(2) if char == "*" else rng.choice(alphabet) if char in "?[" else char for char in pattern
+            )
+        at_random.append((pattern, text))
+    # Sets, which are where the corners are.
+    while len(at_random) < 1500:
+        inside = rng.choice(["", "!"]) + "".join(rng.choice("abcz-^[&~|") for _ in range(rng.randrange(1, 6)))
+        at_random.append((f"[{inside}]", rng.choice("abcyz-!^[&~|]")))
+    return [[p, t, fnmatchcase(t, p)] for p, t in by_hand + at_random]
+
 
 # Whole selections: paths as repositories have them, patterns as people write them.
 folders = ["", "data/", "data/train/", "onnx/", "a b/", ".cache/", "Data/", "data.v1/", "x\\y\\"]
@@ -87,15 +91,48 @@ patterns = [
     "data\\*", "data\\train\\", "a b/*", "x/y/*", "x\\y\\*", ".*", "*.md", "", "/", "DATA/*", "caf?.txt", "?.png",
     "*]*", "[", "data", "/data/*", "./*", "*.{json,md}",
 ]
-filters = []
-while len(filters) < 260:
-    paths = [rng.choice(folders) + rng.choice(names) for _ in range(rng.randrange(1, 14))]
+# What a path and a pattern are made of where neither is one that people write.
+path_pieces = ["a", "b", "A", "0", ".", "-", "]", "[", "!", "^", "/", "/", "\\", "\u00e9", "\U0001f600", " "]
+pattern_pieces = path_pieces + ["*", "*", "*", "**", "?", "[a-b]", "[!a]", "[]/]", "[0-", "*/", "\\*"]
 
-    def some():
+
+def filter_cases(rng, common=260, odd=140):
+    def some(of):
         # Nothing at all, an empty list and a few patterns mean different things.
-        return None if rng.random() < 0.3 else [rng.choice(patterns) for _ in range(rng.randrange(4))]
+        return None if rng.random() < 0.3 else [of() for _ in range(rng.randrange(4))]
 
-    allow, ignore = some(), some()
-    kept = list(filter_repo_objects(paths, allow_patterns=allow, ignore_patterns=ignore))
-    filters.append({"paths": paths, "allow": allow, "ignore": ignore, "kept": kept})
-written("filter-cases.json", filters)
+    def case(paths, pattern):
+        allow, ignore = some(pattern), some(pattern)
+        # A single pattern may also come without a list.
+        bare = allow[0] if allow is not None and len(allow) == 1 else allow
+        kept = list(filter_repo_objects(paths, allow_patterns=bare, ignore_patterns=ignore))
+        return {"paths": paths, "allow": allow, "ignore": ignore, "kept": kept}
+
+    def made_of(pieces, most):
+        return "".join(rng.choice(pieces) for _ in range(rng.randrange(1, most + 1)))
+
+    def odd_pattern(paths):
+        # Every second one is a path with something else here and there, so that it matches now and then.
+        while True:
+            pattern = made_of(pattern_pieces, 5)
+            if rng.random() < 0.5:
+                pattern = "".join(rng.choice(pattern_pieces) if rng.random() < 0.3 else c for c in rng.choice(paths))
+            if rng.random() < 0.3:
+                pattern = f"*{pattern[1:]}"
+            if not accident(pattern):
+                return pattern
+
+    cases = []
+    for _ in range(common):
+        paths = [rng.choice(folders) + rng.choice(names) for _ in range(rng.randrange(1, 14))]
+        cases.append(case(paths, lambda: rng.choice(patterns)))
+    for _ in range(odd):
+        paths = [made_of(path_pieces, 5) for _ in range(rng.randrange(4, 12))]
+        cases.append(case(paths, lambda: odd_pattern(paths)))
+    return cases
+
+
+if __name__ == "__main__":
+    seeded = random.Random(20260101)
+    written("fnmatch-cases.json", fnmatch_cases(seeded))
+    written("filter-cases.json", filter_cases(seeded))

@@ -3,7 +3,7 @@
 // Runs in browsers too, so nothing here may ask for a module of Node's.
 
 /**
- * @typedef {{ endpoint: string, repo: string, files: Record<string, { size: number, sha256: string }>, corrupt: string }} Expected
+ * @typedef {{ endpoint: string, repo: string, files: Record<string, { size: number, sha256: string }>, corrupt: string, remembered?: string }} Expected
  * @typedef {typeof import('../../src/index.ts')} Xetkit
  */
 
@@ -29,9 +29,17 @@ function equal(actual, expected, what) {
  * @returns {Record<string, () => Promise<void>>}
  */
 export function cases(xetkit, expected) {
-  const { repo, files, endpoint } = expected;
+  const { repo, files, endpoint, remembered } = expected;
+  // In a page the name of a database, elsewhere a folder.
+  const dir = () => `${remembered === undefined ? '' : `${remembered}/`}${crypto.randomUUID()}`;
   /** @param {import('../../src/index.ts').XetClientOptions} [options] */
-  const makeClient = (options) => new xetkit.XetClient({ endpoint, accessToken: '', ...options });
+  const makeClient = (options) =>
+    new xetkit.XetClient({ endpoint, accessToken: '', chunkCache: { dir: dir() }, ...options });
+  /** For files: on a disk where there is one, else in the page's own storage. */
+  const fileClient = (options = {}) =>
+    makeClient(remembered === undefined ? { files: xetkit.opfsFiles, ...options } : options);
+  const [largest = '', { size: largestSize, sha256: largestHash } = { size: 0, sha256: '' }] =
+    Object.entries(files).sort(([, a], [, b]) => b.size - a.size)[0] ?? [];
   return {
     'every file, in workers': async () => {
       /** @type {string[]} */
@@ -74,6 +82,111 @@ export function cases(xetkit, expected) {
       const reading = file.arrayBuffer({ signal: stop.signal });
       stop.abort(reason);
       equal(await reading.catch((error) => error), reason, 'what an aborted read rejects with');
+      await client.close();
+    },
+    'a file on the disk, gone on with after an abort, and then not fetched again': async () => {
+      const localDir = dir();
+      const stop = new AbortController();
+      const stopped = fileClient({ concurrency: 1 });
+      const reason = new Error('enough');
+      /** @type {unknown} */
+      const error = await stopped
+        .downloadFile({
+          ...{ repo, path: largest, localDir, signal: stop.signal },
+          onProgress: ({ bytes }) => {
+            if (bytes.done > 0 && bytes.done < largestSize) stop.abort(reason);
+          },
+        })
+        .catch((caught) => caught);
+      await stopped.close();
+      const client = fileClient();
+      const result = await client.downloadFile({ repo, path: largest, localDir });
+      // On a fast machine it may have been done before anybody could stop it.
+      if (error === reason) {
+        const { network, local } = result.bytes;
+        equal(local + network < largestSize * 1.1, true, `fetched ${network} bytes with ${local} there`);
+      } else equal(error instanceof Error, false, `an abort: ${String(error)}`);
+      // A file that was whole already may have been looked at by its sha256.
+      const isRight = result.verified === 'xet' || (result.verified === 'sha256' && result.bytes.network === 0);
+      equal(isRight, true, `verified by ${result.verified} with ${result.bytes.network} bytes from the network`);
+      const again = await client.downloadFile({ repo, path: largest, localDir, revision: result.commit });
+      equal(JSON.stringify([again.bytes.network, again.requests]), '[0,0]', 'bytes and requests of a second time');
+      await client.close();
+    },
+    'a snapshot, and the same without a server': async () => {
+      const localDir = dir();
+      const selection = { repo, localDir, ignorePatterns: expected.corrupt };
+      const client = fileClient();
+      const { commit, files: got } = await client.snapshot(selection);
+      equal(
+        got
+          .map(({ file }) => file)
+          .sort()
+          .join(),
+        Object.keys(files).sort().join(),
+        'files of the snapshot',
+      );
+      await client.close();
+      const offline = fileClient({ offline: true });
+      const again = await offline.snapshot(selection);
+      equal(JSON.stringify([again.commit, again.requests]), JSON.stringify([commit, 0]), 'the snapshot offline');
+      const missing = await offline.downloadFile({ repo, path: 'missing.bin', localDir }).catch((caught) => caught);
+      equal(/OFFLINE|ENTRY_NOT_FOUND/.test(missing.code), true, `what is not here (${String(missing)})`);
+      await offline.close();
+    },
+    'two at once fetch a file once': async () => {
+      const localDir = dir();
+      const clients = [fileClient(), fileClient()];
+      const results = await Promise.all(
+        clients.map((client) => client.downloadFile({ repo, path: largest, localDir })),
+      );
+      const network = results.reduce((sum, { bytes }) => sum + bytes.network, 0);
+      equal(network < largestSize * 1.5, true, `two downloads fetched ${network} bytes of ${largestSize}`);
+      for (const client of clients) await client.close();
+    },
+    'a cache that is too small for the file keeps to its size': async () => {
+      const maxBytes = 1_500_000;
+      const client = makeClient({ chunkCache: { dir: dir(), maxBytes } });
+      for (let turn = 0; turn < 2; turn++) {
+        const file = await client.open({ repo, path: largest });
+        equal(await sha256(new Uint8Array(await file.arrayBuffer())), largestHash, 'content');
+      }
+      const { chunks } = (await client.cache.usage()).tiers;
+      equal(chunks !== undefined && chunks.bytes <= maxBytes * 1.05, true, `cache of ${chunks?.bytes} bytes`);
+      await client.close();
+    },
+    'an upload, read again, and then nothing left to upload': async () => {
+      const client = makeClient(remembered === undefined ? { uploads: xetkit.webUploads } : {});
+      const to = `runtimes/upload-${crypto.randomUUID()}`;
+      await client.createRepo({ repo: to });
+      const large = new Uint8Array(3_000_000);
+      for (let at = 0; at < large.length; at += 65_536) crypto.getRandomValues(large.subarray(at, at + 65_536));
+      const small = new TextEncoder().encode('{"some": "text"}\n');
+      /** @type {import('../../src/index.ts').UploadFile[]} */
+      const uploads = [
+        { path: 'folder/large.bin', content: new Blob([large]) },
+        { path: 'small.json', content: small },
+        { path: 'stream.bin', content: new Blob([large, small]).stream() },
+      ];
+      const result = await client.upload({ repo: to, files: uploads });
+      equal(
+        result.files.map(({ mode, status }) => `${mode} ${status}`).join(),
+        'lfs uploaded,regular uploaded,lfs uploaded',
+        'what became of the files',
+      );
+      equal(result.files[0]?.sha256, await sha256(large), 'the sha256 that is committed');
+      // The second file is the first one and a little more.
+      equal(result.bytes.sent < large.length * 1.2, true, `${result.bytes.sent} bytes sent`);
+      const hash = await sha256(
+        new Uint8Array(await (await client.open({ repo: to, path: 'folder/large.bin' })).arrayBuffer()),
+      );
+      equal(hash, await sha256(large), 'content');
+      const again = await client.upload({ repo: to, files: uploads.slice(0, 2) });
+      equal(
+        JSON.stringify([again.commits.length, again.bytes.sent, again.commit]),
+        JSON.stringify([0, 0, result.commit]),
+        'a second time',
+      );
       await client.close();
     },
     'corrupt data': async () => {

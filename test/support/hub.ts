@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,10 @@ export async function hubFor(options: LocalHubOptions = {}): Promise<LocalHub> {
 
 /** A client of that Hub whose retries take no time. */
 export function clientOf(hub: LocalHub, options: XetClientOptions = {}): XetClient {
+  // No two clients of a test know what the other one did, unless the test says so.
+  const dir = join(process.env.XETKIT_CACHE ?? tmpdir(), randomUUID());
   const client = new XetClient({
+    chunkCache: { dir },
     endpoint: hub.url,
     accessToken: '',
     ...options,
@@ -35,6 +38,9 @@ export function clientOf(hub: LocalHub, options: XetClientOptions = {}): XetClie
   onTestFinished(() => client.close());
   return client;
 }
+
+/** What Hub clients note about the files in a folder, and their locks. */
+const NOTES = /(^|\/)(CACHEDIR\.TAG|\.cache\/huggingface\/.*(?<!\.incomplete)|\.locks\/.*)$/;
 
 /** All files under a folder, as paths from it. */
 export async function filesUnder(folder: string): Promise<string[]> {
@@ -47,3 +53,6 @@ export async function filesUnder(folder: string): Promise<string[]> {
 
 /** Requests of a kind that the Hub has seen. */
 export const seen = (hub: LocalHub, kind: string) => hub.requests.filter((request) => request.kind === kind);
+
+/** All files under a folder but notes and locks of Hub clients. */
+export const contentUnder = async (folder: string) => (await filesUnder(folder)).filter((path) => !NOTES.test(path));

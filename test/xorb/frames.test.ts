@@ -108,6 +108,26 @@ describe('a valid stream', () => {
     });
   });
 
+  test('runs begin short where that is asked for, and double', () => {
+    holds(200, fc.tuple(shapes, positions, runBytes, runBytes), ([given, cuts, one, other]) => {
+      const stream = concat(framesOf(given));
+      const [shortest, longest] = [Math.min(one, other), Math.max(one, other)];
+      const options = { ...optionsFor(stream, longest), firstRunBytes: shortest };
+      const runs = cutAll(splitAt(stream, cuts), options);
+      expectRuns(runs, framesOf(given), given, options);
+      let chunk = 0;
+      runs.forEach((run, index) => {
+        const size = Math.min(longest, shortest * 2 ** index);
+        chunk += run.count;
+        const last = given[chunk - 1] ?? { payload: 0, unpacked: 0 };
+        expect(run.frames.length - last.payload - FRAME_HEADER_BYTES).toBeLessThan(size);
+        expect(run.unpackedLength - last.unpacked).toBeLessThan(size);
+        if (index < runs.length - 1)
+          expect(Math.max(run.frames.length, run.unpackedLength)).toBeGreaterThanOrEqual(size);
+      });
+    });
+  });
+
   test('a run is given as soon as it is whole', () => {
     const frames = framesOf([1, 2, 3].map(() => ({ payload: 92, unpacked: 100 })));
     const cutter = new FrameCutter(optionsFor(concat(frames), 100));

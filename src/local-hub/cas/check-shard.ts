@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { CHUNK_RECORD_BYTES, chunkSlice } from '../../chunks.ts';
+import { chunkHashes, chunkSlice } from '../../chunks.ts';
 import type { Codec } from '../../codec/codec.ts';
-import { HASH_BYTES, hashToHex } from '../../hash.ts';
+import { hashToHex } from '../../hash.ts';
 import type { Shard, ShardFile } from '../../shard/shard.ts';
 import { HubError } from '../hub-error.ts';
 import type { StoredFile, StoredTerm } from '../store/file-store.ts';
@@ -64,7 +64,7 @@ async function checkFile(
     if (chunks.start >= chunks.end || chunks.end > index.count) throw refused(`${what} is out of its xorb's range`);
     if (index.unpackedLength(chunks) !== unpackedLength) throw refused(`${what} has a wrong length`);
     const run = chunkSlice(index.chunks, chunks.start, chunks.end);
-    const verification = hashToHex(codec.verificationHash(hashesOf(run)));
+    const verification = hashToHex(codec.verificationHash(chunkHashes(run)));
     if (verification !== file.verification[position]) throw refused(`${what} has a wrong verification hash`);
     terms.push({ xorb, chunks, unpackedLength, verification });
     runs.push(run);
@@ -83,17 +83,6 @@ async function checkDigest(codec: Codec, store: Store, file: StoredFile, sha256:
   for await (const piece of readFileBytes(store, codec, file)) digest.update(piece);
   const found = digest.digest('hex');
   if (found !== sha256) throw refused(`file ${file.hash} has the sha256 ${found}, not ${sha256}`);
-}
-
-/** The raw hashes of a run of records, back to back. */
-function hashesOf(records: Uint8Array): Uint8Array {
-  const count = records.length / CHUNK_RECORD_BYTES;
-  const hashes = new Uint8Array(count * HASH_BYTES);
-  for (let index = 0; index < count; index++) {
-    const at = index * CHUNK_RECORD_BYTES;
-    hashes.set(records.subarray(at, at + HASH_BYTES), index * HASH_BYTES);
-  }
-  return hashes;
 }
 
 function refused(why: string): HubError {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
+import { Crc64 } from '../../crc64.ts';
 import { type HubContext, nowSeconds, signedUrl } from '../context.ts';
-import { Crc64 } from '../crc64.ts';
 import { asObject, bodyPieces, readJsonObject } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkSignedPath } from '../http/signature.ts';
@@ -102,8 +102,9 @@ export class Grants {
     this.#grants.delete(id);
     try {
       const body = readPieces(grant.staged, { start: 0, end: grant.length });
-      const inserted = await receiveXorb(codec, store.xorbs, store.staging, hash, body);
-      await exchange.json(200, { was_inserted: inserted });
+      await receiveXorb(codec, store.xorbs, store.staging, hash, body);
+      // Nothing but the status, as HF's own server.
+      await exchange.send(200, {});
     } finally {
       await rm(grant.staged, { force: true });
     }

@@ -2,7 +2,9 @@ import type { RequestKind } from '../faults.ts';
 
 /** One request that was served, or is being served. */
 export interface RequestRecord {
+  /** What was asked for. */
   kind: RequestKind;
+  /** As in `GET`. */
   method: string;
   /** Without the query. */
   path: string;

@@ -1,8 +1,11 @@
+/** What a repository holds. */
 export type RepoType = 'model' | 'dataset' | 'space';
 
 /** A repository; `name` is `owner/name`, or one word for the oldest models. */
 export interface RepoId {
+  /** What it holds. */
   type: RepoType;
+  /** As in `owner/name`. */
   name: string;
 }
 

@@ -1,0 +1,27 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import type { MemoryBudget } from '../download/budget.ts';
+import type { Tiers } from './tiers.ts';
+
+/** How much is remembered, and where. */
+export interface ChunkCacheOptions {
+  /** What chunks of reads that leave no file may take, in bytes. Default: 10 GiB on disks, 1 GiB in pages. */
+  maxBytes?: number;
+  /**
+   * Folder for it and for what is known of files. Default: `XETKIT_CACHE`, else `xetkit` in `HF_HOME`. In browsers the
+   * name of a database.
+   */
+  dir?: string;
+}
+
+export interface TierSettings {
+  /** False keeps no chunks; how files are built is remembered all the same. */
+  chunkCache: ChunkCacheOptions | false | undefined;
+  /** In browsers: what the database is called, unless `chunkCache.dir` says. */
+  name: string | undefined;
+  pool: CodecPool;
+  budget: MemoryBudget;
+  onWarning: (message: string) => void;
+}
+
+/** Opens nothing yet: stores touch their folder or database when they are first used. */
+export type OpenTiers = (settings: TierSettings) => Tiers;

@@ -1,0 +1,48 @@
+import type { ChunkRecords } from '../chunks.ts';
+import type { ChunkRange } from '../ranges.ts';
+
+export interface RecipeTerm {
+  /** Xorb hash. */
+  xorb: string;
+  chunks: ChunkRange;
+  /** Uncompressed bytes of the run. */
+  unpackedLength: number;
+}
+
+/** How a file is built, and of what: kept of every file that was verified. */
+export interface Recipe {
+  /** Xet file hash. */
+  fileHash: string;
+  /** Bytes. */
+  size: number;
+  terms: RecipeTerm[];
+  /** All chunks of the file in order; a term has as many as its chunk range. */
+  records: ChunkRecords;
+}
+
+export interface RecipeUsage {
+  /** Bytes that the store takes. */
+  bytes: number;
+  recipes: number;
+}
+
+/**
+ * The shard tier: recipes by file hash, and which files have chunks of a xorb. A recipe that it gives is
+ * consistent in itself and is the one that was put in; a damaged one is dropped and not given.
+ */
+export interface RecipeStore {
+  get(fileHash: string): Promise<Recipe | undefined>;
+  /** Keeps a recipe. One that cannot be kept (full disk, quota, private window) is no error. */
+  put(recipe: Recipe): Promise<void>;
+  /**
+   * File hashes of recipes that have a term of this xorb; some may be gone. With `chunks`, only those whose use of
+   * the xorb, from its first chunk to its last, meets that range: of ten thousand small files in one xorb a
+   * planner then gets the few that matter.
+   */
+  filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]>;
+  drop(fileHash: string): Promise<void>;
+  list(): AsyncIterable<{ fileHash: string; storedBytes: number }>;
+  usage(): Promise<RecipeUsage>;
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}

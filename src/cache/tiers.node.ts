@@ -1,0 +1,47 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chunkFile } from '../codec/chunk-file.node.ts';
+import { loadCodec } from '../codec.node.ts';
+import type { ByteRange } from '../ranges.ts';
+import { diskErrors } from '../repo/disk-errors.node.ts';
+import { hubHome } from '../repo/folders.node.ts';
+import { openFolderChunkStore } from './chunk-store.node.ts';
+import { openKnownFiles } from './known-files.node.ts';
+import type { OpenTiers } from './open-tiers.ts';
+import { openFolderRecipeStore } from './recipe-store.node.ts';
+import { type SourceFile, Tiers } from './tiers.ts';
+
+const DEFAULT_CHUNK_BYTES = 10 * 1024 ** 3;
+
+/** What the tiers take by default, beside the folders of other Hub clients. */
+export function tiersFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return env.XETKIT_CACHE || join(hubHome(env), 'xetkit');
+}
+
+export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget }) => {
+  const { dir = tiersFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
+  const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
+  return new Tiers({
+    recipes: openFolderRecipeStore(join(dir, 'shards')),
+    known: openKnownFiles(join(dir, 'files')),
+    chunks: chunkCache === false ? undefined : openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }),
+    chunkLimitBytes: maxBytes,
+    folder: dir,
+    openFile,
+    chunkFile: (path, signal) => diskErrors(path, () => chunkFile(path, signal)),
+    pool,
+    budget,
+  });
+};
+
+async function openFile(path: string): Promise<SourceFile> {
+  const file = await open(path, 'r');
+  return {
+    async read({ start, end }: ByteRange) {
+      const bytes = new Uint8Array(end - start);
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
+      return bytes.subarray(0, bytesRead);
+    },
+    close: () => file.close(),
+  };
+}

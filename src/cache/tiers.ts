@@ -1,0 +1,414 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, totalLength } from '../chunks.ts';
+import type { MemoryBudget } from '../download/budget.ts';
+import type { LocalPart } from '../download/local-part.ts';
+import type { Content } from '../download/shares.ts';
+import type { PlacedTerm } from '../download/stages.ts';
+import type { ByteRange, ChunkRange } from '../ranges.ts';
+import { likelyPlaces } from './anchors.ts';
+import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import type { KnownFiles } from './known-files.ts';
+
+import type { Recipe, RecipeStore, RecipeTerm } from './recipes.ts';
+import { knownChunks, knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
+
+/** A file on this disk that is read in parts. */
+export interface SourceFile {
+  /** Fewer bytes than asked for where the file ends. */
+  read(range: ByteRange): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface TierParts {
+  recipes: RecipeStore;
+  known: KnownFiles;
+  /** Undefined where chunks of reads that leave no file are not to be kept. */
+  chunks: ChunkStore | undefined;
+  /** What the chunk store may take, in bytes. */
+  chunkLimitBytes: number;
+  /** Where all of this is; undefined where there is no file system. */
+  folder: string | undefined;
+  openFile: (path: string) => Promise<SourceFile>;
+  /** Cuts a file into chunks. */
+  chunkFile: (path: string, signal: AbortSignal) => Promise<{ size: number; records: ChunkRecords; fileHash: string }>;
+  pool: CodecPool;
+  budget: MemoryBudget;
+}
+
+/** What may be looked at, and looked after, from outside. */
+export type TiersAtHand = Pick<TierParts, 'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folder'>;
+
+/** What a file is known by. */
+export interface FileIdentity {
+  xetHash: string | undefined;
+  etag: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** What is kept for one's own use of a recipe; the same file is usually asked for again at once. */
+const RECIPES_AT_HAND = 16;
+/** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
+const MOST_SOURCES = 8;
+const RUN_BYTES = 512 * 1024;
+
+/**
+ * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in
+ * files on this disk, or in the chunk store. Nothing of it is believed unchecked, and none of it is needed.
+ */
+export class Tiers {
+  readonly #parts: TierParts;
+  readonly #atHand = new Map<string, Recipe>();
+
+  constructor(parts: TierParts) {
+    this.#parts = parts;
+  }
+
+  get parts(): TiersAtHand {
+    return this.#parts;
+  }
+
+  async #recipe(fileHash: string): Promise<Recipe | undefined> {
+    const recipe = this.#atHand.get(fileHash) ?? (await this.#parts.recipes.get(fileHash));
+    if (recipe) this.#remember(recipe);
+    return recipe;
+  }
+
+  #remember(recipe: Recipe): void {
+    this.#atHand.delete(recipe.fileHash);
+    this.#atHand.set(recipe.fileHash, recipe);
+    const [oldest] = this.#atHand.keys();
+    if (this.#atHand.size > RECIPES_AT_HAND && oldest !== undefined) this.#atHand.delete(oldest);
+  }
+
+  /** The terms of a file of this size, where its recipe is known. */
+  async termsOf(fileHash: string, size: number): Promise<PlacedTerm[] | undefined> {
+    const recipe = await this.#recipe(fileHash);
+    if (recipe?.size !== size) return undefined;
+    let at = 0;
+    return recipe.terms.map((term) => {
+      const placed = { ...term, at };
+      at += term.unpackedLength;
+      return placed;
+    });
+  }
+
+  /** A check of chunks of a xorb against the recipe of the file that they are for, where it is known. */
+  async checkFor(
+    fileHash: string,
+  ): Promise<((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined> {
+    const recipe = await this.#recipe(fileHash);
+    return recipe && ((xorb, first, records) => agrees(recipe, xorb, first, records));
+  }
+
+  /** Keeps how a verified file is built, if these are all of its terms. */
+  async keepRecipe(fileHash: string, size: number, terms: readonly RecipeTerm[], records: ChunkRecords): Promise<void> {
+    if (!isWhole(terms, size, records)) return;
+    const recipe = {
+      fileHash,
+      size,
+      terms: terms.map(({ xorb, chunks, unpackedLength }) => ({ xorb, chunks, unpackedLength })),
+      records,
+    };
+    await this.#parts.recipes.put(recipe);
+    this.#remember(recipe);
+  }
+
+  /** Learns of a file on this disk that somebody else brought, by cutting it into chunks as it was cut for these terms. */
+  async adopt(path: string, file: FileIdentity, terms: readonly RecipeTerm[], signal: AbortSignal): Promise<void> {
+    const { size, records, fileHash } = await this.#parts.chunkFile(path, signal);
+    // Older files were cut by older rules: then their chunks cannot be told from their bytes.
+    if (fileHash !== file.xetHash || size !== file.size) return;
+    await this.#parts.known.remember(path, { etag: file.etag, xetHash: fileHash, verified: 'xet' });
+    await this.keepRecipe(fileHash, size, terms, records);
+  }
+
+  /** What is known of a file turned out to be wrong. */
+  async forget(fileHash: string): Promise<void> {
+    this.#atHand.delete(fileHash);
+    await this.#parts.recipes.drop(fileHash);
+  }
+
+  /** What came of these xorbs was not what it should be: nothing of it is to be given again. */
+  async distrust(fileHash: string, xorbs: Iterable<string>): Promise<void> {
+    await this.forget(fileHash);
+    for (const xorb of new Set(xorbs)) await this.#parts.chunks?.drop(xorb);
+  }
+
+  /** Keeps chunks of a read that leaves no file. */
+  async keepChunks(xorb: string, run: ChunkRun): Promise<void> {
+    await this.#parts.chunks?.put(xorb, run);
+  }
+
+  /** The parts of what is wanted that are here: ascending, apart from each other, whole chunks. */
+  async locals(fileHash: string, terms: readonly PlacedTerm[], wanted: readonly ByteRange[]): Promise<LocalPart[]> {
+    const own = await this.#recipe(fileHash);
+    const sourcesOf = this.#sourceFinder();
+    const found: FoundRun[] = [];
+    let next = 0;
+    for (const term of terms) {
+      const end = term.at + term.unpackedLength;
+      while ((wanted[next]?.end ?? Number.POSITIVE_INFINITY) <= term.at) next++;
+      if ((wanted[next]?.start ?? Number.POSITIVE_INFINITY) >= end) continue;
+      const files = this.#inFiles(term, await sourcesOf(term));
+      // What files have part of, they usually have nearly all of.
+      found.push(...(files.length > 0 ? files : await this.#inStore(term, own)));
+    }
+    return wantedParts(found, wanted);
+  }
+
+  /**
+   * Offsets in the file at which, most likely, chunks are that files here have, in the middle of a term: it takes a
+   * CAS to say which chunk is where, and then {@link locals} of the parts of the term finds them.
+   */
+  async unplaced(terms: readonly PlacedTerm[]): Promise<number[]> {
+    const places: number[] = [];
+    const sourcesOf = this.#sourceFinder();
+    for (const term of terms) {
+      const sources = await sourcesOf(term);
+      if (sources.length === 0) continue;
+      places.push(...likelyPlaces(term, sources, knownEnds(term, sources)).map((offset) => term.at + offset));
+    }
+    return places;
+  }
+
+  #inFiles(term: PlacedTerm, sources: SourcedRecipe<string>[]): FoundRun[] {
+    if (sources.length === 0) return [];
+    const { prefix, suffix } = knownEnds(term, sources);
+    return [...prefix, ...suffix].map(({ source, fileOffset, records, termOffset }) => ({
+      start: term.at + termOffset,
+      records,
+      read: (from, signal) => this.#readFile(source, fileOffset + from.skippedBytes, from.start, from.records, signal),
+    }));
+  }
+
+  /** Finds recipes of files on this disk that have chunks of a term; it looks for each file once. */
+  #sourceFinder(): (term: PlacedTerm) => Promise<SourcedRecipe<string>[]> {
+    const { recipes, known } = this.#parts;
+    const paths = new Map<string, string | undefined>();
+    return async (term) => {
+      const sources: SourcedRecipe<string>[] = [];
+      for (const fileHash of (await recipes.filesWith(term.xorb, term.chunks)).slice(0, MOST_SOURCES)) {
+        if (!paths.has(fileHash)) paths.set(fileHash, (await known.pathsOf(fileHash))[0]);
+        const path = paths.get(fileHash);
+        const recipe = path !== undefined && (await this.#recipe(fileHash));
+        if (path !== undefined && recipe) sources.push({ source: path, recipe });
+        // Most often the first has it all.
+        if (recipe && covers(recipe, term)) break;
+      }
+      return sources;
+    };
+  }
+
+  async *#readFile(
+    path: string,
+    offset: number,
+    start: number,
+    records: ChunkRecords,
+    signal: AbortSignal,
+  ): AsyncGenerator<Content, void, undefined> {
+    const { openFile, known, budget, pool } = this.#parts;
+    const file = await openFile(path).catch(() => undefined);
+    if (!file) return known.forget(path);
+    try {
+      let at = 0;
+      for (const chunks of inRuns(records)) {
+        signal.throwIfAborted();
+        const length = totalLength(chunks);
+        await budget.acquire(length, () => true, signal);
+        try {
+          const bytes = await file
+            .read({ start: offset + at, end: offset + at + length })
+            .catch(() => new Uint8Array());
+          const checked = await pool.checkChunks(bytes, chunks, signal);
+          const good = totalLength(chunkSlice(chunks, 0, checked.good));
+          if (checked.good > 0) {
+            yield {
+              at: start + at,
+              bytes: checked.bytes.subarray(0, good),
+              chunks: chunkSlice(chunks, 0, checked.good),
+            };
+          }
+          if (good < length) return await known.forget(path);
+        } finally {
+          budget.release(length);
+        }
+        at += length;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #inStore(term: PlacedTerm, own: Recipe | undefined): Promise<FoundRun[]> {
+    const { chunks: store } = this.#parts;
+    if (!store) return [];
+    if (!own) return this.#unplacedRun(term);
+    const ranges = await store.find(term.xorb, term.chunks);
+    return ranges.flatMap((range) => this.#storedRun(term, range, own) ?? []);
+  }
+
+  /** What is here of the first chunks of a term of which it is not known how long they are: the store says so. */
+  async #unplacedRun(term: PlacedTerm): Promise<FoundRun[]> {
+    const records = (await this.#parts.chunks?.records(term.xorb, term.chunks)) ?? new Uint8Array();
+    if (records.length === 0 || totalLength(records) > term.unpackedLength) return [];
+    const { start } = term.chunks;
+    return [
+      {
+        start: term.at,
+        records,
+        read: (from, signal) =>
+          this.#readStored(term.xorb, start + from.skippedChunks, from.start, from.records, signal),
+      },
+    ];
+  }
+
+  #storedRun(term: PlacedTerm, range: ChunkRange, own: Recipe): FoundRun | undefined {
+    const place = placeIn(own, term, range);
+    return (
+      place && {
+        ...place,
+        read: (from, signal) =>
+          this.#readStored(term.xorb, range.start + from.skippedChunks, from.start, from.records, signal),
+      }
+    );
+  }
+
+  async *#readStored(
+    xorb: string,
+    first: number,
+    start: number,
+    records: ChunkRecords,
+    signal: AbortSignal,
+  ): AsyncGenerator<Content, void, undefined> {
+    const { chunks: store } = this.#parts;
+    const end = first + chunkCount(records);
+    let at = start;
+    for (let next = first; next < end; ) {
+      signal.throwIfAborted();
+      const run = await store?.read(xorb, { start: next, end });
+      if (!run) return;
+      // The store has checked the bytes against the records; these must be the ones that the file has.
+      if (!same(run.records, chunkSlice(records, next - first, run.chunks.end - first))) return await store?.drop(xorb);
+      yield { at, bytes: run.bytes, chunks: run.records };
+      at += run.bytes.length;
+      next = run.chunks.end;
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#parts.recipes.close(), this.#parts.chunks?.close()]);
+  }
+}
+
+/** Whether the terms are those of the whole file, each as long as its chunks. */
+function isWhole(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
+  let index = 0;
+  let bytes = 0;
+  for (const { chunks, unpackedLength } of terms) {
+    const end = index + chunks.end - chunks.start;
+    if (end > chunkCount(records) || totalLength(chunkSlice(records, index, end)) !== unpackedLength) return false;
+    index = end;
+    bytes += unpackedLength;
+  }
+  return bytes === size && index === chunkCount(records);
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+function agrees(recipe: Recipe, xorb: string, first: number, records: ChunkRecords): boolean {
+  const end = first + chunkCount(records);
+  return knownChunks(recipe, xorb).every((run) => {
+    const from = Math.max(first, run.chunks.start);
+    const to = Math.min(end, run.chunks.end);
+    if (from >= to) return true;
+    return same(
+      chunkSlice(records, from - first, to - first),
+      chunkSlice(run.records, from - run.chunks.start, to - run.chunks.start),
+    );
+  });
+}
+
+function covers(recipe: Recipe, { xorb, chunks }: RecipeTerm): boolean {
+  return recipe.terms.some(
+    (term) => term.xorb === xorb && term.chunks.start <= chunks.start && chunks.end <= term.chunks.end,
+  );
+}
+
+/** Where chunks of a term lie in its file, by the file's own recipe. */
+function placeIn(recipe: Recipe, term: PlacedTerm, range: ChunkRange) {
+  for (const run of knownChunks(recipe, term.xorb)) {
+    if (run.fileOffset !== term.at || run.chunks.start > range.start || range.end > run.chunks.end) continue;
+    const before = range.start - run.chunks.start;
+    const records = chunkSlice(run.records, before, range.end - run.chunks.start);
+    return { start: run.fileOffset + totalLength(chunkSlice(run.records, 0, before)), records };
+  }
+  return undefined;
+}
+
+/** Chunks in a row that are here, and where in the wanted file they belong. */
+interface FoundRun {
+  start: number;
+  records: ChunkRecords;
+  /** Reads some of them, in a row: how many chunks and bytes lie before them. */
+  read(
+    from: { start: number; records: ChunkRecords; skippedChunks: number; skippedBytes: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<Content, void, undefined>;
+}
+
+/** The chunks of these runs that have something that is wanted, in file order. */
+function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRange[]): LocalPart[] {
+  const parts = found.flatMap((run) => {
+    const cut: LocalPart[] = [];
+    const count = chunkCount(run.records);
+    let at = run.start;
+    for (let first = 0; first < count; ) {
+      const start = at;
+      let last = first;
+      for (; last < count; last++) {
+        const end = at + chunkLength(run.records, last);
+        if (!meetsAny({ start: at, end }, wanted)) break;
+        at = end;
+      }
+      if (last > first) cut.push(partOf(run, first, last, start, at));
+      else at += chunkLength(run.records, last++);
+      first = last;
+    }
+    return cut;
+  });
+  return parts.sort((a, b) => a.start - b.start);
+}
+
+function partOf(run: FoundRun, first: number, last: number, start: number, end: number): LocalPart {
+  const records = chunkSlice(run.records, first, last);
+  const from = { start, records, skippedChunks: first, skippedBytes: start - run.start };
+  return { start, end, chunks: records, read: (signal) => run.read(from, signal) };
+}
+
+/** Ranges are ascending and apart from each other. */
+function meetsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
+  let low = 0;
+  for (let high = ranges.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if ((ranges[middle]?.end ?? 0) <= range.start) low = middle + 1;
+    else high = middle;
+  }
+  return (ranges[low]?.start ?? Number.POSITIVE_INFINITY) < range.end;
+}
+
+/** Runs of whole chunks of about {@link RUN_BYTES}. */
+function* inRuns(records: ChunkRecords): Generator<ChunkRecords> {
+  let first = 0;
+  let bytes = 0;
+  const count = chunkCount(records);
+  for (let index = 0; index < count; index++) {
+    bytes += chunkLength(records, index);
+    if (bytes < RUN_BYTES && index + 1 < count) continue;
+    yield chunkSlice(records, first, index + 1);
+    first = index + 1;
+    bytes = 0;
+  }
+}

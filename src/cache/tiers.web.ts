@@ -1,0 +1,53 @@
+import { Codec } from '../codec/codec.ts';
+import { XetError } from '../errors.ts';
+import type { ChunkRange } from '../ranges.ts';
+import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import { openWebChunkStore } from './chunk-store.web.ts';
+import { memoryKnownFiles } from './known-files.memory.ts';
+import type { OpenTiers } from './open-tiers.ts';
+import { openWebRecipeStore } from './recipe-store.web.ts';
+import { Tiers } from './tiers.ts';
+
+const DEFAULT_CHUNK_BYTES = 1024 ** 3;
+
+/** In IndexedDB, in memory where that is refused. Codec work for it is little and is done on the calling thread. */
+export const openWebTiers: OpenTiers = ({ chunkCache, name, pool, budget, onWarning }) => {
+  const { dir = name ?? 'xetkit', maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
+  const hash = async (chunk: Uint8Array) => (await Codec.load()).chunkHash(chunk);
+  return new Tiers({
+    recipes: openWebRecipeStore(`${dir}-shards`, { onWarning }),
+    known: memoryKnownFiles(),
+    chunks:
+      chunkCache === false
+        ? undefined
+        : openedLater(() => openWebChunkStore(`${dir}-chunks`, { maxBytes, hash, onWarning })),
+    chunkLimitBytes: maxBytes,
+    folder: undefined,
+    openFile: () => Promise.reject(noFiles()),
+    chunkFile: () => Promise.reject(noFiles()),
+    pool,
+    budget,
+  });
+};
+
+const noFiles = () => new XetError('UNSUPPORTED', 'There is no file system here.');
+
+/** A store that is opened by the first call. */
+function openedLater(open: () => Promise<ChunkStore>): ChunkStore {
+  let opened: Promise<ChunkStore> | undefined;
+  const store = () => {
+    opened ??= open();
+    return opened;
+  };
+  return {
+    find: async (xorb: string, chunks: ChunkRange) => (await store()).find(xorb, chunks),
+    records: async (xorb: string, chunks: ChunkRange) => (await store()).records(xorb, chunks),
+    read: async (xorb: string, chunks: ChunkRange) => (await store()).read(xorb, chunks),
+    put: async (xorb: string, run: ChunkRun) => (await store()).put(xorb, run),
+    drop: async (xorb: string) => (await store()).drop(xorb),
+    usage: async () => (await store()).usage(),
+    prune: async (bytes: number) => (await store()).prune(bytes),
+    clear: async () => (await store()).clear(),
+    close: async () => (await opened)?.close(),
+  };
+}

@@ -1,0 +1,279 @@
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { CodecPool } from '../../workers/pool.ts';
+import { spawnNodeWorker } from '../../workers/spawn.node.ts';
+import { chunkCount, hashToHex } from '../codec/exports.ts';
+import { loadCodec } from '../codec.node.ts';
+import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { proxyFor } from '../http/proxy-settings.node.ts';
+import { XetClient } from '../node.ts';
+import { nodePlatform } from '../platform.node.ts';
+import { hubCacheDir } from '../repo/folders.node.ts';
+import { VERSION } from '../version.ts';
+import type { CommandSurroundings } from './cache-commands.ts';
+import { isOffline } from './environment.ts';
+import { Output } from './output.ts';
+import { formatBytes } from './units.ts';
+
+/** What one look has shown. */
+export interface Finding {
+  check: string;
+  state: 'ok' | 'warn' | 'fail';
+  message: string;
+  /** What to do about it. */
+  advice?: string;
+}
+
+type Found = Omit<Finding, 'check'>;
+
+const ok = (message: string): Found => ({ state: 'ok', message });
+const warn = (message: string, advice: string): Found => ({ state: 'warn', message, advice });
+const fail = (message: string, advice: string): Found => ({ state: 'fail', message, advice });
+
+const TIMEOUT_MS = 10_000;
+const SKEW_WARNING_SECONDS = 60;
+/** Tokens and signatures hold for about an hour, and clients renew them by the server's clock where they know it. */
+const SKEW_FAILURE_SECONDS = 1800;
+const LITTLE_SPACE_BYTES = 5e9;
+const NO_SPACE_BYTES = 100e6;
+/** A chunk and its hash, as the protocol's own description has them. */
+const KNOWN_CHUNK = 'Hello World!';
+const KNOWN_HASH = 'd8d408e608fb9ca213b9909a65d86d725f2de4d8d540324be8a363e7a6e228cb';
+/** Enough for a worker to be worth it. */
+const WORKER_BYTES = 4_000_000;
+
+/** Adds `doctor` to the command line. */
+export function addDoctorCommand(root: Command, { endpoint, signal }: CommandSurroundings): void {
+  root
+    .command('doctor')
+    .summary('look for what is wrong on this machine')
+    .description(
+      'Look whether everything works that downloads need: endpoint, token, clock, proxy, cache, disk, workers and WebAssembly. ' +
+        'Ends with 1 if something does not.',
+    )
+    .option('--json', 'one JSON object a line on stdout: check, state, message, advice')
+    .addHelpText('after', '\nExamples:\n  xetkit doctor\n  HF_ENDPOINT=http://hub.internal:8080 xetkit doctor --json')
+    .action(async (flags: { json?: boolean }) => {
+      const output = new Output(flags);
+      const findings: Finding[] = [];
+      for await (const finding of examine(endpoint, process.env, signal)) {
+        findings.push(finding);
+        output.record(finding);
+        output.result(`${finding.state.padEnd(4)}  ${finding.check}: ${finding.message}`);
+        if (finding.advice !== undefined) output.result(`      ${finding.advice}`);
+      }
+      const failed = findings.filter(({ state }) => state === 'fail');
+      if (failed.length === 0) return;
+      throw new XetError('UNSUPPORTED', `Not all is well: ${failed.map(({ check }) => check).join(', ')}.`);
+    });
+}
+
+/** Looks at one thing after the other. */
+export async function* examine(
+  endpoint: string,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): AsyncGenerator<Finding, void, undefined> {
+  const { hub, answer } = await askHub(endpoint, env, signal);
+  const looks: [string, () => Found | Promise<Found>][] = [
+    ['xetkit', () => ok(`${VERSION} on ${runtime()}`)],
+    ['proxy', () => lookAtProxy(endpoint, env)],
+    ['endpoint', () => hub],
+    ['token', () => lookAtToken(answer)],
+    ['clock', () => lookAtClock(answer)],
+    ['cache', () => lookAtCache(env)],
+    ['disk', () => lookAtDisk(env)],
+    ['worker', lookAtWorker],
+    ['wasm', lookAtCodec],
+  ];
+  for (const [check, look] of looks) {
+    signal.throwIfAborted();
+    try {
+      yield { check, ...(await look()) };
+    } catch (error) {
+      signal.throwIfAborted();
+      yield { check, ...fail(reasonOf(error), 'This should not happen: please report it.') };
+    }
+  }
+}
+
+interface HubAnswer {
+  status: number;
+  /** Milliseconds between the server's clock and ours; undefined where it says no time. */
+  skewMs: number | undefined;
+  user: string | undefined;
+  hasToken: boolean;
+}
+
+/** One question, who we are, answers most of it. */
+async function askHub(
+  endpoint: string,
+  env: NodeJS.ProcessEnv,
+  outer: AbortSignal,
+): Promise<{ hub: Found; answer: HubAnswer | undefined }> {
+  if (isOffline(env)) {
+    return {
+      hub: warn('not asked, as HF_HUB_OFFLINE is set', 'Unset HF_HUB_OFFLINE to download what is not here.'),
+      answer: undefined,
+    };
+  }
+  const url = `${endpoint.replace(/\/+$/, '')}/api/whoami-v2`;
+  try {
+    const token = await nodePlatform.defaultToken();
+    const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
+    const started = Date.now();
+    const response = await nodePlatform.fetch(url, {
+      signal,
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    });
+    const took = Date.now() - started;
+    const date = Date.parse(response.headers.get('date') ?? '');
+    const body: unknown = await response.json().catch(() => undefined);
+    const user = typeof body === 'object' && body !== null && 'name' in body ? String(body.name) : undefined;
+    const skewMs = Number.isNaN(date) ? undefined : date - (started + took / 2);
+    const answer = { status: response.status, skewMs, user, hasToken: token !== undefined };
+    if (response.status >= 500) {
+      return {
+        hub: fail(`${endpoint} answers ${response.status}`, 'The server has a problem: try again later.'),
+        answer,
+      };
+    }
+    if (response.status === 407) {
+      return {
+        hub: fail('The proxy wants credentials', 'Put them into HTTPS_PROXY: http://user:password@host:port'),
+        answer,
+      };
+    }
+    return { hub: ok(`${endpoint} answers, in ${took} ms`), answer };
+  } catch (error) {
+    outer.throwIfAborted();
+    const advice = isXetError(error)
+      ? 'See docs/proxies-and-mirrors.md.'
+      : 'Check HF_ENDPOINT, the network, and the proxy: HTTPS_PROXY, NO_PROXY.';
+    return { hub: fail(`${publicUrl(url)} cannot be reached: ${reasonOf(error)}`, advice), answer: undefined };
+  }
+}
+
+function lookAtToken(answer: HubAnswer | undefined): Found {
+  if (!answer) return warn('not checked, as the endpoint did not answer', 'Mend that first.');
+  if (!answer.hasToken) {
+    return warn(
+      'there is none: public repositories only',
+      'Set HF_TOKEN, or run hf auth login, for private and gated ones.',
+    );
+  }
+  if (answer.status === 200) return ok(`valid, of ${answer.user ?? 'a user without a name'}`);
+  return fail(
+    `the Hub does not accept it (${answer.status})`,
+    'Make a new one and set HF_TOKEN; a wrong one keeps public files away as well.',
+  );
+}
+
+function lookAtClock(answer: HubAnswer | undefined): Found {
+  if (answer?.skewMs === undefined) return warn('not checked, as no server told its time', 'Mend the endpoint first.');
+  const seconds = Math.round(Math.abs(answer.skewMs) / 1000);
+  // The header has no fractions.
+  if (seconds <= SKEW_WARNING_SECONDS) return ok("agrees with the server's");
+  const message = `${seconds} s ${answer.skewMs > 0 ? 'behind' : 'ahead of'} the server's`;
+  const advice = 'Set this machine by NTP: tokens and signed addresses hold for a certain time.';
+  return seconds > SKEW_FAILURE_SECONDS ? fail(message, advice) : warn(message, advice);
+}
+
+function lookAtProxy(endpoint: string, env: NodeJS.ProcessEnv): Found {
+  try {
+    const proxy = proxyFor(new URL(endpoint), env);
+    const certificates = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].filter(
+      (name) => env[name],
+    );
+    const trusted = certificates.length > 0 ? `; certificates by ${certificates.join(', ')}` : '';
+    return ok(`${proxy ? `${proxy.origin} for ${endpoint}` : 'none'}${trusted}`);
+  } catch (error) {
+    return fail(reasonOf(error), 'Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.');
+  }
+}
+
+async function lookAtCache(env: NodeJS.ProcessEnv): Promise<Found> {
+  const folder = hubCacheDir(env);
+  const probe = join(folder, `.xetkit-doctor-${process.pid}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(probe, '');
+    await rm(probe);
+  } catch (error) {
+    return fail(
+      `${folder} cannot be written to: ${reasonOf(error)}`,
+      'Set HF_HOME or HF_HUB_CACHE to a folder of yours, or mend its rights.',
+    );
+  }
+  await using client = new XetClient({ offline: true });
+  const { totalBytes, prunable, repos, warnings } = await client.cache.usage();
+  const message = `${folder}, ${repos.length} repositories, ${formatBytes(totalBytes)}, of which a prune frees ${formatBytes(prunable.bytes)}`;
+  const [first] = warnings;
+  return first
+    ? warn(`${message}; ${first.path}: ${first.message}`, "Run 'xetkit cache prune', which mends most of it.")
+    : ok(message);
+}
+
+async function lookAtDisk(env: NodeJS.ProcessEnv): Promise<Found> {
+  const folder = await nearest(hubCacheDir(env));
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  const message = `${formatBytes(free)} free in ${folder}`;
+  const advice = "Free some space, such as with 'xetkit cache prune', or set HF_HOME to a larger disk.";
+  if (free < NO_SPACE_BYTES) return fail(message, advice);
+  return free < LITTLE_SPACE_BYTES ? warn(message, advice) : ok(message);
+}
+
+/** The folder, or the closest one above it that is there. */
+async function nearest(folder: string): Promise<string> {
+  for (let path = folder; ; path = dirname(path)) {
+    const there = await statfs(path).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' && dirname(path) !== path) return false;
+        throw error;
+      },
+    );
+    if (there) return path;
+  }
+}
+
+async function lookAtWorker(): Promise<Found> {
+  const codec = await loadCodec();
+  const bytes = new Uint8Array(WORKER_BYTES);
+  const chunker = codec.chunker();
+  const chunks = chunker.push(bytes, true);
+  chunker.free();
+  const pool = new CodecPool({ spawn: () => spawnNodeWorker(), size: 1, load: loadCodec });
+  try {
+    const { good } = await pool.checkChunks(bytes, chunks);
+    const advice = 'Downloads work all the same, on the main thread. Look for a policy that forbids worker threads.';
+    if (pool.counts.sent === 0 || pool.counts.lost > 0) return warn('cannot be started', advice);
+    return good === chunkCount(chunks)
+      ? ok('starts, and hashes right')
+      : fail('hashes wrong', 'Install the package again.');
+  } finally {
+    pool.close();
+  }
+}
+
+async function lookAtCodec(): Promise<Found> {
+  const codec = await loadCodec();
+  const hash = hashToHex(codec.chunkHash(new TextEncoder().encode(KNOWN_CHUNK)));
+  if (hash === KNOWN_HASH) return ok('loads, and hashes right');
+  return fail(`hashes wrong: ${hash}`, 'Install the package again: its WebAssembly module is damaged.');
+}
+
+function runtime(): string {
+  const { bun, deno, node } = process.versions;
+  const name = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
+  return `${name}, ${process.platform} ${process.arch}`;
+}
+
+function reasonOf(error: unknown): string {
+  let reason = error;
+  while (!isXetError(reason) && reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  if (!(reason instanceof Error)) return String(reason);
+  return reason.message || ('code' in reason ? String(reason.code) : reason.name);
+}

@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+import { XetClient } from '../node.ts';
+import type { CommandSurroundings } from './cache-commands.ts';
+import { Output } from './output.ts';
+import { parseTarget } from './target.ts';
+import { parseSize } from './units.ts';
+import { upload } from './upload.ts';
+
+interface UploadFlags {
+  include?: string[];
+  exclude?: string[];
+  delete?: string[];
+  message?: string;
+  description?: string;
+  revision?: string;
+  repoType?: string;
+  createPr?: boolean;
+  create?: boolean;
+  private?: boolean;
+  memory?: number;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+const collect = (value: string, before: string[] | undefined) => [...(before ?? []), value];
+
+/** Adds `upload` to the command line. */
+export function addUploadCommand(root: Command, { endpoint, signal, clientOptions }: CommandSurroundings): void {
+  root
+    .command('upload')
+    .summary('upload a file or a folder, in one commit')
+    .description(
+      'Upload a file, or all files of a folder. Only chunks that the Hub does not have are sent: the same command after an ' +
+        'interruption goes on, and a changed file costs its changes.',
+    )
+    .argument('<repo>', 'repository')
+    .argument('<local>', "file or folder; '-' is standard input")
+    .argument('[path-in-repo]', 'path in the repository (default: the name of the file; the root for a folder)')
+    .option('--include <glob>', 'of a folder only files that match (may be repeated)', collect)
+    .option('--exclude <glob>', 'of a folder no files that match (may be repeated)', collect)
+    .option('--delete <path>', "delete a file, or a folder with '/' at its end, in the same commit", collect)
+    .option('--message <text>', 'first line of the commit')
+    .option('--description <text>', 'the rest of it')
+    .option('--revision <branch>', 'branch to commit to (default: main)')
+    .option('--repo-type <type>', 'model, dataset or space')
+    .option('--create-pr', 'open a pull request in place of committing to the branch')
+    .option('--create', 'make the repository if there is none')
+    .option('--private', 'with --create: nobody else may see it')
+    .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
+    .option('--json', 'one JSON object a line on stdout')
+    .option('--quiet', 'no progress, no remarks')
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  xetkit upload owner/model ./model.safetensors\n' +
+        "  xetkit upload datasets/owner/data ./data train --include '*.parquet' --message 'Add the training set'\n" +
+        '  tar c logs | xetkit upload owner/model - logs.tar',
+    )
+    .action(async (repo: string, local: string, pathInRepo: string | undefined, flags: UploadFlags) => {
+      const output = new Output(flags);
+      await using client = new XetClient({ ...clientOptions(output), memoryBudget: flags.memory });
+      const target = parseTarget(repo, flags, endpoint);
+      const { include, exclude, message, description, delete: deletions } = flags;
+      const { createPr = false, create = false, private: hidden = false } = flags;
+      const what = { target, local, pathInRepo, include, exclude, deletions, message, description };
+      await upload(client, { ...what, createPr, create, private: hidden }, output, signal);
+    });
+}

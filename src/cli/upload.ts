@@ -1,0 +1,115 @@
+import type { BaseXetClient } from '../client.ts';
+import { isXetError, XetError } from '../errors.ts';
+import { repoText } from '../hub/repo.ts';
+import type { UploadItem } from '../upload/gather.ts';
+import type { UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload.ts';
+import type { Output } from './output.ts';
+import type { Target } from './target.ts';
+import { formatBytes, formatDuration } from './units.ts';
+
+export interface UploadCommand {
+  target: Target;
+  /** Path of a local file or folder; `-` is standard input. */
+  local: string;
+  pathInRepo: string | undefined;
+  include: string[] | undefined;
+  exclude: string[] | undefined;
+  deletions: string[] | undefined;
+  message: string | undefined;
+  description: string | undefined;
+  createPr: boolean;
+  create: boolean;
+  private: boolean;
+}
+
+/** What the command asks of a client. */
+export type Uploader = Pick<BaseXetClient, 'upload' | 'createRepo'>;
+
+/** `xetkit upload`: a file, a folder or standard input, in one commit. */
+export async function upload(
+  client: Uploader,
+  command: UploadCommand,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const { target, include, exclude, deletions, message: title, description, createPr, create } = command;
+  const { repo, revision: branch } = target;
+  if (create) {
+    const { created, url } = await client.createRepo({ repo, private: command.private, existOk: true, signal });
+    if (created) output.note(`made ${repoText(repo)}: ${url}`);
+  }
+  const options: UploadOptions = {
+    repo,
+    files: [itemOf(command)],
+    include,
+    exclude,
+    deletions,
+    branch,
+    title,
+    description,
+    createPr,
+    signal,
+    onProgress: output.progress.bind(output),
+  };
+  try {
+    const result = await client.upload(options);
+    output.end();
+    report(result, output);
+  } catch (error) {
+    throw explained(error, command);
+  } finally {
+    output.end();
+  }
+}
+
+function itemOf({ local, target, pathInRepo = target.path }: UploadCommand): UploadItem {
+  if (local !== '-') return { path: pathInRepo ?? '', content: local };
+  if (pathInRepo !== undefined && pathInRepo !== '') return { path: pathInRepo, content: process.stdin };
+  throw new XetError('INVALID_ARGUMENT', 'Standard input has no name: say which path it is to have in the repository.');
+}
+
+/** Some failures have a remedy that only the command line knows by name. */
+function explained(error: unknown, { target }: UploadCommand): unknown {
+  if (!isXetError(error, 'REPOSITORY_NOT_FOUND', 'REVISION_NOT_FOUND')) return error;
+  const { status, url, requestId } = error;
+  const remedy =
+    error.code === 'REPOSITORY_NOT_FOUND'
+      ? 'To make the repository, add --create.'
+      : `The branch '${target.revision ?? 'main'}' must exist.`;
+  return new XetError(error.code, `${error.message} ${remedy}`, { status, url, requestId, cause: error });
+}
+
+function report(result: UploadResult, output: Output): void {
+  const { commit, url, pullRequestUrl, commits, files, bytes, requests, seconds } = result;
+  for (const file of files) output.record(recordOf(file));
+  output.record({
+    summary: true,
+    files: files.length,
+    bytes,
+    commit,
+    url: url ?? null,
+    pullRequestUrl: pullRequestUrl ?? null,
+    commits: commits.length,
+    requests,
+    seconds: Math.round(seconds * 1000) / 1000,
+  });
+  const ignored = files.filter(({ status }) => status === 'ignored').length;
+  if (ignored > 0) output.note(`left out by .gitignore: ${counted(ignored)}`);
+  if (commits.length === 0) output.note(`nothing changed: all of it is at commit ${commit}`);
+  else {
+    output.note(
+      `${counted(files.length - ignored)}, ${formatBytes(bytes.total)}, in ${formatDuration(seconds)}: ` +
+        `${formatBytes(bytes.sent)} sent, ${formatBytes(bytes.deduplicated)} stored there already` +
+        `${commits.length > 1 ? `, in ${commits.length} commits` : ''}`,
+    );
+  }
+  output.result(pullRequestUrl ?? url ?? commit);
+}
+
+function recordOf({ path, size, xetHash, sha256, mode, status }: UploadedFileInfo) {
+  return { file: path, size: size ?? null, xetHash: xetHash ?? null, sha256: sha256 ?? null, mode, status };
+}
+
+function counted(files: number): string {
+  return `${files} ${files === 1 ? 'file' : 'files'}`;
+}

@@ -1,0 +1,148 @@
+import { XetError } from '../errors.ts';
+import { DEFAULT_TIMEOUTS, Http, type Reply } from '../http/http.ts';
+import { isRecord, JSON_LIMIT_BYTES } from '../http/json.ts';
+import { networkFetch } from '../http/network-fetch.ts';
+import { DEFAULT_RETRY } from '../http/retry-timing.ts';
+import { parseLinks } from '../hub/links.ts';
+import { apiError } from './errors.ts';
+import { type Access, type HubParams, tokenOf } from './types.ts';
+
+/** What `@huggingface/hub` asks unless told otherwise. */
+export const HUB_URL = 'https://huggingface.co';
+
+export type DoorParams = HubParams & Access & { signal?: AbortSignal };
+
+export interface Question {
+  url: string;
+  method?: 'GET' | 'HEAD' | 'POST' | 'DELETE';
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  json?: unknown;
+}
+
+/** Refusals that no second attempt cures: these are taken in here, with all that they say. */
+const REFUSALS = [...Array.from({ length: 100 }, (_, index) => 400 + index), 501, 505].filter(
+  (status) => status !== 408 && status !== 429,
+);
+const REFUSAL_LIMIT_BYTES = 64 * 1024;
+
+export function hubUrlOf({ hubUrl = HUB_URL }: HubParams): string {
+  if (!/^https?:\/\//.test(hubUrl)) {
+    throw new XetError('INVALID_ARGUMENT', `hubUrl is no http(s) address: '${hubUrl}'`);
+  }
+  return hubUrl.replace(/\/+$/, '');
+}
+
+/** What calls that fetch no content ask a Hub, with the retries and limits that everything else has. */
+export class HubDoor {
+  readonly hubUrl: string;
+  readonly #http: Http;
+  readonly #token: string | undefined;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(params: DoorParams) {
+    this.hubUrl = hubUrlOf(params);
+    this.#token = tokenOf(params);
+    this.#signal = params.signal;
+    this.#http = new Http({ fetch: params.fetch ?? networkFetch, timeouts: DEFAULT_TIMEOUTS, retry: DEFAULT_RETRY });
+  }
+
+  get http(): Http {
+    return this.#http;
+  }
+
+  readonly accessToken = async (): Promise<string | undefined> => this.#token;
+
+  /** The answer's head; its body is dropped. A refusal throws, unless its status is one of `expected`. */
+  async head(question: Question, expected: readonly number[] = []): Promise<Reply> {
+    return this.#exchange(question, expected, async (reply) => {
+      reply.drop();
+      return reply;
+    });
+  }
+
+  /** The answer as JSON. */
+  async json(question: Question): Promise<{ body: unknown; reply: Reply }> {
+    return this.#exchange(question, [], async (reply) => ({
+      body: parsed(await reply.text(JSON_LIMIT_BYTES), reply),
+      reply,
+    }));
+  }
+
+  /** The answer, taken in by its caller. */
+  async take<T>(question: Question, expected: readonly number[], takeIn: (reply: Reply) => Promise<T>): Promise<T> {
+    return this.#exchange(question, expected, takeIn);
+  }
+
+  async #exchange<T>(
+    question: Question,
+    expected: readonly number[],
+    takeIn: (reply: Reply) => Promise<T>,
+  ): Promise<T> {
+    const { url, method = 'GET', headers, json } = question;
+    const spec = {
+      kind: 'hub' as const,
+      url,
+      method,
+      headers: {
+        ...headers,
+        ...(this.#token && { authorization: `Bearer ${this.#token}` }),
+        ...(json !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(json !== undefined && { body: JSON.stringify(json) }),
+      signal: this.#signal,
+      accept: REFUSALS,
+    };
+    return this.#http.exchange(spec, async (reply) => {
+      const fine = reply.status < 400 || expected.includes(reply.status);
+      if (!fine) throw await refusal(reply, url);
+      return takeIn(reply);
+    });
+  }
+
+  /** Throws what an answer refuses with, for callers that look at it before. */
+  async refuse(reply: Reply, asked: string): Promise<never> {
+    throw await refusal(reply, asked);
+  }
+
+  /** The next page of a list; only where the Hub is, as the token is sent there. */
+  nextPage(reply: Reply): string | undefined {
+    const next = parseLinks(reply.headers.get('link')).next;
+    return next === undefined ? undefined : onHub(this.hubUrl, next);
+  }
+}
+
+/**
+ * An address that the Hub gave, on the Hub that is in use: a mirror may repeat the Hub's own. The token goes there, so
+ * no other host will do.
+ */
+export function onHub(hubUrl: string, given: string): string | undefined {
+  if (!URL.canParse(given, `${hubUrl}/`)) return undefined;
+  const url = new URL(given, `${hubUrl}/`);
+  if (url.origin === new URL(hubUrl).origin) return url.href;
+  const at = url.pathname.indexOf('/api/');
+  return at < 0 ? undefined : `${hubUrl}${url.pathname.slice(at)}${url.search}`;
+}
+
+async function refusal(reply: Reply, asked: string): Promise<Error> {
+  const text = await reply.text(REFUSAL_LIMIT_BYTES);
+  const { headers, status } = reply;
+  const body = headers.get('content-type')?.startsWith('application/json') ? tryParse(text) : undefined;
+  const said = headers.get('x-error-message') ?? text;
+  const data = isRecord(body) ? (body as Record<string, string>) : { message: said };
+  return apiError(reply.url || asked, status, { requestId: headers.get('x-request-id') ?? undefined, data });
+}
+
+function parsed(text: string, { url }: Reply): unknown {
+  const body = tryParse(text);
+  if (body !== undefined) return body;
+  throw new XetError('PROTOCOL', `${url} did not answer with JSON.`, { url, retryable: true });
+}
+
+function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

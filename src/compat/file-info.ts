@@ -1,0 +1,199 @@
+import { isHashHex } from '../hash.ts';
+import { parseContentRange } from '../http/content-range.ts';
+import type { Reply } from '../http/http.ts';
+import { isCount, isRecord, readJson } from '../http/json.ts';
+import { HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
+import { parseLinks } from '../hub/links.ts';
+import { apiUrl, DEFAULT_REVISION, isCommit, type RepoId, resolveUrl } from '../hub/repo.ts';
+import { type DoorParams, HubDoor, onHub } from './door.ts';
+import { InvalidApiResponseFormatError } from './errors.ts';
+import { pathsInfo } from './listing.ts';
+import { fileUrl, isPath } from './paths.ts';
+import type { CompatPlatform } from './platform.ts';
+import { repoOf } from './repo.ts';
+import type { FileDownloadInfoOutput, FileParams } from './types.ts';
+
+export type FileDownloadInfoParams = FileParams &
+  DoorParams & {
+    /** What git stores: of a large file its pointer. */
+    raw?: boolean;
+    /** An address that a browser shows in place of saving what is there. */
+    noContentDisposition?: boolean;
+  };
+
+/** What is known of a file: for the caller, and for reading it. */
+export interface FoundFile {
+  info: FileDownloadInfoOutput;
+  file: ResolvedFile;
+}
+
+const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
+const FILE_INFO_LIMIT_BYTES = 64 * 1024;
+
+export async function fileDownloadInfo(
+  platform: CompatPlatform,
+  params: FileDownloadInfoParams,
+): Promise<FileDownloadInfoOutput | null> {
+  return (await findFile(platform, params))?.info ?? null;
+}
+
+/** One question about a file, and more only where redirects hide the answer. Undefined where there is no such file. */
+export async function findFile(
+  platform: CompatPlatform,
+  params: FileDownloadInfoParams,
+): Promise<FoundFile | undefined> {
+  const { path, raw = false, revision = DEFAULT_REVISION, noContentDisposition = false } = params;
+  const repo = repoOf(params.repo);
+  if (!isPath(path)) return undefined;
+  const door = new HubDoor(params);
+  const address = fileUrl(door.hubUrl, repo, revision, path, raw);
+  const url = noContentDisposition ? `${address}?noContentDisposition=1` : address;
+  const headers = { accept: raw ? '*/*' : `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' };
+  const { reply, body } = await door.take({ url, headers }, [404, 416], async (answer) => {
+    const isInfo = answer.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
+    if (isInfo && answer.status < 400) return { reply: answer, body: await readJson(answer, FILE_INFO_LIMIT_BYTES) };
+    if (answer.status === 404 && answer.headers.get('x-error-code') !== 'EntryNotFound') await door.refuse(answer, url);
+    answer.drop();
+    return { reply: answer, body: undefined };
+  });
+  if (reply.status === 404) return undefined;
+  const asked = { platform, params, door, repo, revision, path, url, raw };
+  return (await (body === undefined ? plainFile(asked, reply) : undefined)) ?? xetFile(asked, reply, body);
+}
+
+interface Asked {
+  platform: CompatPlatform;
+  params: FileDownloadInfoParams;
+  door: HubDoor;
+  repo: RepoId;
+  revision: string;
+  path: string;
+  url: string;
+  raw: boolean;
+}
+
+function xetFile(asked: Asked, { headers, url: answered }: Reply, body: unknown): FoundFile {
+  const { door, repo, path, url } = asked;
+  const said = isRecord(body) ? body : {};
+  const links = parseLinks(headers.get('link'));
+  const hash = said.hash ?? headers.get('x-xet-hash');
+  const size = said.size ?? numberOf(headers.get('x-linked-size'));
+  const etag = said.etag ?? headers.get('x-linked-etag') ?? headers.get('etag');
+  const refreshUrl = textOf(said.refreshUrl) ?? links['xet-auth'];
+  const reconstructionUrl = textOf(said.reconstructionUrl) ?? links['xet-reconstruction-info'];
+  const commit = headers.get('x-repo-commit') ?? commitIn(refreshUrl);
+  const known = isHashHex(hash) && isCount(size) && typeof etag === 'string' && isContentId(plainEtag(etag));
+  if (!known || !refreshUrl || !reconstructionUrl || !URL.canParse(refreshUrl) || !URL.canParse(reconstructionUrl)) {
+    throw new InvalidApiResponseFormatError(`${url} did not answer with all that a Xet download needs`);
+  }
+  const tokenUrl = onHub(door.hubUrl, refreshUrl) ?? apiUrl(door.hubUrl, repo, 'xet-read-token', commit ?? 'main');
+  return {
+    info: {
+      size,
+      etag: quoted(etag),
+      xet: { hash, refreshUrl: new URL(refreshUrl), reconstructionUrl: new URL(reconstructionUrl) },
+      url: answered || url,
+    },
+    file: {
+      repo,
+      path,
+      size,
+      etag: plainEtag(etag),
+      commit: commit ?? '',
+      xetHash: hash,
+      url: contentUrl(asked, commit),
+      tokenUrl,
+    },
+  };
+}
+
+/** Undefined where the answer is about a Xet file after all, as a proxy may leave only its headers. */
+async function plainFile(asked: Asked, reply: Reply): Promise<FoundFile | undefined> {
+  const { headers, status, url: answered } = reply;
+  const { door, repo, path, url, raw, revision } = asked;
+  if (!raw && isHashHex(headers.get('x-xet-hash')) && headers.get('link')?.includes('xet-auth')) return undefined;
+  const size =
+    (raw ? undefined : numberOf(headers.get('x-linked-size'))) ??
+    totalOf(headers.get('content-range')) ??
+    (status === 200 ? numberOf(headers.get('content-length')) : undefined);
+  const etag = (raw ? undefined : headers.get('x-linked-etag')) ?? headers.get('etag');
+  const commit = headers.get('x-repo-commit');
+  const found = { repo, path, xetHash: undefined, tokenUrl: '', url: contentUrl(asked, commit) };
+  if (isCount(size) && etag !== null && isContentId(plainEtag(etag))) {
+    const file = { ...found, size, etag: plainEtag(etag), commit: commit ?? '' };
+    return { info: { size, etag: quoted(etag), xet: undefined, url: answered || url }, file };
+  }
+  // A redirect to another host has hidden what the Hub said.
+  if (raw) {
+    const [entry] = await pathsInfo(asked.platform, { ...asked.params, paths: [path] });
+    if (!isCount(size) || entry?.oid === undefined) throw new InvalidApiResponseFormatError(`${url} says too little`);
+    const file = { ...found, size, etag: entry.oid, commit: commit ?? '' };
+    return { info: { size, etag: quoted(entry.oid), xet: undefined, url: answered || url }, file };
+  }
+  const { http, hubUrl, accessToken } = door;
+  const file = await new HubClient(http, { endpoint: hubUrl, accessToken }).resolve(
+    repo,
+    revision,
+    path,
+    asked.params.signal,
+  );
+  const info = { size: file.size, etag: quoted(file.etag), xet: undefined, url: answered || url };
+  return { info, file: { ...file, xetHash: undefined } };
+}
+
+/** The file that an earlier {@link fileDownloadInfo} spoke of, without asking again. */
+export function fileOfInfo(params: FileDownloadInfoParams, info: FileDownloadInfoOutput): ResolvedFile {
+  const { path, revision = DEFAULT_REVISION, raw = false } = params;
+  const repo = repoOf(params.repo);
+  const hubUrl = new HubDoor(params).hubUrl;
+  const xet = raw ? undefined : info.xet;
+  // It may have been sent as JSON, which knows no addresses.
+  const refreshUrl = xet && String(xet.refreshUrl);
+  const commit = isCommit(revision) ? revision : (commitIn(refreshUrl) ?? '');
+  const etag = plainEtag(info.etag);
+  if (!isCount(info.size) || (xet && !isHashHex(xet.hash))) {
+    throw new InvalidApiResponseFormatError(`downloadInfo is not what fileDownloadInfo gave for '${path}'`);
+  }
+  return {
+    repo,
+    path,
+    size: info.size,
+    etag,
+    commit,
+    xetHash: xet?.hash,
+    url: xet ? resolveUrl(hubUrl, repo, commit || revision, path) : info.url,
+    tokenUrl: xet
+      ? (onHub(hubUrl, refreshUrl ?? '') ?? apiUrl(hubUrl, repo, 'xet-read-token', commit || revision))
+      : '',
+  };
+}
+
+/** Where the content is asked for: at the one commit that is spoken of, so that a later one does not mix in. */
+function contentUrl({ door, repo, revision, path, raw }: Asked, commit: string | null | undefined): string {
+  const pinned = commit && isCommit(commit) ? commit : revision;
+  return fileUrl(door.hubUrl, repo, pinned, path, raw);
+}
+
+function commitIn(refreshUrl: string | undefined): string | undefined {
+  return /\/xet-read-token\/([0-9a-f]{40})(?:[/?#]|$)/.exec(refreshUrl ?? '')?.[1];
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function plainEtag(etag: string): string {
+  return etag.replace(/^W\//, '').replace(/^"|"$/g, '');
+}
+
+function quoted(etag: string): string {
+  return etag.endsWith('"') ? etag : `"${etag}"`;
+}
+
+function numberOf(text: string | null): number | undefined {
+  return text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+function totalOf(contentRange: string | null): number | undefined {
+  return parseContentRange(contentRange)?.total ?? numberOf(/^bytes \*\/(\d+)$/.exec(contentRange ?? '')?.[1] ?? null);
+}

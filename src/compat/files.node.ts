@@ -1,0 +1,137 @@
+import { dirname, join } from 'node:path';
+import { XetError } from '../errors.ts';
+import type { RepoId } from '../hub/repo.ts';
+import { hubCacheDir } from '../repo/folders.node.ts';
+import { makeFolderBelow, repoFolderName, within } from '../repo/safe-paths.node.ts';
+import { isFile, writeInOneStep } from '../repo/small-files.node.ts';
+import { type ClientSettings, clientsOf } from './clients.ts';
+import { downloadFile, settingsOf } from './download-file.ts';
+import { apiError } from './errors.ts';
+import { findFile } from './file-info.ts';
+import type {
+  DownloadToCacheParams,
+  HfHubDownloadParams,
+  Patterns,
+  PythonParams,
+  PythonSnapshotParams,
+  SnapshotParams,
+} from './file-system.ts';
+import { pathsInfo } from './listing.ts';
+import { isPath } from './paths.ts';
+import type { CompatPlatform } from './platform.ts';
+import { repoOf } from './repo.ts';
+
+/** A file in the Hub cache folder, verified; fetched if it is not there yet. */
+export async function downloadFileToCacheDir(platform: CompatPlatform, params: DownloadToCacheParams): Promise<string> {
+  const { path, revision, cacheDir, raw = false, signal } = params;
+  const repo = repoOf(params.repo);
+  if (!isPath(path)) throw noSuchFile(params);
+  if (raw) {
+    const [entry] = await pathsInfo(platform, { ...params, paths: [path] });
+    if (entry?.type !== 'file') throw noSuchFile(params);
+    if (entry.lfs) return pointerFile(platform, params, repo);
+  }
+  const settings = { ...settingsOf(platform, params), cacheDir };
+  return clientsOf(platform).with(settings, async (client) => {
+    const result = await client.downloadFile({ repo, path, revision, signal });
+    return result.path;
+  });
+}
+
+/**
+ * What git stores for a large file. In the snapshot, or under its entity tag, other clients would take it for the file
+ * itself, so it has a place beside them.
+ */
+async function pointerFile(platform: CompatPlatform, params: DownloadToCacheParams, repo: RepoId): Promise<string> {
+  const { cacheDir = hubCacheDir(), path } = params;
+  const found = await findFile(platform, { ...params, raw: true });
+  if (!found) throw noSuchFile(params);
+  const folder = join(cacheDir, repoFolderName(repo), 'raw');
+  const target = within(join(folder, found.file.commit || 'unknown'), path);
+  if (found.file.commit !== '' && (await isFile(target))) return target;
+  const blob = await downloadFile(platform, { ...params, raw: true, downloadInfo: found.info });
+  if (!blob) throw noSuchFile(params);
+  const content = await blob.text();
+  await makeFolderBelow(cacheDir, dirname(target));
+  // A repository without this folder counts as damaged.
+  await makeFolderBelow(cacheDir, join(dirname(folder), 'snapshots'));
+  await writeInOneStep(target, content, folder);
+  return target;
+}
+
+function noSuchFile({ path, hubUrl = '' }: DownloadToCacheParams): Error {
+  return apiError(hubUrl, 404, { data: { error: `There is no file '${path}'` } });
+}
+
+/** A whole repository, or what patterns select of it, at one commit. Gives the folder. */
+export async function snapshotDownload(
+  platform: CompatPlatform,
+  params: SnapshotParams | PythonSnapshotParams,
+): Promise<string> {
+  const { allowPatterns, ignorePatterns, maxWorkers, localDir, forceDownload, localFilesOnly, signal, onProgress } =
+    params;
+  const { repo, settings } =
+    params.repo === undefined
+      ? inPython(platform, params)
+      : { repo: repoOf(params.repo), settings: inHubWords(platform, params) };
+  const selection = {
+    repo,
+    revision: params.revision ?? undefined,
+    ...patterns({ allowPatterns, ignorePatterns }),
+    localDir,
+    force: forceDownload,
+    ...(localFilesOnly && { offline: true }),
+    signal,
+    onProgress,
+  };
+  return clientsOf(platform).with({ ...settings, concurrency: maxWorkers }, async (client) => {
+    return (await client.snapshot(selection)).path;
+  });
+}
+
+/** Whether the original package would do the same with these parameters, and not leave some out. */
+export function inHubWordsOnly(params: SnapshotParams | PythonSnapshotParams): boolean {
+  const more = ['repoId', 'allowPatterns', 'ignorePatterns', 'localDir', 'localFilesOnly', 'forceDownload'] as const;
+  return more.every((name) => !(name in params) || params[name] === undefined);
+}
+
+function patterns({ allowPatterns, ignorePatterns }: Patterns) {
+  return {
+    ...(allowPatterns !== null && allowPatterns !== undefined && { allowPatterns }),
+    ...(ignorePatterns !== null && ignorePatterns !== undefined && { ignorePatterns }),
+  };
+}
+
+function inHubWords(platform: CompatPlatform, params: SnapshotParams): ClientSettings {
+  const { localFilesOnly, cacheDir } = params;
+  return { ...settingsOf(platform, { ...params, path: '' }), cacheDir, ...(localFilesOnly && { offline: true }) };
+}
+
+/** What Python's client takes from the environment, xetkit takes as well where nothing is said. */
+function inPython(platform: CompatPlatform, params: PythonParams): { repo: RepoId; settings: ClientSettings } {
+  const { repoId, repoType, token, endpoint, cacheDir, localFilesOnly, fetch } = params;
+  const repo = repoOf({ type: repoType ?? 'model', name: repoId });
+  const settings = {
+    endpoint,
+    cacheDir,
+    fetch,
+    accessToken: typeof token === 'string' ? token : token === false ? '' : undefined,
+    xet: !platform.switches().xetDisabled,
+    ...(localFilesOnly && { offline: true }),
+  };
+  return { repo, settings };
+}
+
+/** One file, in the cache folder or in a folder of the caller's own. Gives its path. */
+export async function hfHubDownload(platform: CompatPlatform, params: HfHubDownloadParams): Promise<string> {
+  const { filename, subfolder, revision, localDir, forceDownload, localFilesOnly, signal, onProgress } = params;
+  if (forceDownload && localFilesOnly) {
+    throw new XetError('INVALID_ARGUMENT', 'forceDownload and localFilesOnly exclude each other.');
+  }
+  const { repo, settings } = inPython(platform, params);
+  const path = subfolder ? `${subfolder.replace(/\/+$/, '')}/${filename}` : filename;
+  return clientsOf(platform).with(settings, async (client) => {
+    const wanted = { repo, path, revision: revision ?? undefined, localDir, force: forceDownload, signal, onProgress };
+    return (await client.downloadFile(wanted)).path;
+  });
+}

@@ -1,0 +1,102 @@
+import { isCount, isRecord } from '../http/json.ts';
+import { apiUrl, checkPath, DEFAULT_REVISION } from '../hub/repo.ts';
+import { type DoorParams, HubDoor } from './door.ts';
+import { InvalidApiResponseFormatError } from './errors.ts';
+import { fileUrl, isPath } from './paths.ts';
+import type { CompatPlatform } from './platform.ts';
+import { repoOf } from './repo.ts';
+import type { ExpandedPathInfo, FileParams, ListFileEntry, PathInfo, RepoDesignation } from './types.ts';
+
+/** Paths in one question, so that no server finds its body too large. */
+const PATHS_AT_ONCE = 500;
+
+export type ListFilesParams = DoorParams & {
+  repo: RepoDesignation;
+  recursive?: boolean;
+  path?: string;
+  expand?: boolean;
+  revision?: string;
+};
+
+/** The entries of a folder, page by page as they are asked for, with all that the Hub says of them. */
+export async function* listFiles(
+  _platform: CompatPlatform,
+  params: ListFilesParams,
+): AsyncGenerator<ListFileEntry, void, undefined> {
+  const { recursive = false, expand = false, revision = DEFAULT_REVISION } = params;
+  const door = new HubDoor(params);
+  const folder = params.path ? [checkPath(params.path.replace(/\/+$/, ''))] : [];
+  const base = apiUrl(door.hubUrl, repoOf(params.repo), 'tree', revision, ...folder);
+  const seen = new Set<string>();
+  for (let url: string | undefined = `${base}?recursive=${recursive}&expand=${expand}`; url !== undefined; ) {
+    if (seen.has(url)) throw new InvalidApiResponseFormatError(`${base} lists in a circle`);
+    seen.add(url);
+    const { body, reply } = await door.json({ url, headers: { accept: 'application/json' } });
+    url = door.nextPage(reply);
+    yield* entriesOf(body, base) as ListFileEntry[];
+  }
+}
+
+export type PathsInfoParams = DoorParams & {
+  repo: RepoDesignation;
+  paths: string[];
+  expand?: boolean;
+  revision?: string;
+};
+
+/** What some paths are; those that do not exist are left out. */
+export async function pathsInfo(_platform: CompatPlatform, params: PathsInfoParams): Promise<ExpandedPathInfo[]> {
+  const { paths, expand, revision = DEFAULT_REVISION } = params;
+  const door = new HubDoor(params);
+  const url = apiUrl(door.hubUrl, repoOf(params.repo), 'paths-info', revision);
+  const found: ExpandedPathInfo[] = [];
+  for (let at = 0; at < paths.length || at === 0; at += PATHS_AT_ONCE) {
+    const json = { paths: paths.slice(at, at + PATHS_AT_ONCE), expand };
+    const { body } = await door.json({ url, method: 'POST', headers: { accept: 'application/json' }, json });
+    found.push(...entriesOf(body, url).map(pathInfo));
+  }
+  return found;
+}
+
+function pathInfo(entry: Entry): ExpandedPathInfo {
+  const { path, type, oid, size, lfs, xetHash, uploadedAt, securityFileStatus, lastCommit } = entry as Entry & PathInfo;
+  const commit = isRecord(lastCommit) && { ...lastCommit, date: new Date(String(lastCommit.date)) };
+  return {
+    path,
+    lfs,
+    type,
+    oid,
+    size,
+    xetHash,
+    uploadedAt,
+    securityFileStatus,
+    lastCommit: commit || undefined,
+  } as ExpandedPathInfo;
+}
+
+interface Entry {
+  path: string;
+  type: string;
+  size: number;
+}
+
+function entriesOf(body: unknown, url: string): Entry[] {
+  const isEntry = (item: unknown): item is Entry =>
+    isRecord(item) && typeof item.path === 'string' && typeof item.type === 'string' && isCount(item.size ?? 0);
+  if (Array.isArray(body) && body.every(isEntry)) return body;
+  throw new InvalidApiResponseFormatError(`${url} did not answer with a list of entries`);
+}
+
+export type FileExistsParams = FileParams & DoorParams;
+
+/** Whether there is such a file. A revision that does not exist has none, a repository that does not is an error. */
+export async function fileExists(_platform: CompatPlatform, params: FileExistsParams): Promise<boolean> {
+  const { path, revision = DEFAULT_REVISION } = params;
+  const repo = repoOf(params.repo);
+  if (!isPath(path)) return false;
+  const door = new HubDoor(params);
+  // What git stores is enough to know, and it redirects nowhere.
+  const url = fileUrl(door.hubUrl, repo, revision, path, true);
+  const { status } = await door.head({ url, method: 'HEAD' }, [404]);
+  return status !== 404;
+}

@@ -1,0 +1,55 @@
+import { isXetError } from '../errors.ts';
+import { HubApiError } from './errors.ts';
+import type { CompatPlatform } from './platform.ts';
+
+/** What was given by hand, for places where nothing can be looked up: pages, and programs that are one file. */
+let given: object | undefined;
+
+/**
+ * Says what `@huggingface/hub` is, where that cannot be found out: `useOriginal(await import('@huggingface/hub'))`. With
+ * `always` every call goes there, as with `XETKIT_COMPAT=off`. `useOriginal(undefined)` forgets it.
+ */
+export function useOriginal(module: object | undefined, { always = false }: { always?: boolean } = {}): void {
+  given = module;
+  isSwitchedOff = module !== undefined && always;
+}
+let isSwitchedOff = false;
+
+/** Whether a program has asked for the original in all cases. */
+export const switchedOff = () => isSwitchedOff;
+
+export async function originalOf(platform: CompatPlatform): Promise<object | undefined> {
+  return given ?? platform.loadOriginal();
+}
+
+/** A function of the original, if it has it. */
+export function functionOf<A extends unknown[], R>(original: object, name: string): ((...args: A) => R) | undefined {
+  const found: unknown = Reflect.get(original, name);
+  return typeof found === 'function' ? (found as (...args: A) => R) : undefined;
+}
+
+/**
+ * Whether xetkit itself is at fault, so that another client may do better: its codec, what it does not do, an answer
+ * that it could not make sense of, or a mistake in it. Never where the data, the server, the network, the disk or the
+ * caller is: there the other client would do no better, or would hide it.
+ */
+export function isOwnFault(error: unknown, signal?: AbortSignal): boolean {
+  if (signal?.aborted || error instanceof HubApiError) return false;
+  if (isXetError(error)) {
+    const { code, status } = error;
+    return status === undefined && (code === 'CODEC_CRASHED' || code === 'UNSUPPORTED' || code === 'PROTOCOL');
+  }
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  // Aborts have names of their own, and errors of a system have codes.
+  return error.name !== 'AbortError' && error.name !== 'TimeoutError' && typeof code !== 'string';
+}
+
+const said = new Set<string>();
+
+/** Tells people once of what they should know and need not know twice. */
+export function warnOnce(text: string): void {
+  if (said.has(text)) return;
+  said.add(text);
+  console.warn(`xetkit/compat: ${text}`);
+}

@@ -1,0 +1,9 @@
+import { XetClient } from '../index.ts';
+import type { CompatPlatform } from './platform.ts';
+
+/** Browsers: what has no environment is switched by `useOriginal`. */
+export const webCompat: CompatPlatform = {
+  makeClient: (options) => new XetClient(options),
+  switches: () => ({ mode: 'on', xetDisabled: false }),
+  loadOriginal: async () => undefined,
+};

@@ -1,0 +1,170 @@
+/** The words of `@huggingface/hub`, so that a program compiles with either package. */
+export type RepoType = 'space' | 'dataset' | 'model' | 'bucket' | 'kernel';
+
+export interface RepoId {
+  name: string;
+  type: RepoType;
+}
+
+/** `owner/name` is a model; `datasets/…`, `spaces/…`, `buckets/…` and `kernels/…` say what else it is. */
+export type RepoFullName =
+  | string
+  | `spaces/${string}`
+  | `datasets/${string}`
+  | `buckets/${string}`
+  | `kernels/${string}`;
+
+export type RepoDesignation = RepoId | RepoFullName;
+
+export type AccessToken = string;
+
+/** @deprecated Give `accessToken` itself. */
+export interface Credentials {
+  accessToken: AccessToken;
+}
+
+/** A token, in either of two places. */
+export interface Access {
+  accessToken?: AccessToken;
+  /** @deprecated Give `accessToken`. */
+  credentials?: Credentials;
+}
+
+/** Which Hub is asked, as whom, and through which `fetch`. */
+export interface HubParams {
+  /** Default: `https://huggingface.co`, whatever the environment says. */
+  hubUrl?: string;
+  /** Every request goes through it. Default: the platform's. */
+  fetch?: typeof fetch;
+}
+
+/** What `@huggingface/hub` does not have: an end to calls that read. */
+export interface AbortParams {
+  /** Ends the call: it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** A file that is asked for. */
+export interface FileParams extends HubParams, AbortParams {
+  repo: RepoDesignation;
+  path: string;
+  /** Branch, tag or commit. Default: `main`. */
+  revision?: string;
+}
+
+/** What a Xet file is fetched by. */
+export interface XetFileInfo {
+  hash: string;
+  /** Where a read token of the CAS is had. */
+  refreshUrl: URL;
+  reconstructionUrl: URL;
+}
+
+export interface FileDownloadInfoOutput {
+  /** Bytes. */
+  size: number;
+  /** With its quotes. */
+  etag: string;
+  xet?: XetFileInfo;
+  url: string;
+}
+
+/** A read token of a CAS, as the Hub gives it. */
+export interface XetReadToken {
+  accessToken: string;
+  casUrl: string;
+  /** When it ends, in seconds since 1970. */
+  exp: number;
+}
+
+export interface ParallelDownloadOptions {
+  /** Requests for data at once. */
+  maxConcurrency?: number;
+  /** Bytes in flight at most; no less than 16 MiB are used. */
+  maxInFlightBytes?: number;
+}
+
+export interface ListFileEntry {
+  type: 'file' | 'directory' | 'unknown';
+  /** Bytes. */
+  size: number;
+  path: string;
+  oid?: string;
+  lfs?: { oid: string; size: number; pointerSize: number };
+  xetHash?: string;
+  /** Only with `expand`. */
+  lastCommit?: { date: string; id: string; title: string };
+  uploadedAt?: string;
+  /** Only with `expand`. */
+  securityFileStatus?: unknown;
+}
+
+export interface LfsPathInfo {
+  oid: string;
+  size: number;
+  pointerSize: number;
+}
+
+export interface CommitInfo {
+  id: string;
+  title: string;
+  date: Date;
+}
+
+export interface SecurityFileStatus {
+  status: string;
+}
+
+export interface PathInfo {
+  path: string;
+  type: string;
+  oid?: string;
+  /** Bytes. */
+  size: number;
+  lfs?: LfsPathInfo;
+  xetHash?: string;
+  lastCommit?: CommitInfo;
+  uploadedAt?: string;
+  securityFileStatus?: SecurityFileStatus;
+}
+
+export type ExpandedPathInfo = PathInfo & { lastCommit: CommitInfo; securityFileStatus: SecurityFileStatus };
+
+export interface CachedFileInfo {
+  path: string;
+  /** What `path` links to. */
+  blob: { size: number; path: string; lastModifiedAt: Date; lastAccessedAt: Date };
+}
+
+export interface CachedRevisionInfo {
+  commitOid: string;
+  path: string;
+  /** Bytes. */
+  size: number;
+  files: CachedFileInfo[];
+  refs: string[];
+  lastModifiedAt: Date;
+}
+
+export interface CachedRepoInfo {
+  id: RepoId;
+  path: string;
+  /** Bytes. */
+  size: number;
+  filesCount: number;
+  revisions: CachedRevisionInfo[];
+  lastAccessedAt: Date;
+  lastModifiedAt: Date;
+}
+
+export interface HFCacheInfo {
+  /** Bytes. */
+  size: number;
+  repos: CachedRepoInfo[];
+  warnings: Error[];
+}
+
+/** The token of a call, in either of its two places. */
+export function tokenOf({ accessToken, credentials }: Access): string | undefined {
+  return accessToken ?? credentials?.accessToken;
+}

@@ -1,0 +1,75 @@
+import type { Tiers } from '../cache/tiers.ts';
+import { isXetError } from '../errors.ts';
+import type { HubClient, ResolvedFile } from '../hub/client.ts';
+import type { RepoStore } from '../repo/place.ts';
+import type { DownloadEngine } from './engine.ts';
+
+export interface AdoptParts {
+  engine: DownloadEngine;
+  hub: HubClient;
+  tiers: Tiers;
+}
+
+/** What smaller files could save is less than what asking for it costs. */
+const WORTH_BYTES = 8 * 1024 * 1024;
+/** Earlier versions that are looked into. */
+const MOST_EARLIER = 2;
+
+/**
+ * Learns how files are built that other programs brought here, so that their chunks need not be fetched: they are
+ * cut into chunks once. What cannot be learned is fetched; nothing of this is an error.
+ */
+export class Adoption {
+  readonly #parts: AdoptParts;
+
+  constructor(parts: AdoptParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes in a file that was found to be here already. */
+  async file(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
+    await this.#quietly(signal, async () => {
+      // Where nothing is kept in files none can be cut.
+      const hasFiles = this.#parts.tiers.parts.folder !== undefined;
+      if (!hasFiles || file.size < WORTH_BYTES || (await this.#isKnown(file))) return;
+      await this.#take(file, path, signal);
+    });
+  }
+
+  /** Takes in other versions of a file that is about to be fetched, if they have something in common with it. */
+  async earlier(file: ResolvedFile, store: RepoStore, signal: AbortSignal): Promise<void> {
+    const { engine, hub } = this.#parts;
+    if (file.size < WORTH_BYTES || !engine.overXet(file)) return;
+    await this.#quietly(signal, async () => {
+      for (const { path, commit } of (await store.earlier(file)).slice(0, MOST_EARLIER)) {
+        const listed = (await store.tree(file.repo, commit))?.find((entry) => entry.path === file.path);
+        const other = listed
+          ? hub.fileOf(file.repo, commit, listed)
+          : await hub.resolve(file.repo, commit, file.path, signal);
+        if (!engine.overXet(other) || (await this.#isKnown(other))) continue;
+        const wanted = new Set((await engine.terms(file, signal)).map(({ xorb }) => xorb));
+        if ((await engine.terms(other, signal)).some(({ xorb }) => wanted.has(xorb)))
+          await this.#take(other, path, signal);
+      }
+    });
+  }
+
+  async #isKnown({ xetHash, size }: ResolvedFile): Promise<boolean> {
+    return xetHash === undefined || (await this.#parts.tiers.termsOf(xetHash, size)) !== undefined;
+  }
+
+  async #take(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
+    const terms = await this.#parts.engine.terms(file, signal);
+    await this.#parts.tiers.adopt(path, file, terms, signal);
+  }
+
+  async #quietly(signal: AbortSignal, step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      signal.throwIfAborted();
+      // It would only have saved something.
+      if (!isXetError(error)) throw error;
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { XetError } from '../errors.ts';
+import type { ByteRange } from '../ranges.ts';
+import type { Content } from './shares.ts';
+
+export interface FlightParts {
+  /** The bytes to come; what comes may begin before them and end behind them. */
+  range: ByteRange;
+  /** Whether an earlier try gave corrupt data, so that this one goes past all caches. */
+  fresh: boolean;
+  /** Whether nobody is to be told before the end, as only then it is known that the bytes are right. */
+  untilEnd: boolean;
+  /** Fetches the range, in order. */
+  open: (signal: AbortSignal) => AsyncIterable<Content>;
+  /** Takes what comes, for later; undefined where it would be too much. */
+  keep: ((content: Content) => void) | undefined;
+  /** Told once, before anybody else, that it has ended. */
+  onEnd: (error?: unknown) => void;
+}
+
+/** Somebody who waits for a part of a flight. */
+export interface Passenger {
+  /** Resolves when the part has been handed over. */
+  readonly done: Promise<void>;
+  /** Stops waiting. The flight ends when nobody is left. */
+  leave(reason: unknown): void;
+}
+
+interface Waiting extends ByteRange {
+  into: Uint8Array;
+  /** Offset in the file of the first byte of `into`. */
+  origin: number;
+  untilEnd: boolean;
+  resolve: () => void;
+  reject: (reason: unknown) => void;
+}
+
+/**
+ * What was fetched ahead goes on for so long when nobody waits for it, in milliseconds: the reader will be back for it,
+ * and if he is not, it must not keep a process alive.
+ */
+const ALONE_MS = 2000;
+
+/** One fetch of a range, in order, for all who want something of it. Begins when it is made. */
+export class Flight {
+  readonly range: ByteRange;
+  readonly fresh: boolean;
+  readonly #parts: FlightParts;
+  readonly #stop = new AbortController();
+  readonly #waiting = new Set<Waiting>();
+  #at: number;
+  #ended = false;
+  #alone: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(parts: FlightParts) {
+    this.#parts = parts;
+    this.range = parts.range;
+    this.fresh = parts.fresh;
+    this.#at = parts.range.start;
+    void this.#run();
+  }
+
+  /** Whether it can still be joined. */
+  get isOpen(): boolean {
+    return !this.#ended && !this.#stop.signal.aborted;
+  }
+
+  /** What is still to come. */
+  get ahead(): ByteRange {
+    return { start: this.#at, end: this.range.end };
+  }
+
+  /**
+   * Waits for a part of what is ahead, which is put into `into`; that begins at `origin` of the file.
+   *
+   * @param untilEnd whether to wait until the flight has ended well.
+   */
+  join(part: ByteRange, into: Uint8Array, origin: number, untilEnd = false): Passenger {
+    clearTimeout(this.#alone);
+    let waiting: Waiting | undefined;
+    const done = new Promise<void>((resolve, reject) => {
+      const { start, end } = part;
+      waiting = { start, end, into, origin, untilEnd: untilEnd || this.#parts.untilEnd, resolve, reject };
+      this.#waiting.add(waiting);
+    });
+    return {
+      done,
+      leave: (reason) => {
+        if (!waiting || !this.#waiting.delete(waiting)) return;
+        waiting.reject(reason);
+        if (this.#waiting.size === 0) this.#stop.abort(reason);
+      },
+    };
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // Whoever makes a flight joins it first.
+      await undefined;
+      for await (const content of this.#parts.open(this.#stop.signal)) this.#take(content);
+      if (this.#at < this.range.end) throw new XetError('PROTOCOL', `The data ends at byte ${this.#at}.`);
+      this.#end();
+      for (const { resolve } of this.#drain()) resolve();
+    } catch (error) {
+      this.#end(error);
+      for (const { reject } of this.#drain()) reject(error);
+    }
+  }
+
+  #end(error?: unknown): void {
+    clearTimeout(this.#alone);
+    this.#ended = true;
+    this.#parts.onEnd(error);
+  }
+
+  #drain(): Waiting[] {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    return waiting;
+  }
+
+  #take(content: Content): void {
+    const end = content.at + content.bytes.length;
+    this.#at = Math.max(this.#at, end);
+    this.#parts.keep?.(content);
+    for (const one of this.#waiting) {
+      const from = Math.max(one.start, content.at);
+      const to = Math.min(one.end, end);
+      if (from < to) one.into.set(content.bytes.subarray(from - content.at, to - content.at), from - one.origin);
+      if (one.end > end || one.untilEnd) continue;
+      this.#waiting.delete(one);
+      one.resolve();
+    }
+    if (this.#waiting.size === 0 && this.#at < this.range.end) this.#leftAlone();
+  }
+
+  #leftAlone(): void {
+    clearTimeout(this.#alone);
+    const stop = () => this.#stop.abort(new XetError('CLOSED', 'Nobody came back for what was read ahead.'));
+    if (!this.#parts.keep) {
+      stop();
+      return;
+    }
+    this.#alone = setTimeout(stop, ALONE_MS);
+    // Where that is a thing, the timer keeps no process alive either.
+    (this.#alone as { unref?: () => void }).unref?.();
+  }
+}

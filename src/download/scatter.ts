@@ -1,0 +1,106 @@
+import { XetError } from '../errors.ts';
+import { type RunOptions, type Stage, specOf } from './assemble.ts';
+import { readLocal } from './local-part.ts';
+import { type JobContext, RangeJob } from './range-job.ts';
+import { type Content, PieceTaker } from './shares.ts';
+
+export interface ScatterOptions extends RunOptions {
+  /** Puts bytes in their place; they are the caller's until it has resolved. Calls overlap. */
+  write: (content: Content) => Promise<void>;
+}
+
+/** Jobs of one file that wait for a lane or have one. How many have one is for the lanes to say. */
+const MOST_STARTED = 32;
+
+/**
+ * The wanted bytes in whatever order they come: nothing waits in memory for its turn, and what is there when
+ * the process ends is lost to no one. Ends when all of it has been written; the first failure ends it all.
+ */
+export async function scatter(stage: Stage, context: JobContext, options: ScatterOptions): Promise<void> {
+  const { plan } = stage;
+  const { signal } = options;
+  signal.throwIfAborted();
+  const stop = new AbortController();
+  const onAbort = () => stop.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  const inner = { ...options, signal: stop.signal };
+  const jobs = new Map<number, RangeJob>();
+  const active = new Set<Promise<void>>();
+  let failure: { reason: unknown } | undefined;
+  const track = (work: Promise<void>) => {
+    // Of two that end in the same moment a race tells of one only.
+    const done = work
+      .catch((reason: unknown) => {
+        failure ??= { reason };
+      })
+      .finally(() => active.delete(done));
+    active.add(done);
+  };
+  const start = (index: number) => {
+    const job = new RangeJob(specOf(stage, index), { ...context, inPlace: true });
+    jobs.set(index, job);
+    track(fetchJob(stage, index, job, { ...inner, buffers: context.buffers }).finally(() => jobs.delete(index)));
+  };
+  stop.signal.addEventListener('abort', () => {
+    for (const job of jobs.values()) job.stop(stop.signal.reason);
+  });
+  try {
+    if (stage.locals.length > 0) track(copyLocals(stage, inner));
+    let next = 0;
+    while (next < plan.jobs.length || active.size > 0) {
+      while (next < plan.jobs.length && jobs.size < MOST_STARTED) start(next++);
+      // Were none of them urgent, all could hold a little memory and wait for more.
+      jobs.get(Math.min(...jobs.keys()))?.makeUrgent();
+      await Promise.race(active);
+      if (failure) throw failure.reason;
+    }
+  } catch (error) {
+    stop.abort(error);
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    stop.abort(new XetError('CLOSED', 'The download has ended.'));
+    await Promise.allSettled(active);
+  }
+}
+
+async function fetchJob(
+  stage: Stage,
+  index: number,
+  job: RangeJob,
+  options: ScatterOptions & Pick<JobContext, 'buffers'>,
+): Promise<void> {
+  const { write, signal, buffers } = options;
+  const { plan } = stage;
+  const takers = (plan.jobs[index]?.pieces ?? []).flatMap((piece) => {
+    const taken = plan.pieces[piece];
+    return taken ? [new PieceTaker(taken)] : [];
+  });
+  const running = job.run();
+  try {
+    for await (const batch of job.all()) {
+      const { data, chunks } = await batch.decoded;
+      for (const taker of takers) {
+        const share = taker.take(batch, chunks);
+        signal.throwIfAborted();
+        if (share) await write({ at: share.at, bytes: data.subarray(share.start, share.end), chunks: share.chunks });
+      }
+      // All of it is written: the next run of frames may have its memory.
+      buffers.give(data.buffer);
+    }
+    for (const taker of takers) taker.finish();
+  } finally {
+    job.stop(new XetError('CLOSED', 'The download has ended.'));
+    await running;
+    job.dispose();
+  }
+}
+
+async function copyLocals(stage: Stage, options: ScatterOptions): Promise<void> {
+  for (const part of stage.locals) {
+    for await (const content of readLocal(part, stage.range, options)) {
+      options.signal.throwIfAborted();
+      await options.write(content);
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import type { Tiers } from '../cache/tiers.ts';
+import type { CasClient } from '../cas/client.ts';
+import type { Reconstruction, Term } from '../cas/reconstruction.ts';
+import { XetError } from '../errors.ts';
+import { type ByteRange, type ChunkRange, joinNearest, lengthOf, without } from '../ranges.ts';
+import type { Stage } from './assemble.ts';
+import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
+import type { Sections } from './read-sections.ts';
+import { SignedUrls } from './signed-urls.ts';
+
+export interface StagesOptions {
+  cas: CasClient;
+  fileHash: string;
+  /** Bytes. */
+  fileSize: number;
+  range: ByteRange;
+  /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
+  windowBytes: number;
+  plan: PlanOptions;
+  /** Where chunks may be found on this machine. */
+  tiers: Tiers | undefined;
+  /** Reconstructions that other reads of the file asked for. */
+  sections?: Sections | undefined;
+  /** Gives the chunks that the range meets as a whole: they are fetched whole anyway. */
+  wholeChunks?: boolean | undefined;
+  signal: AbortSignal;
+}
+
+/** Holes that are worth a question each; more of them are asked for together, with what lies between. */
+const MOST_HOLES_ASKED = 32;
+/** What may be fetched for nothing before asking anew is cheaper: a part of the whole, or about a round trip's worth. */
+const WASTE_SHARE = 0.01;
+const WASTE_BYTES = 256 * 1024;
+const MAX_CHUNK_BYTES = 128 * 1024;
+
+/** Plans a range of a file stage by stage: what is here already, and how to fetch the rest. */
+export class Stages {
+  readonly #options: StagesOptions;
+  readonly #terms: Term[] = [];
+
+  constructor(options: StagesOptions) {
+    this.#options = options;
+  }
+
+  /** All terms of the range, once all stages have been planned without leaving any out. */
+  get terms(): readonly Term[] {
+    return this.#terms;
+  }
+
+  /** @param had what need not be planned: ascending, apart from each other. */
+  async *all(had: readonly ByteRange[]): AsyncGenerator<Stage, void, undefined> {
+    const { range } = this.#options;
+    // An empty file has no reconstruction, and an empty range none that could be asked for.
+    for (let at = range.start; at < range.end; ) {
+      const stage = await this.#stage(at, had);
+      yield stage;
+      at = stage.range.end;
+    }
+  }
+
+  async #stage(at: number, had: readonly ByteRange[]): Promise<Stage> {
+    const { range, windowBytes, tiers, fileHash, fileSize } = this.#options;
+    const window = { start: at, end: Math.min(range.end, at + windowBytes) };
+    const known = await tiers?.termsOf(fileHash, fileSize);
+    if (known) {
+      // Windows end at chunk borders; between those of two terms one is easily found.
+      const end = known.find((term) => term.at >= window.end)?.at ?? range.end;
+      const whole = { start: at, end: Math.min(end, range.end) };
+      return this.#around(whole, without(whole, had), known, undefined);
+    }
+    const asked = tiers ? window : trimmed(window, had);
+    if (!asked) return { range: window, plan: joinPlans([]), urls: [], locals: [] };
+    let base = await this.#section(asked);
+    this.#terms.push(...base.from.terms);
+    const stage = this.#options.wholeChunks ? chunksAround(base, asked, fileSize) : { start: at, end: window.end };
+    if (asked.end === window.end && asked.end < range.end) {
+      // A window ends at a chunk border, wherever the server put it behind the one asked for.
+      stage.end = Math.min(base.span.start + reach(base.from), range.end);
+      base = { ...base, span: { start: base.span.start, end: stage.end } };
+      if (stage.end <= at)
+        throw new XetError('PROTOCOL', `The CAS gives nothing of file ${fileHash} from byte ${at} on.`);
+    }
+    const wanted = without(stage, had);
+    return this.#around(stage, wanted, await this.#anchored(placed(base), wanted), base);
+  }
+
+  /**
+   * Terms cut where chunks of them are that this machine has, in their middle: how long the chunks before those are
+   * only the CAS knows. One small question each, where several megabytes are at stake.
+   */
+  async #anchored(terms: PlacedTerm[], wanted: readonly ByteRange[]): Promise<PlacedTerm[]> {
+    const { tiers, cas, fileHash, signal } = this.#options;
+    const needed = terms.filter(({ at, unpackedLength }) =>
+      wanted.some((one) => one.start < at + unpackedLength && at < one.end),
+    );
+    const places = (await tiers?.unplaced(needed)) ?? [];
+    const anchors = await Promise.all(
+      places.slice(0, MOST_HOLES_ASKED).map(async (offset) => {
+        const { terms: found, offsetIntoFirstTerm } = await cas.reconstruction(
+          fileHash,
+          { start: offset, end: offset + 1 },
+          signal,
+        );
+        return { at: offset - offsetIntoFirstTerm, xorb: found[0]?.xorb, chunk: found[0]?.chunks.start ?? 0 };
+      }),
+    );
+    return terms.flatMap((term) => {
+      const end = term.at + term.unpackedLength;
+      const cuts = anchors
+        .filter(({ at, xorb, chunk }) => xorb === term.xorb && at > term.at && at < end && isWithin(chunk, term.chunks))
+        .sort((a, b) => a.at - b.at)
+        .filter(({ chunk }, index, all) => index === 0 || chunk > (all[index - 1]?.chunk ?? 0));
+      const borders = [{ at: term.at, chunk: term.chunks.start }, ...cuts, { at: end, chunk: term.chunks.end }];
+      return borders.slice(1).map((border, index) => {
+        const { at, chunk } = borders[index] ?? border;
+        return { ...term, at, unpackedLength: border.at - at, chunks: { start: chunk, end: border.chunk } };
+      });
+    });
+  }
+
+  async #around(
+    range: ByteRange,
+    wanted: readonly ByteRange[],
+    terms: readonly PlacedTerm[],
+    base: Asked | undefined,
+  ): Promise<Stage> {
+    const locals = (await this.#options.tiers?.locals(this.#options.fileHash, terms, wanted)) ?? [];
+    const holes = wanted.flatMap((hole) => without(hole, locals));
+    const { plan: planOptions } = this.#options;
+    if (holes.length === 0) return { range, plan: joinPlans([]), urls: [], locals };
+    const spans = joinNearest(holes, MOST_HOLES_ASKED);
+    if (base) {
+      const plan = planDownload({ ...base, wanted: holes }, planOptions);
+      const [first] = spans;
+      const same = spans.length === 1 && first?.start === base.span.start && first.end === base.span.end;
+      if (same || isCheap(plan, holes)) return { range, plan, urls: [base.urls], locals };
+    }
+    const asked = await Promise.all(spans.map((span) => this.#section(span)));
+    const sections = asked.map((one) => ({
+      ...one,
+      wanted: holes.filter(({ start, end }) => one.span.start <= start && end <= one.span.end),
+    }));
+    const plan = joinPlans(sections.map((section) => planDownload(section, planOptions)));
+    return { range, plan, urls: sections.map(({ urls }) => urls), locals };
+  }
+
+  /** How to build a span: as others have asked already, where that brings little else, or anew. */
+  async #section(span: ByteRange): Promise<Asked> {
+    const { cas, fileHash, fileSize, sections, plan: planOptions, signal } = this.#options;
+    for (const known of sections?.covering(span) ?? []) {
+      if (!isCheap(planDownload({ ...known, wanted: [span] }, planOptions), [span])) continue;
+      sections?.touch(known);
+      return known;
+    }
+    const ask = async (joint: AbortSignal): Promise<Asked> => {
+      const from = await cas.reconstruction(fileHash, span, joint);
+      const urls = new SignedUrls(from, (shared) => cas.reconstruction(fileHash, span, shared));
+      return { from, urls, span, exact: span.end === fileSize };
+    };
+    return sections ? sections.ask(span, ask, signal) : ask(signal);
+  }
+}
+
+/** Whether jobs bring little beside what is wanted. */
+function isCheap(plan: Plan, wanted: readonly ByteRange[]): boolean {
+  return wasteOf(plan) <= Math.max(WASTE_BYTES, WASTE_SHARE * lengthOf(wanted));
+}
+
+/** A range out to the borders of the chunks that it meets, as far as a reconstruction was made for it. */
+function chunksAround({ from, span }: Asked, { start, end }: ByteRange, fileSize: number): ByteRange {
+  const first = span.start - from.offsetIntoFirstTerm;
+  const last = Math.min(span.start + reach(from), fileSize);
+  return {
+    start: start - first < MAX_CHUNK_BYTES ? Math.min(first, start) : start,
+    end: last - end < MAX_CHUNK_BYTES ? Math.max(last, end) : end,
+  };
+}
+
+const isWithin = (chunk: number, { start, end }: ChunkRange) => start < chunk && chunk < end;
+
+/** A reconstruction of a span of a file, and its addresses. */
+export type Asked = Omit<Section, 'wanted'> & { urls: SignedUrls };
+
+/** A term, and where its first byte lies in the file. */
+export interface PlacedTerm extends Term {
+  at: number;
+}
+
+function placed({ from, span }: Asked): PlacedTerm[] {
+  let at = span.start - from.offsetIntoFirstTerm;
+  return from.terms.map((term) => {
+    const here = { ...term, at };
+    at += term.unpackedLength;
+    return here;
+  });
+}
+
+/** The part of a window that has all its holes, if there is any. */
+function trimmed(window: ByteRange, had: readonly ByteRange[]): ByteRange | undefined {
+  const holes = without(window, had);
+  const [first] = holes;
+  const last = holes.at(-1);
+  return first && last && { start: first.start, end: last.end };
+}
+
+/** Bytes that the terms of a reconstruction give, from where it was asked to begin. */
+function reach({ terms, offsetIntoFirstTerm }: Reconstruction): number {
+  return terms.reduce((sum, { unpackedLength }) => sum + unpackedLength, 0) - offsetIntoFirstTerm;
+}

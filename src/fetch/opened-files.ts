@@ -1,0 +1,59 @@
+import type { XetFile } from '../download/xet-file.ts';
+import { Shared } from '../hub/shared.ts';
+import type { HubAddress } from './address.ts';
+import type { FileFacts } from './answer.ts';
+
+/** What is asked of a file: as much of {@link XetFile} as an answer needs. */
+export interface OpenFile extends FileFacts {
+  slice(start: number, end: number): Pick<XetFile, 'stream'>;
+}
+
+export type OpenAddress = (address: HubAddress, signal: AbortSignal) => Promise<OpenFile>;
+
+interface Entry {
+  opening: Shared<OpenFile>;
+  opened: { file: OpenFile; atMs: number } | undefined;
+}
+
+/** Readers of ranges ask many times within moments; that what they read does not change meanwhile suits them. */
+const GOOD_FOR_MS = 30_000;
+const MOST_FILES = 64;
+
+/** What the Hub said of files a moment ago, so that a hundred ranges of a file ask it once. */
+export class OpenedFiles {
+  readonly #open: OpenAddress;
+  readonly #now: () => number;
+  /** Those used last at the end. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(open: OpenAddress, now: () => number = () => performance.now()) {
+    this.#open = open;
+    this.#now = now;
+  }
+
+  /** @param recent whether an answer of a moment ago will do. */
+  async open(address: HubAddress, recent: boolean, signal: AbortSignal | undefined): Promise<OpenFile> {
+    const entry = this.#entry(address);
+    const { opened } = entry;
+    if (recent && opened && this.#now() - opened.atMs < GOOD_FOR_MS) {
+      signal?.throwIfAborted();
+      return opened.file;
+    }
+    const open = (shared: AbortSignal) => this.#open(address, shared);
+    // What was asked before this request may be older than it.
+    const file = await (recent ? entry.opening : new Shared<OpenFile>()).join(open, signal);
+    entry.opened = { file, atMs: this.#now() };
+    return file;
+  }
+
+  #entry(address: HubAddress): Entry {
+    const { repo, revision, path } = address;
+    const key = JSON.stringify([repo.type, repo.name, revision, path]);
+    const entry = this.#entries.get(key) ?? { opening: new Shared<OpenFile>(), opened: undefined };
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MOST_FILES && oldest !== undefined) this.#entries.delete(oldest);
+    return entry;
+  }
+}

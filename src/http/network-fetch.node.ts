@@ -1,0 +1,45 @@
+import { publicUrl, XetError } from '../errors.ts';
+import type { Fetch } from './http.ts';
+import { beneath } from './network-fetch.ts';
+import type { ProxiedFetch } from './proxied-fetch.node.ts';
+import { certificateFiles, type Environment, proxyFor } from './proxy-settings.node.ts';
+
+const builtIn = beneath(globalThis.fetch);
+
+/** Deno and Bun go by the same variables themselves. */
+const knowsProxies = 'Deno' in globalThis || 'Bun' in globalThis;
+
+/** The platform's `fetch`, which also goes by what the environment says about proxies and certificates. */
+export function makeNodeFetch(env: Environment): Fetch {
+  let proxied: Promise<ProxiedFetch> | undefined;
+  return async (input, init) => {
+    const fetch = beneath(globalThis.fetch);
+    // One that somebody put in its place has its own way through the network.
+    if (knowsProxies || fetch !== builtIn) return fetch(input, init);
+    const url = new URL(input);
+    const proxy = proxyFor(url, env);
+    const trustsMore = (url.protocol === 'https:' || proxy?.protocol === 'https:') && certificateFiles(env).length > 0;
+    try {
+      if (!proxy && !trustsMore) return await fetch(input, init);
+      // Large, and needed by few.
+      proxied ??= import('./proxied-fetch.node.ts').then(({ ProxiedFetch }) => new ProxiedFetch(env));
+      return await (await proxied).fetch(proxy, input, init);
+    } catch (error) {
+      throw untrusted(error, input) ?? error;
+    }
+  };
+}
+
+/** Of a certificate that nobody here vouches for: another attempt meets the same one. */
+function untrusted(error: unknown, url: string): XetError | undefined {
+  const { cause } = error instanceof Error ? error : {};
+  if (!(cause instanceof Error) || !('code' in cause)) return undefined;
+  if (!/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_)/.test(String(cause.code))) return undefined;
+  return new XetError(
+    'NETWORK',
+    `${publicUrl(url)} shows a certificate that is not trusted here (${cause.message}). Where a proxy opens what is encrypted, name the file with its certificate in NODE_EXTRA_CA_CERTS.`,
+    { url, cause: error },
+  );
+}
+
+export const nodeFetch = makeNodeFetch(process.env);

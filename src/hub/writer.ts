@@ -1,0 +1,310 @@
+import { isXetError, publicUrl, XetError } from '../errors.ts';
+import type { Http, RequestSpec } from '../http/http.ts';
+import { isRecord } from '../http/json.ts';
+import type { HubClient } from './client.ts';
+import { lineOf, type Operation } from './operations.ts';
+import { apiUrl, type RepoId, type RepoType, repoText } from './repo.ts';
+
+/** Where a commit goes: onto a branch, or beside one as a pull request. */
+export interface CommitTarget {
+  repo: RepoId;
+  /** A branch, or `refs/pr/N`. */
+  branch: string;
+  createPr: boolean;
+}
+
+/** What the Hub says about a file that is to be uploaded. */
+export interface UploadVerdict {
+  path: string;
+  mode: 'lfs' | 'regular';
+  /** Whether a `.gitignore` leaves it out. */
+  ignored: boolean;
+  /** Of what has this path now: sha256 of a large file, git blob id of a small one. */
+  presentId: string | undefined;
+}
+
+export interface FileToJudge {
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Its first bytes. */
+  sample: Uint8Array;
+}
+
+/** One commit as the Hub made it. */
+export interface MadeCommit {
+  oid: string;
+  url: string;
+  pullRequestUrl: string | undefined;
+}
+
+export interface CommitText {
+  title: string;
+  description: string;
+  /** The head that the commit is made for; another one is `CONFLICT`. */
+  parent: string | undefined;
+}
+
+export interface NewRepo {
+  /** Whether only its owner sees it. Default: as the account's settings say. */
+  private?: boolean | undefined;
+  /** What a space runs. */
+  sdk?: 'static' | 'gradio' | 'docker' | undefined;
+  /** Takes one that is there for made; else that is `CONFLICT`. Default: false. */
+  existOk?: boolean | undefined;
+}
+
+/** The Hub takes no more files in one question. */
+const FILES_AT_ONCE = 256;
+/** No answer is longer: 256 paths, and what is said of them. */
+const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
+const COMMIT = /^[0-9a-f]{40}$/;
+/** The server writes to git before it answers: five minutes are enough, where others have 20 s. */
+const COMMIT_PATIENCE = 15;
+/** Commits since the one that is known, among which ours is looked for. */
+const RECENT_COMMITS = 50;
+
+/** The Hub's side of an upload. */
+export class HubWriter {
+  readonly #http: Http;
+  readonly #hub: HubClient;
+  readonly #attempts: number;
+
+  constructor(http: Http, hub: HubClient, attempts: number) {
+    this.#http = http;
+    this.#hub = hub;
+    this.#attempts = attempts;
+  }
+
+  /** Where a CAS token that may write is had. */
+  tokenUrl({ repo, branch, createPr }: CommitTarget): string {
+    return `${apiUrl(this.#hub.endpoint, repo, 'xet-write-token', branch)}${createPr ? '?create_pr=1' : ''}`;
+  }
+
+  /** How each of the files is to be uploaded, in their order, and the head of the branch, if it has one. */
+  async judge(
+    target: CommitTarget,
+    files: readonly FileToJudge[],
+    gitIgnore: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ verdicts: UploadVerdict[]; head: string | undefined }> {
+    const verdicts: UploadVerdict[] = [];
+    let head: string | undefined;
+    for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
+      const asked = files.slice(at, at + FILES_AT_ONCE);
+      const question = {
+        files: asked.map(({ path, size, sample }) => ({ path, size, sample: base64(sample) })),
+        ...(gitIgnore !== undefined && { gitIgnore }),
+      };
+      const { body, url } = await this.#post(this.#actionUrl(target, 'preupload'), question, { signal });
+      const { files: answers, commitOid } = isRecord(body) ? body : {};
+      if (!Array.isArray(answers)) throw incomplete(url, 'how to upload the files');
+      head = typeof commitOid === 'string' && COMMIT.test(commitOid) ? commitOid : head;
+      const byPath = new Map(answers.filter(isRecord).map((answer) => [answer.path, answer]));
+      verdicts.push(...asked.map(({ path }) => verdictOf(path, byPath.get(path), url)));
+    }
+    return { verdicts, head };
+  }
+
+  /**
+   * Makes a commit of operations. One that may or may not have been made is looked for on the branch before it
+   * is tried again, so that none is made twice.
+   */
+  async commit(
+    target: CommitTarget,
+    { title, description, parent }: CommitText,
+    operations: readonly Operation[],
+    head: string | undefined,
+    signal: AbortSignal,
+  ): Promise<MadeCommit> {
+    const value = { summary: title, description, ...(parent !== undefined && { parentCommit: parent }) };
+    const text = [JSON.stringify({ key: 'header', value }), ...operations.map(lineOf), ''].join('\n');
+    const url = this.#actionUrl(target, 'commit');
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { body } = await this.#http.json(
+          {
+            kind: 'hub',
+            url,
+            method: 'POST',
+            headers: { ...(await this.#hub.headers()), 'content-type': 'application/x-ndjson' },
+            body: text,
+            signal,
+            attempts: 1,
+            patience: { connect: COMMIT_PATIENCE, sendBytes: text.length },
+          },
+          ANSWER_LIMIT_BYTES,
+        );
+        return commitOf(body, url);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isXetError(error)) throw error;
+        const { status = 0 } = error;
+        // Without an answer, or with one that says that something broke, it may have been made.
+        const unclear = status === 0 || status === 408 || status >= 500;
+        if (!unclear && !error.retryable) throw error;
+        // Nobody can tell which of two pull requests is meant, so no second one is opened.
+        if (unclear && target.createPr) throw maybeMade(error, 'Look at the open pull requests before trying again.');
+        const made = unclear ? await this.#find(target, title, operations, head, signal, error) : undefined;
+        if (made) return made;
+        if (attempt >= this.#attempts || !error.retryable) throw error;
+        await this.#http.pause(attempt, this.#attempts, error, 'hub', signal);
+      }
+    }
+  }
+
+  /** The commit with this title on top of the known head, if it has been made after all. */
+  async #find(
+    { repo, branch }: CommitTarget,
+    title: string,
+    operations: readonly Operation[],
+    head: string | undefined,
+    signal: AbortSignal,
+    why: XetError,
+  ): Promise<MadeCommit | undefined> {
+    const url = `${apiUrl(this.#hub.endpoint, repo, 'commits', branch)}?limit=${RECENT_COMMITS}`;
+    try {
+      const { body } = await this.#http.json({ kind: 'hub', url, headers: await this.#hub.headers(), signal });
+      for (const { id, title: given } of Array.isArray(body) ? body.filter(isRecord) : []) {
+        if (typeof id !== 'string' || id === head) return undefined;
+        if (given !== title || !(await this.#holds(repo, id, operations, signal))) continue;
+        return { oid: id, url: `${this.#hub.endpoint}/${repoText(repo)}/commit/${id}`, pullRequestUrl: undefined };
+      }
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw maybeMade(why, `Look at the commits of '${branch}' before trying again.`, error);
+    }
+  }
+
+  /** Whether at a commit everything is as some operations make it. */
+  async #holds(repo: RepoId, commit: string, operations: readonly Operation[], signal: AbortSignal): Promise<boolean> {
+    const paths = operations.map(({ path }) => path);
+    const entries = await this.#hub.pathsInfo(repo, commit, paths, signal);
+    const ids = new Map(entries.map(({ path, sha256, oid }) => [path, sha256 ?? oid]));
+    return operations.every((operation) => ids.get(operation.path) === ('id' in operation ? operation.id : undefined));
+  }
+
+  /** What the Hub has against the head of a model or dataset card, and what it only remarks. */
+  async checkCard(
+    type: RepoType,
+    content: string,
+    signal: AbortSignal,
+  ): Promise<{ errors: string[]; warnings: string[] }> {
+    const { body } = await this.#post(
+      `${this.#hub.endpoint}/api/validate-yaml`,
+      { content, repoType: type },
+      { signal },
+    );
+    const texts = (value: unknown) =>
+      (Array.isArray(value) ? value : []).flatMap((one) =>
+        isRecord(one) && typeof one.message === 'string' ? one.message : [],
+      );
+    return isRecord(body)
+      ? { errors: texts(body.errors), warnings: texts(body.warnings) }
+      : { errors: [], warnings: [] };
+  }
+
+  /** Makes a repository. One that is there is `CONFLICT`, unless that is fine. */
+  async createRepo(repo: RepoId, options: NewRepo, signal: AbortSignal): Promise<{ url: string; created: boolean }> {
+    const [owner, name] = repo.name.includes('/') ? repo.name.split('/') : [undefined, repo.name];
+    const request = {
+      name,
+      organization: owner,
+      type: repo.type,
+      private: options.private ?? false,
+      ...(options.sdk !== undefined && { sdk: options.sdk }),
+    };
+    const page = `${this.#hub.endpoint}/${repoText(repo)}`;
+    try {
+      const { body } = await this.#post(`${this.#hub.endpoint}/api/repos/create`, request, { signal });
+      return { url: isRecord(body) && typeof body.url === 'string' ? body.url : page, created: true };
+    } catch (error) {
+      if (!isXetError(error) || error.status !== 409) throw error;
+      if (options.existOk) return { url: page, created: false };
+      throw new XetError(
+        'CONFLICT',
+        `There is a repository ${repoText(repo)} already. With existOk that is no error.`,
+        {
+          status: 409,
+          url: error.url,
+          requestId: error.requestId,
+          cause: error,
+        },
+      );
+    }
+  }
+
+  /** Makes a branch at a revision. One that is there is `CONFLICT`, unless it may be moved. */
+  async createBranch(
+    repo: RepoId,
+    branch: string,
+    options: { revision?: string | undefined; overwrite?: boolean | undefined },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { revision, overwrite } = options;
+    const request = {
+      ...(revision !== undefined && { startingPoint: revision }),
+      ...(overwrite !== undefined && { overwrite }),
+    };
+    const url = apiUrl(this.#hub.endpoint, repo, 'branch', branch);
+    await this.#http.exchange(await this.#posted(url, request, { signal }), async (reply) => reply.drop());
+  }
+
+  #actionUrl({ repo, branch, createPr }: CommitTarget, action: string): string {
+    return `${apiUrl(this.#hub.endpoint, repo, action, branch)}${createPr ? '?create_pr=1' : ''}`;
+  }
+
+  async #post(url: string, request: unknown, rest: Partial<RequestSpec>): Promise<{ body: unknown; url: string }> {
+    const { body } = await this.#http.json(await this.#posted(url, request, rest), ANSWER_LIMIT_BYTES);
+    return { body, url };
+  }
+
+  async #posted(url: string, request: unknown, rest: Partial<RequestSpec>): Promise<RequestSpec> {
+    const headers = { ...(await this.#hub.headers()), 'content-type': 'application/json' };
+    return { kind: 'hub', url, method: 'POST', headers, body: JSON.stringify(request), ...rest };
+  }
+}
+
+function verdictOf(path: string, answer: Record<string, unknown> | undefined, url: string): UploadVerdict {
+  const { uploadMode, shouldIgnore, oid } = answer ?? {};
+  if (uploadMode !== 'lfs' && uploadMode !== 'regular') throw incomplete(url, `how to upload '${path}'`);
+  return {
+    path,
+    mode: uploadMode,
+    ignored: shouldIgnore === true,
+    presentId: typeof oid === 'string' ? oid : undefined,
+  };
+}
+
+function commitOf(body: unknown, url: string): MadeCommit {
+  const { commitOid, commitUrl, pullRequestUrl } = isRecord(body) ? body : {};
+  if (typeof commitOid !== 'string' || !COMMIT.test(commitOid)) throw incomplete(url, 'the commit that it made');
+  return {
+    oid: commitOid,
+    url: typeof commitUrl === 'string' ? commitUrl : '',
+    pullRequestUrl: typeof pullRequestUrl === 'string' ? pullRequestUrl : undefined,
+  };
+}
+
+function incomplete(url: string, wanted: string): XetError {
+  return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
+}
+
+function maybeMade(error: XetError, advice: string, cause: unknown = error): XetError {
+  const { status, url, requestId } = error;
+  return new XetError(error.code, `${error.message} The commit may have been made all the same. ${advice}`, {
+    status,
+    url,
+    requestId,
+    cause,
+  });
+}
+
+/** Bytes as base64, in pieces that a call can take as arguments. */
+export function base64(bytes: Uint8Array): string {
+  const piece = 0x6000;
+  let text = '';
+  for (let at = 0; at < bytes.length; at += piece) text += btoa(String.fromCharCode(...bytes.subarray(at, at + piece)));
+  return text;
+}

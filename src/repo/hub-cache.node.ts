@@ -1,0 +1,314 @@
+import { randomBytes } from 'node:crypto';
+import { lstat, readdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import type { KnownFiles } from '../cache/known-files.ts';
+import type { Verified } from '../download/content-hash.ts';
+import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import { isCommit, type RepoId } from '../hub/repo.ts';
+import { checkContent } from './content-check.node.ts';
+import { copyContent } from './copy-file.node.ts';
+import { diskErrors, makeFolder } from './disk-errors.node.ts';
+import { sharedBlobsDisabled, symlinksDisabled } from './folders.node.ts';
+import { openLockedSink } from './locked-sink.node.ts';
+import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
+import { LOCK_WORTH_BYTES } from './python-lock.node.ts';
+import {
+  checkCommit,
+  checkEtag,
+  makeFolderBelow,
+  realPath,
+  repoFolderName,
+  tryWithin,
+  within,
+} from './safe-paths.node.ts';
+import { SharedBlobs } from './shared-blobs.node.ts';
+import { isFile, readSmall, tagFolder, tryTo, writeInOneStep } from './small-files.node.ts';
+import { TreeFiles } from './tree-file.node.ts';
+
+/**
+ * The folder that all Hub clients share, as Python's client lays it out: content under its entity tag, and links to
+ * it by commit and path.
+ */
+export class HubCache implements RepoStore {
+  readonly #folder: string;
+  readonly #known: KnownFiles;
+  readonly #shared: SharedBlobs;
+  readonly #trees = new Map<string, TreeFiles>();
+
+  constructor(folder: string, known: KnownFiles) {
+    this.#folder = resolve(folder);
+    this.#known = known;
+    this.#shared = new SharedBlobs(this.#folder);
+  }
+
+  place(file: ResolvedFile, revision: string): Place {
+    return new CachePlace(file, {
+      cacheDir: this.#folder,
+      repo: this.#repo(file.repo),
+      known: this.#known,
+      shared: this.#shared,
+      noteRef: () => writeRef(this.#repo(file.repo), revision, file.commit),
+    });
+  }
+
+  async commitOf(repo: RepoId, revision: string): Promise<string | undefined> {
+    if (isCommit(revision)) return revision;
+    const ref = tryWithin(join(this.#repo(repo), 'refs'), revision);
+    const commit = ref === undefined ? undefined : (await readSmall(ref))?.trim();
+    return commit !== undefined && isCommit(commit) ? commit : undefined;
+  }
+
+  async noteCommit(repo: RepoId, revision: string, commit: string): Promise<void> {
+    const folder = this.#repo(repo);
+    await tryTo(async () => {
+      // A ref to a commit without a folder makes the whole repository count as damaged.
+      await makeFolder(join(folder, 'snapshots', checkCommit(commit)));
+      await writeRef(folder, revision, commit);
+    });
+  }
+
+  async tree(repo: RepoId, commit: string): Promise<ListEntry[] | undefined> {
+    return isCommit(commit) ? this.#treesOf(repo).read(commit) : undefined;
+  }
+
+  async noteTree(repo: RepoId, commit: string, entries: readonly ListEntry[]): Promise<void> {
+    await tryTo(() => this.#treesOf(repo).write(checkCommit(commit), entries));
+  }
+
+  async knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean> {
+    const note = this.#missingNote(repo, commit, path);
+    if (note === undefined) return false;
+    return (await isFile(note.path)) || (await this.#treesOf(repo).entry(commit, path)) === 'missing';
+  }
+
+  async noteMissing(repo: RepoId, commit: string, path: string): Promise<void> {
+    const note = this.#missingNote(repo, commit, path);
+    if (note === undefined) return;
+    await tryTo(async () => {
+      await makeFolderBelow(note.root, dirname(note.path));
+      await writeFile(note.path, '', { flag: 'wx' });
+    });
+  }
+
+  async find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
+    const pointer = isCommit(commit) ? tryWithin(this.folder(repo, commit), path) : undefined;
+    const found = pointer === undefined ? undefined : await stat(pointer).catch(() => undefined);
+    if (pointer === undefined || !found?.isFile()) return undefined;
+    const etag = (await this.#etagOf(repo, pointer)) ?? (await this.#etagInTree(repo, commit, path)) ?? '';
+    return { path: pointer, size: found.size, etag };
+  }
+
+  async earlier({ repo, commit, path, etag }: ResolvedFile): Promise<EarlierFile[]> {
+    const commits = await readdir(join(this.#repo(repo), 'snapshots')).catch(() => []);
+    const found = await Promise.all(
+      commits.map(async (other) => {
+        const held = other === commit ? undefined : await this.find(repo, other, path);
+        const times = held && held.etag !== etag ? await stat(held.path).catch(() => undefined) : undefined;
+        return held && times ? [{ path: held.path, commit: other, etag: held.etag, at: times.mtimeMs }] : [];
+      }),
+    );
+    const latestFirst = found.flat().sort((a, b) => b.at - a.at);
+    return latestFirst.filter((one, index) => latestFirst.findIndex((other) => other.etag === one.etag) === index);
+  }
+
+  folder(repo: RepoId, commit: string): string {
+    return join(this.#repo(repo), 'snapshots', checkCommit(commit));
+  }
+
+  /** The name of the blob that a link leads to; undefined for a copy. */
+  async #etagOf(repo: RepoId, pointer: string): Promise<string | undefined> {
+    const target = await readlink(pointer).catch(() => undefined);
+    if (target === undefined) return undefined;
+    const blob = resolve(dirname(pointer), target);
+    return dirname(blob) === join(this.#repo(repo), 'blobs') ? basename(blob) : undefined;
+  }
+
+  async #etagInTree(repo: RepoId, commit: string, path: string): Promise<string | undefined> {
+    const entry = await this.#treesOf(repo).entry(commit, path);
+    return entry === undefined || entry === 'missing' ? undefined : (entry.sha256 ?? entry.oid);
+  }
+
+  #repo(repo: RepoId): string {
+    return join(this.#folder, repoFolderName(repo));
+  }
+
+  #treesOf(repo: RepoId): TreeFiles {
+    const folder = this.#repo(repo);
+    let trees = this.#trees.get(folder);
+    if (!trees) {
+      trees = new TreeFiles(folder);
+      this.#trees.set(folder, trees);
+    }
+    return trees;
+  }
+
+  #missingNote(repo: RepoId, commit: string, path: string): { root: string; path: string } | undefined {
+    if (!isCommit(commit)) return undefined;
+    const root = join(this.#repo(repo), '.no_exist', commit);
+    const note = tryWithin(root, path);
+    return note === undefined ? undefined : { root, path: note };
+  }
+}
+
+interface Surroundings {
+  cacheDir: string;
+  /** The repository's folder in it. */
+  repo: string;
+  known: KnownFiles;
+  shared: SharedBlobs;
+  noteRef: () => Promise<void>;
+}
+
+class CachePlace implements Place {
+  readonly #file: ResolvedFile;
+  readonly #around: Surroundings;
+  readonly #blob: string;
+  readonly #snapshots: string;
+  readonly #pointer: string;
+  /** Whether content that other repositories share was looked at and found to be wrong. */
+  #sharedIsWrong = false;
+
+  constructor(file: ResolvedFile, around: Surroundings) {
+    this.#file = file;
+    this.#around = around;
+    this.#blob = join(around.repo, 'blobs', checkEtag(file.etag));
+    this.#snapshots = join(around.repo, 'snapshots');
+    this.#pointer = within(join(this.#snapshots, checkCommit(file.commit)), file.path);
+  }
+
+  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+    return diskErrors(this.#pointer, async () => {
+      const verified = (await this.#checkPointer(signal)) ?? (await this.#linkExisting(signal));
+      if (!verified) return undefined;
+      await tryTo(this.#around.noteRef);
+      return { path: this.#pointer, verified };
+    });
+  }
+
+  async openSink(options: Parameters<Place['openSink']>[0]): Promise<FileSink> {
+    const { cacheDir, repo } = this.#around;
+    const pythonLock = join(cacheDir, '.locks', basename(repo), `${this.#file.etag}.lock`);
+    await tryTo(() => tagFolder(cacheDir));
+    return openLockedSink(
+      {
+        stem: this.#blob,
+        pythonLock,
+        publish: (finished, verified) => this.#publish(finished, verified, !options.resume),
+      },
+      this.#file,
+      options,
+    );
+  }
+
+  /** What is under the file's name and leads elsewhere than to the blob: a copy, where links cannot be made. */
+  async #checkPointer(signal: AbortSignal): Promise<Verified | undefined> {
+    const [real, blob] = await Promise.all([realPath(this.#pointer), realPath(this.#blob)]);
+    return real === undefined || real === blob ? undefined : this.#check(this.#pointer, signal);
+  }
+
+  async #linkExisting(signal: AbortSignal): Promise<Verified | undefined> {
+    const verified = (await this.#check(this.#blob, signal)) ?? (await this.#takeShared(signal));
+    if (verified) await this.#link(false);
+    return verified;
+  }
+
+  /** Content that another repository in the cache folder has brought. */
+  async #takeShared(signal: AbortSignal): Promise<Verified | undefined> {
+    const { xetHash, size } = this.#file;
+    if (xetHash === undefined || sharedBlobsDisabled() || symlinksDisabled()) return undefined;
+    const entry = await this.#around.shared.find(xetHash, size);
+    if (entry === undefined) return undefined;
+    const verified = await this.#check(entry, signal);
+    this.#sharedIsWrong = verified === undefined;
+    if (!verified) return undefined;
+    await makeFolder(dirname(this.#blob));
+    return (await this.#around.shared.link(this.#blob, xetHash, size, signal)) ? verified : undefined;
+  }
+
+  #check(path: string, signal: AbortSignal): Promise<Verified | undefined> {
+    return checkContent(path, this.#file, this.#around.known, signal);
+  }
+
+  async #publish(finished: string, verified: Verified, forced: boolean): Promise<string> {
+    const { etag, xetHash, size } = this.#file;
+    const { shared, known, noteRef } = this.#around;
+    await rename(finished, this.#blob);
+    const share = xetHash !== undefined && size >= LOCK_WORTH_BYTES && !sharedBlobsDisabled() && !symlinksDisabled();
+    const isShared = share && (await shared.publish(this.#blob, xetHash, size, forced || this.#sharedIsWrong));
+    await this.#link(!isShared);
+    await tryTo(noteRef);
+    await known.remember(this.#pointer, { etag, xetHash, verified });
+    return this.#pointer;
+  }
+
+  /**
+   * Gives the blob its name in the snapshot: a relative link, so that the cache folder can be moved. Where there are
+   * no links, what is new is moved there, and what others may use is copied.
+   */
+  async #link(isNew: boolean): Promise<void> {
+    const [pointer, blob] = [this.#pointer, this.#blob];
+    const [leadsTo, real] = await Promise.all([realPath(pointer), realPath(blob)]);
+    // Nothing is written when all is right: the folder may be one that can only be read.
+    if (leadsTo !== undefined && leadsTo === real) return;
+    await makeFolderBelow(this.#snapshots, dirname(pointer));
+    if (!symlinksDisabled() && (await this.#putLink())) return;
+    if (isNew) {
+      await rename(blob, pointer);
+    } else {
+      const unfinished = this.#unfinishedName();
+      try {
+        await copyContent(blob, unfinished);
+        await rename(unfinished, pointer);
+      } finally {
+        await rm(unfinished, { force: true });
+      }
+    }
+  }
+
+  /** Whether a link could be made. */
+  async #putLink(): Promise<boolean> {
+    const target = relative(dirname(this.#pointer), this.#blob);
+    if ((await lstat(this.#pointer).catch(() => undefined)) === undefined) {
+      const made = await makeLink(target, this.#pointer);
+      if (made !== 'exists') return made === 'made';
+    }
+    // What is there is replaced in one step. A link that stays behind in `blobs` is out of everybody's way.
+    const aside = this.#unfinishedName();
+    try {
+      if ((await makeLink(target, aside)) !== 'made') return false;
+      await rename(aside, this.#pointer);
+      return true;
+    } finally {
+      await rm(aside, { force: true });
+    }
+  }
+
+  #unfinishedName(): string {
+    return `${this.#blob}.${randomBytes(4).toString('hex')}.incomplete`;
+  }
+}
+
+/** Codes of systems, and of file systems, that have no links or let us make none. */
+const NO_LINKS = new Set(['EPERM', 'EACCES', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'UNKNOWN']);
+
+async function makeLink(target: string, path: string): Promise<'made' | 'exists' | 'impossible'> {
+  try {
+    await symlink(target, path);
+    return 'made';
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (code === 'EEXIST') return 'exists';
+    if (NO_LINKS.has(code)) return 'impossible';
+    throw error;
+  }
+}
+
+/** What a revision stands for; a commit stands for itself. */
+async function writeRef(repo: string, revision: string, commit: string): Promise<void> {
+  if (revision === commit) return;
+  const ref = within(join(repo, 'refs'), revision);
+  if ((await readSmall(ref)) === commit) return;
+  await makeFolderBelow(join(repo, 'refs'), dirname(ref));
+  // Aside of the folder: everything in it counts as a ref.
+  await writeInOneStep(ref, commit, repo);
+}

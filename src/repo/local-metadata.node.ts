@@ -1,0 +1,81 @@
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isCommit } from '../hub/repo.ts';
+import { makeFolderBelow, within } from './safe-paths.node.ts';
+import { createIfMissing, readSmall, tagFolder, writeInOneStep } from './small-files.node.ts';
+
+/** What was noted about a file when it was put into a folder of the user's own. */
+export interface LocalMetadata {
+  commit: string;
+  etag: string;
+  /** When it was noted, in seconds since 1970. */
+  timestamp: number;
+}
+
+// Python's client allows as much: times of files are not precise everywhere.
+const SLACK_SECONDS = 1;
+
+/** The notes that Python's client keeps about a folder, in `.cache/huggingface` in that folder. */
+export class LocalNotes {
+  readonly #root: string;
+  /** `.cache/huggingface`. */
+  readonly folder: string;
+  #prepared: Promise<void> | undefined;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.folder = join(root, '.cache', 'huggingface');
+  }
+
+  /** Where unfinished files wait. */
+  get unfinished(): string {
+    return join(this.folder, 'download');
+  }
+
+  /** The file that Python's client locks while it writes a file. */
+  lockOf(path: string): string {
+    return within(this.unfinished, `${path}.lock`);
+  }
+
+  /** What was noted about a file, if the file has not been changed since. */
+  async read(path: string): Promise<LocalMetadata | undefined> {
+    const metadata = parseMetadata((await readSmall(this.#metadata(path))) ?? '');
+    const found = metadata && (await stat(within(this.#root, path)).catch(() => undefined));
+    if (!metadata || !found?.isFile()) return undefined;
+    return found.mtimeMs / 1000 - SLACK_SECONDS <= metadata.timestamp ? metadata : undefined;
+  }
+
+  async write(path: string, commit: string, etag: string): Promise<void> {
+    await this.prepare();
+    const { mtimeMs } = await stat(within(this.#root, path));
+    // The clock of a file server may be ahead of ours.
+    const seconds = Math.max(Date.now(), mtimeMs) / 1000;
+    const metadata = this.#metadata(path);
+    await makeFolderBelow(this.folder, dirname(metadata));
+    await writeInOneStep(metadata, `${commit}\n${etag}\n${seconds}\n`, this.folder);
+  }
+
+  /** Makes the folder of the notes, marked so that neither backups nor git take it along. */
+  prepare(): Promise<void> {
+    this.#prepared ??= (async () => {
+      await tagFolder(this.folder);
+      await createIfMissing(join(this.folder, '.gitignore'), '*');
+    })().catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
+  #metadata(path: string): string {
+    return within(this.unfinished, `${path}.metadata`);
+  }
+}
+
+/** Undefined for anything but a commit, an entity tag and a time on three lines. */
+export function parseMetadata(text: string): LocalMetadata | undefined {
+  const [commit = '', etag = '', time = ''] = text.split('\n').map((line) => line.trim());
+  const timestamp = Number(time);
+  const right = isCommit(commit) && etag !== '' && time !== '' && Number.isFinite(timestamp);
+  return right ? { commit, etag, timestamp } : undefined;
+}

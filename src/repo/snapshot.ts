@@ -1,0 +1,323 @@
+import type { Verified } from '../download/content-hash.ts';
+import { isXetError, XetError } from '../errors.ts';
+import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import { repoText } from '../hub/repo.ts';
+import { MetricsLog } from '../metrics.ts';
+import { type OnProgress, type Progress, ProgressMeter } from '../progress.ts';
+import { type Batch, untilFirstFailure } from './in-parallel.ts';
+import { printable } from './names.ts';
+import type { Place } from './place.ts';
+import {
+  amended,
+  type PlannedFile,
+  type PlanParts,
+  planSnapshot,
+  type SnapshotPlan,
+  type SnapshotSelection,
+  type SnapshotTotals,
+} from './snapshot-plan.ts';
+
+export { type PlanParts, planSnapshot, type SnapshotPlan, type SnapshotSelection, type SnapshotTotals };
+
+/** Which files to fetch, and whom to tell. */
+export interface SnapshotOptions extends SnapshotSelection {
+  /** Told of all files together. */
+  onProgress?: OnProgress;
+  /** Told of each file when it is in place. */
+  onFile?: (file: SnapshotFile) => void;
+}
+
+/** One file of a snapshot. */
+export interface SnapshotFile {
+  /** Path in the repository. */
+  file: string;
+  /** Path on this machine. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** The Hub's name for the content: a sha256, or a git hash for small files. */
+  etag: string;
+  /** The same for all files. */
+  commit: string;
+  /** Undefined for files that the Hub keeps in git. */
+  xetHash: string | undefined;
+  /** How the whole content was checked; there is no success without. */
+  verified: Verified;
+  /** Bytes that came over the network, and content bytes that were already on this machine. */
+  bytes: { network: number; cache: number; local: number };
+  /** Requests made for this file alone. */
+  requests: number;
+  /** Of this file alone. */
+  seconds: number;
+}
+
+/** What a snapshot did. */
+export interface SnapshotResult {
+  /** The folder that holds the files under their paths in the repository. */
+  path: string;
+  /** The one commit that all files are of. */
+  commit: string;
+  /** In the order in which the repository lists them. */
+  files: SnapshotFile[];
+  /** Over all files. */
+  bytes: { network: number; cache: number; local: number };
+  /** Requests made, for finding out which files there are as well. Tokens are not among them. */
+  requests: number;
+  /** From the call on. */
+  seconds: number;
+}
+
+/** What a snapshot would do, as {@link SnapshotResult} tells what one did. */
+export interface SnapshotPreview {
+  /** The folder that would hold the files. */
+  path: string;
+  /** The one commit that all files are of. */
+  commit: string;
+  /** In the order in which the repository lists them. */
+  files: SnapshotPreviewFile[];
+  /** Over all files. */
+  totals: SnapshotTotals;
+  /** What would go less well than it could. */
+  warnings: string[];
+}
+
+/** One file that a snapshot would bring. */
+export interface SnapshotPreviewFile {
+  /** Path in the repository. */
+  file: string;
+  /** Path on this machine, if it is there. */
+  path: string | undefined;
+  /** Bytes. */
+  size: number;
+  /** The Hub's name for the content: a sha256, or a git hash for small files. */
+  etag: string;
+  /** Undefined for files that the Hub keeps in git. */
+  xetHash: string | undefined;
+  /** Whether its content is on this machine, so that nothing is to be fetched. */
+  held: boolean;
+}
+
+/** How one file is brought to its place: gives what is there already, if it is right, or fetches. */
+export type FetchFile = (
+  file: ResolvedFile,
+  place: Place,
+  settings: { signal: AbortSignal; force: boolean; onProgress: OnProgress; log: MetricsLog },
+) => Promise<Pick<SnapshotFile, 'path' | 'verified' | 'bytes'>>;
+
+/** What fetching a snapshot leans on. */
+export interface SnapshotParts extends PlanParts {
+  fetchFile: FetchFile;
+  /** Files at once at most, if less than usual is wanted. */
+  filesAtOnce?: number | undefined;
+}
+
+/** Below this the time of a file is that of its requests, so many of them run at once. */
+const SMALL_FILE_BYTES = 1024 * 1024;
+const SMALL_FILES_AT_ONCE = 24;
+/** A large file uses the network well by itself. */
+const LARGE_FILES_AT_ONCE = 8;
+
+/** What a plan would do, for people and programs that only want to know. */
+export function previewOf({ folder, commit, files, totals, warnings }: SnapshotPlan): SnapshotPreview {
+  return {
+    path: folder,
+    commit,
+    files: files.map(({ resolved, held }) => ({
+      file: resolved.path,
+      path: held?.path,
+      size: resolved.size,
+      etag: resolved.etag,
+      xetHash: resolved.xetHash,
+      held: held !== undefined,
+    })),
+    totals,
+    warnings,
+  };
+}
+
+/**
+ * Brings all files of a plan to their places. The first failure ends the rest and is thrown; what is in place
+ * by then, and parts of files, stay for the next try.
+ */
+export async function runSnapshot(
+  parts: SnapshotParts,
+  plan: SnapshotPlan,
+  options: Pick<SnapshotOptions, 'signal' | 'force' | 'onProgress' | 'onFile'> = {},
+): Promise<SnapshotResult> {
+  const started = performance.now();
+  const { repo, commit, files, totals } = plan;
+  options.signal?.throwIfAborted();
+  await note(parts, plan);
+
+  const log = new MetricsLog(parts.http.log);
+  const meter = new ProgressMeter({ files: totals.files, bytes: totals.bytes }, options.onProgress);
+  // The totals are known from here on.
+  meter.phase(files.length === 0 ? 'done' : 'downloading');
+  const run: Run = { parts, plan, log, meter, force: options.force ?? false, first: new Map() };
+  const done = new Map<PlannedFile, SnapshotFile>();
+  let failed: PlannedFile | undefined;
+  const step = async (file: PlannedFile, signal: AbortSignal) => {
+    try {
+      const result = await bring(run, file, signal);
+      done.set(file, result);
+      options.onFile?.(result);
+    } catch (error) {
+      failed ??= file;
+      throw error;
+    }
+  };
+  try {
+    await untilFirstFailure(batchesOf(files, parts.filesAtOnce), step, options.signal);
+  } catch (error) {
+    if (!failed || !isXetError(error) || options.signal?.aborted) throw error;
+    throw explained(error, failed.resolved.path, `${done.size} of ${files.length} files of ${repoText(repo)}`);
+  }
+
+  const results = files.flatMap((file) => done.get(file) ?? []);
+  const sum = (of: (file: SnapshotFile) => number) => results.reduce((total, file) => total + of(file), 0);
+  return {
+    path: plan.folder,
+    commit,
+    files: results,
+    bytes: {
+      network: sum(({ bytes }) => bytes.network),
+      cache: sum(({ bytes }) => bytes.cache),
+      local: sum(({ bytes }) => bytes.local),
+    },
+    requests: plan.requests + log.totalRequests,
+    seconds: plan.seconds + (performance.now() - started) / 1000,
+  };
+}
+
+interface Run {
+  parts: SnapshotParts;
+  plan: SnapshotPlan;
+  log: MetricsLog;
+  meter: ProgressMeter;
+  force: boolean;
+  /** The first file of each content, by etag: the others wait for it, and may then find their content here. */
+  first: Map<string, Promise<unknown>>;
+}
+
+function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINITY): Batch<PlannedFile>[] {
+  const isSmall = ({ resolved }: PlannedFile) => resolved.size < SMALL_FILE_BYTES;
+  return [
+    { items: files.filter(isSmall), atOnce: Math.min(SMALL_FILES_AT_ONCE, most) },
+    { items: files.filter((file) => !isSmall(file)), atOnce: Math.min(LARGE_FILES_AT_ONCE, most) },
+  ];
+}
+
+/** What the Hub said, for the next time and for when it cannot be asked. */
+async function note({ store }: SnapshotParts, { repo, revision, commit, listing, local }: SnapshotPlan): Promise<void> {
+  if (local) return;
+  await Promise.all([
+    revision === commit ? undefined : store.noteCommit(repo, revision, commit),
+    listing && store.noteTree(repo, commit, filesOf(listing)),
+  ]);
+}
+
+function filesOf(listing: readonly ListEntry[]): ListEntry[] {
+  return listing.filter(({ type }) => type === 'file');
+}
+
+async function bring(run: Run, planned: PlannedFile, signal: AbortSignal): Promise<SnapshotFile> {
+  const { etag } = planned.resolved;
+  const first = run.first.get(etag);
+  if (first === undefined) {
+    const bringing = bringOne(run, planned, signal);
+    run.first.set(etag, bringing);
+    return bringing;
+  }
+  // If it failed, that is told there, and ends this one as well.
+  await first.catch(() => undefined);
+  return bringOne(run, planned, signal);
+}
+
+async function bringOne(run: Run, planned: PlannedFile, signal: AbortSignal): Promise<SnapshotFile> {
+  const { parts, plan, meter, force } = run;
+  const started = performance.now();
+  const log = new MetricsLog(run.log);
+  const file = await identified(run, planned, signal, log);
+  const place = parts.store.place(file, plan.revision);
+  const follow = new Follower(meter, file);
+  const outcome = plan.local
+    ? await alreadyThere(file, place, signal, log)
+    : await parts.fetchFile(file, place, { signal, force, log, onProgress: (progress) => follow.at(progress) });
+  follow.end(outcome.bytes.local);
+  const { path, size, etag, commit, xetHash } = file;
+  return {
+    file: path,
+    ...outcome,
+    size,
+    etag,
+    commit,
+    xetHash,
+    requests: log.totalRequests,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+/**
+ * The file, with its Xet hash. A listing may hold that back of a file that is kept outside of git, and without
+ * it the file could only be had over plain HTTP: so the Hub is asked, but only for what is fetched.
+ */
+async function identified(
+  { parts, plan }: Run,
+  file: PlannedFile,
+  signal: AbortSignal,
+  log: MetricsLog,
+): Promise<ResolvedFile> {
+  const { entry, resolved, held } = file;
+  if (resolved.xetHash !== undefined || entry.sha256 === undefined || held || plan.local) return resolved;
+  const { repo, commit } = plan;
+  const asked = await parts.hub.resolve(repo, commit, resolved.path, signal, parts.http.with(log));
+  return asked.etag === resolved.etag && asked.size === resolved.size && asked.commit === commit ? asked : resolved;
+}
+
+async function alreadyThere(file: ResolvedFile, place: Place, signal: AbortSignal, log: MetricsLog) {
+  const existing = await place.existing(signal);
+  if (!existing) {
+    throw new XetError(
+      'OFFLINE',
+      `'${printable(file.path)}' is here but not with the content that it had. Fetch it again with a connection.`,
+    );
+  }
+  log.add('local', file.size);
+  return { ...existing, bytes: { network: 0, cache: 0, local: file.size } };
+}
+
+/** Adds the progress of one file to that of all. */
+class Follower {
+  readonly #meter: ProgressMeter;
+  readonly #file: ResolvedFile;
+  #bytes = 0;
+  #network = 0;
+  #cached = 0;
+
+  constructor(meter: ProgressMeter, file: ResolvedFile) {
+    this.#meter = meter;
+    this.#file = file;
+  }
+
+  at({ bytes, network, cached }: Pick<Progress, 'bytes' | 'network' | 'cached'>): void {
+    this.#meter.network(network.bytes - this.#network);
+    this.#meter.cached(cached.bytes - this.#cached);
+    this.#meter.content(bytes.done - this.#bytes, this.#file.path);
+    this.#bytes = bytes.done;
+    this.#network = network.bytes;
+    this.#cached = cached.bytes;
+  }
+
+  /** Also counts what was not reported, as for a file that was there. */
+  end(localBytes: number): void {
+    this.#meter.cached(Math.max(0, localBytes - this.#cached));
+    this.#meter.content(this.#file.size - this.#bytes, this.#file.path);
+    this.#meter.fileDone();
+  }
+}
+
+/** Which file it was, and what is not lost. */
+function explained(error: XetError, path: string, done: string): XetError {
+  const named = error.message.includes(path) ? '' : ` This was '${printable(path)}'.`;
+  return amended(error, `${error.message}${named} ${done} are in place; what was fetched is kept for the next try.`);
+}

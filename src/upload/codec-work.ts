@@ -1,0 +1,14 @@
+import type { OperationArguments, OperationResult } from '../../workers/operations.ts';
+import type { CodecPool } from '../../workers/pool.ts';
+import { uploadOperations } from '../../workers/upload-operations.ts';
+
+/** An operation of an upload on the pool; its data is moved. */
+export function runUpload<N extends keyof typeof uploadOperations>(
+  pool: CodecPool,
+  name: N,
+  input: Uint8Array,
+  rest: OperationArguments<N>,
+  signal: AbortSignal,
+): Promise<OperationResult<N>> {
+  return pool.run(name, input, rest, signal, undefined, uploadOperations);
+}

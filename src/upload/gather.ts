@@ -1,0 +1,176 @@
+import { XetError } from '../errors.ts';
+import type { Http } from '../http/http.ts';
+import { checkPath } from '../hub/repo.ts';
+import { selectPaths } from '../repo/patterns.ts';
+import { explainPatterns, reportText } from '../repo/selection.ts';
+import { BlobSource } from './blob-source.ts';
+import { bytesSource, type SourceFile } from './source-file.ts';
+import { StreamSource } from './stream-source.ts';
+import { UrlSource } from './url-source.ts';
+
+/**
+ * Content of a file: a Blob or File, bytes, a stream of bytes, an address to fetch it from (no token is sent there);
+ * in Node, Deno and Bun also the path or `file:` address of a local file, or of a folder, which then is uploaded with
+ * all that is in it.
+ */
+export type UploadContent =
+  | Blob
+  | Uint8Array
+  | ArrayBuffer
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | URL
+  | string;
+
+/** A file and the path that it is to have in the repository; of a folder the path of that, '' for the root. */
+export interface UploadFile {
+  /** Path in the repository. */
+  path: string;
+  /** What is in it, or where that is. A text is a local path in Node, Deno and Bun. */
+  content: UploadContent;
+}
+
+/**
+ * What is uploaded. A `File` has the path that the user's choice of a folder gave it, or its name; an address has the
+ * last part of its path for a name. In Node, Deno and Bun a text is the path of a local file, which keeps its name, or
+ * of a folder, whose contents go into the root of the repository.
+ */
+export type UploadItem = UploadFile | File | URL | string;
+
+/** A file that may be uploaded. */
+export interface Candidate {
+  /** In the repository. */
+  path: string;
+  source: SourceFile;
+}
+
+/** A local file, or a folder of them. */
+export type LocalThing =
+  | { kind: 'file'; name: string; source: SourceFile }
+  | {
+      kind: 'folder';
+      name: string;
+      /** Paths are from the folder on, joined by '/'; folders are skipped as a whole. */
+      files(skip: (path: string) => boolean): AsyncIterable<Candidate>;
+    };
+
+/** Where local paths mean something. */
+export interface LocalFiles {
+  open(path: string | URL, onWarning: (message: string) => void): Promise<LocalThing>;
+}
+
+export interface GatherParts {
+  http: Http;
+  local: LocalFiles | undefined;
+  onWarning: (message: string) => void;
+}
+
+/** Which files of folders are taken: Python's patterns, on paths from the folder on. */
+export interface FolderPatterns {
+  include?: string | readonly string[] | undefined;
+  exclude?: string | readonly string[] | undefined;
+}
+
+/** All files that are meant, each under the path that it is to have. Reads none of them. */
+export async function gather(
+  items: Iterable<UploadItem> | AsyncIterable<UploadItem>,
+  patterns: FolderPatterns,
+  parts: GatherParts,
+): Promise<Candidate[]> {
+  const found = new Map<string, Candidate>();
+  const add = (path: string, source: SourceFile) => {
+    checkUploadPath(path);
+    if (found.has(path)) {
+      throw new XetError('INVALID_ARGUMENT', `'${path}' is to be uploaded twice: give each file a path of its own.`);
+    }
+    found.set(path, { path, source });
+  };
+  for await (const item of items) {
+    const { path, content } = asFile(item);
+    const thing = await open(path, content, parts);
+    const inRoot = path === undefined || path === '' || path === '.';
+    if (thing.kind === 'file') {
+      add(inRoot ? thing.name : path.endsWith('/') ? `${path}${thing.name}` : path, thing.source);
+    } else {
+      const prefix = inRoot ? '' : `${path.replace(/\/+$/, '')}/`;
+      for (const file of await selected(thing, patterns)) add(`${prefix}${file.path}`, file.source);
+    }
+  }
+  return [...found.values()];
+}
+
+/** Rejects paths that the Hub refuses, or that other clients leave out of every upload. */
+export function checkUploadPath(path: string): string {
+  checkPath(path);
+  if (isNeverUploaded(path)) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `'${path.slice(0, 200)}' cannot be uploaded: '.git' and '.cache/huggingface' belong to other tools.`,
+    );
+  }
+  return path;
+}
+
+/** What Python's client leaves out of every upload: `.git` and its own notes, at any depth. */
+function isNeverUploaded(path: string): boolean {
+  const parts = path.split('/');
+  return parts.some((part, index) => part === '.git' || (part === '.cache' && parts[index + 1] === 'huggingface'));
+}
+
+async function selected(
+  folder: Extract<LocalThing, { kind: 'folder' }>,
+  { include, exclude }: FolderPatterns,
+): Promise<Candidate[]> {
+  const list = (given: string | readonly string[] | undefined) => (typeof given === 'string' ? [given] : given);
+  const [allow, ignore] = [list(include), list(exclude)];
+  const all: Candidate[] = [];
+  for await (const file of folder.files(isNeverUploaded)) all.push(file);
+  const taken = selectPaths(all, ({ path }) => path, { allow, ignore });
+  if (taken.length > 0) return taken;
+  const paths = all.map(({ path }) => path);
+  const why = paths.length === 0 ? 'There is no file in it.' : reportText(explainPatterns(paths, { allow, ignore }));
+  throw new XetError('INVALID_ARGUMENT', `Nothing of the folder '${folder.name}' is to be uploaded. ${why}`);
+}
+
+function asFile(item: UploadItem): { path: string | undefined; content: UploadContent } {
+  if (typeof item === 'string') return { path: undefined, content: item };
+  if (item instanceof URL) return { path: undefined, content: item };
+  if (isFile(item)) return { path: item.webkitRelativePath || item.name, content: item };
+  if (typeof item?.path === 'string' && item.content !== undefined) return item;
+  throw new XetError('INVALID_ARGUMENT', 'What is uploaded is a File, an address, or { path, content }.');
+}
+
+function isFile(item: object): item is File {
+  return item instanceof Blob && 'name' in item;
+}
+
+async function open(
+  path: string | undefined,
+  content: UploadContent,
+  { http, local, onWarning }: GatherParts,
+): Promise<LocalThing> {
+  const name = path ?? '';
+  const file = (source: SourceFile, ownName = name): LocalThing => ({ kind: 'file', name: ownName, source });
+  if (typeof content === 'string' || (content instanceof URL && content.protocol === 'file:')) {
+    if (local) return local.open(content, onWarning);
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `There are no local paths here: the content of '${name || String(content)}' must be a Blob, bytes, a stream or an address; for a text use new Blob([text]).`,
+    );
+  }
+  if (content instanceof URL) return file(new UrlSource(content, http), nameOf(content));
+  if (content instanceof Blob) return file(new BlobSource(name, content));
+  if (content instanceof Uint8Array) return file(bytesSource(content));
+  if (content instanceof ArrayBuffer) return file(bytesSource(new Uint8Array(content)));
+  if (Symbol.asyncIterator in content || 'getReader' in content) return file(new StreamSource(name, content));
+  throw new XetError('INVALID_ARGUMENT', `The content of '${name}' is nothing that can be uploaded.`);
+}
+
+function nameOf(url: URL): string {
+  const last = url.pathname.split('/').at(-1) ?? '';
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}

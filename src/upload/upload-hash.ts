@@ -1,0 +1,72 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import { runUpload } from './codec-work.ts';
+
+/** A digest of a whole file that is fed as its bytes are read. */
+export interface UploadHash {
+  /** The bytes are free to be changed once it has returned, or resolved. */
+  update(bytes: Uint8Array): void | Promise<void>;
+  /** Lower-case hex. */
+  digest(): Promise<string>;
+}
+
+/** Makes a sha256 for one file. */
+export type MakeUploadHash = (pool: CodecPool, signal: AbortSignal) => UploadHash;
+
+const BLOCK_BYTES = 64;
+/** What SHA-256 starts from (FIPS 180-4, 5.3.3): eight words, big-endian. */
+const START = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19] as const;
+
+/**
+ * SHA-256 in workers, for places whose own one takes everything at once. The state goes there and comes back with
+ * each piece, so that no worker has to remember a file.
+ */
+export const workerSha256: MakeUploadHash = (pool, signal) => new WorkerSha256(pool, signal);
+
+class WorkerSha256 implements UploadHash {
+  readonly #pool: CodecPool;
+  readonly #signal: AbortSignal;
+  #state: Uint8Array = startState();
+  /** What is not a whole block yet. */
+  #rest: Uint8Array = new Uint8Array();
+  #length = 0;
+
+  constructor(pool: CodecPool, signal: AbortSignal) {
+    this.#pool = pool;
+    this.#signal = signal;
+  }
+
+  async update(bytes: Uint8Array): Promise<void> {
+    this.#length += bytes.length;
+    const all = new Uint8Array(this.#rest.length + bytes.length);
+    all.set(this.#rest);
+    all.set(bytes, this.#rest.length);
+    const whole = all.length - (all.length % BLOCK_BYTES);
+    this.#rest = all.slice(whole);
+    await this.#take(whole === all.length ? all : all.slice(0, whole));
+  }
+
+  async digest(): Promise<string> {
+    await this.#take(padding(this.#rest, this.#length));
+    return Array.from(this.#state, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+
+  async #take(blocks: Uint8Array): Promise<void> {
+    if (blocks.length === 0) return;
+    this.#state = await runUpload(this.#pool, 'sha256Blocks', blocks, [this.#state], this.#signal);
+  }
+}
+
+function startState(): Uint8Array {
+  const view = new DataView(new ArrayBuffer(START.length * 4));
+  for (const [index, word] of START.entries()) view.setUint32(index * 4, word);
+  return new Uint8Array(view.buffer);
+}
+
+/** The last blocks: what is left, a one bit, zeros, and the number of bits (FIPS 180-4, 5.1.1). */
+function padding(rest: Uint8Array, length: number): Uint8Array {
+  const blocks = new Uint8Array(rest.length + 9 <= BLOCK_BYTES ? BLOCK_BYTES : 2 * BLOCK_BYTES);
+  blocks.set(rest);
+  blocks[rest.length] = 0x80;
+  new DataView(blocks.buffer).setBigUint64(blocks.length - 8, BigInt(length) * 8n);
+  return blocks;
+}

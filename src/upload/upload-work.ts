@@ -1,0 +1,60 @@
+import type { RepoDesignation } from '../hub/repo.ts';
+import { parseRepo } from '../hub/repo.ts';
+import { HubWriter, type NewRepo } from '../hub/writer.ts';
+import type { LocalFiles } from './gather.ts';
+import { type UploadOptions, type UploadParts, upload } from './upload.ts';
+import type { MakeUploadHash } from './upload-hash.ts';
+
+/** What a client has of its own, whatever the platform. */
+export type UploadSurroundings = Omit<UploadParts, 'local' | 'makeUploadHash'>;
+
+/** What to delete, and how to commit that. */
+export interface DeleteFilesOptions
+  extends Pick<
+    UploadOptions,
+    'repo' | 'branch' | 'title' | 'description' | 'parentCommit' | 'createPr' | 'signal' | 'onProgress'
+  > {
+  /** Paths in the repository; a folder ends in `/`. */
+  paths: readonly string[];
+}
+
+/** Which repository to make. */
+export interface CreateRepoOptions extends NewRepo {
+  /** As in `owner/name` or `datasets/owner/name`. */
+  repo: RepoDesignation;
+  /** Stops it: the promise rejects with its reason. */
+  signal?: AbortSignal;
+}
+
+/** Which branch to make. */
+export interface CreateBranchOptions {
+  /** As in `owner/name` or `datasets/owner/name`. */
+  repo: RepoDesignation;
+  /** Its name. */
+  branch: string;
+  /** What it begins at: a branch, tag or commit. Default: `main`. */
+  revision?: string;
+  /** Moves a branch of that name, if there is one. Default: false. */
+  overwrite?: boolean;
+  /** Stops it: the promise rejects with its reason. */
+  signal?: AbortSignal;
+}
+
+/** All that writes to a Hub, in one piece: a page that only reads does without its code. */
+export const uploadWork = (makeUploadHash: MakeUploadHash, local?: LocalFiles) => ({
+  upload: (parts: UploadSurroundings, options: UploadOptions & { signal: AbortSignal }) =>
+    upload({ ...parts, local, makeUploadHash }, options),
+  createRepo: (
+    { http, hub, attempts }: UploadSurroundings,
+    { repo, ...rest }: CreateRepoOptions,
+    signal: AbortSignal,
+  ) => new HubWriter(http, hub, attempts).createRepo(parseRepo(repo), rest, signal),
+  createBranch: (
+    { http, hub, attempts }: UploadSurroundings,
+    { repo, branch, ...rest }: CreateBranchOptions,
+    signal: AbortSignal,
+  ) => new HubWriter(http, hub, attempts).createBranch(parseRepo(repo), branch, rest, signal),
+});
+
+/** What uploads: pass `webUploads`, or leave it out. */
+export type UploadWork = ReturnType<typeof uploadWork>;

@@ -1,0 +1,420 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import type { Tiers } from '../cache/tiers.ts';
+import type { MemoryBudget } from '../download/budget.ts';
+import { gitBlobHash, type MakeContentHash } from '../download/content-hash.ts';
+import { XetError } from '../errors.ts';
+import type { Http } from '../http/http.ts';
+import type { HubClient } from '../hub/client.ts';
+import type { Operation } from '../hub/operations.ts';
+import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation } from '../hub/repo.ts';
+import { base64, type CommitTarget, HubWriter, type MadeCommit, type UploadVerdict } from '../hub/writer.ts';
+import { MetricsLog } from '../metrics.ts';
+import { type OnProgress, ProgressMeter } from '../progress.ts';
+import { inParallel } from '../repo/in-parallel.ts';
+import { untilAborted } from '../until-aborted.ts';
+import { inCommits } from './commit-batches.ts';
+import { type Candidate, type FolderPatterns, gather, type LocalFiles, type UploadItem } from './gather.ts';
+import { bytesSource, type Look } from './source-file.ts';
+import { UploadEngine, type UploadProgress } from './upload-engine.ts';
+import type { MakeUploadHash } from './upload-hash.ts';
+
+/** What to upload, and how to commit it. */
+export interface UploadOptions {
+  /** As in `owner/name` or `datasets/owner/name`. */
+  repo: RepoDesignation;
+  /**
+   * What is uploaded: files with the paths that they are to have, Files, addresses; in Node, Deno and Bun also local
+   * files and folders. Default: nothing, for an upload that only deletes.
+   */
+  files?: Iterable<UploadItem> | AsyncIterable<UploadItem>;
+  /** Which files of folders are taken, as Python's `fnmatch` reads patterns, on paths from the folder on. Default: all. */
+  include?: FolderPatterns['include'];
+  /** Which files of folders are left out; it wins over `include`. Default: none. */
+  exclude?: FolderPatterns['exclude'];
+  /** Paths that are deleted in the same commit; a folder ends in `/`. */
+  deletions?: readonly string[];
+  /** Branch that is committed to. Default: `main`. It must exist. */
+  branch?: string;
+  /** First line of the commit. Default: what is uploaded, in short. */
+  title?: string;
+  /** The rest of the commit's message. */
+  description?: string;
+  /** Commit that the branch must be at; where it is not, the upload is `CONFLICT` and commits nothing. */
+  parentCommit?: string;
+  /** Opens a pull request for it in place of committing to the branch. Default: false. */
+  createPr?: boolean;
+  /** Stops it: the promise rejects with its reason. What is stored by then is not sent again. */
+  signal?: AbortSignal;
+  /** Told a few times a second how far it is, last of all that it is done. */
+  onProgress?: OnProgress;
+}
+
+/** One commit of an upload. */
+export interface UploadCommit {
+  /** 40 hexadecimal digits. */
+  oid: string;
+  /** Its page. */
+  url: string;
+  /** First line of its message. */
+  title: string;
+}
+
+/** What became of one file. */
+export interface UploadedFileInfo {
+  /** In the repository. */
+  path: string;
+  /** Bytes; undefined of a stream that was not read, as it is ignored. */
+  size: number | undefined;
+  /** Of a large file. */
+  sha256: string | undefined;
+  /** Of a large file. */
+  xetHash: string | undefined;
+  /** Whether it is kept in the CAS or in git itself. */
+  mode: 'lfs' | 'regular';
+  /** `unchanged` files are in the repository already; `ignored` ones are left out by its `.gitignore`. */
+  status: 'uploaded' | 'unchanged' | 'ignored';
+}
+
+/** What an upload did. */
+export interface UploadResult {
+  /** The commit that has all of it: the last one made, or the head of the branch where nothing had to change. */
+  commit: string;
+  /** Page of the last commit; undefined where none was made. */
+  url: string | undefined;
+  /** Page of the pull request, with `createPr`. */
+  pullRequestUrl: string | undefined;
+  /** The commits that were made: one, unless there is more than the Hub takes at once; none where nothing had to change. */
+  commits: UploadCommit[];
+  /** In the order in which they were given. */
+  files: UploadedFileInfo[];
+  /** Bytes, over all files. */
+  bytes: {
+    /** Content of all files that were read. */
+    total: number;
+    /** Content that was stored already, and so not sent. */
+    deduplicated: number;
+    /** What was sent for the rest, compressed, and contents of small files. */
+    sent: number;
+  };
+  /** Requests made. Tokens are not among them. */
+  requests: number;
+  /** From the call on. */
+  seconds: number;
+}
+
+export interface UploadParts {
+  http: Http;
+  hub: HubClient;
+  pool: CodecPool;
+  budget: MemoryBudget;
+  tiers: Tiers;
+  /** Attempts at a request. */
+  attempts: number;
+  makeContentHash: MakeContentHash;
+  makeUploadHash: MakeUploadHash;
+  local: LocalFiles | undefined;
+  onWarning: (message: string) => void;
+}
+
+/** A file, and how it is to be uploaded. */
+interface Planned extends Candidate, Look {
+  verdict: UploadVerdict;
+}
+
+const MIB = 1024 * 1024;
+/** More make the Hub's own work on a commit longer than its servers let it take. */
+const MOST_OPERATIONS = 1000;
+const MOST_COMMIT_BYTES = 64 * MIB;
+/** Fewer than the listeners to one signal of which Node warns. */
+const LOOKS_AT_ONCE = 8;
+/** Longer ones are no small files, whatever the Hub says. */
+const MOST_REGULAR_BYTES = 32 * MIB;
+/** What a stream that does not end is told to be: the Hub takes no text of this length for a small file. */
+const UNKNOWN_SIZE = 64 * MIB;
+
+/**
+ * Uploads files and commits them. Everything that a commit needs is stored before the first one is made; after an abort
+ * or a failure what was stored is not sent again by the next try.
+ */
+export async function upload(
+  parts: UploadParts,
+  options: UploadOptions & { signal: AbortSignal },
+): Promise<UploadResult> {
+  return new Upload(parts, options).run();
+}
+
+class Upload {
+  readonly #parts: UploadParts;
+  readonly #options: UploadOptions;
+  readonly #signal: AbortSignal;
+  readonly #target: CommitTarget;
+  readonly #deletions: readonly Operation[];
+  readonly #log: MetricsLog;
+  readonly #http: Http;
+  readonly #hub: HubClient;
+  readonly #writer: HubWriter;
+  /** Of the files that are not ignored, by path. */
+  readonly #infos = new Map<string, UploadedFileInfo>();
+  #sentBytes = 0;
+  #knownBytes = 0;
+  #totalBytes = 0;
+
+  constructor(parts: UploadParts, options: UploadOptions & { signal: AbortSignal }) {
+    const { repo, branch = DEFAULT_REVISION, createPr = false, deletions = [], signal } = options;
+    this.#parts = parts;
+    this.#options = options;
+    this.#signal = signal;
+    this.#target = { repo: parseRepo(repo), branch, createPr };
+    this.#deletions = deletions.map(deletionOf);
+    this.#log = new MetricsLog(parts.http.log);
+    this.#http = parts.http.with(this.#log);
+    this.#hub = parts.hub.with(this.#http);
+    this.#writer = new HubWriter(this.#http, this.#hub, parts.attempts);
+  }
+
+  async run(): Promise<UploadResult> {
+    const started = performance.now();
+    const candidates = await untilAborted(this.#signal, this.#gather());
+    const { planned, head } = await this.#plan(candidates);
+    const taken = planned.filter(({ verdict }) => !verdict.ignored);
+    const regular = taken.filter((file) => !isLarge(file));
+    await this.#checkCard(regular);
+    const meter = new ProgressMeter(
+      { files: taken.length, bytes: taken.reduce((sum, { size }) => sum + (size ?? 0), 0) },
+      this.#options.onProgress,
+    );
+    meter.phase('uploading');
+    const stored = await this.#storeLarge(taken.filter(isLarge), meter);
+    meter.phase('committing');
+    const title = this.#options.title ?? defaultTitle(taken, this.#deletions);
+    const commits = await this.#commitAll(title, this.#operations(stored, regular, meter), head);
+    for (let left = taken.length; left > 0; left--) meter.fileDone();
+    if (taken.length === 0) meter.phase('done');
+    const last = commits.at(-1);
+    return {
+      commit: last?.oid ?? head ?? (await this.#headNow()),
+      url: last?.url,
+      pullRequestUrl: commits.find(({ pullRequestUrl }) => pullRequestUrl !== undefined)?.pullRequestUrl,
+      commits: commits.map(({ oid, url, title }) => ({ oid, url, title })),
+      files: planned.map((file) => this.#infos.get(file.path) ?? infoOf(file, 'ignored')),
+      bytes: { total: this.#totalBytes, deduplicated: this.#knownBytes, sent: this.#sentBytes },
+      requests: this.#log.totalRequests,
+      seconds: (performance.now() - started) / 1000,
+    };
+  }
+
+  async #gather(): Promise<Candidate[]> {
+    const { files = [], include, exclude } = this.#options;
+    const { local, onWarning } = this.#parts;
+    const candidates = await gather(files, { include, exclude }, { http: this.#http, local, onWarning });
+    if (candidates.length + this.#deletions.length === 0) {
+      throw new XetError('INVALID_ARGUMENT', 'There is nothing to upload and nothing to delete.');
+    }
+    const both = this.#deletions.find((gone) =>
+      candidates.some(
+        ({ path }) => path === gone.path || (gone.kind === 'deletedFolder' && path.startsWith(`${gone.path}/`)),
+      ),
+    );
+    if (both) throw new XetError('INVALID_ARGUMENT', `'${both.path}' cannot be both uploaded and deleted.`);
+    return candidates;
+  }
+
+  #headNow(): Promise<string> {
+    const { repo, branch } = this.#target;
+    return this.#hub.commitOf(repo, branch, this.#signal);
+  }
+
+  /** Looks at each file, and asks the Hub how it is to be uploaded. */
+  async #plan(candidates: Candidate[]): Promise<{ planned: Planned[]; head: string | undefined }> {
+    if (candidates.length === 0) return { planned: [], head: await this.#headNow() };
+    const looked = await inParallel(candidates, LOOKS_AT_ONCE, async (candidate) => ({
+      ...candidate,
+      ...(await untilAborted(this.#signal, candidate.source.look(this.#signal))),
+    }));
+    const questions = looked.map(({ path, size = UNKNOWN_SIZE, sample }) => ({ path, size, sample }));
+    const gitIgnore = await this.#textOf(looked.find(({ path }) => path === '.gitignore'));
+    const { verdicts, head } = await this.#writer.judge(this.#target, questions, gitIgnore, this.#signal);
+    return { planned: looked.map((file, index) => ({ ...file, verdict: verdicts[index] as UploadVerdict })), head };
+  }
+
+  /** The text of a small file that has a say in how others are uploaded. It is kept, as it is read only once. */
+  async #textOf(file: (Candidate & Look) | undefined): Promise<string | undefined> {
+    if (file?.size === undefined || file.size > MIB) return undefined;
+    const bytes = await collect(file.source.bytes(this.#signal), this.#signal);
+    file.source = bytesSource(bytes);
+    return new TextDecoder().decode(bytes);
+  }
+
+  async #storeLarge(files: Planned[], meter: ProgressMeter): Promise<Operation[]> {
+    if (files.length === 0) return [];
+    const { pool, budget, tiers, makeUploadHash } = this.#parts;
+    const signal = this.#signal;
+    const engine = new UploadEngine({
+      http: this.#http,
+      tokens: this.#hub.tokens(this.#writer.tokenUrl(this.#target)),
+      pool,
+      budget,
+      makeHash: makeUploadHash,
+      recipes: tiers.parts.recipes,
+    });
+    let current = files[0]?.path ?? '';
+    async function* reading(file: Planned) {
+      current = file.path;
+      for await (const piece of file.source.bytes(signal)) {
+        if (file.size === undefined) meter.grow(piece.length);
+        yield piece;
+      }
+    }
+    const before: UploadProgress = {
+      readBytes: 0,
+      knownBytes: 0,
+      refusedBytes: 0,
+      storedBytes: 0,
+      sentBytes: 0,
+      xorbs: 0,
+    };
+    const { files: uploaded, progress } = await engine.upload(
+      files.map((file) => ({ bytes: reading(file) })),
+      {
+        signal,
+        likely: await this.#earlierVersions(files),
+        onProgress: (now) => {
+          meter.hashed(now.readBytes - before.readBytes);
+          meter.cached(now.knownBytes - before.knownBytes);
+          meter.network(now.sentBytes - before.sentBytes);
+          meter.content(now.knownBytes + now.storedBytes - before.knownBytes - before.storedBytes, current);
+          Object.assign(before, now);
+        },
+      },
+    );
+    this.#log.add('sent', progress.sentBytes);
+    this.#sentBytes += progress.sentBytes;
+    this.#knownBytes += progress.knownBytes;
+    this.#totalBytes += progress.readBytes;
+    const operations: Operation[] = [];
+    for (const [index, { size, sha256, xetHash, terms, records }] of uploaded.entries()) {
+      const file = files[index] as Planned;
+      const unchanged = file.verdict.presentId === sha256;
+      this.#infos.set(file.path, {
+        ...infoOf(file, unchanged ? 'unchanged' : 'uploaded'),
+        size,
+        sha256,
+        xetHash,
+      });
+      if (!unchanged) operations.push({ kind: 'lfsFile', path: file.path, id: sha256, size });
+      // The next version of it needs no question about what it shares with this one.
+      await tiers.keepRecipe(xetHash, size, terms, records);
+    }
+    return operations;
+  }
+
+  /** Xet hashes of what has the paths of these files now: most of their chunks are likely the same. */
+  async #earlierVersions(files: Planned[]): Promise<string[]> {
+    const paths = files.filter(({ verdict }) => verdict.presentId !== undefined).map(({ path }) => path);
+    if (paths.length === 0) return [];
+    const { repo, branch } = this.#target;
+    const entries = await this.#hub.pathsInfo(repo, branch, paths, this.#signal);
+    return entries.flatMap(({ xetHash }) => xetHash ?? []);
+  }
+
+  /** The Hub refuses a commit with a card whose head it cannot read; that is better known before anything is sent. */
+  async #checkCard(regular: Planned[]): Promise<void> {
+    const text = await this.#textOf(regular.find(({ path }) => path === 'README.md'));
+    if (text === undefined) return;
+    const { errors, warnings } = await this.#writer.checkCard(this.#target.repo.type, text, this.#signal);
+    for (const warning of warnings) this.#parts.onWarning(`README.md: ${warning}`);
+    if (errors.length === 0) return;
+    throw new XetError('INVALID_ARGUMENT', `The Hub does not take this README.md: ${errors.join(' ')}`);
+  }
+
+  /** All that is to be committed, deletions first. Small files are read only now, and sent with their commit. */
+  async *#operations(
+    large: Operation[],
+    regular: Planned[],
+    meter: ProgressMeter,
+  ): AsyncGenerator<Operation, void, undefined> {
+    yield* this.#deletions;
+    yield* large;
+    for (const file of regular) {
+      const bytes = await collect(file.source.bytes(this.#signal), this.#signal);
+      const hash = gitBlobHash(bytes.length, this.#parts.makeContentHash);
+      hash.update(bytes);
+      const id = await hash.digest();
+      const unchanged = file.verdict.presentId === id;
+      this.#infos.set(file.path, { ...infoOf(file, unchanged ? 'unchanged' : 'uploaded'), size: bytes.length });
+      this.#totalBytes += bytes.length;
+      if (unchanged) {
+        this.#knownBytes += bytes.length;
+        meter.cached(bytes.length);
+      } else {
+        this.#sentBytes += bytes.length;
+        yield { kind: 'file', path: file.path, content: base64(bytes), id };
+        meter.network(bytes.length);
+      }
+      meter.content(bytes.length, file.path);
+    }
+  }
+
+  async #commitAll(
+    title: string,
+    operations: AsyncIterable<Operation>,
+    head: string | undefined,
+  ): Promise<(MadeCommit & { title: string })[]> {
+    const { budget } = this.#parts;
+    const { description = '', parentCommit } = this.#options;
+    const limits = { operations: MOST_OPERATIONS, bytes: Math.min(MOST_COMMIT_BYTES, budget.limitBytes / 8) };
+    const made: (MadeCommit & { title: string })[] = [];
+    let target = this.#target;
+    for await (const batch of inCommits(operations, limits)) {
+      const before = made.at(-1);
+      const text = {
+        title: batch.last && !before ? title : `${title} (part ${batch.part})`,
+        description,
+        // Nobody else's commit may come between the parts of one that is made for a certain head.
+        parent: parentCommit && (before?.oid ?? parentCommit),
+      };
+      // The lines, and the body that is made of them.
+      const heldBytes = 2 * batch.bytes;
+      await budget.acquire(heldBytes, () => true, this.#signal);
+      try {
+        const commit = await this.#writer.commit(target, text, batch.operations, before?.oid ?? head, this.#signal);
+        made.push({ ...commit, title: text.title });
+      } finally {
+        budget.release(heldBytes);
+      }
+      const pullRequest = /\/discussions\/(\d+)$/.exec(made[0]?.pullRequestUrl ?? '')?.[1];
+      if (pullRequest !== undefined) target = { ...target, branch: `refs/pr/${pullRequest}`, createPr: false };
+    }
+    return made;
+  }
+}
+
+/** Whether a file goes to the CAS. Nothing is empty there. */
+function isLarge({ size, verdict }: Planned): boolean {
+  return size !== 0 && (verdict.mode === 'lfs' || size === undefined || size > MOST_REGULAR_BYTES);
+}
+
+function infoOf(file: Planned, status: UploadedFileInfo['status']): UploadedFileInfo {
+  const { path, size } = file;
+  return { path, size, sha256: undefined, xetHash: undefined, mode: isLarge(file) ? 'lfs' : 'regular', status };
+}
+
+function deletionOf(path: string): Operation {
+  const folder = path.endsWith('/');
+  return { kind: folder ? 'deletedFolder' : 'deletedFile', path: checkPath(path.replace(/\/+$/, '')) };
+}
+
+function defaultTitle(files: readonly { path: string }[], deletions: readonly { path: string }[]): string {
+  const named = (all: readonly { path: string }[]) => (all.length === 1 ? all[0]?.path : `${all.length} files`);
+  return `${files.length > 0 ? `Upload ${named(files)}` : `Delete ${named(deletions)}`} with xetkit`;
+}
+
+/** All of a small file. */
+async function collect(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Uint8Array> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for await (const piece of pieces) {
+    signal.throwIfAborted();
+    parts.push(piece.slice());
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}

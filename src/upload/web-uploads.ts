@@ -1,0 +1,8 @@
+import { workerSha256 } from './upload-hash.ts';
+import { type UploadWork, uploadWork } from './upload-work.ts';
+
+/**
+ * Uploading from pages: `new XetClient({ uploads: webUploads })`. Handed in rather than found, so that a page that only
+ * reads carries none of it.
+ */
+export const webUploads: UploadWork = /* @__PURE__ */ uploadWork(workerSha256);

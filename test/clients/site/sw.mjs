@@ -1,0 +1,3 @@
+import { installXet } from '/xetkit/dist/service-worker.js';
+
+installXet(self, { client: { endpoint: new URLSearchParams(location.search).get('hub') } });

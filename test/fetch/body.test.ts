@@ -1,0 +1,132 @@
+import { describe, expect, test, vi } from 'vitest';
+import { XetError } from '../../src/errors.ts';
+import { type BodyParts, bodyOf, type Ending } from '../../src/fetch/body.ts';
+
+const bytes = (...values: number[]) => Uint8Array.from(values);
+
+/** A stream of these pieces; an error in the place of one ends it. */
+function streamOf(...pieces: (Uint8Array | Error)[]): ReadableStream<Uint8Array> {
+  const left = [...pieces];
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const piece = left.shift();
+        if (piece === undefined) controller.close();
+        else if (piece instanceof Error) controller.error(piece);
+        else controller.enqueue(piece);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function body(parts: Partial<BodyParts> & Pick<BodyParts, 'read'>) {
+  const onSettled = vi.fn<(ending: Ending) => void>();
+  const rescue = vi.fn(parts.rescue ?? (async () => undefined));
+  const stream = bodyOf({ length: 4, signal: undefined, onBytes: () => undefined, ...parts, rescue, onSettled });
+  const read = async () => [...new Uint8Array(await new Response(stream).arrayBuffer())];
+  return { stream, read, rescue, endings: () => onSettled.mock.calls.map(([ending]) => ending) };
+}
+
+const ours = new XetError('CODEC_CRASHED', 'The codec crashed.');
+
+describe('a body', () => {
+  test('gives what comes, but for empty pieces, and says that it is whole', async () => {
+    const counts: number[] = [];
+    const { read, rescue, endings } = body({
+      read: () => streamOf(bytes(1), bytes(), bytes(2, 3, 4)),
+      onBytes: (count) => counts.push(count),
+    });
+    expect(await read()).toEqual([1, 2, 3, 4]);
+    expect([counts, rescue.mock.calls, endings()]).toEqual([[1, 3], [], [{ how: 'whole' }]]);
+  });
+
+  test('leaves the memory of others alone', async () => {
+    const shared = bytes(9, 1, 2, 3, 4, 9);
+    const { read } = body({ read: () => streamOf(shared.subarray(1, 5)) });
+    expect(await read()).toEqual([1, 2, 3, 4]);
+    expect([...shared]).toEqual([9, 1, 2, 3, 4, 9]);
+  });
+
+  test('of another length than was promised fails', async () => {
+    for (const piece of [bytes(1, 2, 3), bytes(1, 2, 3, 4, 5)]) {
+      const { read, endings } = body({ read: () => streamOf(piece) });
+      await expect(read()).rejects.toMatchObject({ code: 'PROTOCOL' });
+      expect(endings()).toMatchObject([{ how: 'failed' }]);
+    }
+  });
+
+  test('comes from elsewhere where we cannot serve, asked once', async () => {
+    for (const reason of [ours, new XetError('UNSUPPORTED', 'No WebAssembly.'), new TypeError('a bug')]) {
+      const { read, rescue, endings } = body({
+        read: () => streamOf(reason),
+        rescue: async () => streamOf(bytes(1, 2), bytes(3, 4)),
+      });
+      expect(await read()).toEqual([1, 2, 3, 4]);
+      expect([rescue.mock.calls, endings()]).toEqual([[[reason]], [{ how: 'whole' }]]);
+    }
+  });
+
+  test('fails with our reason if elsewhere there is nothing, or that fails too', async () => {
+    const nothing = body({ read: () => streamOf(ours) });
+    await expect(nothing.read()).rejects.toBe(ours);
+    const second = new TypeError('terminated');
+    const broken = body({ read: () => streamOf(ours), rescue: async () => streamOf(second) });
+    await expect(broken.read()).rejects.toBe(second);
+    expect(broken.rescue).toHaveBeenCalledTimes(1);
+    expect(broken.endings()).toEqual([{ how: 'failed', error: second }]);
+  });
+
+  test('is never patched up: not when corrupt, not when some of it is out, not when the network is gone', async () => {
+    const rescue = async () => streamOf(bytes(1, 2, 3, 4));
+    for (const reason of [new XetError('INTEGRITY', 'corrupt'), new XetError('NETWORK', 'gone')]) {
+      const failing = body({ read: () => streamOf(reason), rescue });
+      await expect(failing.read()).rejects.toBe(reason);
+      expect(failing.rescue).not.toHaveBeenCalled();
+    }
+    const late = body({ read: () => streamOf(bytes(1), ours), rescue });
+    await expect(late.read()).rejects.toBe(ours);
+    expect(late.rescue).not.toHaveBeenCalled();
+  });
+
+  test('that is cancelled takes the reason along', async () => {
+    const cancel = vi.fn();
+    const { stream, endings } = body({
+      read: () => new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(bytes(1)), cancel }),
+    });
+    const reader = stream.getReader();
+    await reader.read();
+    await reader.cancel('enough');
+    expect(cancel).toHaveBeenCalledWith('enough');
+    expect(endings()).toEqual([{ how: 'cancelled' }]);
+  });
+
+  test('that nobody reads is settled by an abort, and reads nothing when cancelled', async () => {
+    const stop = new AbortController();
+    const read = vi.fn(() => streamOf(bytes(1, 2, 3, 4)));
+    const aborted = body({ read, signal: stop.signal });
+    stop.abort('enough');
+    expect(aborted.endings()).toEqual([{ how: 'failed', error: 'enough' }]);
+    const cancelled = body({ read });
+    await cancelled.stream.cancel();
+    expect(cancelled.endings()).toEqual([{ how: 'cancelled' }]);
+    expect(read).not.toHaveBeenCalled();
+  });
+
+  test('is the same where there are no byte streams', async () => {
+    const without = new Proxy(ReadableStream, {
+      construct(target, [source, ...rest]) {
+        if (source?.type === 'bytes') throw new TypeError('not here');
+        return Reflect.construct(target, [source, ...rest]);
+      },
+    });
+    vi.stubGlobal('ReadableStream', without);
+    try {
+      const { read, endings } = body({ read: () => streamOf(bytes(1, 2), bytes(3, 4)) });
+      expect(await read()).toEqual([1, 2, 3, 4]);
+      expect(endings()).toEqual([{ how: 'whole' }]);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});

@@ -1,0 +1,289 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type InstallXetOptions, installFetcher } from '../../src/fetch/install.ts';
+import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keepers.ts';
+import { onXetProgress } from '../../src/fetch/page.ts';
+import { AWAKE, isAwakeMessage, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';
+import type { LocalHub } from '../../src/local-hub.ts';
+import { XetClient } from '../../src/node.ts';
+import { randomBytes, weights } from '../support/samples.ts';
+import { clientOptions, countingFetch, digest, hubFor } from './support.ts';
+
+const model = weights(6, 1);
+const large = randomBytes(34_000_000, 2);
+
+interface Page extends PageLike {
+  heard: XetProgressMessage[];
+  /** How often it was asked whether the worker is still needed. */
+  asked: number;
+  /** Whether it answers then. */
+  listens: boolean;
+}
+
+/** As much of a service worker as is asked for, with these pages in its charge. */
+async function installed(
+  options: InstallXetOptions = {},
+  kinds: Record<string, 'listens' | 'deaf' | 'worker'> = {},
+  letsFinish = false,
+) {
+  const hub = await hubFor();
+  await hub.commitFiles('owner/model', {
+    'model.bin': model,
+    'small.bin': model.slice(0, 500_000),
+    empty: new Uint8Array(),
+  });
+  const listeners = new Map<string, (event: Event) => void>();
+  const pages = Object.entries(Object.keys(kinds).length > 0 ? kinds : { page: 'listens' }).map(([id, kind]): Page => {
+    const page: Page = {
+      id,
+      type: kind === 'worker' ? 'worker' : 'window',
+      heard: [],
+      asked: 0,
+      listens: kind === 'listens',
+      postMessage(message) {
+        if (!isAwakeMessage(message)) return void page.heard.push(message as XetProgressMessage);
+        page.asked++;
+        if (!page.listens) return;
+        const answer = { data: AWAKE, source: { id } } as unknown as Event;
+        setTimeout(() => listeners.get('message')?.(answer), 1);
+      },
+    };
+    return page;
+  });
+  const claim = vi.fn(async () => undefined);
+  const scope: ServiceWorkerScope = {
+    addEventListener: (type, listener) => void listeners.set(type, listener),
+    clients: {
+      get: async (id) => pages.find((page) => page.id === id),
+      matchAll: async ({ type }) => pages.filter((page) => page.type === type),
+      claim,
+    },
+  };
+  const { retry, chunkCache, accessToken } = clientOptions(hub);
+  const client = { endpoint: hub.url, retry, chunkCache, accessToken, ...options.client };
+  const original = countingFetch();
+  const xet = installFetcher(
+    scope,
+    { fetch: original, ...options, client },
+    {
+      makeClient: (made) => new XetClient(made),
+      letsFinish,
+    },
+  );
+  onTestFinished(() => xet.close());
+
+  /** Has a page ask; undefined if that goes its way. */
+  const ask = (request: Request, clientId = pages[0]!.id) => {
+    let response: Promise<Response> | undefined;
+    const respondWith = (given: Promise<Response>) => {
+      response = given;
+    };
+    listeners.get('fetch')?.({ request, clientId, respondWith } as unknown as Event);
+    return response;
+  };
+  const page = (id: string) => pages.find((one) => one.id === id)!;
+  return { hub, url: `${hub.url}/owner/model/resolve/main/model.bin`, ask, listeners, claim, page, xet, original };
+}
+
+const whole = async (response: Response | undefined) => digest(new Uint8Array(await response!.arrayBuffer()));
+const kinds = (hub: LocalHub) => new Set(hub.requests.map(({ kind }) => kind));
+
+describe('a service worker', () => {
+  test('answers for files of the Hub, bit by bit where a page listens', async () => {
+    const { hub, url, ask, page } = await installed();
+    hub.faults.bytesPerSecond = 4_000_000;
+    const answer = await ask(new Request(url));
+    const { body, status, headers } = answer!;
+    expect([status, headers.get('content-length')]).toEqual([200, String(model.length)]);
+    const reader = body!.getReader();
+    expect((await reader.read()).value?.length).toBeLessThan(model.length);
+    await reader.cancel();
+    expect(page('page').asked).toBeGreaterThan(0);
+    hub.faults.bytesPerSecond = 0;
+    expect(await whole(await ask(new Request(url)))).toBe(digest(model));
+    expect(kinds(hub)).not.toContain('bridge');
+  });
+
+  test('answers in one piece where none does, while that is soon done', async () => {
+    const { hub, url, ask, page } = await installed({}, { page: 'deaf' });
+    const answer = await ask(new Request(url));
+    expect([answer?.url, answer?.headers.get('etag'), answer?.headers.get('content-length')]).toEqual([
+      url,
+      expect.stringMatching(/^"[0-9a-f]{64}"$/),
+      String(model.length),
+    ]);
+    // All of it is there: nothing more can go wrong.
+    hub.faults.add({ kind: 'any', action: 'refuse', times: 1e9 });
+    expect(await whole(answer)).toBe(digest(model));
+    expect([page('page').asked, kinds(hub).has('bridge')]).toEqual([1, false]);
+  });
+
+  test('leaves large files to the network where none does, and says so once', async () => {
+    const warnings: string[] = [];
+    const { hub, url, ask, original } = await installed(
+      { onWarning: (message) => warnings.push(message) },
+      { page: 'deaf' },
+    );
+    await hub.commitFiles('owner/model', { 'large.bin': large });
+    const request = new Request(url.replace('model.bin', 'large.bin'));
+    for (let times = 0; times < 2; times++) expect(await whole(await ask(request))).toBe(digest(large));
+    expect(original.calls.filter(([input]) => input === request).length).toBe(2);
+    expect([kinds(hub).has('bridge'), kinds(hub).has('xorb')]).toEqual([true, false]);
+    expect(warnings).toEqual([expect.stringContaining('onXetProgress')]);
+    // A part of it is small again.
+    const part = await ask(new Request(request, { headers: { range: 'bytes=-1000' } }));
+    expect(await whole(part)).toBe(digest(large.subarray(-1000)));
+    expect(kinds(hub)).toContain('xorb');
+  });
+
+  test('asks nobody where the browser lets it finish', async () => {
+    const { hub, url, ask, page } = await installed({}, { page: 'deaf' }, true);
+    await hub.commitFiles('owner/model', { 'large.bin': large });
+    const answer = await ask(new Request(url.replace('model.bin', 'large.bin')));
+    expect(kinds(hub)).not.toContain('xorb');
+    expect(await whole(answer)).toBe(digest(large));
+    expect([page('page').asked, kinds(hub).has('bridge')]).toEqual([0, false]);
+  });
+
+  test('asks nobody for small files', async () => {
+    const { url, ask, page } = await installed({}, { page: 'deaf' });
+    expect(await whole(await ask(new Request(url.replace('model.bin', 'small.bin'))))).toBe(
+      digest(model.slice(0, 500_000)),
+    );
+    expect(page('page').asked).toBe(0);
+  });
+
+  test('asks again after a while, and gives up a body when nobody answers any more', async () => {
+    const { hub, url, ask, page } = await installed();
+    hub.faults.bytesPerSecond = 300_000;
+    vi.useFakeTimers({ toFake: ['setInterval', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const reader = (await ask(new Request(url)))!.body!.getReader();
+    await reader.read();
+    const asked = page('page').asked;
+    const pass = async (seconds: number) => {
+      for (let passed = 0; passed < seconds; passed += 5) {
+        vi.advanceTimersByTime(5000);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    await pass(60);
+    expect(page('page').asked - asked).toBeGreaterThanOrEqual(5);
+    page('page').listens = false;
+    await pass(40);
+    const ended = async () => {
+      while (!(await reader.read()).done);
+    };
+    // Not as if it were whole, which is what Firefox makes of a worker that it stops.
+    await expect(ended()).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+
+  test('answers what has no body, has failed or is not wanted', async () => {
+    const { url, ask } = await installed();
+    const status = async (request: Request) => (await ask(request))?.status;
+    expect(await status(new Request(url, { method: 'HEAD' }))).toBe(200);
+    expect(await status(new Request(`${url}.missing`))).toBe(404);
+    expect(await status(new Request(url.replace('model.bin', 'empty')))).toBe(200);
+    expect(await status(new Request(url, { headers: { 'if-none-match': '*' } }))).toBe(304);
+    expect(await status(new Request(url, { headers: { range: 'bytes=999999999-' } }))).toBe(416);
+    await expect(ask(new Request(url, { signal: AbortSignal.abort('enough') }))).rejects.toBe('enough');
+  });
+
+  test('leaves everything else alone, at once', async () => {
+    const { hub, url, ask, xet } = await installed();
+    for (const request of [
+      new Request('https://elsewhere.example/owner/model/resolve/main/model.bin'),
+      new Request(`${hub.url}/api/models/owner/model`),
+      new Request(url, { method: 'POST', body: 'x' }),
+      new Request(url, { redirect: 'manual' }),
+    ]) {
+      expect([ask(request), xet.handles(request)]).toEqual([undefined, false]);
+    }
+    expect(hub.requests).toEqual([]);
+  });
+
+  test('tells the page that asked how it goes, and no other', async () => {
+    const { url, ask, page } = await installed({}, { page: 'listens', other: 'listens' });
+    await whole(await ask(new Request(url)));
+    await vi.waitFor(() => expect(page('page').heard.at(-1)?.done).toBe(true));
+    const { heard } = page('page');
+    expect(heard.every((message) => message.type === 'xetkit-progress' && message.url === url)).toBe(true);
+    const counts = heard.map(({ loaded }) => loaded);
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+    expect(heard.at(-1)).toMatchObject({ loaded: model.length, total: model.length, etaSeconds: 0 });
+    expect(page('other').heard).toEqual([]);
+  });
+
+  test('tells the pages where a worker asked, any of which may keep it running', async () => {
+    const { url, ask, page } = await installed({}, { worker: 'worker', one: 'deaf', two: 'listens' });
+    const answer = await ask(new Request(url), 'worker');
+    await whole(answer);
+    await vi.waitFor(() => expect(page('two').heard.at(-1)?.done).toBe(true));
+    expect(page('one').heard).toEqual(page('two').heard);
+    expect(page('worker').heard).toEqual([]);
+  });
+
+  test('tells why it failed', async () => {
+    const { hub, url, ask, page } = await installed();
+    hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 100_000, times: 1e9 });
+    await expect(whole(await ask(new Request(url)))).rejects.toMatchObject({ code: 'INTEGRITY' });
+    await vi.waitFor(() => expect(page('page').heard.at(-1)?.error).toMatchObject({ code: 'INTEGRITY' }));
+    expect(page('page').heard.some(({ done }) => done)).toBe(false);
+  });
+
+  test('keeps silent if it is to', async () => {
+    const { url, ask, page } = await installed({ progress: false });
+    await whole(await ask(new Request(url)));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(page('page').heard).toEqual([]);
+  });
+
+  test('takes charge of open pages, unless it is not to', async () => {
+    for (const [claim, times] of [
+      [undefined, 1],
+      [false, 0],
+    ] as const) {
+      const { listeners, claim: claimed } = await installed(claim === undefined ? {} : { claim });
+      const waitUntil = vi.fn();
+      listeners.get('activate')?.({ waitUntil } as unknown as Event);
+      expect([claimed.mock.calls.length, waitUntil.mock.calls.length]).toEqual([times, times]);
+    }
+  });
+
+  test('starts no workers, and says nothing of it', async () => {
+    const warnings: string[] = [];
+    const { url, ask } = await installed({ onWarning: (message) => warnings.push(message) });
+    await whole(await ask(new Request(url)));
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe('a page', () => {
+  const progress = {
+    type: 'xetkit-progress',
+    url: 'https://hub.example/x',
+    loaded: 1,
+    total: 2,
+    bytesPerSecond: 1,
+    etaSeconds: 1,
+    done: false,
+  };
+
+  test('hears of its downloads, answers whether they are still wanted, and can stop', () => {
+    const source = { postMessage: vi.fn() };
+    const startMessages = vi.fn();
+    const container = Object.assign(new EventTarget(), { startMessages });
+    const say = (data: unknown) => container.dispatchEvent(Object.assign(new Event('message'), { data, source }));
+    const heard: XetProgressMessage[] = [];
+    const stop = onXetProgress((one) => heard.push(one), { container });
+    expect(startMessages).toHaveBeenCalledTimes(1);
+    for (const data of [progress, { ...progress, loaded: 2 }, 'other', { type: 'other' }, null]) say(data);
+    expect(heard.map(({ loaded }) => loaded)).toEqual([1, 2]);
+    expect(source.postMessage).not.toHaveBeenCalled();
+    say(AWAKE);
+    expect(source.postMessage.mock.calls).toEqual([[AWAKE]]);
+    stop();
+    say(progress);
+    say(AWAKE);
+    expect([heard.length, source.postMessage.mock.calls.length]).toEqual([2, 1]);
+  });
+});

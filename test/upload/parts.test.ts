@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { MemoryBudget } from '../../src/download/budget.ts';
+import type { ShardFile } from '../../src/shard/shard.ts';
+import { ahead } from '../../src/upload/ahead.ts';
+import { FrameBuffer } from '../../src/upload/frame-buffer.ts';
+import { HeldMemory } from '../../src/upload/held-memory.ts';
+import { shardGroups } from '../../src/upload/shard-groups.ts';
+import { holds } from '../http/property.ts';
+import { randomBytes } from '../support/samples.ts';
+
+const never = new AbortController().signal;
+
+describe('shards', () => {
+  const file = (number: number, terms: number): ShardFile => ({
+    hash: String(number).padStart(64, '0'),
+    terms: Array.from({ length: terms }, () => ({ xorb: '1', unpackedLength: 1, chunks: { start: 0, end: 1 } })),
+    verification: [],
+    sha256: undefined,
+  });
+  const counts = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 30 });
+
+  test('hold everything once, xorbs before files, none too large unless one thing alone is', () => {
+    holds(300, fc.tuple(counts, counts, fc.integer({ min: 500, max: 20_000 })), ([chunks, terms, maxBytes]) => {
+      const xorbs = chunks.map((count, number) => ({ hash: `x${number}`, count }));
+      const files = terms.map((count, number) => file(number, count));
+      const groups = shardGroups(xorbs, [...files, ...files], maxBytes);
+      expect(groups.flatMap((group) => group.xorbs)).toEqual(xorbs);
+      expect(groups.flatMap((group) => group.files)).toEqual(files);
+      for (const group of groups) {
+        const sizes = [
+          ...group.xorbs.map(({ count }) => 48 * (1 + count)),
+          ...group.files.map((one) => 48 * (2 + 2 * one.terms.length)),
+        ];
+        const bytes = 144 + sizes.reduce((sum, size) => sum + size, 0);
+        expect(sizes.length > 0 && (bytes <= maxBytes || sizes.length === 1)).toBe(true);
+      }
+      const firstFile = groups.findIndex((group) => group.files.length > 0);
+      if (firstFile >= 0) expect(groups.slice(firstFile + 1).every((group) => group.xorbs.length === 0)).toBe(true);
+    });
+  });
+
+  test('are mostly one, and none for nothing', () => {
+    expect(shardGroups([{ hash: 'x', count: 8192 }], [file(1, 100)])).toHaveLength(1);
+    expect(shardGroups([], [])).toEqual([]);
+  });
+});
+
+test('a frame buffer gives what was put into it, whatever its size', () => {
+  const bytes = randomBytes(3_000_000, 1);
+  for (const step of [1_000_000, 100_000, 2_999_999]) {
+    const buffer = new FrameBuffer(2_000_000);
+    for (let at = 0; at < bytes.length; at += step) buffer.push(bytes.subarray(at, at + step));
+    expect(buffer.length).toBe(bytes.length);
+    expect(Buffer.compare(buffer.take(), bytes)).toBe(0);
+    expect(buffer.length).toBe(0);
+  }
+});
+
+describe('working ahead', () => {
+  async function* numbers(made: number[], ended: () => void) {
+    try {
+      for (let number = 0; number < 10; number++) {
+        made.push(number);
+        yield number;
+      }
+    } finally {
+      ended();
+    }
+  }
+
+  test('gives all in order, and is so far ahead and no farther', async () => {
+    const made: number[] = [];
+    const seen: number[] = [];
+    let ended = 0;
+    for await (const number of ahead(
+      numbers(made, () => void ended++),
+      3,
+      never,
+    )) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      seen.push(number);
+      expect(made.length).toBeLessThanOrEqual(seen.length + 3);
+      if (number < 6) expect(made.length).toBeGreaterThan(seen.length);
+    }
+    expect(seen).toEqual(made);
+    expect(seen).toHaveLength(10);
+    expect(ended).toBe(1);
+  });
+
+  test('ends what it takes from when nobody takes any more', async () => {
+    let ended = 0;
+    for await (const number of ahead(
+      numbers([], () => void ended++),
+      3,
+      never,
+    ))
+      if (number === 2) break;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(ended).toBe(1);
+  });
+
+  test('an error comes in its turn; an abort at once', async () => {
+    async function* failing() {
+      yield 1;
+      throw new Error('broken');
+    }
+    const seen: number[] = [];
+    const all = async (values: AsyncGenerator<number>) => {
+      for await (const value of values) seen.push(value);
+    };
+    await expect(all(ahead(failing(), 5, never))).rejects.toThrow('broken');
+    expect(seen).toEqual([1]);
+    async function* stuck() {
+      await new Promise(() => undefined);
+      yield 1;
+    }
+    const controller = new AbortController();
+    const ending = all(ahead(stuck(), 2, controller.signal));
+    controller.abort(new Error('enough'));
+    await expect(ending).rejects.toThrow('enough');
+    await expect(all(ahead(failing(), 2, controller.signal))).rejects.toThrow('enough');
+  });
+});
+
+test('memory that an upload held is free when it ends, also what comes late', async () => {
+  const budget = new MemoryBudget(100, 20);
+  const held = new HeldMemory(budget);
+  await held.acquire(50, () => false, never);
+  held.add(60);
+  const controller = new AbortController();
+  const waiting = held.acquire(10, () => false, controller.signal);
+  expect(budget.usedBytes).toBe(110);
+  held.release(20);
+  controller.abort(new Error('enough'));
+  await expect(waiting).rejects.toThrow('enough');
+  held.end();
+  held.end();
+  held.release(30);
+  held.add(30);
+  expect(budget.usedBytes).toBe(0);
+});

@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { chunkCount } from '../../src/chunks.ts';
+import { loadCodec } from '../../src/codec.node.ts';
+import { hashToHex } from '../../src/hash.ts';
+import { CasTokenSource } from '../../src/hub/token.ts';
+import { ShardUploader } from '../../src/upload/shard-upload.ts';
+import { XorbUploader } from '../../src/upload/xorb-upload.ts';
+import { uploadOperations } from '../../workers/upload-operations.ts';
+import { chunksOf } from '../download/engines.ts';
+import { rejectionOf } from '../http/property.ts';
+import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
+import { randomBytes } from '../support/samples.ts';
+import { partsFor, pathsOf, uploadHub } from './stations.ts';
+
+const codec = await loadCodec();
+const signal = new AbortController().signal;
+const content = randomBytes(500_000, 3);
+const { records } = await chunksOf(content);
+const packed = codec.serializeXorb(content, records);
+const hash = hashToHex(packed.hash);
+const body = () => packed.body.slice();
+
+describe('a xorb', () => {
+  test('goes through a grant, with its headers and without a token; the second time nothing is sent', async () => {
+    const hub = await uploadHub();
+    const uploader = new XorbUploader(partsFor(hub));
+    expect(await uploader.upload(hash, body(), signal)).toEqual({ inserted: true, sentBytes: packed.body.length });
+    expect(await uploader.upload(hash, body(), signal)).toEqual({ inserted: false, sentBytes: 0 });
+    expect(pathsOf(hub, 'xorb-upload')).toEqual([expect.stringContaining('/xorb-uploads/')]);
+    expect(pathsOf(hub, 'grant')).toHaveLength(3);
+  });
+
+  test('goes to the CAS where no grants are offered, which is asked once', async () => {
+    const hub = await uploadHub({ grants: false });
+    const uploader = new XorbUploader(partsFor(hub));
+    expect(await uploader.upload(hash, body(), signal)).toEqual({ inserted: true, sentBytes: packed.body.length });
+    // What it has it need not be sent.
+    expect(await uploader.upload(hash, body(), signal)).toEqual({ inserted: false, sentBytes: 0 });
+    expect(pathsOf(hub, 'grant')).toHaveLength(1);
+    expect(pathsOf(hub, 'xorb-upload')).toHaveLength(1);
+  });
+
+  test('is sent to a CAS that does not say what it has, which is asked once', async () => {
+    const asked: string[] = [];
+    const cas = await serve((request, response) => {
+      asked.push(request.method ?? '');
+      if (request.method === 'HEAD') return status(405)(request, response);
+      if (request.url?.includes('xorb-grants')) return status(404)(request, response);
+      request.resume();
+      request.on('end', () => json({ was_inserted: true })(request, response));
+    });
+    const uploader = new XorbUploader(await partsOn(cas));
+    for (let turn = 0; turn < 2; turn++) {
+      expect(await uploader.upload(hash, body(), signal)).toEqual({ inserted: true, sentBytes: packed.body.length });
+    }
+    expect(asked.filter((method) => method === 'HEAD')).toHaveLength(1);
+  });
+
+  test.each([400, 403, 409])('asks for another grant after %i', async (code) => {
+    const hub = await uploadHub();
+    hub.faults.add({ kind: 'xorb-upload', action: 'status', status: code, times: 2 });
+    const uploader = new XorbUploader(partsFor(hub));
+    expect(await uploader.upload(hash, body(), signal)).toMatchObject({ inserted: true });
+    expect(pathsOf(hub, 'xorb-upload').every((path) => path.includes('/xorb-uploads/'))).toBe(true);
+  });
+
+  test.each([
+    ['refuses all', { action: 'status', status: 403 }],
+    ['cannot be reached', { action: 'refuse' }],
+    ['fails', { action: 'status', status: 500 }],
+  ] as const)('goes to the CAS where the address of grants %s', async (_, fault) => {
+    const hub = await uploadHub();
+    hub.faults.add({ kind: 'xorb-upload', ...fault, times: 99, match: (path) => path.includes('/xorb-uploads/') });
+    const uploader = new XorbUploader(partsFor(hub));
+    expect(await uploader.upload(hash, body(), signal)).toMatchObject({ inserted: true });
+    expect(pathsOf(hub, 'xorb-upload').at(-1)).toBe(`/cas/v1/xorbs/default/${hash}`);
+  });
+
+  test('asks anew where the data of a grant was not found', async () => {
+    const hub = await uploadHub();
+    hub.faults.add({ kind: 'grant', action: 'status', status: 404, match: (path) => path.includes('xorb-commits') });
+    expect(await new XorbUploader(partsFor(hub)).upload(hash, body(), signal)).toMatchObject({ inserted: true });
+    expect(pathsOf(hub, 'xorb-upload')).toHaveLength(2);
+  });
+
+  test('is sent again after a failure, and with a new token after 401', async () => {
+    const hub = await uploadHub({ grants: false });
+    hub.faults.add({ kind: 'xorb-upload', action: 'status', status: 503 });
+    hub.faults.add({ kind: 'xorb-upload', action: 'status', status: 401 });
+    hub.faults.add({ kind: 'xorb-upload', action: 'garbageJson' });
+    expect(await new XorbUploader(partsFor(hub)).upload(hash, body(), signal)).toMatchObject({ inserted: false });
+    expect(pathsOf(hub, 'token')).toHaveLength(2);
+  });
+
+  test('that is not what its name says is refused, once', async () => {
+    const hub = await uploadHub({ grants: false });
+    const error = await rejectionOf(new XorbUploader(partsFor(hub)).upload('1'.repeat(64), body(), signal));
+    expect(error).toMatchObject({ name: 'XetError', code: 'PROTOCOL', status: 400 });
+    expect(pathsOf(hub, 'xorb-upload')).toHaveLength(1);
+  });
+
+  test('an answer that says nothing is no success; an abort is one at once', async () => {
+    const cas = await serve((request, response) => {
+      if (request.url?.includes('xorb-grants')) return status(404)(request, response);
+      request.resume();
+      request.on('end', () => json({ ok: true })(request, response));
+    });
+    const parts = await partsOn(cas);
+    const error = await rejectionOf(new XorbUploader(parts).upload(hash, body(), signal));
+    expect(error).toMatchObject({ code: 'PROTOCOL' });
+    const aborted = AbortSignal.abort(new Error('enough'));
+    await expect(new XorbUploader(parts).upload(hash, body(), aborted)).rejects.toThrow('enough');
+  });
+
+  test.each([
+    ['no address', { id: 'a', method: 'PUT', headers: {} }],
+    ['an address of another kind', { id: 'a', method: 'PUT', url: 'file:///etc/passwd', headers: {} }],
+    ['another method', { id: 'a', method: 'DELETE', url: 'http://127.0.0.1:1/', headers: {} }],
+    ['headers that are no text', { id: 'a', method: 'PUT', url: 'http://127.0.0.1:1/', headers: { a: 1 } }],
+  ])('a grant with %s is not followed', async (_, grant) => {
+    const cas = await serve(status(201, {}, JSON.stringify(grant)));
+    const error = await rejectionOf(new XorbUploader(await partsOn(cas)).upload(hash, body(), signal));
+    expect(error).toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('grant') });
+  });
+});
+
+/** An uploader's parts for a CAS of the test's own making. */
+async function partsOn(cas: string) {
+  const hub = await uploadHub();
+  const { pool } = partsFor(hub);
+  const token = await serve(json({ accessToken: 'secret', exp: Date.now() / 1000 + 3600, casUrl: cas }));
+  const http = makeHttp();
+  return { http, pool, tokens: new CasTokenSource(http, token, async () => ({})) };
+}
+
+function shardOf(terms = chunkCount(records)): Uint8Array {
+  const sealed = uploadOperations.sealFile(codec, records, Uint32Array.of(chunkCount(records)));
+  const file = {
+    hash: hashToHex(sealed.hash),
+    terms: [{ xorb: hash, unpackedLength: content.length, chunks: { start: 0, end: terms } }],
+    verification: [hashToHex(sealed.verification)],
+    sha256: createHash('sha256').update(content).digest('hex'),
+  };
+  return uploadOperations.writeShard(codec, records, [{ hash, count: chunkCount(records) }], [file]);
+}
+
+describe('a shard', () => {
+  test.each([[1], [2], [1, 2]] as (1 | 2)[][])(
+    'is registered by the versions that are offered: %s %s',
+    async (...versions) => {
+      const hub = await uploadHub({ shardVersions: versions.filter((one) => one !== undefined) });
+      const parts = partsFor(hub);
+      await new XorbUploader(parts).upload(hash, body(), signal);
+      const uploader = new ShardUploader(parts);
+      await uploader.upload(shardOf(), signal);
+      await uploader.upload(shardOf(), signal);
+      const asked = pathsOf(hub, 'shard-upload').map((path) => path.slice(4, 7));
+      expect(asked).toEqual(versions.includes(2) ? ['/v2', '/v2'] : ['/v2', '/v1', '/v1']);
+    },
+  );
+
+  test.each([[1], [2]] as (1 | 2)[][])('that is wrong is refused by version %i, once', async (version) => {
+    const hub = await uploadHub({ shardVersions: version ? [version] : [] });
+    const parts = partsFor(hub);
+    await new XorbUploader(parts).upload(hash, body(), signal);
+    const error = await rejectionOf(new ShardUploader(parts).upload(shardOf(1), signal));
+    expect(error).toMatchObject({ name: 'XetError', code: 'PROTOCOL', retryable: false });
+    expect(pathsOf(hub, 'shard-upload')).toHaveLength(version === 2 ? 1 : 2);
+  });
+
+  const line = (value: unknown) => `${JSON.stringify(value)}\n`;
+  const said = (...lines: unknown[]) => status(200, {}, lines.map(line).join(''));
+
+  test('goes again where the server says so, or its answer ends too early', async () => {
+    const handler = inTurn(
+      said({ type: 'validating', verified: 0, total: 1 }),
+      said({ type: 'error', message: 'busy', retryable: true }),
+      said({ type: 'news' }, { type: 'committing', stage: 'syncing' }, { type: 'result', result: 1 }),
+    );
+    await new ShardUploader(await partsOn(await serve(handler))).upload(shardOf(), signal);
+    expect(handler.requests).toHaveLength(3);
+  });
+
+  test.each([
+    [
+      'an error',
+      said({ type: 'error', message: 'no' }),
+      { code: 'PROTOCOL', message: expect.stringContaining('"no"') },
+    ],
+    ['nothing', said(), { code: 'NETWORK' }],
+    ['no JSON', status(200, {}, 'yes\n'), { code: 'PROTOCOL' }],
+    ['no end of a line', status(200, {}, 'x'.repeat(1_100_000)), { code: 'PROTOCOL' }],
+  ])('an answer of %s is an error', async (_, answer, expected) => {
+    const error = await rejectionOf(new ShardUploader(await partsOn(await serve(answer))).upload(shardOf(), signal));
+    expect(error).toMatchObject(expected);
+  });
+});
