@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
+import { XetClient } from '../../src/node.ts';
+import { randomBytes, text, weights } from '../support/samples.ts';
+import { type BrowserKind, chromium, firefox, makeProfile, removeProfile, startBrowser } from './browsers.ts';
+import type { Given } from './fetch/cases.ts';
+import { type FetchSite, startFetchSite } from './fetch/site.ts';
+import type { Outcome } from './outcomes.ts';
+
+const PAGE_TIMEOUT_MS = 120_000;
+/** Set by the configuration of the browser tests: a browser that is missing then fails them. */
+const required = process.env.XETKIT_BROWSERS === 'required';
+const DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==';
+
+const files = {
+  'model.safetensors': weights(12, 1),
+  'config.json': text(2000, 2),
+  'odd name #1 ü.bin': randomBytes(300_000, 3),
+  empty: new Uint8Array(),
+};
+const others = {
+  'dot.png': Buffer.from(DOT, 'base64'),
+  'large.bin': randomBytes(24_000_000, 4),
+  'larger.bin': randomBytes(36_000_000, 5),
+  'slow.bin': randomBytes(3_700_000, 7),
+};
+
+let hub: LocalHub;
+let site: FetchSite;
+beforeAll(async () => {
+  hub = await startLocalHub();
+  await hub.commitFiles('owner/model', { ...files, ...others });
+  await hub.commitFiles('owner/model', { 'corrupt.bin': randomBytes(3_000_000, 6) });
+  // What the Hub asks for that file of is damaged from here on.
+  const client = new XetClient({ endpoint: hub.url, accessToken: '', workers: 0, chunkCache: false });
+  await (await client.open({ repo: 'owner/model', path: 'corrupt.bin' })).arrayBuffer();
+  await client.close();
+  const damaged = hub.requests.findLast(({ kind }) => kind === 'xorb')?.path;
+  hub.faults.add({ kind: 'xorb', match: (path) => path === damaged, action: 'corrupt', offset: 5000, times: 1e9 });
+  site = await startFetchSite(hub);
+  return async () => {
+    await site.close();
+    await hub.close();
+  };
+});
+afterAll(() => hub.faults.clear());
+
+function given(run: string, browser: BrowserKind): Given {
+  const facts = Object.entries(files).map(([path, bytes]) => [
+    path,
+    { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
+  ]);
+  const letsFinish = browser === chromium;
+  return { hub: hub.url, run, files: Object.fromEntries(facts), corrupt: 'corrupt.bin', letsFinish };
+}
+
+/** Shows a page until it has said how its cases went. */
+async function outcomesOf(browser: BrowserKind, cases: string): Promise<Outcome[]> {
+  hub.resetRequests();
+  hub.faults.bytesPerSecond = 0;
+  const profile = await makeProfile();
+  const { url, reported } = site.page(cases, { given: JSON.stringify(given(`${browser.name}-${cases}`, browser)) });
+  const running = startBrowser(browser.command ?? '', browser.args(profile, url), profile);
+  try {
+    const timeout = new Promise<never>((_, reject) => {
+      setTimeout(() => reject(new Error(`${browser.name} did not report`)), PAGE_TIMEOUT_MS).unref();
+    });
+    return await Promise.race([reported, timeout]);
+  } finally {
+    await running.kill();
+    await removeProfile(profile);
+  }
+}
+
+describe.each([chromium, firefox])('$name', (browser) => {
+  if (browser.command === undefined) {
+    test.skipIf(!required)('is installed', () => expect(browser.command).toBeDefined());
+    return;
+  }
+
+  test.each([
+    ['page', 15],
+    ['module worker', 19],
+    ['classic worker', 19],
+    ['deaf page', 4],
+  ])('%s', { timeout: PAGE_TIMEOUT_MS + 20_000 }, async (cases, atLeast) => {
+    const outcomes = await outcomesOf(browser, cases);
+    expect(outcomes.filter(({ error }) => error !== undefined)).toEqual([]);
+    expect(outcomes.length).toBeGreaterThanOrEqual(atLeast);
+    // Elsewhere all of it came through Xet.
+    if (cases !== 'deaf page') expect(hub.requests.some(({ kind }) => kind === 'bridge')).toBe(false);
+  });
+});
+
+// A minute is what Firefox gives a worker that no page speaks to.
+test('a body that takes longer than a minute', { timeout: PAGE_TIMEOUT_MS + 20_000 }, async () => {
+  const browsers = [chromium, firefox].filter(({ command }) => command !== undefined);
+  const outcomes = await Promise.all(browsers.map((browser) => outcomesOf(browser, 'slow network')));
+  expect(outcomes.flat()).toEqual(browsers.map(() => ({ name: 'more than a minute' })));
+});

@@ -1,0 +1,357 @@
+import type { XetProgressMessage } from '../../../src/fetch/worker-messages.ts';
+import {
+  createXetCache,
+  createXetFetch,
+  type FetchProgress,
+  onXetProgress,
+  type XetFetchOptions,
+} from '../../../src/fetch.ts';
+import { equal } from '../equal.ts';
+
+/** What pages are told of the Hub that they use. */
+export interface Given {
+  hub: string;
+  /** Tells databases of one page from those of another. */
+  run: string;
+  files: Record<string, { size: number; sha256: string }>;
+  corrupt: string;
+  /** Whether the browser lets a service worker finish what takes long. */
+  letsFinish: boolean;
+}
+
+export type Cases = Record<string, () => Promise<void>>;
+
+const PACE_BYTES = 400_000;
+
+async function sha256(bytes: ArrayBuffer): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    if (tries > 100) throw new Error(`In vain: ${what}`);
+    await pause(50);
+  }
+}
+
+/** What the Hub has done so far. */
+async function traffic(): Promise<{ bytes: number; kinds: string[] }> {
+  return (await fetch('/traffic')).json();
+}
+
+/** Waits for the Hub to send nothing more, which it must soon. */
+async function silence(): Promise<void> {
+  for (let tries = 0; tries < 15; tries++) {
+    const before = (await traffic()).bytes;
+    await pause(400);
+    if ((await traffic()).bytes === before) return;
+  }
+  throw new Error('The Hub is still sending');
+}
+
+async function slowly(use: () => Promise<void>): Promise<void> {
+  await fetch(`/pace?bytes=${PACE_BYTES}`);
+  try {
+    await use();
+  } finally {
+    await fetch('/pace?bytes=0');
+  }
+}
+
+/** What any fetch must do that speaks Xet, be it in the page or in its service worker. */
+function anyFetch(given: Given, ask: typeof fetch): Cases {
+  const url = (path: string) => `${given.hub}/owner/model/resolve/main/${encodeURIComponent(path)}`;
+  const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
+  return {
+    'every file, whole': async () => {
+      for (const [path, { size, sha256: hash }] of Object.entries(given.files)) {
+        const response = await ask(url(path));
+        equal(
+          [response.status, response.url, response.headers.get('content-length')],
+          [200, url(path), `${size}`],
+          path,
+        );
+        equal(await sha256(await response.arrayBuffer()), hash, path);
+      }
+    },
+    'a stream, piece by piece': async () => {
+      const reader = (await ask(url('model.safetensors'))).body?.getReader();
+      let bytes = 0;
+      for (;;) {
+        const piece = await reader?.read();
+        if (!piece || piece.done) break;
+        bytes += piece.value.length;
+      }
+      equal(bytes, model.size);
+    },
+    'a range': async () => {
+      const whole = await (await ask(url('model.safetensors'))).arrayBuffer();
+      for (const [range, start, end] of [
+        ['bytes=1000-1999', 1000, 2000],
+        ['bytes=-500', model.size - 500, model.size],
+        [`bytes=${model.size - 10}-`, model.size - 10, model.size],
+      ] as const) {
+        const response = await ask(url('model.safetensors'), { headers: { range } });
+        equal(response.status, 206);
+        equal(response.headers.get('content-range'), `bytes ${start}-${end - 1}/${model.size}`);
+        equal(await sha256(await response.arrayBuffer()), await sha256(whole.slice(start, end)), range);
+      }
+      const beyond = await ask(url('model.safetensors'), { headers: { range: 'bytes=999999999-' } });
+      equal([beyond.status, beyond.headers.get('content-range')], [416, `bytes */${model.size}`]);
+    },
+    'a head': async () => {
+      const response = await ask(url('model.safetensors'), { method: 'HEAD' });
+      const told = ['content-length', 'accept-ranges', 'x-linked-size', 'x-linked-etag'];
+      equal(
+        [response.status, ...told.map((name) => response.headers.get(name))],
+        [200, `${model.size}`, 'bytes', `${model.size}`, `"${model.sha256}"`],
+      );
+      equal((await response.arrayBuffer()).byteLength, 0);
+    },
+    'a file that has not changed': async () => {
+      const etag = (await ask(url('config.json'))).headers.get('etag') ?? '';
+      const response = await ask(url('config.json'), { headers: { 'if-none-match': etag } });
+      equal(response.status, 304);
+    },
+    'a file that is not there': async () => {
+      const response = await ask(url('missing.bin'));
+      equal([response.status, response.headers.get('x-error-code')], [404, 'EntryNotFound']);
+      equal(await response.text(), 'Entry not found');
+    },
+    'corrupt data fails': async () => {
+      const response = await ask(url(given.corrupt));
+      const ended = await response.arrayBuffer().then(
+        () => 'whole',
+        () => 'failed',
+      );
+      equal([response.status, ended], [200, 'failed']);
+    },
+    'an abort ends the download': () =>
+      slowly(async () => {
+        const stop = new AbortController();
+        const response = await ask(url('large.bin'), { signal: stop.signal });
+        const reader = response.body?.getReader();
+        await reader?.read();
+        stop.abort();
+        const ended = await (async () => {
+          while (!(await reader?.read())?.done);
+          return 'whole';
+        })().catch((error: Error) => error.name);
+        equal(ended, 'AbortError');
+        await silence();
+      }),
+    'a cancelled body ends the download': () =>
+      slowly(async () => {
+        const reader = (await ask(url('larger.bin'))).body?.getReader();
+        await reader?.read();
+        await reader?.cancel();
+        await silence();
+      }),
+    'what is not ours goes its way': async () => {
+      const response = await ask(`${given.hub}/api/models/owner/model`);
+      equal(((await response.json()) as { id: string }).id, 'owner/model');
+      equal((await ask('/page')).headers.get('content-type'), 'text/html');
+    },
+  };
+}
+
+export function inPage(given: Given): Cases {
+  const make = (options: XetFetchOptions = {}) =>
+    createXetFetch({ client: { endpoint: given.hub, cacheDir: `page-${given.run}` }, ...options });
+  const url = `${given.hub}/owner/model/resolve/main/model.safetensors`;
+  const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
+  const xetFetch = make();
+  return {
+    ...anyFetch(given, xetFetch as typeof fetch),
+    'progress, and no warnings': async () => {
+      const reports: [string, FetchProgress][] = [];
+      const warnings: string[] = [];
+      const own = make({ onProgress: (...report) => reports.push(report), onWarning: (text) => warnings.push(text) });
+      await (await own(url)).arrayBuffer();
+      const [at, last] = reports.at(-1) ?? [];
+      equal([at, last?.loaded, last?.total, last?.done], [url, model.size, model.size, true]);
+      equal(warnings, []);
+      await own.close();
+    },
+    'into memory of the reader': async () => {
+      const reader = (await xetFetch(url)).body?.getReader({ mode: 'byob' });
+      let [bytes, buffer] = [0, new ArrayBuffer(70_000)];
+      for (;;) {
+        const piece = await reader?.read(new Uint8Array(buffer));
+        if (!piece || piece.done) break;
+        bytes += piece.value.length;
+        buffer = piece.value.buffer;
+      }
+      equal(bytes, model.size);
+    },
+    'in place of the fetch of the page': async () => {
+      const real = globalThis.fetch;
+      globalThis.fetch = xetFetch as typeof fetch;
+      try {
+        for (const path of ['model.safetensors', 'config.json']) {
+          const response = await fetch(`${given.hub}/owner/model/resolve/main/${path}`);
+          equal(await sha256(await response.arrayBuffer()), given.files[path]?.sha256);
+        }
+      } finally {
+        globalThis.fetch = real;
+      }
+    },
+    'a cache for libraries': async () => {
+      const cache = createXetCache({ client: { endpoint: given.hub, cacheDir: `cache-${given.run}` } });
+      const response = await cache.match(url);
+      equal(await sha256((await response?.arrayBuffer()) ?? new ArrayBuffer()), model.sha256);
+      equal(await cache.match(`${url}.missing`), undefined);
+      equal(await cache.match('/models/owner/model/config.json'), undefined);
+      await cache.close();
+    },
+    'an address beside the page': async () => {
+      equal(xetFetch.handles('/owner/model/resolve/main/model.safetensors'), false);
+      const beside = make({ client: { endpoint: location.origin } });
+      equal(beside.handles('/owner/model/resolve/main/model.safetensors'), true);
+      await beside.close();
+    },
+  };
+}
+
+/** In a page with nothing of ours but its service worker. */
+export function underServiceWorker(given: Given): Cases {
+  const url = (path: string) => `${given.hub}/owner/model/resolve/main/${path}`;
+  const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
+  const heard: XetProgressMessage[] = [];
+  const warnings: string[] = [];
+  onXetProgress((message) => heard.push(message));
+  navigator.serviceWorker.addEventListener('message', ({ data }) => {
+    if (data?.warning) warnings.push(data.warning);
+  });
+  const of = (path: string) => heard.filter((message) => message.url === url(path));
+  return {
+    ...anyFetch(given, (...request) => fetch(...request)),
+    'came over Xet, all of it': async () => {
+      const { kinds } = await traffic();
+      equal([kinds.includes('xorb'), kinds.includes('bridge')], [true, false]);
+    },
+    'progress reaches the page': async () => {
+      heard.length = 0;
+      await (await fetch(url('model.safetensors'))).arrayBuffer();
+      await until(() => heard.at(-1)?.done === true, 'the last message');
+      const counts = of('model.safetensors').map(({ loaded }) => loaded);
+      equal(
+        counts,
+        [...counts].sort((a, b) => a - b),
+      );
+      equal([heard.at(-1)?.loaded, heard.at(-1)?.total], [model.size, model.size]);
+    },
+    'the reason of a failure reaches the page': async () => {
+      heard.length = 0;
+      await (await fetch(url(given.corrupt))).arrayBuffer().catch(() => undefined);
+      await until(() => heard.at(-1)?.error !== undefined, 'an error');
+      equal(heard.at(-1)?.error?.code, 'INTEGRITY');
+    },
+    'an image': async () => {
+      const image = new Image();
+      image.src = url('dot.png');
+      await image.decode();
+      equal([image.naturalWidth, image.naturalHeight], [1, 1]);
+    },
+    'a request of old': async () => {
+      const request = new XMLHttpRequest();
+      request.open('GET', url('model.safetensors'));
+      request.setRequestHeader('Range', 'bytes=0-99');
+      request.responseType = 'arraybuffer';
+      const done = new Promise((resolve) => request.addEventListener('loadend', resolve));
+      request.send();
+      await done;
+      const length = (request.response as ArrayBuffer).byteLength;
+      equal(
+        [request.status, length, request.getResponseHeader('content-range')],
+        [206, 100, `bytes 0-99/${model.size}`],
+      );
+    },
+    'a worker of the page asks, and the page hears of it': async () => {
+      heard.length = 0;
+      const worker = new Worker('/asker.js', { type: 'module' });
+      const answered = new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data)));
+      worker.postMessage(url('model.safetensors'));
+      equal(await answered, model.size);
+      await until(() => heard.at(-1)?.done === true, 'the last message');
+      worker.terminate();
+    },
+    'many at once': async () => {
+      const ranges = Array.from({ length: 20 }, (_, index) => `bytes=${index * 1000}-${index * 1000 + 999}`);
+      const lengths = await Promise.all(
+        ranges.map(
+          async (range) => (await (await fetch(url('model.safetensors'), { headers: { range } })).blob()).size,
+        ),
+      );
+      equal(
+        lengths,
+        ranges.map(() => 1000),
+      );
+    },
+    'the page stays free meanwhile': async () => {
+      let longest = 0;
+      let last = performance.now();
+      const timer = setInterval(() => {
+        longest = Math.max(longest, performance.now() - last);
+        last = performance.now();
+      }, 1);
+      await (await fetch(url('large.bin'))).blob();
+      clearInterval(timer);
+      // Decoding all of it takes longer, and is not done here.
+      if (longest > 250) throw new Error(`The page stood still for ${longest.toFixed(0)} ms`);
+    },
+    'no warnings': async () => equal(warnings, []),
+  };
+}
+
+/** In a page that has a service worker, and does not listen to it. */
+export function underDeafPage(given: Given): Cases {
+  const url = (path: string) => `${given.hub}/owner/model/resolve/main/${path}`;
+  const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
+  return {
+    'a file that comes soon, through Xet': async () => {
+      const response = await fetch(url('model.safetensors'));
+      equal([response.url, response.headers.get('content-length')], [url('model.safetensors'), `${model.size}`]);
+      equal(await sha256(await response.arrayBuffer()), model.sha256);
+      const { kinds } = await traffic();
+      equal([kinds.includes('xorb'), kinds.includes('bridge')], [true, false]);
+    },
+    'corrupt data': async () => {
+      const ended = await fetch(url(given.corrupt))
+        .then((response) => response.arrayBuffer())
+        .then(
+          () => 'whole',
+          () => 'failed',
+        );
+      equal(ended, 'failed');
+    },
+    'a part of a large file, through Xet': async () => {
+      const response = await fetch(url('larger.bin'), { headers: { range: 'bytes=-1000000' } });
+      equal([response.status, (await response.arrayBuffer()).byteLength], [206, 1_000_000]);
+      equal((await traffic()).kinds.includes('bridge'), false);
+    },
+    'a large file, past Xet unless it can be finished': async () => {
+      const response = await fetch(url('larger.bin'));
+      equal((await response.arrayBuffer()).byteLength, Number(response.headers.get('content-length')));
+      equal((await traffic()).kinds.includes('bridge'), !given.letsFinish);
+    },
+  };
+}
+
+/** In a page that listens to its service worker, on a network so slow that the browser would stop that. */
+export function onSlowNetwork(given: Given): Cases {
+  onXetProgress();
+  return {
+    'more than a minute': async () => {
+      await fetch('/pace?bytes=50000');
+      const started = performance.now();
+      const response = await fetch(`${given.hub}/owner/model/resolve/main/slow.bin`);
+      equal((await response.arrayBuffer()).byteLength, Number(response.headers.get('content-length')));
+      const seconds = (performance.now() - started) / 1000;
+      if (seconds < 65) throw new Error(`Too fast to tell: ${seconds.toFixed()} s`);
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import type { LocalHub } from '../../../src/local-hub.ts';
+import { besideBundles, bundled, type Pages, startPages } from '../pages.ts';
+
+/** A site with a service worker, and the scripts that its pages run. */
+export interface FetchSite extends Omit<Pages, 'page'> {
+  /** The address of a page for some cases, and what it will report. */
+  page(cases: string, values?: Record<string, string>): ReturnType<Pages['page']>;
+  /** Requests that were not answered by a service worker, by path. */
+  readonly asked: string[];
+}
+
+async function scripts(): Promise<Record<string, Uint8Array>> {
+  const worker = 'test/browser/fetch/worker.ts';
+  // Where module scripts cannot be service workers, bundlers make one that needs no such thing.
+  const classic = { format: 'iife', sourcemap: false, define: { 'import.meta.url': 'self.location.href' } } as const;
+  return {
+    'page.js': await bundled('test/browser/fetch/page.ts'),
+    'asker.js': await bundled('test/browser/fetch/asker.ts'),
+    'sw.js': await bundled(worker),
+    'sw.classic.js': await bundled(worker, classic),
+    ...(await besideBundles()),
+  };
+}
+
+export async function startFetchSite(hub: LocalHub): Promise<FetchSite> {
+  const asked: string[] = [];
+  const pages = await startPages({
+    title: 'xetkit fetch tests',
+    files: await scripts(),
+    headers: { 'cache-control': 'no-store' },
+    onRequest: (path) => asked.push(path),
+    routes: {
+      // What the Hub has done so far, which a page cannot see.
+      '/traffic': () => ({
+        bytes: hub.requests.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+        kinds: hub.requests.map(({ kind }) => kind),
+      }),
+      '/pace': (params) => {
+        hub.faults.bytesPerSecond = Number(params.get('bytes'));
+      },
+    },
+  });
+  return { ...pages, asked, page: (cases, values = {}) => pages.page({ cases, hub: hub.url, ...values }) };
+}

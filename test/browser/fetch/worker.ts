@@ -1,0 +1,16 @@
+import type { ServiceWorkerScope } from '../../../src/fetch/keepers.ts';
+import { installXet } from '../../../src/service-worker.ts';
+
+const scope = globalThis as unknown as ServiceWorkerScope;
+const values = new URLSearchParams(location.search);
+
+installXet(scope, {
+  client: {
+    endpoint: values.get('hub') ?? '',
+    cacheDir: values.get('database') ?? 'fetch-tests',
+    concurrency: Number(values.get('lanes')) || 'auto',
+  },
+  onWarning: async (message) => {
+    for (const page of await scope.clients.matchAll({ type: 'window' })) page.postMessage({ warning: message });
+  },
+});

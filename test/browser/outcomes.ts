@@ -1,0 +1,46 @@
+/** How a case went: no error if it is good. */
+export interface Outcome {
+  name: string;
+  error?: string;
+}
+
+export interface RunOptions {
+  /** Before each case. */
+  before?: () => Promise<void>;
+  /** Told after each. */
+  onOutcome?: (outcome: Outcome, count: number) => void;
+}
+
+/** Runs cases one after the other; what nobody waited for is an error of the case in which it shows. */
+export async function runCases(
+  cases: Iterable<[name: string, run: () => Promise<void>]>,
+  { before, onOutcome }: RunOptions = {},
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  const unhandled: string[] = [];
+  addEventListener('unhandledrejection', ({ reason }) => unhandled.push(textOf(reason)));
+  for (const [name, run] of cases) {
+    const outcome: Outcome = { name };
+    try {
+      await before?.();
+      await run();
+    } catch (error) {
+      outcome.error = textOf(error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    if (unhandled.length > 0) outcome.error = `${outcome.error ?? ''}\nunhandled: ${unhandled.splice(0).join('; ')}`;
+    outcomes.push(outcome);
+    onOutcome?.(outcome, outcomes.length);
+  }
+  return outcomes;
+}
+
+/** Tells the site that served this page. */
+export async function report(outcomes: Outcome[]): Promise<void> {
+  const run = new URLSearchParams(location.search).get('run') ?? '';
+  await fetch(`/report?${new URLSearchParams({ run })}`, { method: 'POST', body: JSON.stringify(outcomes) });
+}
+
+export function textOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}\n${error.stack}` : String(error);
+}

@@ -1,0 +1,17 @@
+import { bundled, type Pages, startPages } from './pages.ts';
+
+/** The site whose pages run the suites of the stores. */
+export interface Site extends Omit<Pages, 'page'> {
+  /** The address of a page for a suite, and what it will report. */
+  page(suite: string, values?: Record<string, string>): ReturnType<Pages['page']>;
+}
+
+export async function startSite(): Promise<Site> {
+  const pages = await startPages({
+    title: 'xetkit browser tests',
+    files: { 'page.js': await bundled('test/browser/page.ts') },
+    // A frame without an origin of its own loads the script from another one.
+    headers: { 'access-control-allow-origin': '*' },
+  });
+  return { ...pages, page: (suite, values = {}) => pages.page({ suite, ...values }) };
+}
