@@ -41,7 +41,7 @@ export const nodePlatform: Platform = {
   offline: () => isYes(process.env.HF_HUB_OFFLINE) || isYes(process.env.TRANSFORMERS_OFFLINE),
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
   files: fileWork(openRepoStore),
-  uploads: uploadWork(() => nodeContentHash('sha256'), nodeLocalFiles),
+  uploads: uploadWork({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
   openTiers: openNodeTiers,
   openCacheControl: openNodeCacheControl,
 };

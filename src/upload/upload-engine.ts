@@ -31,6 +31,7 @@ import { KnownRecipes, readRecipes } from './known-recipes.ts';
 import { type ShardGroup, shardGroups } from './shard-groups.ts';
 import { ShardUploader } from './shard-upload.ts';
 import type { MakeUploadHash, UploadHash } from './upload-hash.ts';
+import type { MakeBody } from './web-body.ts';
 import { XORB_LIMITS, XorbPacker } from './xorb-packer.ts';
 import { XorbUploader } from './xorb-upload.ts';
 
@@ -41,6 +42,8 @@ export interface UploadParts {
   pool: CodecPool;
   budget: MemoryBudget;
   makeHash: MakeUploadHash;
+  /** How a xorb is given to `fetch`. Default: as it is. */
+  makeBody?: MakeBody | undefined;
   /** How files that are known here are built. */
   recipes?: Pick<RecipeStore, 'get' | 'list'> | undefined;
   /** Xorbs that are sent at once. Default: 4. */

@@ -1,12 +1,10 @@
 import type { RepoDesignation } from '../hub/repo.ts';
 import { parseRepo } from '../hub/repo.ts';
 import { HubWriter, type NewRepo } from '../hub/writer.ts';
-import type { LocalFiles } from './gather.ts';
-import { type UploadOptions, type UploadParts, upload } from './upload.ts';
-import type { MakeUploadHash } from './upload-hash.ts';
+import { type UploadOptions, type UploadParts, type UploadPlatform, upload } from './upload.ts';
 
 /** What a client has of its own, whatever the platform. */
-export type UploadSurroundings = Omit<UploadParts, 'local' | 'makeUploadHash'>;
+export type UploadSurroundings = Omit<UploadParts, keyof UploadPlatform>;
 
 /** What to delete, and how to commit that. */
 export interface DeleteFilesOptions
@@ -41,9 +39,9 @@ export interface CreateBranchOptions {
 }
 
 /** All that writes to a Hub, in one piece: a page that only reads does without its code. */
-export const uploadWork = (makeUploadHash: MakeUploadHash, local?: LocalFiles) => ({
+export const uploadWork = (platform: UploadPlatform) => ({
   upload: (parts: UploadSurroundings, options: UploadOptions & { signal: AbortSignal }) =>
-    upload({ ...parts, local, makeUploadHash }, options),
+    upload({ ...parts, ...platform }, options),
   createRepo: (
     { http, hub, attempts }: UploadSurroundings,
     { repo, ...rest }: CreateRepoOptions,

@@ -17,6 +17,7 @@ import { type Candidate, type FolderPatterns, gather, type LocalFiles, type Uplo
 import { bytesSource, type Look } from './source-file.ts';
 import { UploadEngine, type UploadProgress } from './upload-engine.ts';
 import type { MakeUploadHash } from './upload-hash.ts';
+import type { MakeBody } from './web-body.ts';
 
 /** What to upload, and how to commit it. */
 export interface UploadOptions {
@@ -102,7 +103,16 @@ export interface UploadResult {
   seconds: number;
 }
 
-export interface UploadParts {
+/** What differs among platforms. */
+export interface UploadPlatform {
+  makeUploadHash: MakeUploadHash;
+  /** Default: bytes as they are. */
+  makeBody?: MakeBody;
+  /** Where there are files on a disk. */
+  local?: LocalFiles;
+}
+
+export interface UploadParts extends UploadPlatform {
   http: Http;
   hub: HubClient;
   pool: CodecPool;
@@ -111,8 +121,6 @@ export interface UploadParts {
   /** Attempts at a request. */
   attempts: number;
   makeContentHash: MakeContentHash;
-  makeUploadHash: MakeUploadHash;
-  local: LocalFiles | undefined;
   onWarning: (message: string) => void;
 }
 
@@ -247,7 +255,7 @@ class Upload {
 
   async #storeLarge(files: Planned[], meter: ProgressMeter): Promise<Operation[]> {
     if (files.length === 0) return [];
-    const { pool, budget, tiers, makeUploadHash } = this.#parts;
+    const { pool, budget, tiers, makeUploadHash, makeBody } = this.#parts;
     const signal = this.#signal;
     const engine = new UploadEngine({
       http: this.#http,
@@ -255,6 +263,7 @@ class Upload {
       pool,
       budget,
       makeHash: makeUploadHash,
+      makeBody,
       recipes: tiers.parts.recipes,
     });
     let current = files[0]?.path ?? '';

@@ -5,6 +5,7 @@ import type { Http, Patience, RequestSpec } from '../http/http.ts';
 import { isRecord, readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { runUpload } from './codec-work.ts';
+import type { MakeBody } from './web-body.ts';
 
 /** Sending less takes no longer than asking whether it must be sent. */
 const WORTH_ASKING_BYTES = 256 * 1024;
@@ -35,15 +36,17 @@ export class XorbUploader {
   readonly #http: Http;
   readonly #tokens: CasTokenSource;
   readonly #pool: CodecPool;
+  readonly #makeBody: MakeBody;
   /** Until a CAS says that it does not know of them. */
   #grants = true;
   /** As long as it answers whether it has a xorb. */
   #probes = true;
 
-  constructor(parts: { http: Http; tokens: CasTokenSource; pool: CodecPool }) {
+  constructor(parts: { http: Http; tokens: CasTokenSource; pool: CodecPool; makeBody?: MakeBody | undefined }) {
     this.#http = parts.http;
     this.#tokens = parts.tokens;
     this.#pool = parts.pool;
+    this.#makeBody = parts.makeBody ?? asBody;
   }
 
   /**
@@ -81,7 +84,8 @@ export class XorbUploader {
     }
     const path = `/v1/xorbs/default/${hash}`;
     const patience = sending(body.length);
-    const answer = await this.#call(path, asBody(body), 'application/octet-stream', signal, { patience }, () => true);
+    const sent = await this.#makeBody(body);
+    const answer = await this.#call(path, sent, 'application/octet-stream', signal, { patience }, () => true);
     return { inserted: insertedIn(answer.body, answer.url), sentBytes: body.length };
   }
 
@@ -136,7 +140,7 @@ export class XorbUploader {
         url: grant.url,
         method: grant.method,
         headers: grant.headers,
-        body: asBody(body),
+        body: await this.#makeBody(body),
         signal,
         accept: [400, 403, 409, 412],
         patience: sending(body.length),
