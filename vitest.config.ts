@@ -17,5 +17,7 @@ export default defineConfig({
     },
     setupFiles: ['./test/support/isolate.ts'],
     testTimeout: 60_000,
+    // Servers and clients of many tests wait for each other; one worker would leave a processor without work.
+    maxWorkers: 2,
   },
 });
