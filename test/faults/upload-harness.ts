@@ -7,8 +7,11 @@ import { HUB_TOKEN } from './hygiene.ts';
 
 export const REPO = 'owner/model';
 export const MIB = 1024 * 1024;
-/** Two blocks of chunks and a small file: every kind of request is made, most of them once. */
-export const FILES = { 'weights.bin': randomBytes(700_000, 201), 'notes.txt': text(400, 202) };
+/**
+ * A xorb worth asking for before it is sent, and a small file: every kind of request is made, most of them once. No longer
+ * than that, as a request waits by the length of what it sends.
+ */
+export const FILES = { 'weights.bin': randomBytes(280_000, 201), 'notes.txt': text(400, 202) };
 
 export async function uploadHub(options: LocalHubOptions = {}): Promise<LocalHub> {
   const tokens = { [HUB_TOKEN]: { name: 'tester', write: true } };
