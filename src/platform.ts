@@ -3,14 +3,15 @@ import type { OpenCacheControl } from './cache/cache-control.ts';
 import type { OpenTiers } from './cache/open-tiers.ts';
 import type { Codec } from './codec/codec.ts';
 import type { MakeContentHash } from './download/content-hash.ts';
-import type { Fetch } from './http/http.ts';
+import type { HttpOptions } from './http/http.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { NamePlatform } from './repo/names.ts';
 import type { UploadWork } from './upload/upload-work.ts';
 
 /** All that differs between browsers, Node, Deno and Bun. An entry of the package picks one. */
 export interface Platform {
-  fetch: Fetch;
+  /** What sends requests where the caller gives no `fetch`. */
+  fetch: HttpOptions['fetch'];
   loadCodec: () => Promise<Codec>;
   spawnWorker: SpawnWorker | undefined;
   /** Whether a request may ask for several ranges without further ado: not so in a page. */

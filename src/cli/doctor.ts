@@ -7,6 +7,7 @@ import { chunkCount, hashToHex } from '../codec/exports.ts';
 import { loadCodec } from '../codec.node.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import { proxyFor } from '../http/proxy-settings.node.ts';
+import { firstText } from '../http/response-error.ts';
 import { XetClient } from '../node.ts';
 import { nodePlatform } from '../platform.node.ts';
 import { hubCacheDir } from '../repo/folders.node.ts';
@@ -31,6 +32,8 @@ const ok = (message: string): Found => ({ state: 'ok', message });
 const warn = (message: string, advice: string): Found => ({ state: 'warn', message, advice });
 const fail = (message: string, advice: string): Found => ({ state: 'fail', message, advice });
 
+/** Who belongs to many organisations has a long answer. */
+const MOST_ANSWER_CHARACTERS = 1_000_000;
 const TIMEOUT_MS = 10_000;
 const SKEW_WARNING_SECONDS = 60;
 /** Tokens and signatures hold for about an hour, and clients renew them by the server's clock where they know it. */
@@ -129,8 +132,7 @@ async function askHub(
     });
     const took = Date.now() - started;
     const date = Date.parse(response.headers.get('date') ?? '');
-    const body: unknown = await response.json().catch(() => undefined);
-    const user = typeof body === 'object' && body !== null && 'name' in body ? String(body.name) : undefined;
+    const user = userIn(await firstText(response, MOST_ANSWER_CHARACTERS));
     const skewMs = Number.isNaN(date) ? undefined : date - (started + took / 2);
     const answer = { status: response.status, skewMs, user, hasToken: token !== undefined };
     if (response.status >= 500) {
@@ -152,6 +154,16 @@ async function askHub(
       ? 'See docs/proxies-and-mirrors.md.'
       : 'Check HF_ENDPOINT, the network, and the proxy: HTTPS_PROXY, NO_PROXY.';
     return { hub: fail(`${publicUrl(url)} cannot be reached: ${reasonOf(error)}`, advice), answer: undefined };
+  }
+}
+
+/** The name in what the Hub says of a token. */
+function userIn(text: string): string | undefined {
+  try {
+    const said: unknown = JSON.parse(text);
+    return typeof said === 'object' && said !== null && 'name' in said ? String(said.name) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -46,10 +46,11 @@ export async function* hedged(options: HedgeOptions): AsyncGenerator<Uint8Array,
   let mayHedge = true;
   let bytes = 0;
   let waitedMs = 0;
+  const ticks = new Ticks();
   try {
     for (;;) {
       const asked = performance.now();
-      const ready = await firstReady(stream, spare);
+      const ready = await firstReady(stream, spare, ticks);
       waitedMs += performance.now() - asked;
       if (mayHedge && needed() && pace.isSlow(bytes, waitedMs)) {
         mayHedge = false;
@@ -70,6 +71,7 @@ export async function* hedged(options: HedgeOptions): AsyncGenerator<Uint8Array,
       yield known > 0 ? run.subarray(known) : run;
     }
   } finally {
+    ticks.stop();
     pace.record(bytes, waitedMs);
     stream.close();
     spare?.close();
@@ -77,15 +79,26 @@ export async function* hedged(options: HedgeOptions): AsyncGenerator<Uint8Array,
 }
 
 /** The stream that has something to say, or undefined when none has for a while. */
-async function firstReady(stream: Stream, spare: Stream | undefined): Promise<Stream | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const tick = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), CHECK_MS);
+function firstReady(stream: Stream, spare: Stream | undefined, ticks: Ticks): Promise<Stream | undefined> {
+  return new Promise((resolve) => {
+    void stream.ready.then(resolve);
+    void spare?.ready.then(resolve);
+    ticks.next(() => resolve(undefined));
   });
-  try {
-    return await Promise.race([stream.ready, ...(spare ? [spare.ready] : []), tick]);
-  } finally {
-    clearTimeout(timer);
+}
+
+/** A clock for all waits of a stream: a timer for each would cost more than what most of them wait for. */
+class Ticks {
+  #told: (() => void) | undefined;
+  readonly #timer = setInterval(() => this.#told?.(), CHECK_MS);
+
+  /** At the next tick. */
+  next(told: () => void): void {
+    this.#told = told;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
   }
 }
 

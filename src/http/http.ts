@@ -8,6 +8,22 @@ import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-ti
 /** What sends a request: the platform's `fetch`, or yours. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
+/** What `read` of a body's reader gives: a piece, or that there are no more. */
+export interface AnswerBody {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** As much of a `Response` as is used here. */
+export interface Answer {
+  readonly status: number;
+  readonly ok: boolean;
+  readonly headers: Headers;
+  /** After redirects. */
+  readonly url: string;
+  readonly body: { getReader(): AnswerBody } | null;
+}
+
 /** How long to wait for a server. */
 export interface Timeouts {
   /** Longest wait for the head of an answer, in milliseconds. */
@@ -35,7 +51,7 @@ export interface RetryNotice {
 }
 
 export interface HttpOptions {
-  fetch: Fetch;
+  fetch: (input: string, init?: RequestInit) => Promise<Answer>;
   rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
   timeouts: Timeouts;
   retry: RetryPolicy;
@@ -150,7 +166,7 @@ export class Http {
     const url = rewriteUrl ? rewriteUrl(spec.url, spec.kind) : spec.url;
     const connection = new Connection(url, spec.signal);
     this.log.requested(spec.kind);
-    let response: Response;
+    let response: Answer;
     try {
       response = await connection.within(timeouts.connect, 'TIMEOUT', () =>
         fetch(url, {
@@ -199,29 +215,21 @@ class Connection {
 
   /** Runs a step that must not take longer than `ms`; past it the connection is closed. */
   async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let onAbort: () => void = () => undefined;
-    const limit = new Promise<never>((_, reject) => {
-      // A fetch of somebody else's making may not listen to its signal.
-      onAbort = () => reject(this.signal.reason);
-      this.signal.addEventListener('abort', onAbort, { once: true });
-      timer = setTimeout(() => {
-        const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
-        const error = new XetError(code, `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`, {
-          url: this.#url,
-          retryable: true,
-        });
-        reject(error);
-        this.#controller.abort(error);
-      }, ms);
-    });
+    const watch = this.watch(ms, code);
     try {
-      return await Promise.race([step(), limit]);
+      return await watch.over(step());
     } finally {
-      clearTimeout(timer);
-      // One that stays would keep what this step read for as long as the connection lasts.
-      this.signal.removeEventListener('abort', onAbort);
+      watch.end();
     }
+  }
+
+  /** Closes the connection when one of several steps takes longer than `ms`. */
+  watch(ms: number, code: 'TIMEOUT' | 'STALLED'): Watch {
+    return new Watch(this.signal, ms, () => {
+      const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
+      const said = `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`;
+      this.#controller.abort(new XetError(code, said, { url: this.#url, retryable: true }));
+    });
   }
 
   /** What a failed fetch or read means: the caller's abort, a timeout, or the network. */
@@ -246,13 +254,68 @@ class Connection {
   }
 }
 
+/**
+ * Ends a wait that takes too long, or when the signal aborts. Bodies come in thousands of pieces: one timer and one
+ * listener serve all waits for them.
+ */
+class Watch {
+  readonly #signal: AbortSignal;
+  readonly #ms: number;
+  readonly #onTooLong: () => void;
+  /** Of the wait that is going on. */
+  #reject: ((reason: unknown) => void) | undefined;
+  #since = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(signal: AbortSignal, ms: number, onTooLong: () => void) {
+    this.#signal = signal;
+    this.#ms = ms;
+    this.#onTooLong = onTooLong;
+    // A fetch of somebody else's making may not listen to its signal.
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  over<T>(step: Promise<T>): Promise<T> {
+    this.#since = performance.now();
+    this.#timer ??= setTimeout(this.#look, this.#ms);
+    return new Promise<T>((resolve, reject) => {
+      this.#reject = reject;
+      if (this.#signal.aborted) reject(this.#signal.reason);
+      const settle =
+        <R>(how: (result: R) => void) =>
+        (result: R) => {
+          // Before the next wait can begin.
+          this.#reject = undefined;
+          how(result);
+        };
+      step.then(settle(resolve), settle(reject));
+    });
+  }
+
+  readonly #onAbort = (): void => this.#reject?.(this.#signal.reason);
+
+  readonly #look = (): void => {
+    this.#timer = undefined;
+    // Between two waits it is the reader who takes his time.
+    if (!this.#reject) return;
+    const leftMs = this.#since + this.#ms - performance.now();
+    if (leftMs > 0) this.#timer = setTimeout(this.#look, leftMs);
+    else this.#onTooLong();
+  };
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener('abort', this.#onAbort);
+  }
+}
+
 class FetchReply implements Reply {
-  readonly #response: Response;
+  readonly #response: Answer;
   readonly #connection: Connection;
   readonly #stallMs: number;
   readonly #log: MetricsLog;
 
-  constructor(response: Response, connection: Connection, stallMs: number, log: MetricsLog) {
+  constructor(response: Answer, connection: Connection, stallMs: number, log: MetricsLog) {
     this.#response = response;
     this.#connection = connection;
     this.#stallMs = stallMs;
@@ -273,11 +336,12 @@ class FetchReply implements Reply {
 
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     const reader = this.#response.body?.getReader();
+    const watch = this.#connection.watch(this.#stallMs, 'STALLED');
     let finished = false;
     try {
       while (reader) {
-        const { done, value } = await this.#connection.within(this.#stallMs, 'STALLED', () => reader.read());
-        if (done) break;
+        const { done, value } = await watch.over(reader.read());
+        if (done || !value) break;
         this.#log.add('network', value.length);
         yield value;
       }
@@ -286,6 +350,7 @@ class FetchReply implements Reply {
     } catch (error) {
       throw this.#connection.explain(error);
     } finally {
+      watch.end();
       if (!finished) this.drop();
     }
   }

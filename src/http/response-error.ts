@@ -1,4 +1,5 @@
 import { publicText, publicUrl, XetError, type XetErrorCode } from '../errors.ts';
+import type { Answer } from './http.ts';
 import { requestedWait } from './retry-timing.ts';
 
 /**
@@ -10,7 +11,7 @@ export type UrlKind = 'hub' | 'cas' | 'xorb' | 'source';
 const ERROR_BODY_LIMIT = 4096;
 
 /** What an unwanted answer means, as a typed error. Reads at most a few KiB of the body and drops the rest. */
-export async function responseError(response: Response, kind: UrlKind, url: string): Promise<XetError> {
+export async function responseError(response: Answer, kind: UrlKind, url: string): Promise<XetError> {
   const detail = await errorText(response);
   const { status, headers } = response;
   const hubCode = headers.get('x-error-code') ?? undefined;
@@ -104,9 +105,9 @@ function hubMeaning(
   return undefined;
 }
 
-async function errorText(response: Response): Promise<string> {
+async function errorText(response: Answer): Promise<string> {
   const header = response.headers.get('x-error-message');
-  const body = await firstBytes(response);
+  const body = await firstText(response);
   return publicText((header ?? messageOf(body)).replace(/\s+/g, ' ').trim()).slice(0, 300);
 }
 
@@ -125,13 +126,14 @@ function messageOf(body: string): string {
   }
 }
 
-async function firstBytes(response: Response): Promise<string> {
+/** A body as text, as far as it can be had, up to about so many characters; the rest is dropped. */
+export async function firstText(response: Answer, mostCharacters = ERROR_BODY_LIMIT): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
   const decoder = new TextDecoder();
   let text = '';
   try {
-    while (text.length < ERROR_BODY_LIMIT) {
+    while (text.length < mostCharacters) {
       const { done, value } = await reader.read();
       if (done) break;
       text += decoder.decode(value, { stream: true });
@@ -140,5 +142,5 @@ async function firstBytes(response: Response): Promise<string> {
     // The status already says that the request failed; a broken explanation adds nothing to it.
   }
   void reader.cancel().catch(() => undefined);
-  return text.slice(0, ERROR_BODY_LIMIT);
+  return text.slice(0, mostCharacters);
 }

@@ -6,7 +6,7 @@ import { measure } from '../../scripts/size.mjs';
 /** Gzipped, in kB: what is reached, rounded up. The goal of the download path is 25. */
 const LIMITS = {
   'download path': 47,
-  'fetch adapter': 52,
+  'fetch adapter': 53,
   'service worker': 54,
   'codec worker': 11,
   WebAssembly: 80,
