@@ -1,8 +1,8 @@
 /** CRC-64/NVME: reflected, polynomial 0xad93d23594c93659, all ones before and after. */
 const POLYNOMIAL = 0x9a6c9329ac4bc9b5n;
 
-/** Eight tables of 256 entries, low and high halves side by side: eight bytes are folded in at once. */
-const TABLES = buildTables();
+/** Eight tables of 256 entries, low and high halves side by side: eight bytes are folded in at once. Made when first used. */
+let tables: Int32Array | undefined;
 
 function buildTables(): Int32Array {
   const first = Array.from({ length: 256 }, (_, byte) => {
@@ -10,17 +10,17 @@ function buildTables(): Int32Array {
     for (let bit = 0; bit < 8; bit++) value = (value & 1n) === 1n ? (value >> 1n) ^ POLYNOMIAL : value >> 1n;
     return value;
   });
-  const tables = new Int32Array(8 * 256 * 2);
+  const built = new Int32Array(8 * 256 * 2);
   first.forEach((start, byte) => {
     let value = start;
     for (let table = 0; table < 8; table++) {
       const at = (table * 256 + byte) * 2;
-      tables[at] = Number(value & 0xffff_ffffn) | 0;
-      tables[at + 1] = Number(value >> 32n) | 0;
+      built[at] = Number(value & 0xffff_ffffn) | 0;
+      built[at + 1] = Number(value >> 32n) | 0;
       value = (value >> 8n) ^ (first[Number(value & 0xffn)] ?? 0n);
     }
   });
-  return tables;
+  return built;
 }
 
 /** Checksum of a stream of bytes. */
@@ -34,7 +34,9 @@ export class Crc64 {
     const words = bytes.length - (bytes.length % 8);
     let at = 0;
     // The tables are read with plain indexing: every index is below their length by construction.
-    const table = (slot: number, byte: number, half: number) => TABLES[((slot << 8) | byte) * 2 + half] ?? 0;
+    tables ??= buildTables();
+    const known = tables;
+    const table = (slot: number, byte: number, half: number) => known[((slot << 8) | byte) * 2 + half] ?? 0;
     for (; at < words; at += 8) {
       const a = low ^ word(bytes, at);
       const b = high ^ word(bytes, at + 4);

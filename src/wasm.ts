@@ -1,6 +1,6 @@
 // The only door to pkg/. This file stays one folder below the root, as built files do: `../pkg` is right in
 // both places, and bundlers follow the module's own reference to its .wasm file from there.
-import init from '../pkg/xetkit_codec.js';
+import init, { initSync } from '../pkg/xetkit_codec.js';
 import { strayFiles } from './own-files.ts';
 
 export {
@@ -20,7 +20,12 @@ export {
 
 /** Instantiates the module on this thread, from the given source or, in browsers, from beside pkg's script. */
 export async function instantiate(source?: BufferSource | WebAssembly.Module): Promise<WebAssembly.Memory> {
-  const from = source ?? strayFiles()?.wasm;
+  if (source) {
+    // Not by `init`, which asks for the class `Response`: with that, Node loads all that its `fetch` consists of.
+    const module = source instanceof WebAssembly.Module ? source : await WebAssembly.compile(source);
+    return initSync({ module }).memory;
+  }
+  const from = strayFiles()?.wasm;
   const { memory } = await init(from ? { module_or_path: from } : undefined);
   return memory;
 }

@@ -14,11 +14,14 @@ export interface AnswerBody {
   cancel(): Promise<void>;
 }
 
+/** Of an answer; names in any case. */
+export type AnswerHeaders = Pick<Headers, 'get'>;
+
 /** As much of a `Response` as is used here. */
 export interface Answer {
   readonly status: number;
   readonly ok: boolean;
-  readonly headers: Headers;
+  readonly headers: AnswerHeaders;
   /** After redirects. */
   readonly url: string;
   readonly body: { getReader(): AnswerBody } | null;
@@ -91,7 +94,7 @@ export interface RequestSpec {
 /** An answer whose head has arrived. Its body must be read to the end or dropped. */
 export interface Reply {
   status: number;
-  headers: Headers;
+  headers: AnswerHeaders;
   /** After redirects. */
   url: string;
   /** The body as it arrives; silence beyond the stall timeout throws `STALLED`, a broken connection `NETWORK`. */
@@ -326,7 +329,7 @@ class FetchReply implements Reply {
     return this.#response.status;
   }
 
-  get headers(): Headers {
+  get headers(): AnswerHeaders {
     return this.#response.headers;
   }
 

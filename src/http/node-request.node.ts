@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import type { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
-import type { Answer, AnswerBody } from './http.ts';
+import type { Answer, AnswerBody, AnswerHeaders } from './http.ts';
 
 const MOST_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -132,11 +132,13 @@ async function answer(
   signal: AbortSignal | undefined,
 ): Promise<Answer> {
   const status = response.statusCode ?? 0;
-  const headers = new Headers();
-  const { rawHeaders } = response;
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    headers.append(rawHeaders[index] as string, rawHeaders[index + 1] as string);
-  }
+  // Not of the class `Headers`, with which Node loads all that its `fetch` consists of.
+  const headers: AnswerHeaders = {
+    get: (name) => {
+      const value = response.headers[name.toLowerCase()];
+      return (Array.isArray(value) ? value.join(', ') : value) ?? null;
+    },
+  };
   const ok = status >= 200 && status < 300;
   if (method === 'HEAD' || status === 204 || status === 304) {
     response.resume();

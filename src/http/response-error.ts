@@ -1,5 +1,5 @@
 import { publicText, publicUrl, XetError, type XetErrorCode } from '../errors.ts';
-import type { Answer } from './http.ts';
+import type { Answer, AnswerHeaders } from './http.ts';
 import { requestedWait } from './retry-timing.ts';
 
 /**
@@ -28,7 +28,7 @@ export async function responseError(response: Answer, kind: UrlKind, url: string
   });
 }
 
-function commitOf(headers: Headers): string | undefined {
+function commitOf(headers: AnswerHeaders): string | undefined {
   const commit = headers.get('x-repo-commit');
   return commit !== null && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }

@@ -1,3 +1,5 @@
+import type { AnswerHeaders } from './http.ts';
+
 /** How often and how long to wait between attempts at one request. */
 export interface RetryPolicy {
   /** Attempts in all, the first included; at least 1. */
@@ -29,7 +31,7 @@ export function retryDelay(
 }
 
 /** What `Retry-After` or `RateLimit` ask for, in milliseconds from now; undefined if they say nothing usable. */
-export function requestedWait(headers: Headers, nowMs: number): number | undefined {
+export function requestedWait(headers: AnswerHeaders, nowMs: number): number | undefined {
   const retryAfter = headers.get('retry-after')?.trim();
   if (retryAfter) {
     if (/^\d+(\.\d+)?$/.test(retryAfter)) return Number(retryAfter) * 1000;
