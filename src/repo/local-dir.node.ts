@@ -230,9 +230,10 @@ class LocalPlace implements Place {
     const sources: string[] = [];
     // Where there are no links, the file itself is in the snapshot.
     for (const candidate of [join(folder, 'blobs', etag), within(join(folder, 'snapshots', commit), path), shared]) {
-      const real = candidate === undefined ? undefined : await realPath(candidate);
-      const found = real === undefined ? undefined : await stat(real).catch(() => undefined);
-      if (real !== undefined && found?.isFile() && found.size === size && !sources.includes(real)) sources.push(real);
+      const found = candidate === undefined ? undefined : await stat(candidate).catch(() => undefined);
+      if (candidate === undefined || !found?.isFile() || found.size !== size) continue;
+      const real = await realPath(candidate);
+      if (real !== undefined && !sources.includes(real)) sources.push(real);
     }
     return sources;
   }

@@ -21,6 +21,7 @@ export class LocalNotes {
   /** `.cache/huggingface`. */
   readonly folder: string;
   #prepared: Promise<void> | undefined;
+  readonly #folders = new Map<string, Promise<void>>();
 
   constructor(root: string) {
     this.#root = root;
@@ -51,7 +52,7 @@ export class LocalNotes {
     // The clock of a file server may be ahead of ours.
     const seconds = Math.max(Date.now(), mtimeMs) / 1000;
     const metadata = this.#metadata(path);
-    await makeFolderBelow(this.folder, dirname(metadata));
+    await this.#makeFolder(dirname(metadata));
     await writeInOneStep(metadata, `${commit}\n${etag}\n${seconds}\n`, this.folder);
   }
 
@@ -65,6 +66,19 @@ export class LocalNotes {
       throw error;
     });
     return this.#prepared;
+  }
+
+  /** Looks once, however many files go there. */
+  #makeFolder(folder: string): Promise<void> {
+    let made = this.#folders.get(folder);
+    if (!made) {
+      made = makeFolderBelow(this.folder, folder).catch((error: unknown) => {
+        this.#folders.delete(folder);
+        throw error;
+      });
+      this.#folders.set(folder, made);
+    }
+    return made;
   }
 
   #metadata(path: string): string {

@@ -1,5 +1,6 @@
 import type { Verified } from '../download/content-hash.ts';
 import type { ByteRange } from '../ranges.ts';
+import { ONE_PIECE_BYTES, OnePieceFile } from './one-piece-file.node.ts';
 import { PartialFile, type PartialFileOptions, type PartialIdentity } from './partial-file.node.ts';
 import type { FileSink } from './place.ts';
 import { acquirePythonLock, LOCK_WORTH_BYTES, type PythonLock } from './python-lock.node.ts';
@@ -14,7 +15,8 @@ export interface LockedSinkTarget {
 
 /**
  * Opens an unfinished file for one writer, among processes of ours and of Python's client. Our own lock comes
- * first: it is cheap to wait for, and leaves at most one of us waiting for the other one.
+ * first: it is cheap to wait for, and leaves at most one of us waiting for the other one. A small file is written by whoever
+ * wants it, and named in one step.
  */
 export async function openLockedSink(
   target: LockedSinkTarget,
@@ -26,6 +28,9 @@ export async function openLockedSink(
     if (!waited) options.onWait();
     waited = true;
   };
+  if (file.size <= ONE_PIECE_BYTES) {
+    return OnePieceFile.open(target.stem, file.size, { ...options, onWait }, target.publish);
+  }
   const { etag, size, xetHash } = file;
   const sink = await PartialFile.open(target.stem, { etag, size, xetHash }, { ...options, onWait }, target.publish);
   if (size < LOCK_WORTH_BYTES) return sink;

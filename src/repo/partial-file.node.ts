@@ -10,6 +10,7 @@ import { diskErrors, makeFolder } from './disk-errors.node.ts';
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from './journal.ts';
 import { acquireLock } from './lock.node.ts';
 import type { FileSink, HeldPart } from './place.ts';
+import { writeAll } from './write-all.node.ts';
 
 /** What a partial file is a part of; one that says something else is of no use. */
 export interface PartialIdentity {
@@ -195,13 +196,6 @@ async function openForUpdate(path: string): Promise<FileHandle> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     return open(path, 'wx+');
-  }
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at);
-    at += bytesWritten;
   }
 }
 
