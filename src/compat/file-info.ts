@@ -2,7 +2,7 @@ import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Reply } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';
-import { HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
+import { contentIdOf, HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { parseLinks } from '../hub/links.ts';
 import { apiUrl, DEFAULT_REVISION, isCommit, type RepoId, resolveUrl } from '../hub/repo.ts';
 import { type DoorParams, HubDoor, onHub } from './door.ts';
@@ -116,14 +116,16 @@ async function plainFile(asked: Asked, reply: Reply): Promise<FoundFile | undefi
     (raw ? undefined : numberOf(headers.get('x-linked-size'))) ??
     totalOf(headers.get('content-range')) ??
     (status === 200 ? numberOf(headers.get('content-length')) : undefined);
-  const etag = (raw ? undefined : headers.get('x-linked-etag')) ?? headers.get('etag');
+  const linkedTag = raw ? null : headers.get('x-linked-etag');
+  const etag = linkedTag ?? headers.get('etag');
+  const contentId = contentIdOf(linkedTag, etag);
   const commit = headers.get('x-repo-commit');
   const found = { repo, path, xetHash: undefined, tokenUrl: '', url: contentUrl(asked, commit) };
-  if (isCount(size) && etag !== null && isContentId(plainEtag(etag))) {
-    const file = { ...found, size, etag: plainEtag(etag), commit: commit ?? '' };
+  if (isCount(size) && etag !== null && contentId !== undefined) {
+    const file = { ...found, size, etag: contentId, commit: commit ?? '' };
     return { info: { size, etag: quoted(etag), xet: undefined, url: answered || url }, file };
   }
-  // A redirect to another host has hidden what the Hub said.
+  // A redirect to another host has hidden what the Hub said, or it was no hash by which content is checked.
   if (raw) {
     const [entry] = await pathsInfo(asked.platform, { ...asked.params, paths: [path] });
     if (!isCount(size) || entry?.oid === undefined) throw new InvalidApiResponseFormatError(`${url} says too little`);

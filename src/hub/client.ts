@@ -145,12 +145,10 @@ export class HubClient {
       numberOf(headers.get('x-linked-size')) ??
       totalOf(headers.get('content-range')) ??
       (reply.status === 200 ? numberOf(headers.get('content-length')) : undefined);
-    const etag = headers.get('x-linked-etag') ?? headers.get('etag');
+    const etag = contentIdOf(headers.get('x-linked-etag'), headers.get('etag'));
     const found = { repo, path, url, xetHash: undefined, tokenUrl: '' };
-    if (commit && COMMIT.test(commit) && isCount(size) && etag && isContentId(plainEtag(etag))) {
-      return { ...found, size, etag: plainEtag(etag), commit };
-    }
-    // A redirect to another host hid the Hub's own headers: ask for the entry itself.
+    if (commit && COMMIT.test(commit) && isCount(size) && etag !== undefined) return { ...found, size, etag, commit };
+    // A redirect to another host hid the Hub's own headers, or it names content by a hash of its own: ask for the entry.
     const [pinned, entry] = await Promise.all([
       commit && COMMIT.test(commit) ? commit : this.commitOf(repo, revision, signal),
       this.pathInfo(repo, revision, path, signal),
@@ -295,9 +293,22 @@ export class HubClient {
   }
 }
 
+/**
+ * The id of the content by the two tags of an answer. With 64 digits only the linked one is a sha256: the answer's own
+ * may be of any hash, as CDNs give that of Xet, and shardline BLAKE3.
+ */
+export function contentIdOf(linkedTag: string | null, ownTag: string | null): string | undefined {
+  const id = plainEtag(linkedTag ?? ownTag ?? '');
+  return (linkedTag === null ? isGitId(id) : isContentId(id)) ? id : undefined;
+}
+
 /** Whether an entity tag is a git sha1 or a sha256, by which content can be checked. */
 export function isContentId(etag: string): boolean {
-  return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag);
+  return isGitId(etag) || /^[0-9a-f]{64}$/.test(etag);
+}
+
+function isGitId(etag: string): boolean {
+  return /^[0-9a-f]{40}$/.test(etag);
 }
 
 function plainEtag(etag: string): string {

@@ -193,3 +193,18 @@ describe.each([
     expect(await call(api, { hubUrl: hub.url }, await scratch())).toEqual(expected);
   });
 });
+
+test('a tag of 64 digits is believed to be a sha256 only where the server says so', async () => {
+  const hub = await hubFor();
+  await hub.commitFiles(repo, { 'config.json': text(300, 9) });
+  const tagged: typeof fetch = async (input, init) => {
+    const answer = await fetch(input, init);
+    if (!String(input).includes('/resolve/')) return answer;
+    // As shardline, which has the BLAKE3 of small files there.
+    const headers = new Headers(answer.headers);
+    headers.set('etag', `"${'b'.repeat(64)}"`);
+    return new Response(answer.body, { status: answer.status, headers });
+  };
+  const got = await compat.downloadFile({ repo, path: 'config.json', hubUrl: hub.url, fetch: tagged });
+  expect(Buffer.from((await got?.arrayBuffer()) ?? new ArrayBuffer(0))).toEqual(Buffer.from(text(300, 9)));
+});

@@ -102,6 +102,24 @@ describe('HubClient.resolve', () => {
     expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ size: 0 });
   });
 
+  test('takes the linked tag of a large file for its sha256', async () => {
+    const headers = { 'x-repo-commit': commit, 'x-linked-etag': `"${sha256}"`, etag: '"of-a-cdn"' };
+    const { hub } = await clientOf(inTurn(status(206, { ...headers, 'content-range': 'bytes 0-0/123' }, 'x')));
+    expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ size: 123, etag: sha256 });
+  });
+
+  // shardline tags small files with their BLAKE3, which no content could be checked against.
+  test('asks for the entry where the tag may be of any hash', async () => {
+    const headers = { 'x-repo-commit': commit, etag: `"${'b'.repeat(64)}"`, 'content-range': 'bytes 0-0/9' };
+    const handler = inTurn(
+      status(206, headers, 'x'),
+      json([{ path: 'f', type: 'file', size: 9, oid: 'b'.repeat(40) }]),
+    );
+    const { hub } = await clientOf(handler);
+    expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ size: 9, etag: 'b'.repeat(40), commit });
+    expect(handler.requests.map(({ method }) => method)).toEqual(['GET', 'POST']);
+  });
+
   test('asks for the entry where the headers stayed behind a redirect', async () => {
     const handler = inTurn(
       status(206, { 'content-range': 'bytes 0-0/123' }, 'x'),
