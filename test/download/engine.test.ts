@@ -3,6 +3,7 @@ import { loadCodec } from '../../src/codec.node.ts';
 import type { EngineParts } from '../../src/download/engine.ts';
 import { Lanes } from '../../src/download/lanes.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
+import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';
 import { engineFor, hubWith, repo, requests, sent } from './engines.ts';
@@ -109,6 +110,35 @@ test('a server that serves whole ranges only is asked for parts of them no longe
   const asked = requests(hub, 'xorb').map(({ status }) => status);
   expect(asked.length).toBeGreaterThan(4);
   expect(asked).toEqual(asked.map((_, index) => (index < 2 ? 403 : 206)));
+});
+
+// shardline has its addresses signed for exactly their range, and says 404 to all others.
+test('also one that knows nothing of parts', async () => {
+  const bytes = randomBytes(6_000_000, 26);
+  const hub = await hubWith({ a: bytes }, {}, 20);
+  hub.faults.add({ kind: 'xorb', action: 'status', status: 404, times: 1 });
+  expect(sha256(await readAll(hub, 'a', { requestBytes: 500_000, lanes: new Lanes(1) }))).toBe(sha256(bytes));
+  const asked = requests(hub, 'xorb').map(({ status }) => status);
+  expect(asked.length).toBeGreaterThan(4);
+  expect(asked).toEqual(asked.map((_, index) => (index === 0 ? 404 : 206)));
+});
+
+test('and it is asked for the whole range again where a connection broke', async () => {
+  const bytes = randomBytes(6_000_000, 27);
+  const hub = await hubWith({ a: bytes }, {}, 20);
+  hub.faults.add({ kind: 'xorb', action: 'truncate', afterBytes: 400_000, times: 1 });
+  hub.faults.add({ kind: 'xorb', action: 'status', status: 404, times: 1 });
+  expect(sha256(await readAll(hub, 'a', { lanes: new Lanes(1) }))).toBe(sha256(bytes));
+  const [broken, refused, whole] = requests(hub, 'xorb');
+  expect(refused).toMatchObject({ status: 404, path: broken?.path });
+  expect(whole).toMatchObject({ status: 206, path: broken?.path, range: broken?.range });
+});
+
+test('a xorb that is not there is an error', async () => {
+  const hub = await hubWith({ a: randomBytes(600_000, 28) });
+  hub.faults.add({ kind: 'xorb', action: 'status', status: 404, times: 99 });
+  expect(await rejectionOf(readAll(hub, 'a'))).toMatchObject({ code: 'ENTRY_NOT_FOUND' });
+  expect(requests(hub, 'xorb')).toHaveLength(1);
 });
 
 test.each([
