@@ -191,18 +191,19 @@ export class HubWriter {
     content: string,
     signal: AbortSignal,
   ): Promise<{ errors: string[]; warnings: string[] }> {
-    const { body } = await this.#post(
-      `${this.#hub.endpoint}/api/validate-yaml`,
-      { content, repoType: type },
-      { signal },
-    );
+    const url = `${this.#hub.endpoint}/api/validate-yaml`;
+    // Whether a card with errors is answered 200 or 400, what is wrong with it is said in the body.
+    const asked = await this.#posted(url, { content, repoType: type }, { signal, accept: [400] });
+    const { body, reply } = await this.#http.json(asked, ANSWER_LIMIT_BYTES);
     const texts = (value: unknown) =>
-      (Array.isArray(value) ? value : []).flatMap((one) =>
-        isRecord(one) && typeof one.message === 'string' ? one.message : [],
-      );
-    return isRecord(body)
-      ? { errors: texts(body.errors), warnings: texts(body.warnings) }
-      : { errors: [], warnings: [] };
+      (Array.isArray(value) ? value : []).flatMap((one) => {
+        const text = isRecord(one) ? one.message : one;
+        return typeof text === 'string' ? text : [];
+      });
+    const { errors, warnings } = isRecord(body) ? body : {};
+    const said = { errors: texts(errors), warnings: texts(warnings) };
+    if (reply.status === 400 && said.errors.length === 0) said.errors.push('It does not say why.');
+    return said;
   }
 
   /** Makes a repository. One that is there is `CONFLICT`, unless that is fine. */

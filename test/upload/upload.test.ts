@@ -439,21 +439,27 @@ describe('nothing is committed', () => {
     const hub = await sourceHub();
     await hub.createRepo(repo);
     const warnings: string[] = [];
+    const bad = { status: 400 };
     const answers = [
-      { errors: [{ message: '"license" must be one of many' }], warnings: [] },
-      { errors: [], warnings: [{ message: 'no "tags"' }] },
+      Response.json({ errors: [{ message: '"license" must be one of many' }], warnings: [] }),
+      Response.json({ errors: [{ message: '"license" must be one of many' }], warnings: [] }, bad),
+      Response.json({ errors: ['all of it must be one of many'], warnings: [] }, bad),
+      Response.json({ error: 'What?' }, bad),
+      Response.json({ errors: [], warnings: [{ message: 'no "tags"' }] }),
     ];
     const client = sourceClient(hub, {
       accessToken: 'hf_local',
       onWarning: (message) => warnings.push(message),
       fetch: (url, init) =>
-        url.endsWith('/api/validate-yaml') ? Promise.resolve(Response.json(answers.shift())) : fetch(url, init),
+        url.endsWith('/api/validate-yaml') ? Promise.resolve(answers.shift() as Response) : fetch(url, init),
     });
     const files = [{ path: 'README.md', content: encode('---\nlicense: none\n---\n# Model\n') }];
-    expect(await rejectionOf(client.upload({ repo, files }))).toMatchObject({
-      code: 'INVALID_ARGUMENT',
-      message: expect.stringContaining('must be one of many'),
-    });
+    for (const why of ['must be one of many', 'must be one of many', 'must be one of many', 'does not say why']) {
+      expect(await rejectionOf(client.upload({ repo, files }))).toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining(why),
+      });
+    }
     expect(requestsOf(hub, 'commit')).toEqual([]);
     await client.upload({ repo, files });
     expect(warnings).toEqual(['README.md: no "tags"']);
