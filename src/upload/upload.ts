@@ -388,6 +388,11 @@ class Upload {
       try {
         const commit = await this.#writer.commit(target, text, batch.operations, before?.oid ?? head, this.#signal);
         made.push({ ...commit, title: text.title });
+        if (target.createPr && commit.pullRequestUrl === undefined) {
+          this.#parts.onWarning(
+            `The server opened no pull request: it does not know of them, and made commit ${commit.oid} on '${target.branch}'.`,
+          );
+        }
       } finally {
         budget.release(heldBytes);
       }

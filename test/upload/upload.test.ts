@@ -286,6 +286,21 @@ describe('a commit', () => {
     expect(Object.keys(await contentOf(hub, 'refs/pr/1')).sort()).toEqual(['a.bin', 'b.txt']);
   });
 
+  test('that a server makes at once in place of a pull request is told of', async () => {
+    const hub = await sourceHub();
+    await hub.createRepo(repo);
+    const warnings: string[] = [];
+    const client = sourceClient(hub, {
+      accessToken: 'hf_local',
+      onWarning: (message) => warnings.push(message),
+      fetch: (url, init) => fetch(url.replace('/commit/main?create_pr=1', '/commit/main'), init),
+    });
+    const files = [{ path: 'a.txt', content: encode('a') }];
+    const { pullRequestUrl, commit } = await client.upload({ repo, files, createPr: true });
+    expect(pullRequestUrl).toBeUndefined();
+    expect(warnings).toEqual([expect.stringContaining(`made commit ${commit} on 'main'`)]);
+  });
+
   test('of more than the Hub takes at once is several, on top of each other', async () => {
     const { hub, upload } = await station();
     const [first] = await commitsOf(hub);
