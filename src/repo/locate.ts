@@ -48,7 +48,11 @@ export async function locate(parts: LocateParts, wanted: Wanted): Promise<Locate
     const file = await hub.resolve(repo, revision, path, signal, http);
     return { file, place: store.place(file, revision), asked: true };
   } catch (error) {
-    if (isXetError(error, 'ENTRY_NOT_FOUND') && error.commit) await store.noteMissing(repo, error.commit, path);
+    if (isXetError(error, 'ENTRY_NOT_FOUND') && error.commit) {
+      await store.noteMissing(repo, error.commit, path);
+      // Else nobody would know later of which commit the note about a branch is.
+      await store.noteCommit(repo, revision, error.commit);
+    }
     if (force || signal.aborted || !isXetError(error, ...AWAY)) throw error;
     const here = await atLastCommit(parts, wanted);
     if (!here) throw error;

@@ -40,9 +40,11 @@ export class KnownHere implements KnownFiles {
   readonly #files = new Map<string, FileContent & { look: string }>();
 
   async remember(path: string, content: FileContent): Promise<void> {
-    const real = await realpath(path);
     this.remembered.push(path);
-    this.#files.set(real, { ...content, look: await lookOf(real) });
+    // Like the real ones it fails nobody: Python's client removes what it is about to replace.
+    const real = await realpath(path).catch(() => undefined);
+    const look = real && (await lookOf(real).catch(() => undefined));
+    if (real && look) this.#files.set(real, { ...content, look });
   }
 
   async check(path: string, etag: string): Promise<Verified | undefined> {
