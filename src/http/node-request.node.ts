@@ -13,6 +13,8 @@ const MOST_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Servers that say nothing about it close what is idle after five seconds or more. */
 const IDLE_MS = 4000;
+/** The few bytes that come with a redirect come at once. */
+const MOST_READ_OFF_MS = 1000;
 /** What waits unread before the sender is held back, in bytes. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
@@ -48,7 +50,7 @@ export async function nodeRequest(input: string, init: RequestInit = {}): Promis
     const status = response.statusCode ?? 0;
     if (!REDIRECTS.has(status) || location === undefined)
       return answer(response, url.href, method, signal ?? undefined);
-    response.resume();
+    readOff(response);
     if (redirects === MOST_REDIRECTS) throw failed(new Error('there were too many redirects'));
     const next = new URL(location, url);
     if (!/^https?:$/.test(next.protocol)) throw failed(new Error(`a redirect leads to a ${next.protocol} address`));
@@ -63,6 +65,13 @@ export async function nodeRequest(input: string, init: RequestInit = {}): Promis
     }
     url = next;
   }
+}
+
+/** Reads what nobody wants, so that its connection can be used again; one on which that takes long is closed. */
+function readOff(response: IncomingMessage): void {
+  const timer = setTimeout(() => response.destroy(), MOST_READ_OFF_MS).unref();
+  response.once('close', () => clearTimeout(timer));
+  response.resume();
 }
 
 async function sendOnce(
@@ -141,7 +150,7 @@ async function answer(
   };
   const ok = status >= 200 && status < 300;
   if (method === 'HEAD' || status === 204 || status === 304) {
-    response.resume();
+    readOff(response);
     return { status, ok, headers, url, body: null };
   }
   const content = await decoded(response, headers.get('content-encoding'));

@@ -181,6 +181,17 @@ test('one that was closed while nobody used it is no failure', async () => {
   expect(asked).toHaveLength(2);
 });
 
+test('a redirect whose body does not come keeps no connection', async () => {
+  const { url, sockets } = await serve(({ url }, response) => {
+    if (url === '/') response.writeHead(302, { location: '/next', 'content-length': 100 }).write('begun');
+    else response.end('there');
+  });
+  expect(Buffer.from(await bytesOf(await nodeRequest(`${url}/`))).toString()).toBe('there');
+  const [first] = sockets;
+  if (first && !first.closed) await once(first, 'close');
+  expect(first?.closed).toBe(true);
+});
+
 test('a reader that waits holds the server back', async () => {
   const long = randomBytes(64_000_000, 8);
   const { url, sockets } = await serve((_, response) => response.end(long));
