@@ -113,7 +113,7 @@ export class PartialFile implements FileSink {
         opened.push(data);
         const recorded = options.resume ? await readJournal(paths.journal, header) : undefined;
         const left = recorded ? await recover(data, recorded, size, options.signal) : NOTHING;
-        if (left === NOTHING) await data.truncate(0);
+        if (left === NOTHING) await setLength(data, 0);
         const journalEnd = await writeJournal(paths.journal, header, left);
         const journal = await open(paths.journal, 'r+');
         opened.push(journal);
@@ -163,7 +163,7 @@ export class PartialFile implements FileSink {
 
   async publish(verified: Verified): Promise<string> {
     return diskErrors(this.#paths.data, async () => {
-      await this.#data.truncate(this.#size);
+      await setLength(this.#data, this.#size);
       await this.#closeFiles();
       const path = await this.#publish(this.#paths.data, verified);
       await rm(this.#paths.journal, { force: true });
@@ -186,6 +186,14 @@ export class PartialFile implements FileSink {
     await this.#noting;
     await Promise.all([this.#data.close(), this.#journal.close()]);
   }
+}
+
+/**
+ * Not without need: some file systems (ext4) write all of a file to the disk when one that was once cut to nothing is
+ * closed, which takes longer than fetching it over a fast network.
+ */
+async function setLength(handle: FileHandle, bytes: number): Promise<void> {
+  if ((await handle.stat()).size !== bytes) await handle.truncate(bytes);
 }
 
 const NOTHING: Left = { held: [], unchecked: [] };

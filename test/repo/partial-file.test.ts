@@ -1,6 +1,6 @@
-import { copyFile, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, totalLength } from '../../src/chunks.ts';
 import { PartialFile, type PartialIdentity } from '../../src/repo/partial-file.node.ts';
 import type { HeldPart } from '../../src/repo/place.ts';
@@ -116,6 +116,19 @@ async function flip(path: string, at: number, mask: number): Promise<void> {
   bytes[at % bytes.length] = (bytes[at % bytes.length] ?? 0) ^ mask;
   await writeFile(path, bytes);
 }
+
+test('a file that comes as it should is never cut: some file systems then write all of it to the disk at once', async () => {
+  const folder = await scratch();
+  const probe = await open(join(folder, 'probe'), 'w');
+  const cut = vi.spyOn(Object.getPrototypeOf(probe), 'truncate');
+  onTestFinished(() => cut.mockRestore());
+  await probe.close();
+  const file = await openAt(folder);
+  for (const { at, bytes, chunks } of shuffledRuns(5)) await file.write(at, bytes, chunks);
+  await file.publish('xet');
+  await file.close();
+  expect(cut).not.toHaveBeenCalled();
+});
 
 describe('what was written, in whatever order', () => {
   test.each([1, 2, 3])('is held by the next who opens it (%i)', async (seed) => {
