@@ -154,7 +154,7 @@ export class BaseXetClient {
     const workers = options.workers ?? 'auto';
     this.#pool = new CodecPool({
       spawn: platform.spawnWorker,
-      size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors)) : workers,
+      size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors - 1)) : workers,
       load: platform.loadCodec,
       smallBytes: platform.decodeHereBytes,
       onWarning: options.onWarning,

@@ -45,6 +45,8 @@ interface Task {
 const TASKS_PER_WORKER = 2;
 /** Below this, decoding takes less time than a message. */
 const SMALL_BYTES = 96 * 1024;
+/** From here on a worker is sure to be used; what is less may be done on the calling thread. */
+const WORTH_A_START_BYTES = 1024 * 1024;
 /** Workers that die one after the other will not be mended by more of them. */
 const MAX_FAILED_STARTS = 2;
 /** An input that brings down a second worker is not tried on a third. */
@@ -97,6 +99,12 @@ export class CodecPool {
   checkChunks(bytes: Uint8Array, chunks: ChunkRecords, signal?: AbortSignal): Promise<CheckedChunks> {
     // A view would be cloned with all of the memory that it is a view of.
     return this.run('checkChunks', bytes, [chunks.slice()], signal);
+  }
+
+  /** Starts a worker for input of so many bytes that is still to come, where that is worth one and none is there. */
+  expect(inputBytes: number): void {
+    if (inputBytes < WORTH_A_START_BYTES || this.#closed || this.#workers.size > 0 || !this.#canSpawn()) return;
+    this.#start();
   }
 
   /** Ends the workers; work that is still under way rejects with `CLOSED`. */

@@ -347,6 +347,8 @@ export class DownloadEngine {
       tiers,
       sections: fresh ? undefined : options.sections,
       wholeChunks: how.keep && options.wholeChunks,
+      // A worker takes longer to start than a CAS to answer.
+      onAsk: (bytes) => pool.expect(bytes),
       signal,
     });
     const context = {

@@ -23,6 +23,8 @@ export interface StagesOptions {
   sections?: Sections | undefined;
   /** Gives the chunks that the range meets as a whole: they are fetched whole anyway. */
   wholeChunks?: boolean | undefined;
+  /** Told how many file bytes the CAS is about to be asked for, before it is. */
+  onAsk?: ((bytes: number) => void) | undefined;
   signal: AbortSignal;
 }
 
@@ -146,13 +148,14 @@ export class Stages {
 
   /** How to build a span: as others have asked already, where that brings little else, or anew. */
   async #section(span: ByteRange): Promise<Asked> {
-    const { cas, fileHash, fileSize, sections, plan: planOptions, signal } = this.#options;
+    const { cas, fileHash, fileSize, sections, plan: planOptions, onAsk, signal } = this.#options;
     for (const known of sections?.covering(span) ?? []) {
       if (!isCheap(planDownload({ ...known, wanted: [span] }, planOptions), [span])) continue;
       sections?.touch(known);
       return known;
     }
     const ask = async (joint: AbortSignal): Promise<Asked> => {
+      onAsk?.(lengthOf([span]));
       const from = await cas.reconstruction(fileHash, span, joint);
       const urls = new SignedUrls(from, (shared) => cas.reconstruction(fileHash, span, shared));
       return { from, urls, span, exact: span.end === fileSize };

@@ -48,6 +48,32 @@ const onlyWorker = ({ workers }: { workers: ManualWorker[] }, index = 0): Manual
 };
 const callsOf = (fake: { workers: ManualWorker[] }) => fake.workers.flatMap((worker) => worker.calls);
 
+describe('work that is to come', () => {
+  const MUCH = 1024 * 1024;
+
+  test('has its worker before it is there', async () => {
+    const { spawn, workers } = codecWorkers(loadCodec);
+    const pool = makePool({ spawn, size: 3 });
+    pool.expect(MUCH - 1);
+    expect(workers).toHaveLength(0);
+    pool.expect(MUCH);
+    pool.expect(MUCH);
+    expect(workers).toHaveLength(1);
+    const frames = framesOf(1);
+    expect(await pool.decodeRun(frames.slice())).toEqual(codec.decodeRun(frames));
+    expect(workers).toHaveLength(1);
+  });
+
+  test('starts nothing where there are to be no workers', () => {
+    const { spawn, workers } = codecWorkers(loadCodec);
+    makePool({ spawn, size: 0 }).expect(MUCH);
+    const closed = makePool({ spawn });
+    closed.close();
+    closed.expect(MUCH);
+    expect(workers).toHaveLength(0);
+  });
+});
+
 describe('results', () => {
   test.each([1, 2, 3])('of %i workers are those of the calling thread', async (size) => {
     const { spawn, workers } = codecWorkers(loadCodec);
