@@ -59,6 +59,11 @@ export class ShardSections {
 
 export function chunkHash(data: Uint8Array | number[]): Uint8Array;
 
+/**
+ * The state of SHA-256 after some more whole blocks.
+ */
+export function crc64(before: bigint, data: Uint8Array | number[]): bigint;
+
 export function fileHash(records: Uint8Array | number[], salt: Uint8Array | number[]): Uint8Array;
 
 export function keyedHashes(hashes: Uint8Array | number[], key: Uint8Array | number[]): Uint8Array;
@@ -70,9 +75,6 @@ export function readShard(bytes: Uint8Array | number[]): ShardSections;
  */
 export function serializeXorb(data: Uint8Array | number[], records: Uint8Array | number[], file_starts: Uint32Array | number[], scheme: string): Uint8Array;
 
-/**
- * The state of SHA-256 after some more whole blocks.
- */
 export function sha256Blocks(state: Uint8Array | number[], data: Uint8Array | number[]): Uint8Array;
 
 /**
@@ -96,6 +98,7 @@ export interface InitOutput {
     readonly chunkHash: (a: number, b: number) => [number, number];
     readonly chunker_new: () => number;
     readonly chunker_push: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly crc64: (a: bigint, b: number, c: number) => bigint;
     readonly decoder_input: (a: number, b: number) => number;
     readonly decoder_new: () => number;
     readonly decoder_output: (a: number) => number;

@@ -334,6 +334,20 @@ export function chunkHash(data) {
 }
 
 /**
+ * The state of SHA-256 after some more whole blocks.
+ * @param {bigint} before
+ * @param {Uint8Array | number[]} data
+ * @returns {bigint}
+ */
+export function crc64(before, data) {
+    const val2 = BigInt.asIntN(64, before);
+    const ptr0 = passArray8ToWasm0(data, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    const ret = wasm.crc64(val2, ptr0, len0);
+    return BigInt.asUintN(64, ret);
+}
+
+/**
  * @param {Uint8Array | number[]} records
  * @param {Uint8Array | number[]} salt
  * @returns {Uint8Array}
@@ -435,7 +449,6 @@ export function serializeXorb(data, records, file_starts, scheme) {
 }
 
 /**
- * The state of SHA-256 after some more whole blocks.
  * @param {Uint8Array | number[]} state
  * @param {Uint8Array | number[]} data
  * @returns {Uint8Array}

@@ -9,6 +9,7 @@ export const __wbg_shardsections_free: (a: number, b: number) => void;
 export const chunkHash: (a: number, b: number) => [number, number];
 export const chunker_new: () => number;
 export const chunker_push: (a: number, b: number, c: number, d: number) => [number, number];
+export const crc64: (a: bigint, b: number, c: number) => bigint;
 export const decoder_input: (a: number, b: number) => number;
 export const decoder_new: () => number;
 export const decoder_output: (a: number) => number;

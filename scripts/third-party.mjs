@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
@@ -103,7 +103,12 @@ async function crates() {
  * @param {Part} part
  */
 async function notice({ folder, licence }) {
-  const names = (await readdir(folder)).filter((name) => /^(licen[cs]e|copying|notice|unlicense)/i.test(name)).sort();
+  // Some have a folder of them.
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  const names = files
+    .map((file) => relative(folder, join(file.parentPath, file.name)))
+    .filter((name) => /^(licen[cs]e|copying|notice|unlicense)/i.test(name))
+    .sort();
   if (/^Apache-2\.0$/.test(licence)) return '';
   const named = names.find((name) => /mit/i.test(name)) ?? names.find((name) => !/apache/i.test(name)) ?? names[0];
   if (named === undefined) return '';

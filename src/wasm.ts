@@ -6,6 +6,7 @@ import { strayFiles } from './own-files.ts';
 export {
   Chunker,
   chunkHash,
+  crc64,
   Decoder,
   fileHash,
   keyedHashes,

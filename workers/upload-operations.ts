@@ -1,6 +1,5 @@
 import { type ChunkRecords, chunkHashes, chunkSlice } from '../src/chunks.ts';
 import type { Codec } from '../src/codec/codec.ts';
-import { Crc64 } from '../src/crc64.ts';
 import { HASH_BYTES } from '../src/hash.ts';
 import type { ShardFile } from '../src/shard/shard.ts';
 
@@ -51,10 +50,8 @@ function sealFile(
 }
 
 /** CRC-64/NVME of the bytes as a decimal number, and the bytes back. */
-function crc64(_: Codec, bytes: Uint8Array): { bytes: Uint8Array; checksum: string } {
-  const crc = new Crc64();
-  crc.update(bytes);
-  return { bytes, checksum: crc.toString() };
+function crc64(codec: Codec, bytes: Uint8Array): { bytes: Uint8Array; checksum: string } {
+  return { bytes, checksum: codec.crc64(bytes).toString() };
 }
 
 /** A shard as clients upload it. `chunks` are those of all its xorbs, back to back. */

@@ -4,6 +4,7 @@
 //! thin shell around them. Nothing here panics on bad input: a caller gets a [`CodecError`].
 
 pub mod chunker;
+pub mod crc64;
 pub mod decode;
 pub mod error;
 pub mod hash;

@@ -4,7 +4,7 @@
 use wasm_bindgen::prelude::*;
 use xet_core_structures::merklehash::MerkleHash;
 
-use crate::{CodecError, chunker, decode, hash, merkle, sha256, shard, xorb};
+use crate::{CodecError, chunker, crc64, decode, hash, merkle, sha256, shard, xorb};
 
 type JsResult<T> = Result<T, JsError>;
 
@@ -106,6 +106,11 @@ pub fn keyed_hashes(hashes: &[u8], key: &[u8]) -> JsResult<Vec<u8>> {
 }
 
 /// The state of SHA-256 after some more whole blocks.
+#[wasm_bindgen]
+pub fn crc64(before: u64, data: &[u8]) -> u64 {
+    crc64::append(before, data)
+}
+
 #[wasm_bindgen(js_name = sha256Blocks)]
 pub fn sha256_blocks(state: &[u8], data: &[u8]) -> JsResult<Vec<u8>> {
     sha256::blocks(state, data)

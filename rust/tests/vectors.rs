@@ -3,8 +3,12 @@
 
 #[path = "vectors/chunking.rs"]
 mod chunking;
+#[path = "vectors/crc64.rs"]
+mod crc64;
 #[path = "vectors/frames.rs"]
 mod frames;
+#[path = "vectors/gear.rs"]
+mod gear;
 #[path = "vectors/hashes.rs"]
 mod hashes;
 #[path = "vectors/merkle.rs"]

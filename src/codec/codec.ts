@@ -48,6 +48,8 @@ export interface PartialFileHash {
   free(): void;
 }
 
+const CHECKSUM_STEP_BYTES = 256 * 1024;
+
 /** xet-core's chunker, hashes and codecs on the calling thread. Hashes are raw 32-byte arrays. */
 export class Codec {
   readonly #memory: WebAssembly.Memory;
@@ -154,6 +156,15 @@ export class Codec {
   /** Each of the hashes as a shard with this key shows it. */
   keyedHashes(hashes: Uint8Array, key: Uint8Array): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.keyedHashes(hashes, key));
+  }
+
+  /** CRC-64/NVME of a stream that goes on with these bytes; `before` is that of what came before. */
+  crc64(bytes: Uint8Array, before = 0n): bigint {
+    let checksum = before;
+    // The module's memory never shrinks: it is not to hold all of a xorb.
+    for (let at = 0; at < bytes.length; at += CHECKSUM_STEP_BYTES)
+      checksum = wasm.crc64(checksum, bytes.subarray(at, at + CHECKSUM_STEP_BYTES));
+    return checksum;
   }
 
   /**

@@ -26,6 +26,18 @@ describe('naive chunker', () => {
   });
 });
 
+describe('checksum', () => {
+  test('is CRC-64/NVME, however the bytes are split', () => {
+    const sum = (parts: Uint8Array[]) => parts.reduce((before, part) => codec.crc64(part, before), 0n);
+    expect(sum([new TextEncoder().encode('123456789')])).toBe(0xae8b14860a799888n);
+    expect(sum([])).toBe(0n);
+    // Past the steps in which it is handed to the module.
+    const bytes = splitMix64(13, 600_000);
+    for (const at of [1, 7, 8, 500, 262_144, 599_999])
+      expect(sum([bytes.subarray(0, at), bytes.subarray(at)])).toBe(sum([bytes]));
+  });
+});
+
 describe('loading', () => {
   test('one codec for a thread, whoever asks', async () => {
     const [first, second] = await Promise.all([loadCodec(), loadCodec()]);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
-import { Crc64 } from '../../crc64.ts';
+import type { Codec } from '../../codec/codec.ts';
 import { type HubContext, nowSeconds, signedUrl } from '../context.ts';
 import { asObject, bodyPieces, readJsonObject } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -66,7 +66,7 @@ export class Grants {
     grant.state = 'receiving';
     let done = false;
     try {
-      await this.#store(grant, bodyPieces(exchange.request));
+      await this.#store(context.codec, grant, bodyPieces(exchange.request));
       done = true;
     } finally {
       grant.state = done ? 'received' : 'open';
@@ -75,19 +75,19 @@ export class Grants {
     await exchange.send(200, {});
   }
 
-  async #store(grant: Grant, body: AsyncIterable<Uint8Array>): Promise<void> {
+  async #store(codec: Codec, grant: Grant, body: AsyncIterable<Uint8Array>): Promise<void> {
     const file = await open(grant.staged, 'w');
     try {
-      const crc = new Crc64();
+      let checksum = 0n;
       let received = 0;
       for await (const piece of body) {
         received += piece.length;
         if (received > grant.length) break;
-        crc.update(piece);
+        checksum = codec.crc64(piece, checksum);
         await file.write(piece);
       }
       if (received !== grant.length) throw new HubError(400, 'The length is not the one of the grant');
-      if (crc.toString() !== grant.checksum) throw new HubError(400, 'The checksum does not match');
+      if (checksum !== BigInt(grant.checksum)) throw new HubError(400, 'The checksum does not match');
     } finally {
       await file.close();
     }
