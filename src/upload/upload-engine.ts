@@ -407,7 +407,7 @@ interface FreshPart {
   records: ChunkRecords;
 }
 
-/** The chunks at some positions, by the xorb that they go into. */
+/** The chunks at some positions, by the xorb that they go into. Where those are all, `bytes` is theirs. */
 function freshParts(
   bytes: Uint8Array,
   chunks: ChunkRecords,
@@ -426,6 +426,7 @@ function freshParts(
     else groups.set(xorb, [position]);
   }
   return [...groups].map(([xorb, positions]) => {
+    if (positions.length === chunkCount(chunks)) return { xorb, data: bytes, records: chunks.slice() };
     const records = new ChunkRecordList();
     const runs = positions.map((position) => {
       records.push(chunkSlice(chunks, position, position + 1));
