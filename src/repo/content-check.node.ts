@@ -53,38 +53,55 @@ export async function hashMatches(
   etag: string,
   size: number,
   signal: AbortSignal,
+  /** Given all pieces, one after the other. */
   onBytes?: (bytes: Uint8Array) => Promise<void>,
 ): Promise<Verified | undefined> {
   const check = etagCheck(etag, size, nodeContentHash);
   if (!check) return undefined;
-  const read = await readThrough(path, signal, async (bytes) => {
-    check.hash.update(bytes);
-    await onBytes?.(bytes);
-  });
-  return read === size && (await check.hash.digest()) === etag ? check.verified : undefined;
+  // One piece is hashed while the one before it is passed on and the next one is read.
+  let passedOn: Promise<void> | undefined;
+  try {
+    const read = await readThrough(path, signal, async (bytes) => {
+      check.hash.update(bytes);
+      await passedOn;
+      passedOn = onBytes?.(bytes);
+      // Told when the next one is passed on, or at the end.
+      passedOn?.catch(() => undefined);
+    });
+    await passedOn;
+    return read === size && (await check.hash.digest()) === etag ? check.verified : undefined;
+  } finally {
+    await passedOn?.catch(() => undefined);
+  }
 }
 
-/** Reads a file from its start to its end, a piece ahead of who takes it, and gives the bytes read. */
+/**
+ * Reads a file from its start to its end, a piece ahead of who takes it, and gives the bytes read. What was taken stays
+ * as it is until the next piece has been taken too.
+ */
 async function readThrough(
   path: string,
   signal: AbortSignal,
   take: (bytes: Uint8Array) => Promise<void>,
 ): Promise<number> {
   const handle = await open(path, 'r');
-  const buffers = [Buffer.allocUnsafe(READ_BYTES), Buffer.allocUnsafe(READ_BYTES)] as const;
-  const read = (turn: 0 | 1, at: number) => handle.read(buffers[turn], 0, READ_BYTES, at);
-  let turn: 0 | 1 = 0;
+  const buffers = Array.from({ length: 3 }, () => Buffer.allocUnsafe(READ_BYTES));
+  const read = async (at: number) => {
+    // The one that was used longest ago.
+    const buffer = buffers.shift() ?? Buffer.allocUnsafe(READ_BYTES);
+    buffers.push(buffer);
+    const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, at);
+    return buffer.subarray(0, bytesRead);
+  };
   let at = 0;
-  let pending = read(turn, at);
+  let pending = read(at);
   try {
     for (;;) {
-      const { bytesRead } = await pending;
+      const bytes = await pending;
       signal.throwIfAborted();
-      if (bytesRead === 0) return at;
-      at += bytesRead;
-      const bytes = buffers[turn].subarray(0, bytesRead);
-      turn = turn === 0 ? 1 : 0;
-      pending = read(turn, at);
+      if (bytes.length === 0) return at;
+      at += bytes.length;
+      pending = read(at);
       await take(bytes);
     }
   } finally {

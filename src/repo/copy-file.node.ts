@@ -3,6 +3,7 @@ import { chmod, copyFile, open } from 'node:fs/promises';
 import type { KnownFiles } from '../cache/known-files.ts';
 import type { Verified } from '../download/content-hash.ts';
 import { hashMatches, type WantedContent } from './content-check.node.ts';
+import { writeAll } from './write-all.node.ts';
 
 /** Copies content to a file that is not there yet. It gets the permissions of a new file, not those of the source. */
 export async function copyContent(source: string, target: string): Promise<void> {
@@ -36,7 +37,12 @@ export async function copyIfRight(
   // Hashed on the way, whatever is known: these bytes are read and written again, and any of that can go wrong.
   const output = await open(target, 'w');
   try {
-    return await hashMatches(source, wanted.etag, wanted.size, signal, (bytes) => output.writeFile(bytes));
+    let end = 0;
+    return await hashMatches(source, wanted.etag, wanted.size, signal, (bytes) => {
+      const at = end;
+      end += bytes.length;
+      return writeAll(output, bytes, at);
+    });
   } finally {
     await output.close();
   }
