@@ -50,7 +50,7 @@ export interface FileIdentity {
 const RECIPES_AT_HAND = 16;
 /** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
 const MOST_SOURCES = 8;
-const RUN_BYTES = 512 * 1024;
+const RUN_BYTES = 2048 * 1024;
 
 /**
  * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in
@@ -359,6 +359,9 @@ interface FoundRun {
   ): AsyncGenerator<Content, void, undefined>;
 }
 
+/** Several parts can be read at once; one of them has to be worth opening a file. */
+const MOST_PART_BYTES = 4 * 1024 * 1024;
+
 /** The chunks of these runs that have something that is wanted, in file order. */
 function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRange[]): LocalPart[] {
   const parts = found.flatMap((run) => {
@@ -370,7 +373,7 @@ function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRange[]): 
       let last = first;
       for (; last < count; last++) {
         const end = at + chunkLength(run.records, last);
-        if (!meetsAny({ start: at, end }, wanted)) break;
+        if (!meetsAny({ start: at, end }, wanted) || end - start > MOST_PART_BYTES) break;
         at = end;
       }
       if (last > first) cut.push(partOf(run, first, last, start, at));

@@ -1,4 +1,5 @@
 import { XetError } from '../errors.ts';
+import { inParallel } from '../repo/in-parallel.ts';
 import { type RunOptions, type Stage, specOf } from './assemble.ts';
 import { readLocal } from './local-part.ts';
 import { type JobContext, RangeJob } from './range-job.ts';
@@ -9,6 +10,7 @@ export interface ScatterOptions extends RunOptions {
   write: (content: Content) => Promise<void>;
 }
 
+const LOCALS_AT_ONCE = 3;
 /** Jobs of one file that wait for a lane or have one. How many have one is for the lanes to say. */
 const MOST_STARTED = 32;
 
@@ -96,11 +98,12 @@ async function fetchJob(
   }
 }
 
-async function copyLocals(stage: Stage, options: ScatterOptions): Promise<void> {
-  for (const part of stage.locals) {
-    for await (const content of readLocal(part, stage.range, options)) {
+async function copyLocals({ locals, range }: Stage, options: ScatterOptions): Promise<void> {
+  // While one is read another is checked and a third one written.
+  await inParallel(locals, LOCALS_AT_ONCE, async (part) => {
+    for await (const content of readLocal(part, range, options)) {
       options.signal.throwIfAborted();
       await options.write(content);
     }
-  }
+  });
 }

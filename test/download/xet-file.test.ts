@@ -258,7 +258,11 @@ describe('at once', () => {
     // The third window is a megabyte. Its first run comes, and then nothing.
     const stalled = hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: 700_000, after: 2 });
     let at = 0;
-    for (; stalled.hits === 0; at += 50_000) same(await file.read(at, at + 50_000), bytes.subarray(at, at + 50_000));
+    for (; stalled.hits === 0; at += 50_000) {
+      same(await file.read(at, at + 50_000), bytes.subarray(at, at + 50_000));
+      // What a read makes the file ask for is asked before the next one.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     const [request] = hub.requests.filter(({ kind }) => kind === 'xorb').slice(-1);
     await new Promise((resolve) => setTimeout(resolve, 2500));
     // Whoever comes after that has a request of his own.
