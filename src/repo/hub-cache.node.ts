@@ -34,6 +34,7 @@ export class HubCache implements RepoStore {
   readonly #known: KnownFiles;
   readonly #shared: SharedBlobs;
   readonly #trees = new Map<string, TreeFiles>();
+  #tagged: Promise<void> | undefined;
 
   constructor(folder: string, known: KnownFiles) {
     this.#folder = resolve(folder);
@@ -47,6 +48,10 @@ export class HubCache implements RepoStore {
       repo: this.#repo(file.repo),
       known: this.#known,
       shared: this.#shared,
+      tag: () => {
+        this.#tagged ??= tryTo(() => tagFolder(this.#folder));
+        return this.#tagged;
+      },
       noteRef: () => writeRef(this.#repo(file.repo), revision, file.commit),
     });
   }
@@ -156,6 +161,8 @@ interface Surroundings {
   repo: string;
   known: KnownFiles;
   shared: SharedBlobs;
+  /** Says, once, that what is in the cache folder need not be backed up. */
+  tag: () => Promise<void>;
   noteRef: () => Promise<void>;
 }
 
@@ -188,7 +195,7 @@ class CachePlace implements Place {
   async openSink(options: Parameters<Place['openSink']>[0]): Promise<FileSink> {
     const { cacheDir, repo } = this.#around;
     const pythonLock = join(cacheDir, '.locks', basename(repo), `${this.#file.etag}.lock`);
-    await tryTo(() => tagFolder(cacheDir));
+    await this.#around.tag();
     return openLockedSink(
       {
         stem: this.#blob,
