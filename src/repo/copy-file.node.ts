@@ -35,7 +35,8 @@ export async function copyIfRight(
     return remembered ?? hashMatches(target, wanted.etag, wanted.size, signal);
   }
   // Hashed on the way, whatever is known: these bytes are read and written again, and any of that can go wrong.
-  const output = await open(target, 'w');
+  // It is empty, or gone with the failure; cut to nothing it would be written to the disk at once, as partial files say.
+  const output = await open(target, constants.O_WRONLY | constants.O_CREAT);
   try {
     let end = 0;
     return await hashMatches(source, wanted.etag, wanted.size, signal, (bytes) => {
