@@ -4,6 +4,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { uniform } from '../scripts/demo/weights.mjs';
 import { startHub } from './hub.mjs';
+import { touchMemory } from './machine.mjs';
 import { seriesName } from './repositories.mjs';
 
 /** @typedef {import('./clients.mjs').Client} Client */
@@ -62,6 +63,7 @@ async function inTurns(bench, turn, { rounds = bench.rounds, only, keep = false 
  * @param {Record<string, unknown>} job @param {import('./hub.mjs').BenchHub} hub
  */
 async function measure(bench, work, client, home, job, hub = bench.hub) {
+  await touchMemory();
   await hub.counts();
   let measured;
   try {
