@@ -27,7 +27,7 @@ export function baseUrl(context: HubContext, exchange: Exchange): string {
 }
 
 export function casUrl(context: HubContext, exchange: Exchange): string {
-  return `${baseUrl(context, exchange)}${CAS_PREFIX}`;
+  return context.settings.casUrl ?? `${baseUrl(context, exchange)}${CAS_PREFIX}`;
 }
 
 export function nowSeconds(context: HubContext): number {

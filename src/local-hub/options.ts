@@ -41,12 +41,15 @@ export interface LocalHubOptions {
   mergeRanges?: boolean;
   /** Decodes each registered file to check the sha256 that its shard gives. Default false: it costs a pass over the data. */
   checkSha256?: boolean;
+  /** Address of another CAS, which clients are sent to for the content of files. Default: this server's own. */
+  casUrl?: string;
   /** Takes one line for every request served. */
   log?: (line: string) => void;
 }
 
 /** The options with every default in place. */
-export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log'>> & Pick<LocalHubOptions, 'log'>;
+export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl'>> &
+  Pick<LocalHubOptions, 'log' | 'casUrl'>;
 
 export const DEFAULT_TOKEN = 'hf_local';
 
@@ -66,6 +69,7 @@ export function settle(options: LocalHubOptions): Settings {
     maxRangesPerUrl: Math.max(1, options.maxRangesPerUrl ?? Number.POSITIVE_INFINITY),
     mergeRanges: options.mergeRanges ?? true,
     checkSha256: options.checkSha256 ?? false,
+    casUrl: options.casUrl,
     log: options.log,
   };
 }

@@ -24,6 +24,16 @@ test('a large file is a redirect that says everything about it', async () => {
   }
 });
 
+test('all ways to the CAS lead to another one, if that is told', async () => {
+  const hub = await testHub({ casUrl: 'http://127.0.0.1:9' });
+  const { commit } = await hub.commitFiles('me/model', { 'w.bin': data });
+  const { headers } = await call(hub, '/me/model/resolve/main/w.bin', { method: 'HEAD' });
+  expect(headers.get('link')).toContain(`<http://127.0.0.1:9/v1/reconstructions/${headers.get('x-xet-hash')}>`);
+  const token = await call(hub, `/api/models/me/model/xet-read-token/${commit}`);
+  expect(token.headers.get('x-xet-cas-url')).toBe('http://127.0.0.1:9');
+  expect(await token.json()).toMatchObject({ casUrl: 'http://127.0.0.1:9' });
+});
+
 test('a page gets the same facts as a document', async () => {
   const hub = await testHub();
   await hub.commitFiles('me/model', { 'w.bin': data, 'a.txt': 'text' });
