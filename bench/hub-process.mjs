@@ -3,7 +3,7 @@
 import { argv } from 'node:process';
 import { startLocalHub } from 'xetkit/local-hub';
 
-const hub = await startLocalHub({ dir: argv[2] });
+const hub = await startLocalHub(JSON.parse(argv[2] ?? '{}'));
 
 /** @type {Record<string, (given: any) => unknown>} */
 const COMMANDS = {

@@ -12,9 +12,13 @@ import { fileURLToPath } from 'node:url';
  * @property {() => Promise<void>} stop
  */
 
-/** Starts a Hub over a folder in a process of its own. @param {string} folder @returns {Promise<BenchHub>} */
-export async function startHub(folder) {
-  const child = fork(fileURLToPath(new URL('hub-process.mjs', import.meta.url)), [folder], { execArgv: [] });
+/**
+ * Starts a Hub over a folder in a process of its own.
+ * @param {string} folder @param {{ casUrl?: string }} [options] @returns {Promise<BenchHub>}
+ */
+export async function startHub(folder, options = {}) {
+  const script = fileURLToPath(new URL('hub-process.mjs', import.meta.url));
+  const child = fork(script, [JSON.stringify({ dir: folder, ...options })], { execArgv: [] });
   /** @type {Map<number, { resolve: (value: any) => void, reject: (error: Error) => void }>} */
   const waiting = new Map();
   let next = 0;

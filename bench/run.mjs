@@ -73,6 +73,7 @@ try {
     sizes,
     scratch,
     rounds: Number(values.rounds ?? (peers ? 5 : 3)),
+    tools,
     uploads,
     until: started.getTime() + Number(values.minutes ?? Number.POSITIVE_INFINITY) * 60_000,
     tell,

