@@ -60,7 +60,7 @@ export class ShardSections {
 export function chunkHash(data: Uint8Array | number[]): Uint8Array;
 
 /**
- * The state of SHA-256 after some more whole blocks.
+ * CRC-64/NVME after some more bytes.
  */
 export function crc64(before: bigint, data: Uint8Array | number[]): bigint;
 
@@ -75,6 +75,9 @@ export function readShard(bytes: Uint8Array | number[]): ShardSections;
  */
 export function serializeXorb(data: Uint8Array | number[], records: Uint8Array | number[], file_starts: Uint32Array | number[], scheme: string): Uint8Array;
 
+/**
+ * The state of SHA-256 after some more whole blocks.
+ */
 export function sha256Blocks(state: Uint8Array | number[], data: Uint8Array | number[]): Uint8Array;
 
 /**

@@ -334,7 +334,7 @@ export function chunkHash(data) {
 }
 
 /**
- * The state of SHA-256 after some more whole blocks.
+ * CRC-64/NVME after some more bytes.
  * @param {bigint} before
  * @param {Uint8Array | number[]} data
  * @returns {bigint}
@@ -449,6 +449,7 @@ export function serializeXorb(data, records, file_starts, scheme) {
 }
 
 /**
+ * The state of SHA-256 after some more whole blocks.
  * @param {Uint8Array | number[]} state
  * @param {Uint8Array | number[]} data
  * @returns {Uint8Array}

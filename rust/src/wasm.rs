@@ -105,12 +105,13 @@ pub fn keyed_hashes(hashes: &[u8], key: &[u8]) -> JsResult<Vec<u8>> {
     hash::keyed_hashes(hashes, key).map_err(js)
 }
 
-/// The state of SHA-256 after some more whole blocks.
+/// CRC-64/NVME after some more bytes.
 #[wasm_bindgen]
 pub fn crc64(before: u64, data: &[u8]) -> u64 {
     crc64::append(before, data)
 }
 
+/// The state of SHA-256 after some more whole blocks.
 #[wasm_bindgen(js_name = sha256Blocks)]
 pub fn sha256_blocks(state: &[u8], data: &[u8]) -> JsResult<Vec<u8>> {
     sha256::blocks(state, data)

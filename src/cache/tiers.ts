@@ -50,7 +50,8 @@ export interface FileIdentity {
 const RECIPES_AT_HAND = 16;
 /** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
 const MOST_SOURCES = 8;
-const RUN_BYTES = 2048 * 1024;
+/** Of a file on this disk, read and checked at once: each run is a message to a worker and back. */
+const RUN_BYTES = 2 * 1024 * 1024;
 
 /**
  * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in

@@ -10,6 +10,7 @@ export interface ScatterOptions extends RunOptions {
   write: (content: Content) => Promise<void>;
 }
 
+/** One is read, one checked and one written. */
 const LOCALS_AT_ONCE = 3;
 /** Jobs of one file that wait for a lane or have one. How many have one is for the lanes to say. */
 const MOST_STARTED = 32;
@@ -99,7 +100,6 @@ async function fetchJob(
 }
 
 async function copyLocals({ locals, range }: Stage, options: ScatterOptions): Promise<void> {
-  // While one is read another is checked and a third one written.
   await inParallel(locals, LOCALS_AT_ONCE, async (part) => {
     for await (const content of readLocal(part, range, options)) {
       options.signal.throwIfAborted();

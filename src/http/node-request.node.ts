@@ -209,7 +209,7 @@ class NodeBody implements AnswerBody {
     this.#wake = undefined;
   }
 
-  /** What has come: all of it at once, as every piece costs whoever reads about as much as a copy of it. */
+  /** What has come, all of it at once: each piece has a long way through its readers. */
   async read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> {
     if (this.#pieces.length === 0 && !this.#end) await new Promise<void>((resolve) => (this.#wake = resolve));
     // The connection may have more to give in this turn of the loop.

@@ -25,4 +25,4 @@ export class RunBuffers {
 }
 
 /** As many as are under way at once where little is waited for; more are needed only where much is. */
-const MOST_SPARE = 32;
+const MOST_SPARE = 16;
