@@ -1,5 +1,4 @@
 // @ts-check
-
 import { spawn } from 'node:child_process';
 import { availableParallelism, loadavg, release, totalmem, type } from 'node:os';
 import { execPath, version } from 'node:process';

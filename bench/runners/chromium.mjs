@@ -11,37 +11,25 @@ import { chromium } from 'playwright-core';
 import { root } from '../tools.mjs';
 
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
-const TYPES = /** @type {Record<string, string>} */ ({ '.js': 'text/javascript', '.wasm': 'application/wasm' });
+/** @type {Record<string, string>} */
+const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
-/** What a page imports: a function that reads a file and gives its length. */
-const READERS = /** @type {Record<string, string>} */ ({
+/** What a page imports: opens a file as a stream. @type {Record<string, string>} */
+const READERS = {
   xetkit: `
     import { XetClient } from '/dist/index.js';
-    export async function read({ hubUrl, repo, path }) {
+    export async function open({ hubUrl, repo, path }) {
       const client = new XetClient({ endpoint: hubUrl });
       const file = await client.open({ repo, path });
-      let size = 0;
-      for (const reader = file.stream().getReader(); ; ) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        size += value.length;
-      }
-      await client.close();
-      return size;
+      return { stream: file.stream(), close: () => client.close() };
     }`,
   'hub-js': `
     import { downloadFile } from './node_modules/@huggingface/hub/dist/browser/index.mjs';
-    export async function read({ hubUrl, repo, path }) {
+    export async function open({ hubUrl, repo, path }) {
       const blob = await downloadFile({ hubUrl, repo, path });
-      let size = 0;
-      for (const reader = blob.stream().getReader(); ; ) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        size += value.length;
-      }
-      return size;
+      return { stream: blob.stream(), close: () => undefined };
     }`,
-});
+};
 
 /** @param {string} who */
 async function scriptOf(who) {
@@ -71,17 +59,23 @@ const site = createServer(async (request, response) => {
 });
 await new Promise((resolve) => site.listen(0, '127.0.0.1', () => resolve(undefined)));
 const { port } = /** @type {import('node:net').AddressInfo} */ (site.address());
-const executablePath = env.CHROMIUM ?? '/usr/bin/chromium';
-const browser = await chromium.launch({ executablePath, args: FLAGS });
+const browser = await chromium.launch({ executablePath: env.CHROMIUM ?? '', args: FLAGS });
 try {
   const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${port}/`);
   const measured = await page.evaluate(
     async (wanted) => {
-      const { read } = await import(/** @type {any} */ ('/reader.js'));
+      const { open } = await import(/** @type {any} */ ('/reader.js'));
       const timed = async () => {
         const started = performance.now();
-        const size = await read(wanted);
+        const { stream, close } = await open(wanted);
+        let size = 0;
+        for (const reader = stream.getReader(); ; ) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          size += value.length;
+        }
+        await close();
         return { seconds: (performance.now() - started) / 1000, size };
       };
       return { ...(await timed()), again: await timed() };

@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startReferenceCas as startCas } from '../../scripts/reference-cas.mjs';
 
 // The other side of these tests: the native client and HF's own CAS server, installed by `.ci/run`.
 export const tools = process.env.XETKIT_TOOLS ?? join(homedir(), '.cache', 'xetkit');
@@ -38,8 +38,10 @@ export function run(
     });
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout, stderr }));
-    // Who does not read it may have ended before it is written.
-    child.stdin.on('error', () => undefined);
+    child.stdin.on('error', (error: NodeJS.ErrnoException) => {
+      // Who does not read it may have ended before it is written.
+      if (error.code !== 'EPIPE') reject(error);
+    });
     child.stdin.end(options.input ?? '');
   });
 }
@@ -69,47 +71,9 @@ export const hfCommand = () => tool('py/bin/hf', 'python3 -m venv … && pip ins
 /** The built command line. */
 export const xetkitCommand = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
-}
-
 /** HF's own CAS server on a free port. */
-export async function startReferenceCas(folder: string): Promise<{ url: string; stop: () => Promise<void> }> {
-  const command = tool(
-    'cargo/bin/local_cas_server',
-    'cargo install xet-client --features simulation --bin local_cas_server',
+export const startReferenceCas = (folder: string) =>
+  startCas(
+    tool('cargo/bin/local_cas_server', 'cargo install xet-client --features simulation --bin local_cas_server'),
+    folder,
   );
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const child = spawn(command, ['--host', '127.0.0.1', '--port', String(port), '--data-directory', folder], {
-    stdio: 'ignore',
-  });
-  await untilHealthy(url, child);
-  return {
-    url,
-    stop: () =>
-      new Promise((resolve) => {
-        child.once('exit', () => resolve());
-        child.kill();
-      }),
-  };
-}
-
-async function untilHealthy(url: string, child: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (child.exitCode !== null) throw new Error(`local_cas_server ended with code ${child.exitCode}`);
-    const answer = await fetch(`${url}/health`).catch(() => undefined);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error('local_cas_server does not answer');
-}

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { freePort } from '../../scripts/reference-cas.mjs';
 import { scratch } from '../support/hub.ts';
 
 const published = fileURLToPath(new URL('../../examples/nginx/xorb-cache.conf', import.meta.url));
@@ -13,17 +13,6 @@ function nginxCommand(): string {
   const command = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) => existsSync(path));
   if (!command) throw new Error('These tests need nginx. Install it with: apt-get install nginx-light');
   return command;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(address)));
-    });
-  });
 }
 
 /** What of the published file is different here. Each must be in it, once. */

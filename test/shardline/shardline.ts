@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { freePort, hfPath, run, tools } from '../interop/tools.ts';
+import { freePort } from '../../scripts/reference-cas.mjs';
+import { hfPath, run, tools } from '../interop/tools.ts';
 
 const command = join(tools, 'cargo', 'bin', 'shardline');
 

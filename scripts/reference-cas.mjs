@@ -1,18 +1,11 @@
 // @ts-check
-// HF's own CAS server: content only, no repositories, no tokens.
-import { spawn, spawnSync } from 'node:child_process';
+// HF's own CAS server, for tests and benchmarks: content only, no repositories, no tokens.
+import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
-const STORE = `
-import sys, hf_xet
-commit = hf_xet.XetSession().new_upload_commit(endpoint=sys.argv[1], token="none", token_expiry_unix_secs=2**33)
-commit.start_upload_file(sys.argv[2])
-commit.wait_to_finish()
-`;
-
-/** @returns {Promise<number>} */
-const freePort = () =>
+/** A port that nobody listens to just now. @returns {Promise<number>} */
+export const freePort = () =>
   new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -22,7 +15,10 @@ const freePort = () =>
     });
   });
 
-/** @param {string} command @param {string} folder */
+/**
+ * Starts it on a free port.
+ * @param {string} command where it is @param {string} folder for what it keeps; made if it is not there
+ */
 export async function startReferenceCas(command, folder) {
   await mkdir(folder, { recursive: true });
   const port = await freePort();
@@ -32,16 +28,12 @@ export async function startReferenceCas(command, folder) {
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
   for (let tries = 0; !(await fetch(`${url}/health`).catch(() => undefined))?.ok; tries++) {
-    if (tries > 200 || child.exitCode !== null) throw new Error('local_cas_server does not answer');
+    if (child.exitCode !== null) throw new Error(`local_cas_server ended with code ${child.exitCode}`);
+    if (tries > 200) throw new Error('local_cas_server does not answer');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return {
     url,
-    /** Stores a file there, by the native client. @param {string} python @param {string} file */
-    store: async (python, file) => {
-      const { status, stderr } = spawnSync(python, ['-c', STORE, url, file], { encoding: 'utf8' });
-      if (status !== 0) throw new Error(`${file} cannot be stored: ${stderr.slice(-500)}`);
-    },
     stop: async () => {
       child.kill();
       await ended;
