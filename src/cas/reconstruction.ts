@@ -53,11 +53,40 @@ export function readReconstruction(body: unknown): Reconstruction {
   }
   const reconstruction = { offsetIntoFirstTerm, terms, xorbs };
   for (const term of terms) {
-    if (!findRange(reconstruction, term)) {
-      throw malformed(`no fetch range holds chunks ${term.chunks.start}–${term.chunks.end} of xorb ${term.xorb}`);
-    }
+    if (!findRange(reconstruction, term)) throw unheld(term);
   }
   return reconstruction;
+}
+
+/**
+ * Reads the JSON of `GET /v1/reconstructions?file_id=…` for several whole files, by file hash, believing as little. The
+ * ranges of all files come in one list: of those each file has the ones that its own terms need, and no wider ones.
+ */
+export function readReconstructions(body: unknown): Map<string, Reconstruction> {
+  if (!isRecord(body) || !isRecord(body.files)) throw malformed('it has no files');
+  const all = readV1(body.fetch_info);
+  return new Map(
+    Object.entries(body.files).map(([file, items]) => {
+      if (!isHashHex(file) || !Array.isArray(items)) throw malformed('a file has no hash or no terms');
+      const terms = items.map(readTerm);
+      return [file, { offsetIntoFirstTerm: 0, terms, xorbs: narrowest(terms, all) }];
+    }),
+  );
+}
+
+function narrowest(terms: readonly Term[], all: Map<string, SignedXorb[]>): Map<string, SignedXorb[]> {
+  const chosen = new Map<string, Set<SignedXorb>>();
+  const width = ({ ranges: [only] }: SignedXorb) => (only ? only.chunks.end - only.chunks.start : 0);
+  for (const term of terms) {
+    const holding = (all.get(term.xorb) ?? []).filter(
+      ({ ranges: [only] }) => only && contains(only.chunks, term.chunks),
+    );
+    const [first, ...others] = holding;
+    if (!first) throw unheld(term);
+    const best = others.reduce((least, one) => (width(one) < width(least) ? one : least), first);
+    chosen.set(term.xorb, (chosen.get(term.xorb) ?? new Set()).add(best));
+  }
+  return new Map([...chosen].map(([xorb, signed]) => [xorb, [...signed]]));
 }
 
 /** The signed address and range that hold a term. */
@@ -164,6 +193,10 @@ function readUrl(value: unknown): string {
 /** A number as it is; of anything else only what kind of thing it is, as it may be of any size. */
 function shown(value: unknown): string {
   return typeof value === 'number' ? String(value) : typeof value;
+}
+
+function unheld({ xorb, chunks }: Term): XetError {
+  return malformed(`no fetch range holds chunks ${chunks.start}–${chunks.end} of xorb ${xorb}`);
 }
 
 function malformed(what: string): XetError {

@@ -26,7 +26,7 @@ import type { JobContext } from './range-job.ts';
 import type { Sections } from './read-sections.ts';
 import { scatter } from './scatter.ts';
 import type { Content } from './shares.ts';
-import { Stages } from './stages.ts';
+import { type Ahead, Stages } from './stages.ts';
 import { TaskTurns } from './task-turns.ts';
 
 export interface EngineParts {
@@ -77,6 +77,8 @@ export interface StreamOptions extends ReadOptions {
 }
 
 export interface FillOptions extends ReadOptions {
+  /** Has its reconstruction, perhaps. */
+  ahead?: Ahead | undefined;
   /** Over plain HTTP from the start, as Xet could not serve this file a moment ago. */
   plain?: boolean;
   /** Told when plain HTTP steps in. */
@@ -326,7 +328,7 @@ export class DownloadEngine {
     file: ResolvedFile,
     fileHash: string,
     range: ByteRange,
-    options: Pick<StreamOptions, 'sections' | 'wholeChunks'> & ReadOptions,
+    options: Pick<StreamOptions, 'sections' | 'wholeChunks'> & Pick<FillOptions, 'ahead'> & ReadOptions,
     http: Http,
     how: { keep: boolean; networkOnly?: boolean; maxHeldBytes?: number | undefined },
   ): Promise<{ stages: Stages; context: JobContext; running: RunOptions }> {
@@ -346,6 +348,7 @@ export class DownloadEngine {
       plan: { maxHeldBytes: how.maxHeldBytes ?? budget.limitBytes / 8, group: groupRanges },
       tiers,
       sections: fresh ? undefined : options.sections,
+      ahead: fresh ? undefined : options.ahead,
       wholeChunks: how.keep && options.wholeChunks,
       // A worker takes longer to start than a CAS to answer.
       onAsk: (bytes) => pool.expect(bytes),

@@ -5,6 +5,7 @@ import { type OnProgress, ProgressMeter } from '../progress.ts';
 import type { FileSink, Place } from '../repo/place.ts';
 import type { Verified } from './content-hash.ts';
 import type { DownloadEngine } from './engine.ts';
+import type { Ahead } from './stages.ts';
 
 export interface DownloadOutcome {
   path: string;
@@ -19,6 +20,8 @@ export interface DownloadSettings {
   force: boolean;
   onProgress: OnProgress | undefined;
   onWarning: (message: string) => void;
+  /** Has the file's reconstruction, perhaps. */
+  ahead?: Ahead | undefined;
   /** Called before anything is fetched: to learn what is here already. */
   beforeFetch?: () => Promise<void>;
   log: MetricsLog;
@@ -55,7 +58,7 @@ async function fetchInto(
   engine: DownloadEngine,
   file: ResolvedFile,
   place: Place,
-  { signal, force, onWarning, log, beforeFetch }: DownloadSettings,
+  { signal, force, onWarning, log, ahead, beforeFetch }: DownloadSettings,
   meter: ProgressMeter,
 ): Promise<DownloadOutcome> {
   let waited = false;
@@ -68,7 +71,7 @@ async function fetchInto(
     const finished = waited && !force ? await place.existing(signal) : undefined;
     if (finished) return alreadyThere(finished, file, meter, log);
     if (!force) await beforeFetch?.();
-    const filling = new Filling({ engine, file, sink, meter, signal, log, networkOnly: force });
+    const filling = new Filling({ engine, file, sink, meter, signal, log, ahead, networkOnly: force });
     let verified: Verified;
     try {
       verified = await filling.run(false);
@@ -100,6 +103,7 @@ interface FillingParts {
   meter: ProgressMeter;
   signal: AbortSignal;
   log: MetricsLog;
+  ahead: Ahead | undefined;
   networkOnly: boolean;
 }
 
@@ -118,7 +122,7 @@ class Filling {
   }
 
   async run(fresh: boolean): Promise<Verified> {
-    const { engine, file, sink, meter, signal, log, networkOnly } = this.#parts;
+    const { engine, file, sink, meter, signal, log, ahead, networkOnly } = this.#parts;
     const { held, unchecked } = sink;
     this.resumed = 0;
     this.cached = 0;
@@ -136,6 +140,7 @@ class Filling {
       {
         signal,
         log,
+        ahead,
         networkOnly,
         fresh,
         plain: this.#plain,

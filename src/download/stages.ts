@@ -19,6 +19,8 @@ export interface StagesOptions {
   plan: PlanOptions;
   /** Where chunks may be found on this machine. */
   tiers: Tiers | undefined;
+  /** Reconstructions of whole files that were asked for together. */
+  ahead?: Ahead | undefined;
   /** Reconstructions that other reads of the file asked for. */
   sections?: Sections | undefined;
   /** Gives the chunks that the range meets as a whole: they are fetched whole anyway. */
@@ -34,6 +36,11 @@ const MOST_HOLES_ASKED = 32;
 const WASTE_SHARE = 0.01;
 const WASTE_BYTES = 256 * 1024;
 const MAX_CHUNK_BYTES = 128 * 1024;
+
+/** Gives a reconstruction of a whole file that somebody has asked for already, if there is one. */
+export interface Ahead {
+  take(fileHash: string, signal: AbortSignal): Promise<Reconstruction | undefined>;
+}
 
 /** Plans a range of a file stage by stage: what is here already, and how to fetch the rest. */
 export class Stages {
@@ -156,11 +163,20 @@ export class Stages {
     }
     const ask = async (joint: AbortSignal): Promise<Asked> => {
       onAsk?.(lengthOf([span]));
-      const from = await cas.reconstruction(fileHash, span, joint);
+      const from = (await this.#fromAhead(span, joint)) ?? (await cas.reconstruction(fileHash, span, joint));
       const urls = new SignedUrls(from, (shared) => cas.reconstruction(fileHash, span, shared));
       return { from, urls, span, exact: span.end === fileSize };
     };
     return sections ? sections.ask(span, ask, signal) : ask(signal);
+  }
+
+  /** What was asked for many files at once may give a file no range of its own, but one that it shares with others. */
+  async #fromAhead(span: ByteRange, signal: AbortSignal): Promise<Reconstruction | undefined> {
+    const { ahead, fileHash, fileSize, plan: planOptions } = this.#options;
+    if (span.start > 0 || span.end < fileSize) return undefined;
+    const from = await ahead?.take(fileHash, signal);
+    if (!from || reach(from) !== fileSize) return undefined;
+    return isCheap(planDownload({ from, span, exact: true, wanted: [span] }, planOptions), [span]) ? from : undefined;
   }
 }
 

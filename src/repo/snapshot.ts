@@ -1,4 +1,6 @@
+import { ReconstructionsAhead } from '../cas/reconstructions-ahead.ts';
 import type { Verified } from '../download/content-hash.ts';
+import type { Ahead } from '../download/stages.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { ListEntry, ResolvedFile } from '../hub/client.ts';
 import { repoText } from '../hub/repo.ts';
@@ -101,7 +103,7 @@ export interface SnapshotPreviewFile {
 export type FetchFile = (
   file: ResolvedFile,
   place: Place,
-  settings: { signal: AbortSignal; force: boolean; onProgress: OnProgress; log: MetricsLog },
+  settings: { signal: AbortSignal; force: boolean; onProgress: OnProgress; log: MetricsLog; ahead: Ahead | undefined },
 ) => Promise<Pick<SnapshotFile, 'path' | 'verified' | 'bytes'>>;
 
 /** What fetching a snapshot leans on. */
@@ -153,7 +155,8 @@ export async function runSnapshot(
   const meter = new ProgressMeter({ files: totals.files, bytes: totals.bytes }, options.onProgress);
   // The totals are known from here on.
   meter.phase(files.length === 0 ? 'done' : 'downloading');
-  const run: Run = { parts, plan, log, meter, force: options.force ?? false, first: new Map() };
+  const ahead = askAhead(parts, plan, log);
+  const run: Run = { parts, plan, log, meter, ahead, force: options.force ?? false, first: new Map() };
   const done = new Map<PlannedFile, SnapshotFile>();
   let failed: PlannedFile | undefined;
   const step = async (file: PlannedFile, signal: AbortSignal) => {
@@ -171,6 +174,8 @@ export async function runSnapshot(
   } catch (error) {
     if (!failed || !isXetError(error) || options.signal?.aborted) throw error;
     throw explained(error, failed.resolved.path, `${done.size} of ${files.length} files of ${repoText(repo)}`);
+  } finally {
+    ahead?.close();
   }
 
   const results = files.flatMap((file) => done.get(file) ?? []);
@@ -194,13 +199,29 @@ interface Run {
   plan: SnapshotPlan;
   log: MetricsLog;
   meter: ProgressMeter;
+  ahead: ReconstructionsAhead | undefined;
   force: boolean;
   /** The first file of each content, by etag: the others wait for it, and may then find their content here. */
   first: Map<string, Promise<unknown>>;
 }
 
+const isSmall = ({ resolved }: PlannedFile) => resolved.size < SMALL_FILE_BYTES;
+
+/** Small files are many, and their reconstructions short: those are asked for together. */
+function askAhead({ http, hub }: SnapshotParts, plan: SnapshotPlan, log: MetricsLog): ReconstructionsAhead | undefined {
+  const wanted = plan.local ? [] : plan.files.filter((file) => isSmall(file) && !file.held && file.resolved.xetHash);
+  const [first] = wanted;
+  if (!first) return undefined;
+  // All are of one repository at one commit, for which there is one token.
+  const tokens = hub.tokens(first.resolved.tokenUrl);
+  return new ReconstructionsAhead(
+    http.with(log),
+    tokens,
+    wanted.flatMap(({ resolved }) => resolved.xetHash ?? []),
+  );
+}
+
 function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINITY): Batch<PlannedFile>[] {
-  const isSmall = ({ resolved }: PlannedFile) => resolved.size < SMALL_FILE_BYTES;
   return [
     { items: files.filter(isSmall), atOnce: Math.min(SMALL_FILES_AT_ONCE, most) },
     { items: files.filter((file) => !isSmall(file)), atOnce: Math.min(LARGE_FILES_AT_ONCE, most) },
@@ -234,7 +255,7 @@ async function bring(run: Run, planned: PlannedFile, signal: AbortSignal): Promi
 }
 
 async function bringOne(run: Run, planned: PlannedFile, signal: AbortSignal): Promise<SnapshotFile> {
-  const { parts, plan, meter, force } = run;
+  const { parts, plan, meter, force, ahead } = run;
   const started = performance.now();
   const log = new MetricsLog(run.log);
   const file = await identified(run, planned, signal, log);
@@ -242,7 +263,7 @@ async function bringOne(run: Run, planned: PlannedFile, signal: AbortSignal): Pr
   const follow = new Follower(meter, file);
   const outcome = plan.local
     ? await alreadyThere(file, place, signal, log)
-    : await parts.fetchFile(file, place, { signal, force, log, onProgress: (progress) => follow.at(progress) });
+    : await parts.fetchFile(file, place, { signal, force, log, ahead, onProgress: (progress) => follow.at(progress) });
   follow.end(outcome.bytes.local);
   const { path, size, etag, commit, xetHash } = file;
   return {

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findRange, type Reconstruction, readReconstruction } from '../../src/cas/reconstruction.ts';
+import {
+  findRange,
+  type Reconstruction,
+  readReconstruction,
+  readReconstructions,
+} from '../../src/cas/reconstruction.ts';
 import { holds, thrownBy } from '../http/property.ts';
-import { type Layout, layouts, toV1, toV2, toV2Merged, type WireV1, type WireV2, xorbHash } from './wire.ts';
+import { type Layout, layouts, toBatch, toV1, toV2, toV2Merged, type WireV1, type WireV2, xorbHash } from './wire.ts';
 
 /** What is right about a model, from the side of the layout. */
 function expectModel(model: Reconstruction, layout: Layout): void {
@@ -346,5 +351,74 @@ describe('arbitrary JSON throws nothing but XetError', () => {
       }
       check(body);
     });
+  });
+});
+
+describe('readReconstructions', () => {
+  /** Cut into files: each has some of the terms, and the ranges that those lie in. */
+  const filesOf = (layout: Layout) =>
+    new Map(
+      layout.terms.map((_, index) => {
+        const terms = layout.terms.slice(index, index + 3);
+        const xorbs = layout.xorbs.map((xorb, at) => ({
+          ...xorb,
+          ranges: xorb.ranges.filter(({ chunks: [start, end] }) =>
+            terms.some((term) => term.xorb === at && term.chunks[0] < end && start < term.chunks[1]),
+          ),
+        }));
+        return [xorbHash(index + 500), { terms, xorbs, offset: 0 }] as const;
+      }),
+    );
+
+  test('each of several files is what it is by itself', () => {
+    holds(200, layouts, (layout) => {
+      const files = filesOf(layout);
+      const read = readReconstructions(toBatch(files));
+      expect([...read.keys()]).toEqual([...files.keys()]);
+      for (const [hash, file] of files) {
+        const alone = readReconstruction(toV1(file));
+        const found = read.get(hash);
+        expect(found?.terms).toEqual(alone.terms);
+        expect(found?.offsetIntoFirstTerm).toBe(0);
+        for (const term of alone.terms) {
+          expect(found && findRange(found, term)?.range).toEqual(findRange(alone, term)?.range);
+        }
+        const count = (of: Reconstruction | undefined) => [...(of?.xorbs.values() ?? [])].flat().length;
+        expect(count(found)).toBe(count(alone));
+      }
+    });
+  });
+
+  test('a file has no wider range than it needs, where another one has that', () => {
+    const range = (chunks: [number, number], bytes: [number, number]) => ({ chunks, bytes, url: 'https://cdn.test/x' });
+    const file = (chunks: [number, number], bytes: [number, number]): Layout => ({
+      offset: 0,
+      xorbs: [{ hash: xorbHash(1), ranges: [range(chunks, bytes)] }],
+      terms: [{ xorb: 0, chunks, unpackedLength: 100 * (chunks[1] - chunks[0]) }],
+    });
+    const files = new Map([
+      [xorbHash(2), file([0, 100], [0, 9000])],
+      [xorbHash(3), file([40, 41], [4000, 4090])],
+    ]);
+    const found = readReconstructions(toBatch(files)).get(xorbHash(3));
+    expect(found?.xorbs.get(xorbHash(1))?.map(({ ranges }) => ranges)).toEqual([
+      [{ chunks: { start: 40, end: 41 }, bytes: { start: 4000, end: 4090 } }],
+    ]);
+  });
+
+  test.each([
+    ['no files', { fetch_info: {} }],
+    ['a file that is no hash', { files: { x: [] }, fetch_info: {} }],
+    ['terms that are no list', { files: { [xorbHash(1)]: {} }, fetch_info: {} }],
+    ['no ranges', { files: {} }],
+    [
+      'a term without a range',
+      {
+        files: { [xorbHash(1)]: [{ hash: xorbHash(2), unpacked_length: 5, range: { start: 0, end: 1 } }] },
+        fetch_info: {},
+      },
+    ],
+  ])('%s is refused', (_, body) => {
+    expect(thrownBy(() => readReconstructions(body))).toMatchObject({ code: 'PROTOCOL' });
   });
 });

@@ -58,6 +58,22 @@ export function toV1(layout: Layout): WireV1 {
   };
 }
 
+/** Several whole files in one answer: their ranges one after the other, those of the same xorb together. */
+export function toBatch(files: ReadonlyMap<string, Layout>): {
+  files: Record<string, WireTerm[]>;
+  fetch_info: WireV1['fetch_info'];
+} {
+  const body: ReturnType<typeof toBatch> = { files: {}, fetch_info: {} };
+  for (const [hash, layout] of files) {
+    const { terms, fetch_info } = toV1(layout);
+    body.files[hash] = terms;
+    for (const [xorb, ranges] of Object.entries(fetch_info)) {
+      body.fetch_info[xorb] = [...(body.fetch_info[xorb] ?? []), ...ranges];
+    }
+  }
+  return body;
+}
+
 /** Each range with its own address, as the older form has it. */
 export function toV2(layout: Layout): WireV2 {
   return {

@@ -1,0 +1,86 @@
+import { isXetError } from '../errors.ts';
+import type { Http } from '../http/http.ts';
+import type { CasTokenSource } from '../hub/token.ts';
+import { untilAborted } from '../until-aborted.ts';
+import { withToken } from './client.ts';
+import { type Reconstruction, readReconstructions } from './reconstruction.ts';
+
+/** So that the address, 73 characters a file, stays below the 8 KiB that servers take. */
+const FILES_AT_ONCE = 64;
+
+interface Group {
+  hashes: readonly string[];
+  /** Files that were not taken yet. */
+  left: number;
+  next: Group | undefined;
+  answer?: Promise<Map<string, Reconstruction>>;
+}
+
+/**
+ * Reconstructions of many small files that will be wanted one after the other, asked for in groups: one by one their
+ * questions are half of all requests. Where a CAS does not answer such a question, each file asks for itself.
+ */
+export class ReconstructionsAhead {
+  readonly #http: Http;
+  readonly #tokens: CasTokenSource;
+  readonly #groups = new Map<string, Group>();
+  readonly #closing = new AbortController();
+  #offered = true;
+
+  /** @param fileHashes in the order in which they are likely to be wanted. */
+  constructor(http: Http, tokens: CasTokenSource, fileHashes: Iterable<string>) {
+    this.#http = http;
+    this.#tokens = tokens;
+    const all = [...new Set(fileHashes)];
+    let before: Group | undefined;
+    for (let first = 0; first < all.length; first += FILES_AT_ONCE) {
+      const hashes = all.slice(first, first + FILES_AT_ONCE);
+      const group: Group = { hashes, left: hashes.length, next: undefined };
+      for (const hash of hashes) this.#groups.set(hash, group);
+      if (before) before.next = group;
+      before = group;
+    }
+  }
+
+  /** The reconstruction of a whole file, once; nothing if it is to be asked for by itself. */
+  async take(fileHash: string, signal: AbortSignal): Promise<Reconstruction | undefined> {
+    const group = this.#groups.get(fileHash);
+    if (!group) return undefined;
+    this.#groups.delete(fileHash);
+    group.left--;
+    const answer = this.#answerOf(group);
+    // Those that are next come while these are fetched.
+    if (group.next && group.left < group.hashes.length / 2) this.#answerOf(group.next);
+    const found = await untilAborted(signal, answer);
+    const reconstruction = found.get(fileHash);
+    found.delete(fileHash);
+    return reconstruction;
+  }
+
+  /** Ends what nobody waits for any more. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #answerOf(group: Group): Promise<Map<string, Reconstruction>> {
+    group.answer ??= this.#ask(group.hashes);
+    return group.answer;
+  }
+
+  async #ask(hashes: readonly string[]): Promise<Map<string, Reconstruction>> {
+    if (!this.#offered || hashes.length < 2) return new Map();
+    const query = hashes.map((hash) => `file_id=${hash}`).join('&');
+    const { signal } = this.#closing;
+    try {
+      return await withToken(this.#tokens, signal, async (casUrl, headers) => {
+        const url = `${casUrl}/v1/reconstructions?${query}`;
+        const { body } = await this.#http.json({ kind: 'cas', url, headers, signal, attempts: 1 });
+        return readReconstructions(body);
+      });
+    } catch (error) {
+      // Each file then asks for itself: what is wrong is told there, or was wrong with this question only.
+      if (!isXetError(error) || !error.retryable) this.#offered = false;
+      return new Map();
+    }
+  }
+}
