@@ -53,6 +53,17 @@ export function totalLength(records: ChunkRecords): number {
   return total;
 }
 
+/** Arrays one after the other, in memory of their own. */
+export function joinBytes(arrays: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    whole.set(array, at);
+    at += array.length;
+  }
+  return whole;
+}
+
 /** Gathers records as they come, growing by doubling. */
 export class ChunkRecordList {
   #bytes = new Uint8Array(64 * CHUNK_RECORD_BYTES);

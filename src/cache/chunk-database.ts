@@ -1,6 +1,7 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
-import type { ChunkRecords } from '../chunks.ts';
+import { type ChunkRecords, joinBytes, totalLength } from '../chunks.ts';
 import { XetError } from '../errors.ts';
+import type { ChunkRange } from '../ranges.ts';
 import { encodeEntryHead, entryBytes } from './chunk-entry.ts';
 import type { ChunkRun, ChunkStoreUsage } from './chunk-store.ts';
 import { meaningOf } from './out-of-room.ts';
@@ -32,6 +33,8 @@ export type Update = IDBPTransaction<Schema, StoreName[], 'readwrite'>;
 const STORES: StoreName[] = ['info', 'data', 'usage'];
 /** What an entry takes beside its bytes: keys, index, and what the browser adds. */
 const OVERHEAD_BYTES = 1024;
+/** What is one entry at most, where runs come in a row: a short read has to load all of it. */
+const ROW_BYTES = 1024 * 1024;
 /** Some browsers never answer when the database is broken. */
 const OPEN_TIMEOUT_MS = 10_000;
 /** Cached data may be lost in a crash of the machine; waiting for the disk would cost more. */
@@ -152,23 +155,60 @@ async function checkCount(update: Update): Promise<void> {
   await update.objectStore('info').index('usedMs').count();
 }
 
-/** Adds an entry that is not there yet, and makes room for it; one larger than the limit is left out. */
-export async function addEntry(update: Update, xorb: string, run: ChunkRun, maxBytes: number): Promise<void> {
-  const key: Key = [xorb, run.chunks.start, run.chunks.end];
-  const bytes = entryBytes(run) + OVERHEAD_BYTES;
-  if (bytes > maxBytes) return;
-  await evict(update, maxBytes - bytes, 'store');
-  const head = encodeEntryHead(xorb, run);
-  const data = new Uint8Array(head.length + run.bytes.length);
-  data.set(head);
-  data.set(run.bytes, head.length);
-  const usage = await usageOf(update);
-  await Promise.all([
-    update.objectStore('data').put(data, key),
-    update.objectStore('info').put({ bytes, usedMs: Date.now(), records: run.records.slice() }, key),
-    update.objectStore('usage').put({ bytes: usage.bytes + bytes, entries: usage.entries + 1 }, 'all'),
-  ]);
+/** A run, and the xorb that it is of. */
+export interface XorbRun {
+  xorb: string;
+  run: ChunkRun;
 }
+
+/** What an entry of these chunks counts against the limit. */
+export const storedBytes = (run: Pick<ChunkRun, 'chunks' | 'records'>) => entryBytes(run) + OVERHEAD_BYTES;
+
+/** Adds runs that are not there yet, and makes room for them. Together they are no larger than the limit. */
+export async function addRuns(update: Update, runs: readonly XorbRun[], maxBytes: number): Promise<void> {
+  const entries = inRows(runs).map((row) => ({ ...row, bytes: storedBytes(row) }));
+  const added = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+  await evict(update, maxBytes - added, 'store');
+  const usage = await usageOf(update);
+  const usedMs = Date.now();
+  const puts = entries.flatMap(({ xorb, chunks, records, pieces, bytes }) => {
+    const key: Key = [xorb, chunks.start, chunks.end];
+    return [
+      update.objectStore('data').put(joinBytes([encodeEntryHead(xorb, { chunks, records }), ...pieces]), key),
+      update.objectStore('info').put({ bytes, usedMs, records }, key),
+    ];
+  });
+  const whole = { bytes: usage.bytes + added, entries: usage.entries + entries.length };
+  await Promise.all([...puts, update.objectStore('usage').put(whole, 'all')]);
+}
+
+interface Row {
+  xorb: string;
+  chunks: ChunkRange;
+  records: ChunkRecords;
+  pieces: Uint8Array[];
+}
+
+/** Runs that go on where others end, as one: most browsers make a file of each value. No row gets much longer than {@link ROW_BYTES}. */
+function inRows(runs: readonly XorbRun[]): Row[] {
+  const rows: Row[] = [];
+  const inOrder = [...runs].sort((a, b) => compare(a.xorb, b.xorb) || a.run.chunks.start - b.run.chunks.start);
+  for (const { xorb, run } of inOrder) {
+    const last = rows.at(-1);
+    const { chunks, records, bytes } = run;
+    const goesOn = last?.xorb === xorb && last.chunks.end === chunks.start;
+    if (last && goesOn && totalLength(last.records) + bytes.length <= ROW_BYTES) {
+      last.chunks = { start: last.chunks.start, end: chunks.end };
+      last.records = joinBytes([last.records, records]);
+      last.pieces.push(bytes);
+    } else {
+      rows.push({ xorb, chunks, records: records.slice(), pieces: [bytes] });
+    }
+  }
+  return rows;
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b));
 
 /**
  * Removes the oldest until at most so many bytes are left; gives those freed.

@@ -28,12 +28,15 @@ export function entryHeadBytes({ start, end }: ChunkRange): number {
 }
 
 /** Bytes of a whole entry. */
-export function entryBytes(run: ChunkRun): number {
-  return entryHeadBytes(run.chunks) + run.bytes.length;
+export function entryBytes({ chunks, records }: Pick<ChunkRun, 'chunks' | 'records'>): number {
+  return entryHeadBytes(chunks) + totalLength(records);
 }
 
 /** All of an entry but the bytes of its chunks. */
-export function encodeEntryHead(xorb: string, { chunks, records, bytes }: ChunkRun): Uint8Array<ArrayBuffer> {
+export function encodeEntryHead(
+  xorb: string,
+  { chunks, records }: Pick<ChunkRun, 'chunks' | 'records'>,
+): Uint8Array<ArrayBuffer> {
   const head = new Uint8Array(entryHeadBytes(chunks));
   head.set(MAGIC);
   const view = new DataView(head.buffer);
@@ -41,7 +44,7 @@ export function encodeEntryHead(xorb: string, { chunks, records, bytes }: ChunkR
   view.setUint32(12, chunks.start, true);
   view.setUint32(16, chunks.end, true);
   head.set(hashFromHex(xorb), 20);
-  view.setUint32(52, bytes.length, true);
+  view.setUint32(52, totalLength(records), true);
   head.set(records, HEADER_BYTES);
   return head;
 }

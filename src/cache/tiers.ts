@@ -282,18 +282,31 @@ export class Tiers {
     records: ChunkRecords,
     signal: AbortSignal,
   ): AsyncGenerator<Content, void, undefined> {
-    const { chunks: store } = this.#parts;
+    const { chunks: store, budget } = this.#parts;
     const end = first + chunkCount(records);
     let at = start;
-    for (let next = first; next < end; ) {
-      signal.throwIfAborted();
-      const run = await store?.read(xorb, { start: next, end });
-      if (!run) return;
-      // The store has checked the bytes against the records; these must be the ones that the file has.
-      if (!same(run.records, chunkSlice(records, next - first, run.chunks.end - first))) return await store?.drop(xorb);
-      yield { at, bytes: run.bytes, chunks: run.records };
-      at += run.bytes.length;
-      next = run.chunks.end;
+    const read = (from: number) => (from < end ? store?.read(xorb, { start: from, end }) : undefined);
+    // While one run is used the next one is read, if there is memory for both.
+    const ahead = budget.tryAcquire(RUN_BYTES);
+    try {
+      let reading = read(first);
+      for (let next = first; next < end; ) {
+        signal.throwIfAborted();
+        const run = await reading;
+        if (!run) return;
+        // The store has checked the bytes against the records; these must be the ones that the file has.
+        if (!same(run.records, chunkSlice(records, next - first, run.chunks.end - first)))
+          return await store?.drop(xorb);
+        next = run.chunks.end;
+        reading = ahead ? read(next) : undefined;
+        // Whoever waits for it gets the error.
+        reading?.catch(() => undefined);
+        yield { at, bytes: run.bytes, chunks: run.records };
+        at += run.bytes.length;
+        reading ??= read(next);
+      }
+    } finally {
+      if (ahead) budget.release(RUN_BYTES);
     }
   }
 

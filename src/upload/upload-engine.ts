@@ -8,6 +8,7 @@ import {
   chunkHashHex,
   chunkLength,
   chunkSlice,
+  joinBytes,
   totalLength,
 } from '../chunks.ts';
 import type { MemoryBudget } from '../download/budget.ts';
@@ -432,20 +433,10 @@ function freshParts(
       records.push(chunkSlice(chunks, position, position + 1));
       return bytes.subarray(starts[position], starts[position + 1]);
     });
-    return { xorb, data: concat(runs), records: records.records.slice() };
+    return { xorb, data: joinBytes(runs), records: records.records.slice() };
   });
 }
 
 function joined({ xorbs }: ShardGroup<{ hash: string; count: number; records: ChunkRecords }>): ChunkRecords {
-  return concat(xorbs.map(({ records }) => records));
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return joinBytes(xorbs.map(({ records }) => records));
 }
