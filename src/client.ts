@@ -169,6 +169,7 @@ export class BaseXetClient {
       chunkCache: options.chunkCache,
       name: options.cacheDir,
       pool: this.#pool,
+      spawnWorker: workers === 0 ? undefined : platform.spawnWorker,
       budget: this.#budget,
       onWarning: this.#warn,
     });

@@ -34,8 +34,11 @@ export interface ChunkStore {
    * than asked for. The caller owns the bytes.
    */
   read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined>;
-  /** Keeps a run, and makes room for it. The bytes are copied or written before this resolves. */
-  put(xorb: string, run: ChunkRun): Promise<void>;
+  /**
+   * Keeps a run, and makes room for it. The bytes are copied or written before this resolves; a run that is `given` is
+   * the store's from the call on.
+   */
+  put(xorb: string, run: ChunkRun, given?: boolean): Promise<void>;
   /** Forgets all chunks of a xorb: they turned out to be others than they should be. What cannot be removed stays. */
   drop(xorb: string): Promise<void>;
   usage(): Promise<ChunkStoreUsage>;

@@ -1,4 +1,5 @@
 import type { CodecPool } from '../../workers/pool.ts';
+import type { SpawnWorker } from '../../workers/spawn.ts';
 import type { MemoryBudget } from '../download/budget.ts';
 import type { Tiers } from './tiers.ts';
 
@@ -19,6 +20,8 @@ export interface TierSettings {
   /** In browsers: what the database is called, unless `chunkCache.dir` says. */
   name: string | undefined;
   pool: CodecPool;
+  /** What starts a worker that may keep chunks; undefined where there are none, or none are wanted. */
+  spawnWorker: SpawnWorker | undefined;
   budget: MemoryBudget;
   onWarning: (message: string) => void;
 }

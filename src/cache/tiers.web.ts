@@ -1,6 +1,7 @@
 import { Codec } from '../codec/codec.ts';
 import { XetError } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
+import { StoreBehind } from './chunk-store.behind.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 import { openWebChunkStore } from './chunk-store.web.ts';
 import { memoryKnownFiles } from './known-files.memory.ts';
@@ -11,7 +12,7 @@ import { Tiers } from './tiers.ts';
 const DEFAULT_CHUNK_BYTES = 1024 ** 3;
 
 /** In IndexedDB, in memory where that is refused. Codec work for it is little and is done on the calling thread. */
-export const openWebTiers: OpenTiers = ({ chunkCache, name, pool, budget, onWarning }) => {
+export const openWebTiers: OpenTiers = ({ chunkCache, name, pool, spawnWorker, budget, onWarning }) => {
   const { dir = name ?? 'xetkit', maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await Codec.load()).chunkHash(chunk);
   return new Tiers({
@@ -20,7 +21,10 @@ export const openWebTiers: OpenTiers = ({ chunkCache, name, pool, budget, onWarn
     chunks:
       chunkCache === false
         ? undefined
-        : openedLater(() => openWebChunkStore(`${dir}-chunks`, { maxBytes, hash, onWarning })),
+        : new StoreBehind(
+            openedLater(() => openWebChunkStore(`${dir}-chunks`, { maxBytes, hash, spawnWorker, onWarning })),
+            budget,
+          ),
     chunkLimitBytes: maxBytes,
     folder: undefined,
     openFile: () => Promise.reject(noFiles()),
@@ -43,7 +47,7 @@ function openedLater(open: () => Promise<ChunkStore>): ChunkStore {
     find: async (xorb: string, chunks: ChunkRange) => (await store()).find(xorb, chunks),
     records: async (xorb: string, chunks: ChunkRange) => (await store()).records(xorb, chunks),
     read: async (xorb: string, chunks: ChunkRange) => (await store()).read(xorb, chunks),
-    put: async (xorb: string, run: ChunkRun) => (await store()).put(xorb, run),
+    put: async (xorb: string, run: ChunkRun, given?: boolean) => (await store()).put(xorb, run, given),
     drop: async (xorb: string) => (await store()).drop(xorb),
     usage: async () => (await store()).usage(),
     prune: async (bytes: number) => (await store()).prune(bytes),

@@ -1,9 +1,11 @@
 import { deleteDB, openDB } from 'idb';
 import { openIndexedDbChunkStore } from '../../src/cache/chunk-store.indexeddb.ts';
 import { memoryChunkStore } from '../../src/cache/chunk-store.memory.ts';
+import { RemoteChunkStore } from '../../src/cache/chunk-store.remote.ts';
 import type { ChunkStore, ChunkStoreUsage } from '../../src/cache/chunk-store.ts';
 import { openWebChunkStore } from '../../src/cache/chunk-store.web.ts';
 import { isXetError } from '../../src/errors.ts';
+import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
 import { type ContractHooks, chunkStoreContract, type StoreKind } from '../cache/chunk-store-contract.ts';
 import { fillUp } from './fill-up.ts';
@@ -32,6 +34,17 @@ const MB = 1024 * KB;
 const ROOMY = 1024 * MB;
 const xorbs = new SampleXorbs();
 const large = new SampleXorbs(64 * KB, 64 * KB);
+
+function spawnFrom(script: string): SpawnedWorker {
+  const worker = new Worker(script, { type: 'module' });
+  return {
+    endpoint: worker,
+    onFailure: (listener) => worker.addEventListener('error', () => listener(new Error('it failed to start'))),
+    hold: () => undefined,
+    terminate: () => worker.terminate(),
+  };
+}
+const spawnStoreWorker = () => spawnFrom('/store-worker.js');
 
 let databases = 0;
 const freshName = () => `test-${Date.now()}-${++databases}`;
@@ -70,6 +83,21 @@ const inWhatever: StoreKind = {
     return { open: (options) => openWebChunkStore(name, options) };
   },
 };
+/** By a worker of its own, as pages have it. */
+const inWorker: StoreKind = {
+  shared: true,
+  ownHash: true,
+  place: async () => {
+    const name = freshName();
+    return {
+      open: async (options) => {
+        const store = await RemoteChunkStore.open(spawnStoreWorker, name, { ...options, onLost: () => undefined });
+        if (!store) throw new Error('No worker could be started.');
+        return store;
+      },
+    };
+  },
+};
 const inMemory: StoreKind = {
   shared: false,
   place: async () => ({ open: async (options) => memoryChunkStore(options) }),
@@ -84,6 +112,7 @@ function pageCases(hooks: ContractHooks): void {
   const { test, equal } = hooks;
   chunkStoreContract(inDatabase, called('IndexedDB', hooks));
   chunkStoreContract(inWhatever, called('with a way out', hooks));
+  chunkStoreContract(inWorker, called('in a worker', hooks));
   chunkStoreContract(inMemory, called('memory', hooks));
 
   test('whatever is changed in the database, nothing wrong is given', async () => {
@@ -236,6 +265,94 @@ function pageCases(hooks: ContractHooks): void {
     equal(isXetError(refused, 'CACHE'), true);
     await store.close();
     equal(reasons.length, 1);
+  });
+
+  test('a worker that is lost while it keeps chunks: memory takes over, told once', async () => {
+    const workers: SpawnedWorker[] = [];
+    const failures: ((reason: Error) => void)[] = [];
+    const spawnWorker = () => {
+      const spawned = spawnStoreWorker();
+      workers.push(spawned);
+      return { ...spawned, onFailure: (listener: (reason: Error) => void) => void failures.push(listener) };
+    };
+    const warnings: string[] = [];
+    const onWarning = (warning: string) => warnings.push(warning);
+    const store = await openWebChunkStore(freshName(), { maxBytes: ROOMY, hash: sampleHash, spawnWorker, onWarning });
+    await put(store, 1, 0, 20);
+    equal(await readAll(store, 1), 20);
+    const underWay = [put(store, 2, 0, 20), readAll(store, 1), store.find(xorbs.name(1), { start: 0, end: 9 })];
+    workers[0]?.terminate();
+    failures[0]?.(new Error('it ended'));
+    await Promise.all(underWay);
+    equal([workers.length, warnings.length], [1, 1]);
+    equal(/memory only.*it ended/.test(warnings[0] ?? ''), true, warnings[0]);
+    await put(store, 3, 0, 20);
+    equal(await readAll(store, 3), 20);
+    await store.close();
+  });
+
+  test('where no worker can be started, the page uses the database itself', async () => {
+    const name = freshName();
+    const nowhere = (): SpawnedWorker => spawnFrom('/there-is-none.js');
+    const refused = (): SpawnedWorker => {
+      throw new Error('A policy forbids it');
+    };
+    for (const spawnWorker of [nowhere, refused]) {
+      const warnings: string[] = [];
+      const onWarning = (warning: string) => warnings.push(warning);
+      const store = await openWebChunkStore(name, { maxBytes: ROOMY, hash: sampleHash, spawnWorker, onWarning });
+      await put(store, 1, 0, 20);
+      await store.close();
+      equal(warnings, []);
+    }
+    equal((await countedIn(name)).entries, 1);
+  });
+
+  test('a run stays its owner’s, unless it is given', async () => {
+    const store = await inWorker.place().then((place) => place.open({ maxBytes: ROOMY, hash: sampleHash }));
+    const run = xorbs.run(1, { start: 0, end: 20 });
+    await store.put(xorbs.name(1), run);
+    equal(xorbs.wrongIn(1, run), undefined);
+    const given = xorbs.run(2, { start: 0, end: 20 });
+    await store.put(xorbs.name(2), given, true);
+    equal(given.bytes.length, 0);
+    equal([await readAll(store, 1), await readAll(store, 2)], [20, 20]);
+    await store.close();
+  });
+
+  test('runs that are put together and go on where others end become few entries', async () => {
+    const name = freshName();
+    const store = await openIndexedDbChunkStore(name, { maxBytes: ROOMY, hash: sampleHash });
+    const starts = Array.from({ length: 40 }, (_, index) => index);
+    await Promise.all(starts.map((start) => put(store, 1, start, start + 1, large)));
+    equal(await readAll(store, 1, large), 40);
+    const { entries } = await countedIn(name);
+    // The first goes alone; of the others none is longer than 1 MiB.
+    equal(entries >= 3 && entries <= 5, true, `${entries} entries`);
+    equal(await store.usage(), await countedIn(name));
+    const row = await store.read(large.name(1), { start: 3, end: 40 });
+    equal(row && row.chunks.end > 20, true, `up to ${row?.chunks.end}`);
+    await store.close();
+  });
+
+  test('one of several entries in a row is damaged: what comes before it is given, and it alone is forgotten', async () => {
+    const name = freshName();
+    const store = await openIndexedDbChunkStore(name, { maxBytes: ROOMY, hash: sampleHash });
+    for (let start = 0; start < 20; start += 5) await put(store, 1, start, start + 5);
+    const raw = await openDB(databaseOf(name));
+    const [, , key] = await raw.getAllKeys('data');
+    const bytes = (await raw.get('data', key!)) as Uint8Array;
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    await raw.put('data', bytes, key);
+    raw.close();
+    const run = await store.read(xorbs.name(1), { start: 2, end: 20 });
+    equal(run?.chunks, { start: 2, end: 14 });
+    equal(run && xorbs.wrongIn(1, run), undefined);
+    equal(await store.find(xorbs.name(1), { start: 0, end: 20 }), [
+      { start: 0, end: 10 },
+      { start: 15, end: 20 },
+    ]);
+    await store.close();
   });
 
   test('several tabs at once: right bytes, one limit, one count', async () => {

@@ -9,7 +9,10 @@ export interface Site extends Omit<Pages, 'page'> {
 export async function startSite(): Promise<Site> {
   const pages = await startPages({
     title: 'xetkit browser tests',
-    files: { 'page.js': await bundled('test/browser/page.ts') },
+    files: {
+      'page.js': await bundled('test/browser/page.ts'),
+      'store-worker.js': await bundled('test/browser/store-worker.ts'),
+    },
     // A frame without an origin of its own loads the script from another one.
     headers: { 'access-control-allow-origin': '*' },
   });

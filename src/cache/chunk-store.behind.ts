@@ -1,0 +1,98 @@
+import type { MemoryBudget } from '../download/budget.ts';
+import type { ChunkRange } from '../ranges.ts';
+import { assertRun } from './chunk-runs.ts';
+import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+
+/** Bytes that may wait to be kept; whoever brings more waits for a disk. */
+const BEHIND_BYTES = 8 * 1024 * 1024;
+
+/**
+ * A store that readers do not wait for: a run is copied and kept in its own time, as long as the budget has room for the
+ * copies. Whoever asks for chunks of a xorb that are on their way waits until they are there, so it looks as if they were.
+ * What is under way when the page or the process ends is lost.
+ */
+export class StoreBehind implements ChunkStore {
+  readonly #store: ChunkStore;
+  readonly #budget: MemoryBudget;
+  /** Puts under way, by xorb. */
+  readonly #putting = new Map<string, Set<Promise<void>>>();
+  #bytes = 0;
+
+  constructor(store: ChunkStore, budget: MemoryBudget) {
+    this.#store = store;
+    this.#budget = budget;
+  }
+
+  async put(xorb: string, run: ChunkRun): Promise<void> {
+    assertRun(xorb, run);
+    const { length } = run.bytes;
+    if (this.#bytes + length > BEHIND_BYTES || !this.#budget.tryAcquire(length)) return this.#store.put(xorb, run);
+    this.#bytes += length;
+    const copy = { ...run, records: run.records.slice(), bytes: run.bytes.slice() };
+    const putting = this.#store.put(xorb, copy, true).finally(() => {
+      this.#bytes -= length;
+      this.#budget.release(length);
+    });
+    this.#track(xorb, putting);
+  }
+
+  async find(xorb: string, chunks: ChunkRange) {
+    await this.#settled(xorb);
+    return this.#store.find(xorb, chunks);
+  }
+
+  async records(xorb: string, chunks: ChunkRange) {
+    await this.#settled(xorb);
+    return this.#store.records(xorb, chunks);
+  }
+
+  async read(xorb: string, chunks: ChunkRange) {
+    await this.#settled(xorb);
+    return this.#store.read(xorb, chunks);
+  }
+
+  async drop(xorb: string) {
+    await this.#settled(xorb);
+    return this.#store.drop(xorb);
+  }
+
+  async usage() {
+    await this.#allSettled();
+    return this.#store.usage();
+  }
+
+  async prune(maxBytes: number) {
+    await this.#allSettled();
+    return this.#store.prune(maxBytes);
+  }
+
+  async clear() {
+    await this.#allSettled();
+    return this.#store.clear();
+  }
+
+  async close() {
+    await this.#allSettled();
+    return this.#store.close();
+  }
+
+  #track(xorb: string, putting: Promise<void>): void {
+    const others = this.#putting.get(xorb) ?? new Set();
+    this.#putting.set(xorb, others.add(putting));
+    const done = () => {
+      others.delete(putting);
+      if (others.size === 0 && this.#putting.get(xorb) === others) this.#putting.delete(xorb);
+    };
+    // A put rejects only if the program is wrong: that is told to whoever waits for it.
+    putting.then(done, () => undefined);
+  }
+
+  async #settled(xorb: string): Promise<void> {
+    const putting = this.#putting.get(xorb);
+    if (putting) await Promise.all(putting);
+  }
+
+  async #allSettled(): Promise<void> {
+    await Promise.all([...this.#putting.values()].flatMap((all) => [...all]));
+  }
+}

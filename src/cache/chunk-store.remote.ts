@@ -1,0 +1,208 @@
+import { type Endpoint, expose, type Remote, transfer, wrap } from 'comlink';
+import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
+import { Codec } from '../codec/codec.ts';
+import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
+import type { ChunkRange } from '../ranges.ts';
+import { assertRun, type HashChunk } from './chunk-runs.ts';
+import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
+import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
+
+/** Failures are data: the code of an error does not survive the way. */
+type Answer<T> = { value: T } | { error: { code: XetErrorCode; message: string } };
+
+/** What the worker does: calls of a store by name. */
+interface StoreWorker {
+  open(name: string, maxBytes: number): Promise<Answer<void>>;
+  /** Resolves when the database is lost, with the reason. */
+  lost(): Promise<string>;
+  call(name: keyof ChunkStore, args: unknown[]): Promise<Answer<unknown>>;
+}
+
+/** The message that brings a worker the port for a store. */
+const OPEN = 'xetkit-chunk-store';
+
+/** Lets a worker keep chunks. It is a codec worker as any other, as those that write files are. */
+export function serveChunkStores(
+  scope: Pick<Endpoint, 'addEventListener'>,
+  loadHash: () => Promise<HashChunk> = loadChunkHash,
+): void {
+  scope.addEventListener('message', (event) => {
+    const { data } = event as MessageEvent<unknown>;
+    if (typeof data === 'object' && data !== null && OPEN in data) serve(data[OPEN] as MessagePort, loadHash);
+  });
+}
+
+async function loadChunkHash(): Promise<HashChunk> {
+  const codec = await Codec.load();
+  return (chunk) => codec.chunkHash(chunk);
+}
+
+function serve(port: MessagePort, loadHash: () => Promise<HashChunk>): void {
+  let opened: ChunkStore | undefined;
+  let lose: (reason: string) => void = () => undefined;
+  const lost = new Promise<string>((resolve) => {
+    lose = resolve;
+  });
+  const worker: StoreWorker = {
+    open: (name, maxBytes) =>
+      answer(async () => {
+        opened = await openIndexedDbChunkStore(name, { maxBytes, hash: await loadHash(), onLost: lose });
+      }),
+    lost: () => lost,
+    call: async (name, args) => {
+      const found = await answer(async () => {
+        if (!opened) throw new XetError('CLOSED', 'No store is open.');
+        return (opened[name] as (...all: unknown[]) => Promise<unknown>)(...args);
+      });
+      const { bytes } = ('value' in found && (found.value as ChunkRun | undefined)) || {};
+      return bytes instanceof Uint8Array ? transfer(found, [bytes.buffer]) : found;
+    },
+  };
+  expose(worker, port);
+}
+
+async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    if (isXetError(error)) return { error: { code: error.code, message: error.message } };
+    return { error: { code: 'CACHE', message: error instanceof Error ? error.message : String(error) } };
+  }
+}
+
+export interface RemoteStoreOptions {
+  maxBytes: number;
+  /** Called once if the database, or the worker, is lost for good. From then on the store is empty. */
+  onLost: (reason: string) => void;
+}
+
+/**
+ * A chunk store in a browser's database that a worker of its own uses: what goes in and out is copied by the thread that
+ * asks for it, some milliseconds for each megabyte, and a page has better things to do.
+ */
+export class RemoteChunkStore implements ChunkStore {
+  readonly #remote: Remote<StoreWorker>;
+  readonly #end: () => void;
+  readonly #onLost: (reason: string) => void;
+  /** Those who wait for an answer: a worker that is lost gives none. */
+  readonly #waiting = new Set<(reason: unknown) => void>();
+  /** Why nothing can be asked any more. */
+  #gone: XetError | undefined;
+
+  private constructor(spawned: SpawnedWorker, onLost: (reason: string) => void) {
+    const { port1, port2 } = new MessageChannel();
+    this.#remote = wrap<StoreWorker>(port1);
+    this.#onLost = onLost;
+    this.#end = () => {
+      port1.close();
+      spawned.terminate();
+    };
+    spawned.onFailure((reason) => this.#lose(`its worker was lost: ${reason.message}`));
+    spawned.endpoint.postMessage({ [OPEN]: port2 }, [port2]);
+  }
+
+  /** Undefined where no worker can be started; rejects with `CACHE` where the worker has no database. */
+  static async open(
+    spawn: SpawnWorker,
+    name: string,
+    { maxBytes, onLost }: RemoteStoreOptions,
+  ): Promise<RemoteChunkStore | undefined> {
+    let opening = true;
+    let store: RemoteChunkStore | undefined;
+    try {
+      store = new RemoteChunkStore(spawn(), (reason) => !opening && onLost(reason));
+      await store.#result(store.#remote.open(name, maxBytes));
+    } catch (error) {
+      // As where a page allows no workers.
+      if (!store || store.#gone) return undefined;
+      store.#end();
+      throw error;
+    }
+    opening = false;
+    const opened = store;
+    store.#answered(store.#remote.lost()).then(
+      (reason) => opened.#lose(reason),
+      () => undefined,
+    );
+    return store;
+  }
+
+  find(xorb: string, chunks: ChunkRange): Promise<ChunkRange[]> {
+    return this.#orNothing(this.#call('find', [xorb, chunks]), []);
+  }
+
+  records(xorb: string, chunks: ChunkRange): Promise<Uint8Array> {
+    return this.#orNothing(this.#call('records', [xorb, chunks]), new Uint8Array());
+  }
+
+  read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined> {
+    return this.#orNothing(this.#call('read', [xorb, chunks]), undefined);
+  }
+
+  async put(xorb: string, run: ChunkRun, given = false): Promise<void> {
+    assertRun(xorb, run);
+    // A view would be cloned with all that it is a view of.
+    const bytes = given ? run.bytes : run.bytes.slice();
+    const moved = { ...run, records: run.records.slice(), bytes };
+    await this.#orNothing(this.#call('put', [xorb, moved], [bytes.buffer]), undefined);
+  }
+
+  drop(xorb: string): Promise<void> {
+    return this.#orNothing(this.#call('drop', [xorb]), undefined);
+  }
+
+  usage(): Promise<ChunkStoreUsage> {
+    return this.#call('usage', []);
+  }
+
+  prune(maxBytes: number): Promise<number> {
+    return this.#call('prune', [maxBytes]);
+  }
+
+  clear(): Promise<void> {
+    return this.#call('clear', []);
+  }
+
+  async close(): Promise<void> {
+    await this.#orNothing(this.#call('close', []), undefined);
+    this.#gone ??= new XetError('CLOSED', 'The chunk cache was closed.');
+    this.#end();
+  }
+
+  #call<T>(name: keyof ChunkStore, args: unknown[], moved: Transferable[] = []): Promise<T> {
+    return this.#result(this.#remote.call(name, transfer(args, moved)) as Promise<Answer<T>>);
+  }
+
+  /** A cache that is lost has nothing; mistakes of ours are told. */
+  async #orNothing<T>(call: Promise<T>, nothing: T): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      if (isXetError(error, 'INVALID_ARGUMENT')) throw error;
+      return nothing;
+    }
+  }
+
+  #lose(reason: string): void {
+    if (this.#gone) return;
+    this.#gone = new XetError('CACHE', `The browser's database cannot be used: ${reason}.`);
+    this.#end();
+    for (const reject of this.#waiting) reject(this.#gone);
+    this.#waiting.clear();
+    this.#onLost(reason);
+  }
+
+  async #result<T>(call: Promise<Answer<T>>): Promise<T> {
+    const found = await this.#answered(call);
+    if ('value' in found) return found.value;
+    throw new XetError(found.error.code, found.error.message);
+  }
+
+  #answered<T>(call: Promise<T>): Promise<T> {
+    if (this.#gone) return Promise.reject(this.#gone);
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.add(reject);
+      call.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+}
