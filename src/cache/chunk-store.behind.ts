@@ -6,6 +6,11 @@ import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 /** Bytes that may wait to be kept; whoever brings more waits for a disk. */
 const BEHIND_BYTES = 8 * 1024 * 1024;
 
+interface Putting {
+  chunks: ChunkRange;
+  done: Promise<void>;
+}
+
 /**
  * A store that readers do not wait for: a run is copied and kept in its own time, as long as the budget has room for the
  * copies. Whoever asks for chunks of a xorb that are on their way waits until they are there, so it looks as if they were.
@@ -15,7 +20,7 @@ export class StoreBehind implements ChunkStore {
   readonly #store: ChunkStore;
   readonly #budget: MemoryBudget;
   /** Puts under way, by xorb. */
-  readonly #putting = new Map<string, Set<Promise<void>>>();
+  readonly #putting = new Map<string, Set<Putting>>();
   #bytes = 0;
 
   constructor(store: ChunkStore, budget: MemoryBudget) {
@@ -33,21 +38,21 @@ export class StoreBehind implements ChunkStore {
       this.#bytes -= length;
       this.#budget.release(length);
     });
-    this.#track(xorb, putting);
+    this.#track(xorb, { chunks: run.chunks, done: putting });
   }
 
   async find(xorb: string, chunks: ChunkRange) {
-    await this.#settled(xorb);
+    await this.#settled(xorb, chunks);
     return this.#store.find(xorb, chunks);
   }
 
   async records(xorb: string, chunks: ChunkRange) {
-    await this.#settled(xorb);
+    await this.#settled(xorb, chunks);
     return this.#store.records(xorb, chunks);
   }
 
   async read(xorb: string, chunks: ChunkRange) {
-    await this.#settled(xorb);
+    await this.#settled(xorb, chunks);
     return this.#store.read(xorb, chunks);
   }
 
@@ -76,7 +81,7 @@ export class StoreBehind implements ChunkStore {
     return this.#store.close();
   }
 
-  #track(xorb: string, putting: Promise<void>): void {
+  #track(xorb: string, putting: Putting): void {
     const others = this.#putting.get(xorb) ?? new Set();
     this.#putting.set(xorb, others.add(putting));
     const done = () => {
@@ -84,15 +89,20 @@ export class StoreBehind implements ChunkStore {
       if (others.size === 0 && this.#putting.get(xorb) === others) this.#putting.delete(xorb);
     };
     // A put rejects only if the program is wrong: that is told to whoever waits for it.
-    putting.then(done, () => undefined);
+    putting.done.then(done, () => undefined);
   }
 
-  async #settled(xorb: string): Promise<void> {
+  /** Waits for those that have some of these chunks. */
+  async #settled(xorb: string, chunks: ChunkRange = ALL_CHUNKS): Promise<void> {
     const putting = this.#putting.get(xorb);
-    if (putting) await Promise.all(putting);
+    if (!putting) return;
+    const meeting = [...putting].filter((one) => one.chunks.start < chunks.end && chunks.start < one.chunks.end);
+    await Promise.all(meeting.map(({ done }) => done));
   }
 
   async #allSettled(): Promise<void> {
-    await Promise.all([...this.#putting.values()].flatMap((all) => [...all]));
+    await Promise.all([...this.#putting.keys()].map((xorb) => this.#settled(xorb)));
   }
 }
+
+const ALL_CHUNKS = { start: 0, end: Number.POSITIVE_INFINITY };

@@ -80,7 +80,7 @@ describe('StoreBehind', () => {
   });
 
   test.each(['find', 'records', 'read'] as const)(
-    '%s waits for what is on its way, of this xorb only',
+    '%s waits for what is on its way, of these chunks only',
     async (name) => {
       const slow = slowStore();
       const store = new StoreBehind(slow.store, roomy());
@@ -88,6 +88,8 @@ describe('StoreBehind', () => {
       const asked = store[name](xorbs.name(1), whole);
       expect(await isOver(asked)).toBe(false);
       expect(await isOver(store[name](xorbs.name(2), whole))).toBe(true);
+      expect(await isOver(store[name](xorbs.name(1), { start: 20, end: 30 }))).toBe(true);
+      expect(await isOver(store[name](xorbs.name(1), { start: 19, end: 30 }))).toBe(false);
       slow.letGo();
       expect(await asked).not.toEqual([]);
       expect(await asked).toBeDefined();
