@@ -2,15 +2,23 @@
 // A page that reads a file, with the library that the environment names: over the network, and then once more by a
 // client that knows nothing but what the page has kept. The clock of the page is taken.
 
+import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { argv, env } from 'node:process';
+import { text } from 'node:stream/consumers';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
 import { root } from '../tools.mjs';
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+const FLAGS = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+];
 /** @type {Record<string, string>} */
 const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
@@ -46,44 +54,60 @@ async function scriptOf(who) {
   return outputFiles[0]?.text ?? '';
 }
 
+/** What the page runs: reads a file twice, and sends what that took. @param {Record<string, unknown>} wanted */
+const pageScript = (wanted) => `
+  import { open } from '/reader.js';
+  const timed = async () => {
+    const started = performance.now();
+    const { stream, close } = await open(${JSON.stringify(wanted)});
+    let size = 0;
+    for (const reader = stream.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.length;
+    }
+    await close();
+    return { seconds: (performance.now() - started) / 1000, size };
+  };
+  const measured = async () => ({ ...(await timed()), again: await timed() });
+  const result = await measured().catch((error) => ({ error: String(error?.stack ?? error) }));
+  await fetch('/measured', { method: 'POST', body: JSON.stringify(result) });`;
+
 const job = JSON.parse(argv[2] ?? '{}');
-const script = await scriptOf(env.BENCH_WHO ?? '');
+/** @type {Record<string, string>} */
+const made = {
+  '/': '<!doctype html><title>Bench</title><script type="module" src="/page.js"></script>',
+  '/page.js': pageScript({ hubUrl: env.HF_ENDPOINT, repo: job.repo, path: job.path }),
+  '/reader.js': await scriptOf(env.BENCH_WHO ?? ''),
+};
+/** @type {(result: any) => void} */
+let onMeasured = () => undefined;
+/** @type {Promise<any>} */
+const measured = new Promise((resolve) => {
+  onMeasured = resolve;
+});
 const site = createServer(async (request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://site');
-  if (pathname === '/')
-    return response.setHeader('content-type', 'text/html').end('<!doctype html><title>Bench</title>');
-  const body =
-    pathname === '/reader.js' ? script : await readFile(join(root, normalize(pathname))).catch(() => undefined);
+  if (pathname === '/measured') {
+    onMeasured(JSON.parse(await text(request)));
+    return response.end();
+  }
+  const body = made[pathname] ?? (await readFile(join(root, normalize(pathname))).catch(() => undefined));
   if (body === undefined) return response.writeHead(404).end();
-  response.setHeader('content-type', TYPES[extname(pathname)] ?? 'application/octet-stream').end(body);
+  response.setHeader('content-type', TYPES[extname(pathname)] ?? 'text/html').end(body);
 });
 await new Promise((resolve) => site.listen(0, '127.0.0.1', () => resolve(undefined)));
 const { port } = /** @type {import('node:net').AddressInfo} */ (site.address());
-const browser = await chromium.launch({ executablePath: env.CHROMIUM ?? '', args: FLAGS });
+// Neither in a private window, which keeps all in memory, nor with developer tools that look at each request.
+const profile = `--user-data-dir=${join(env.HOME ?? '', 'profile')}`;
+const browser = spawn(env.CHROMIUM ?? '', [...FLAGS, profile, `http://127.0.0.1:${port}/`], { stdio: 'ignore' });
+const ended = new Promise((resolve) => browser.once('exit', resolve));
 try {
-  const page = await browser.newPage();
-  await page.goto(`http://127.0.0.1:${port}/`);
-  const measured = await page.evaluate(
-    async (wanted) => {
-      const { open } = await import(/** @type {any} */ ('/reader.js'));
-      const timed = async () => {
-        const started = performance.now();
-        const { stream, close } = await open(wanted);
-        let size = 0;
-        for (const reader = stream.getReader(); ; ) {
-          const { done, value } = await reader.read();
-          if (done) break;
-          size += value.length;
-        }
-        await close();
-        return { seconds: (performance.now() - started) / 1000, size };
-      };
-      return { ...(await timed()), again: await timed() };
-    },
-    { hubUrl: env.HF_ENDPOINT, repo: job.repo, path: job.path },
-  );
-  console.log(JSON.stringify({ ...measured, cpuSeconds: 0, peakBytes: 0 }));
+  const result = await Promise.race([measured, ended.then((code) => ({ error: `Chromium ended with ${code}` }))]);
+  if (result.error) throw new Error(result.error);
+  console.log(JSON.stringify({ ...result, cpuSeconds: 0, peakBytes: 0 }));
 } finally {
-  await browser.close();
+  browser.kill();
+  await ended;
   site.close();
 }
