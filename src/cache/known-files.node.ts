@@ -39,7 +39,7 @@ const BACK_NS = 4_000n;
 
 /**
  * Stamps of verified files, in a folder that any number of processes may share: `v1/files/<2 hex>/<sha256 of the
- * path>`, and for each content the names of its stamps as empty files in `v1/contents/<2 hex>/<xet file hash>`.
+ * path>`, and for each content the names of its stamps in those of empty files, `v1/marks/<2 hex>/<xet file hash>-<stamp>`.
  *
  * A file that is written again within one tick of the disk's clock (1 to 10 ms; 2 s on FAT) keeps its time. Files
  * are remembered right after they were written, so that is no rare case here, and hashing all such files again, as git does,
@@ -53,13 +53,13 @@ export function openKnownFiles(folder: string): KnownFiles {
 
 class FolderKnownFiles implements KnownFiles {
   readonly #files: string;
-  readonly #contents: string;
+  readonly #marks: string;
   readonly #temporary: string;
   #tidied = false;
 
   constructor(folder: string) {
     this.#files = join(folder, 'files');
-    this.#contents = join(folder, 'contents');
+    this.#marks = join(folder, 'marks');
     this.#temporary = join(folder, 'temporary');
   }
 
@@ -98,7 +98,9 @@ class FolderKnownFiles implements KnownFiles {
   async pathsOf(xetHash: string): Promise<string[]> {
     if (!isHashHex(xetHash)) return [];
     const paths: string[] = [];
-    for (const name of await namesIn(this.#marksFolder(xetHash))) {
+    for (const mark of await namesIn(this.#marksFolder(xetHash))) {
+      if (!mark.startsWith(`${xetHash}-`)) continue;
+      const name = mark.slice(xetHash.length + 1);
       const stamp = await this.#read(name);
       const state = stamp?.xetHash === xetHash ? await stateOf(stamp) : 'other';
       if (stamp && state === 'same') paths.push(stamp.path);
@@ -134,7 +136,7 @@ class FolderKnownFiles implements KnownFiles {
   async clear(): Promise<void> {
     await diskErrors(this.#files, async () => {
       await removeFolder(this.#temporary, this.#files);
-      await removeFolder(this.#temporary, this.#contents);
+      await removeFolder(this.#temporary, this.#marks);
     });
   }
 
@@ -159,11 +161,11 @@ class FolderKnownFiles implements KnownFiles {
   }
 
   #markPath(xetHash: string, name: string): string {
-    return join(this.#marksFolder(xetHash), name);
+    return join(this.#marksFolder(xetHash), `${xetHash}-${name}`);
   }
 
   #marksFolder(xetHash: string): string {
-    return join(this.#contents, xetHash.slice(0, 2), xetHash);
+    return join(this.#marks, xetHash.slice(0, 2));
   }
 }
 

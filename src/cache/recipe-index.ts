@@ -34,32 +34,46 @@ const MAX_KEPT = 32;
  */
 export class XorbListings {
   readonly #kept = new Map<string, { readAt: number; uses: XorbUse[] }>();
-  #changes = 0;
+  /** Listings that are being read, and what was added meanwhile: it may be missing in them. */
+  readonly #reading = new Map<string, { uses: Promise<XorbUse[]>; added: XorbUse[] }>();
 
-  async of(xorb: string, read: () => Promise<XorbUse[]>): Promise<XorbUse[]> {
+  of(xorb: string, read: () => Promise<XorbUse[]>): Promise<XorbUse[]> {
     const readAt = Date.now();
     const kept = this.#kept.get(xorb);
-    if (kept && Math.abs(readAt - kept.readAt) < KEPT_MS) return kept.uses;
+    if (kept && Math.abs(readAt - kept.readAt) < KEPT_MS) return Promise.resolve(kept.uses);
     this.#kept.delete(xorb);
-    const before = this.#changes;
-    const uses = await read();
-    // What changed while it was read may be missing in it.
-    if (uses.length < LONG || before !== this.#changes) return uses;
+    const others = this.#reading.get(xorb);
+    if (others) return others.uses;
+    const added: XorbUse[] = [];
+    const uses = read().then((found) => {
+      const all = [...found, ...added];
+      // Not where all of it was forgotten meanwhile.
+      if (this.#reading.get(xorb)?.added === added && all.length >= LONG) this.#keep(xorb, readAt, all);
+      return all;
+    });
+    this.#reading.set(xorb, { added, uses });
+    const over = () => {
+      if (this.#reading.get(xorb)?.added === added) this.#reading.delete(xorb);
+    };
+    uses.then(over, over);
+    return uses;
+  }
+
+  #keep(xorb: string, readAt: number, uses: XorbUse[]): void {
     this.#kept.set(xorb, { readAt, uses });
     for (const oldest of this.#kept.keys()) {
       if (this.#kept.size <= MAX_KEPT) break;
       this.#kept.delete(oldest);
     }
-    return uses;
   }
 
   add(xorb: string, use: XorbUse): void {
-    this.#changes++;
+    this.#reading.get(xorb)?.added.push(use);
     this.#kept.get(xorb)?.uses.push(use);
   }
 
   forget(): void {
-    this.#changes++;
+    this.#reading.clear();
     this.#kept.clear();
   }
 }

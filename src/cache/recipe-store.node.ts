@@ -30,7 +30,7 @@ const SWEEP_EVERY_MS = 10 * MINUTE_MS;
 /**
  * Recipes in a folder, which any number of processes may share: `v1/recipes/<2 hex>/<file hash>`, whose time
  * of modification is its last use, and an index from xorbs to files beside it. There are no locks: a recipe gets its name
- * when it is whole, after its entries in the index, and whatever was damaged since is not given.
+ * when it is whole, and its entries in the index then; whatever was damaged since is not given.
  *
  * Nothing is touched before the first call. `maxBytes` is 2 GiB unless told; processes that write at once may exceed it
  * by 5 % each for a while.
@@ -83,9 +83,8 @@ class FolderRecipeStore implements RecipeStore {
       }
       const bytes = encodeIfConsistent(recipe);
       if (!bytes) return;
-      await this.#index.add(recipe);
       await putFile(this.#temporary, path, bytes);
-      // Whoever dropped an earlier one at the same moment, and saw none in its place yet, has taken the entries.
+      // Now, as whoever dropped an earlier one at the same moment, and saw none in its place yet, has taken the entries.
       await this.#index.add(recipe);
       this.#refused.delete(recipe.fileHash);
       this.#addedBytes += onDisk(length);

@@ -48,6 +48,8 @@ export interface FileIdentity {
 
 /** What is kept for one's own use of a recipe; the same file is usually asked for again at once. */
 const RECIPES_AT_HAND = 16;
+const WITHOUT_MS = 500;
+const MOST_WITHOUT = 64;
 /** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
 const MOST_SOURCES = 8;
 /** Of a file on this disk, read and checked at once: each run is a message to a worker and back. */
@@ -60,6 +62,8 @@ const RUN_BYTES = 2 * 1024 * 1024;
 export class Tiers {
   readonly #parts: TierParts;
   readonly #atHand = new Map<string, Recipe>();
+  /** Files without a recipe a moment ago, and until when that is believed, in milliseconds of this process. */
+  readonly #without = new Map<string, number>();
 
   constructor(parts: TierParts) {
     this.#parts = parts;
@@ -70,12 +74,24 @@ export class Tiers {
   }
 
   async #recipe(fileHash: string): Promise<Recipe | undefined> {
-    const recipe = this.#atHand.get(fileHash) ?? (await this.#parts.recipes.get(fileHash));
+    const atHand = this.#atHand.get(fileHash);
+    if (!atHand && (this.#without.get(fileHash) ?? 0) > performance.now()) return undefined;
+    const recipe = atHand ?? (await this.#parts.recipes.get(fileHash));
     if (recipe) this.#remember(recipe);
+    else this.#noteWithout(fileHash);
     return recipe;
   }
 
+  /** A file is asked for several times on its way: whoever else brings its recipe in that moment is missed. */
+  #noteWithout(fileHash: string): void {
+    this.#without.delete(fileHash);
+    this.#without.set(fileHash, performance.now() + WITHOUT_MS);
+    const [oldest] = this.#without.keys();
+    if (this.#without.size > MOST_WITHOUT && oldest !== undefined) this.#without.delete(oldest);
+  }
+
   #remember(recipe: Recipe): void {
+    this.#without.delete(recipe.fileHash);
     this.#atHand.delete(recipe.fileHash);
     this.#atHand.set(recipe.fileHash, recipe);
     const [oldest] = this.#atHand.keys();

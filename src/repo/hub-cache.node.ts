@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, readdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { readdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { KnownFiles } from '../cache/known-files.ts';
 import type { Verified } from '../download/content-hash.ts';
@@ -12,15 +13,7 @@ import { sharedBlobsDisabled, symlinksDisabled } from './folders.node.ts';
 import { openLockedSink } from './locked-sink.node.ts';
 import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
 import { LOCK_WORTH_BYTES } from './python-lock.node.ts';
-import {
-  checkCommit,
-  checkEtag,
-  makeFolderBelow,
-  realPath,
-  repoFolderName,
-  tryWithin,
-  within,
-} from './safe-paths.node.ts';
+import { checkCommit, checkEtag, makeFolderBelow, repoFolderName, tryWithin, within } from './safe-paths.node.ts';
 import { SharedBlobs } from './shared-blobs.node.ts';
 import { isFile, readSmall, tagFolder, tryTo, writeInOneStep } from './small-files.node.ts';
 import { TreeFiles } from './tree-file.node.ts';
@@ -34,6 +27,10 @@ export class HubCache implements RepoStore {
   readonly #known: KnownFiles;
   readonly #shared: SharedBlobs;
   readonly #trees = new Map<string, TreeFiles>();
+  /** Where folders of snapshots really are. */
+  readonly #roots = new Map<string, string>();
+  /** What was noted by this object: all files of a snapshot would note the same. */
+  readonly #noted = new Set<string>();
   #tagged: Promise<void> | undefined;
 
   constructor(folder: string, known: KnownFiles) {
@@ -52,8 +49,22 @@ export class HubCache implements RepoStore {
         this.#tagged ??= tryTo(() => tagFolder(this.#folder));
         return this.#tagged;
       },
-      noteRef: () => writeRef(this.#repo(file.repo), revision, file.commit),
+      makeFolder: (root, folder) => this.#makeFolder(root, folder),
+      noteRef: () => this.#noteRef(this.#repo(file.repo), revision, file.commit),
     });
+  }
+
+  async #makeFolder(root: string, folder: string): Promise<void> {
+    const known = this.#roots.get(root);
+    const real = await makeFolderBelow(root, folder, known);
+    if (real !== undefined) this.#roots.set(root, real);
+  }
+
+  async #noteRef(repo: string, revision: string, commit: string): Promise<void> {
+    const note = `${repo} ${revision} ${commit}`;
+    if (this.#noted.has(note)) return;
+    await writeRef(repo, revision, commit);
+    this.#noted.add(note);
   }
 
   async commitOf(repo: RepoId, revision: string): Promise<string | undefined> {
@@ -68,7 +79,7 @@ export class HubCache implements RepoStore {
     await tryTo(async () => {
       // A ref to a commit without a folder makes the whole repository count as damaged.
       await makeFolder(join(folder, 'snapshots', checkCommit(commit)));
-      await writeRef(folder, revision, commit);
+      await this.#noteRef(folder, revision, commit);
     });
   }
 
@@ -163,6 +174,8 @@ interface Surroundings {
   shared: SharedBlobs;
   /** Says, once, that what is in the cache folder need not be backed up. */
   tag: () => Promise<void>;
+  /** Makes a folder somewhere below another one, unless links lead out of that. */
+  makeFolder: (root: string, folder: string) => Promise<void>;
   noteRef: () => Promise<void>;
 }
 
@@ -185,7 +198,8 @@ class CachePlace implements Place {
 
   existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
     return diskErrors(this.#pointer, async () => {
-      const verified = (await this.#checkPointer(signal)) ?? (await this.#linkExisting(signal));
+      const [pointer, blob] = await Promise.all([lookAt(this.#pointer), lookAt(this.#blob)]);
+      const verified = (await this.#checkPointer(pointer, blob, signal)) ?? (await this.#linkExisting(blob, signal));
       if (!verified) return undefined;
       await tryTo(this.#around.noteRef);
       return { path: this.#pointer, verified };
@@ -208,13 +222,12 @@ class CachePlace implements Place {
   }
 
   /** What is under the file's name and leads elsewhere than to the blob: a copy, where links cannot be made. */
-  async #checkPointer(signal: AbortSignal): Promise<Verified | undefined> {
-    const [real, blob] = await Promise.all([realPath(this.#pointer), realPath(this.#blob)]);
-    return real === undefined || real === blob ? undefined : this.#check(this.#pointer, signal);
+  async #checkPointer(pointer: Look, blob: Look, signal: AbortSignal): Promise<Verified | undefined> {
+    return pointer === undefined || isSame(pointer, blob) ? undefined : this.#check(this.#pointer, signal);
   }
 
-  async #linkExisting(signal: AbortSignal): Promise<Verified | undefined> {
-    const verified = (await this.#check(this.#blob, signal)) ?? (await this.#takeShared(signal));
+  async #linkExisting(blob: Look, signal: AbortSignal): Promise<Verified | undefined> {
+    const verified = (blob && (await this.#check(this.#blob, signal))) ?? (await this.#takeShared(signal));
     if (verified) await this.#link(false);
     return verified;
   }
@@ -254,10 +267,10 @@ class CachePlace implements Place {
    */
   async #link(isNew: boolean): Promise<void> {
     const [pointer, blob] = [this.#pointer, this.#blob];
-    const [leadsTo, real] = await Promise.all([realPath(pointer), realPath(blob)]);
+    const [leadsTo, real] = await Promise.all([lookAt(pointer), lookAt(blob)]);
     // Nothing is written when all is right: the folder may be one that can only be read.
-    if (leadsTo !== undefined && leadsTo === real) return;
-    await makeFolderBelow(this.#snapshots, dirname(pointer));
+    if (isSame(leadsTo, real)) return;
+    await this.#around.makeFolder(this.#snapshots, dirname(pointer));
     if (!symlinksDisabled() && (await this.#putLink())) return;
     if (isNew) {
       await rename(blob, pointer);
@@ -275,10 +288,8 @@ class CachePlace implements Place {
   /** Whether a link could be made. */
   async #putLink(): Promise<boolean> {
     const target = relative(dirname(this.#pointer), this.#blob);
-    if ((await lstat(this.#pointer).catch(() => undefined)) === undefined) {
-      const made = await makeLink(target, this.#pointer);
-      if (made !== 'exists') return made === 'made';
-    }
+    const made = await makeLink(target, this.#pointer);
+    if (made !== 'exists') return made === 'made';
     // What is there is replaced in one step. A link that stays behind in `blobs` is out of everybody's way.
     const aside = this.#unfinishedName();
     try {
@@ -293,6 +304,16 @@ class CachePlace implements Place {
   #unfinishedName(): string {
     return `${this.#blob}.${randomBytes(4).toString('hex')}.incomplete`;
   }
+}
+
+/** What is at the end of a path, or that nothing is. */
+type Look = BigIntStats | undefined;
+
+const lookAt = (path: string): Promise<Look> => stat(path, { bigint: true }).catch(() => undefined);
+
+/** Whether it is one file. Where a system has no numbers for files, none is another's. */
+function isSame(a: Look, b: Look): boolean {
+  return a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
 }
 
 /** Codes of systems, and of file systems, that have no links or let us make none. */

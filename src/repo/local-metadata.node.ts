@@ -21,7 +21,7 @@ export class LocalNotes {
   /** `.cache/huggingface`. */
   readonly folder: string;
   #prepared: Promise<void> | undefined;
-  readonly #folders = new Map<string, Promise<void>>();
+  readonly #folders = new Map<string, Promise<unknown>>();
 
   constructor(root: string) {
     this.#root = root;
@@ -69,7 +69,7 @@ export class LocalNotes {
   }
 
   /** Looks once, however many files go there. */
-  #makeFolder(folder: string): Promise<void> {
+  #makeFolder(folder: string): Promise<unknown> {
     let made = this.#folders.get(folder);
     if (!made) {
       made = makeFolderBelow(this.folder, folder).catch((error: unknown) => {

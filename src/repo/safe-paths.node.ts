@@ -52,9 +52,9 @@ export function isBelow(path: string, root: string): boolean {
 
 /**
  * Makes a folder somewhere below `root`, unless a link on the way leads out of it: nothing is written through such
- * a link. `root` itself may be a link.
+ * a link. `root` itself may be a link. Gives where that leads, so that it need not be found out again.
  */
-export async function makeFolderBelow(root: string, folder: string): Promise<void> {
+export async function makeFolderBelow(root: string, folder: string, knownRoot?: string): Promise<string | undefined> {
   const there = await realPath(folder);
   let present = folder;
   let real = there;
@@ -62,11 +62,12 @@ export async function makeFolderBelow(root: string, folder: string): Promise<voi
     present = dirname(present);
     real = await realPath(present);
   }
-  const realRoot = await realPath(root);
+  const realRoot = knownRoot ?? (await realPath(root));
   if (real !== undefined && realRoot !== undefined && real !== realRoot && !isBelow(real, realRoot)) {
     throw new XetError('CACHE', `${present} leads out of ${root}: remove that link and run the same again.`);
   }
   if (there === undefined) await makeFolder(folder);
+  return realRoot;
 }
 
 /** Where a path leads when all links are followed; undefined if it leads nowhere. */
