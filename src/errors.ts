@@ -79,6 +79,12 @@ export class XetError extends Error {
 }
 
 /**
+ * Why something of our own ends that nobody waits for any more. One for all: gathering a stack takes longer than all else
+ * about the end of a request.
+ */
+export const NO_LONGER_WANTED = new XetError('CLOSED', 'The download has ended.');
+
+/**
  * Whether this is a {@link XetError}, of one of the codes if some are named. Holds across copies of the package.
  *
  * @example

@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { NO_LONGER_WANTED } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import { type LocalPart, readLocal } from './local-part.ts';
 import type { Piece, Plan } from './plan.ts';
@@ -84,7 +84,7 @@ export async function* assemble(
     for (; local; local = locals.next().value) yield* readLocal(local, stage.range, options);
   } finally {
     signal.removeEventListener('abort', onAbort);
-    stop(new XetError('CLOSED', 'The download has ended.'));
+    stop(NO_LONGER_WANTED);
     await Promise.all(running);
     for (const job of jobs.values()) job.dispose();
   }

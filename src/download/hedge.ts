@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { NO_LONGER_WANTED } from '../errors.ts';
 
 /** How fast requests for data usually are, to tell a slow one from a slow network. */
 export class Pace {
@@ -146,6 +146,6 @@ class Stream {
 
   close(): void {
     this.#outer.removeEventListener('abort', this.#onOuterAbort);
-    if (!this.#abort.signal.aborted) this.#abort.abort(new XetError('CLOSED', 'No longer wanted'));
+    if (!this.#abort.signal.aborted) this.#abort.abort(NO_LONGER_WANTED);
   }
 }

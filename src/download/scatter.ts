@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { NO_LONGER_WANTED } from '../errors.ts';
 import { inParallel } from '../repo/in-parallel.ts';
 import { type RunOptions, type Stage, specOf } from './assemble.ts';
 import { readLocal } from './local-part.ts';
@@ -62,7 +62,7 @@ export async function scatter(stage: Stage, context: JobContext, options: Scatte
     throw signal.aborted ? signal.reason : error;
   } finally {
     signal.removeEventListener('abort', onAbort);
-    stop.abort(new XetError('CLOSED', 'The download has ended.'));
+    stop.abort(NO_LONGER_WANTED);
     await Promise.allSettled(active);
   }
 }
@@ -93,7 +93,7 @@ async function fetchJob(
     }
     for (const taker of takers) taker.finish();
   } finally {
-    job.stop(new XetError('CLOSED', 'The download has ended.'));
+    job.stop(NO_LONGER_WANTED);
     await running;
     job.dispose();
   }

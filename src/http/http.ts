@@ -1,4 +1,4 @@
-import { isXetError, publicText, publicUrl, XetError } from '../errors.ts';
+import { isXetError, NO_LONGER_WANTED, publicText, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
 import { delay } from './delay.ts';
 import { JSON_LIMIT_BYTES, readJson } from './json.ts';
@@ -249,7 +249,7 @@ class Connection {
 
   drop(): void {
     this.release();
-    if (!this.signal.aborted) this.#controller.abort(new XetError('CLOSED', 'No longer wanted'));
+    if (!this.signal.aborted) this.#controller.abort(NO_LONGER_WANTED);
   }
 
   release(): void {

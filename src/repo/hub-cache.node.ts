@@ -267,9 +267,8 @@ class CachePlace implements Place {
    */
   async #link(isNew: boolean): Promise<void> {
     const [pointer, blob] = [this.#pointer, this.#blob];
-    const [leadsTo, real] = await Promise.all([lookAt(pointer), lookAt(blob)]);
     // Nothing is written when all is right: the folder may be one that can only be read.
-    if (isSame(leadsTo, real)) return;
+    if (!isNew && isSame(await lookAt(pointer), await lookAt(blob))) return;
     await this.#around.makeFolder(this.#snapshots, dirname(pointer));
     if (!symlinksDisabled() && (await this.#putLink())) return;
     if (isNew) {
@@ -290,6 +289,7 @@ class CachePlace implements Place {
     const target = relative(dirname(this.#pointer), this.#blob);
     const made = await makeLink(target, this.#pointer);
     if (made !== 'exists') return made === 'made';
+    if (isSame(await lookAt(this.#pointer), await lookAt(this.#blob))) return true;
     // What is there is replaced in one step. A link that stays behind in `blobs` is out of everybody's way.
     const aside = this.#unfinishedName();
     try {
