@@ -4,6 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { XetClient } from 'xetkit';
+import { CasClient } from '../../src/cas/client.ts';
+import { findRange, type Reconstruction } from '../../src/cas/reconstruction.ts';
+import { ReconstructionsAhead } from '../../src/cas/reconstructions-ahead.ts';
+import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
+import { CasTokenSource } from '../../src/hub/token.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { type KnownFile, startHubBefore } from './hub-before-cas.ts';
 import { native, startReferenceCas } from './tools.ts';
@@ -95,6 +100,26 @@ describe('files that the native client put into the reference CAS', () => {
         expect(sha256(got), `${name} ${start}–${end}`).toBe(sha256(expected.subarray(start, Math.min(end, size))));
       }
     }
+  });
+
+  test('asked for together, each file is built as it is when asked for alone', async () => {
+    const http = new Http({ fetch, timeouts: DEFAULT_TIMEOUTS, retry: { attempts: 1, baseDelayMs: 1, maxDelayMs: 1 } });
+    const tokens = new CasTokenSource(http, `${hub.url}/api/models/a/b/xet-read-token/main`, async () => ({}));
+    const files = [...known.values()];
+    const ahead = new ReconstructionsAhead(
+      http,
+      tokens,
+      files.map(({ hash }) => hash),
+    );
+    const { signal } = new AbortController();
+    const placesIn = (found: Reconstruction) =>
+      found.terms.map((term) => ({ term, range: findRange(found, term)?.range }));
+    for (const { hash, size } of files) {
+      const together = await ahead.take(hash, signal);
+      const alone = await new CasClient(http, tokens, new Map()).reconstruction(hash, { start: 0, end: size }, signal);
+      expect(together && placesIn(together)).toEqual(placesIn(alone));
+    }
+    expect(files).toHaveLength(Object.keys(samples).length);
   });
 
   test('a small memory budget changes nothing but the peak', async () => {
