@@ -39,6 +39,12 @@ async function loadChunkHash(): Promise<HashChunk> {
 
 function serve(port: MessagePort, loadHash: () => Promise<HashChunk>): void {
   let opened: ChunkStore | undefined;
+  // Not before the first use: a policy may forbid WebAssembly, and without it there is nothing to hash.
+  let loading: Promise<HashChunk> | undefined;
+  const hash: HashChunk = async (chunk) => {
+    loading ??= loadHash();
+    return (await loading)(chunk);
+  };
   let lose: (reason: string) => void = () => undefined;
   const lost = new Promise<string>((resolve) => {
     lose = resolve;
@@ -46,7 +52,7 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>): void {
   const worker: StoreWorker = {
     open: (name, maxBytes) =>
       answer(async () => {
-        opened = await openIndexedDbChunkStore(name, { maxBytes, hash: await loadHash(), onLost: lose });
+        opened = await openIndexedDbChunkStore(name, { maxBytes, hash, onLost: lose });
       }),
     lost: () => lost,
     call: async (name, args) => {
