@@ -1,8 +1,9 @@
-import { type Endpoint, expose, type Remote, transfer, wrap } from 'comlink';
+import { type Endpoint, expose, transfer } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import { Codec } from '../codec/codec.ts';
 import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
+import { serveOn, WorkerCalls } from '../worker-calls.ts';
 import { assertRun, type HashChunk } from './chunk-runs.ts';
 import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
@@ -18,18 +19,14 @@ interface StoreWorker {
   call(name: keyof ChunkStore, args: unknown[]): Promise<Answer<unknown>>;
 }
 
-/** The message that brings a worker the port for a store. */
-const OPEN = 'xetkit-chunk-store';
+const SERVICE = 'xetkit-chunk-store';
 
-/** Lets a worker keep chunks. It is a codec worker as any other, as those that write files are. */
+/** Lets a worker keep chunks. */
 export function serveChunkStores(
   scope: Pick<Endpoint, 'addEventListener'>,
   loadHash: () => Promise<HashChunk> = loadChunkHash,
 ): void {
-  scope.addEventListener('message', (event) => {
-    const { data } = event as MessageEvent<unknown>;
-    if (typeof data === 'object' && data !== null && OPEN in data) serve(data[OPEN] as MessagePort, loadHash);
-  });
+  serveOn(scope, SERVICE, (port) => serve(port, loadHash));
 }
 
 async function loadChunkHash(): Promise<HashChunk> {
@@ -87,24 +84,12 @@ export interface RemoteStoreOptions {
  * asks for it, some milliseconds for each megabyte, and a page has better things to do.
  */
 export class RemoteChunkStore implements ChunkStore {
-  readonly #remote: Remote<StoreWorker>;
-  readonly #end: () => void;
-  readonly #onLost: (reason: string) => void;
-  /** Those who wait for an answer: a worker that is lost gives none. */
-  readonly #waiting = new Set<(reason: unknown) => void>();
-  /** Why nothing can be asked any more. */
-  #gone: XetError | undefined;
+  readonly #calls: WorkerCalls<StoreWorker>;
+  #onLost: ((reason: string) => void) | undefined;
+  #isOver = false;
 
-  private constructor(spawned: SpawnedWorker, onLost: (reason: string) => void) {
-    const { port1, port2 } = new MessageChannel();
-    this.#remote = wrap<StoreWorker>(port1);
-    this.#onLost = onLost;
-    this.#end = () => {
-      port1.close();
-      spawned.terminate();
-    };
-    spawned.onFailure((reason) => this.#lose(`its worker was lost: ${reason.message}`));
-    spawned.endpoint.postMessage({ [OPEN]: port2 }, [port2]);
+  private constructor(spawned: SpawnedWorker) {
+    this.#calls = new WorkerCalls(spawned, SERVICE, (reason) => this.#lose(`its worker was lost: ${reason.message}`));
   }
 
   /** Undefined where no worker can be started; rejects with `CACHE` where the worker has no database. */
@@ -113,24 +98,25 @@ export class RemoteChunkStore implements ChunkStore {
     name: string,
     { maxBytes, onLost }: RemoteStoreOptions,
   ): Promise<RemoteChunkStore | undefined> {
-    let opening = true;
-    let store: RemoteChunkStore | undefined;
+    let started: RemoteChunkStore | undefined;
     try {
-      store = new RemoteChunkStore(spawn(), (reason) => !opening && onLost(reason));
-      await store.#result(store.#remote.open(name, maxBytes));
+      const store = new RemoteChunkStore(spawn());
+      started = store;
+      await store.#result(() => store.#calls.remote.open(name, maxBytes));
+      store.#onLost = onLost;
+      store.#calls
+        .answered(() => store.#calls.remote.lost())
+        .then(
+          (reason) => store.#lose(reason),
+          () => undefined,
+        );
+      return store;
     } catch (error) {
       // As where a page allows no workers.
-      if (!store || store.#gone) return undefined;
-      store.#end();
+      if (!started || started.#isOver) return undefined;
+      started.#calls.end(error);
       throw error;
     }
-    opening = false;
-    const opened = store;
-    store.#answered(store.#remote.lost()).then(
-      (reason) => opened.#lose(reason),
-      () => undefined,
-    );
-    return store;
   }
 
   find(xorb: string, chunks: ChunkRange): Promise<ChunkRange[]> {
@@ -171,12 +157,25 @@ export class RemoteChunkStore implements ChunkStore {
 
   async close(): Promise<void> {
     await this.#orNothing(this.#call('close', []), undefined);
-    this.#gone ??= new XetError('CLOSED', 'The chunk cache was closed.');
-    this.#end();
+    this.#isOver = true;
+    this.#calls.end(new XetError('CLOSED', 'The chunk cache was closed.'));
+  }
+
+  #lose(reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#calls.end(new XetError('CACHE', `The browser's database cannot be used: ${reason}.`));
+    this.#onLost?.(reason);
   }
 
   #call<T>(name: keyof ChunkStore, args: unknown[], moved: Transferable[] = []): Promise<T> {
-    return this.#result(this.#remote.call(name, transfer(args, moved)) as Promise<Answer<T>>);
+    return this.#result(() => this.#calls.remote.call(name, transfer(args, moved)) as Promise<Answer<T>>);
+  }
+
+  async #result<T>(call: () => Promise<Answer<T>>): Promise<T> {
+    const found = await this.#calls.answered(call);
+    if ('value' in found) return found.value;
+    throw new XetError(found.error.code, found.error.message);
   }
 
   /** A cache that is lost has nothing; mistakes of ours are told. */
@@ -187,28 +186,5 @@ export class RemoteChunkStore implements ChunkStore {
       if (isXetError(error, 'INVALID_ARGUMENT')) throw error;
       return nothing;
     }
-  }
-
-  #lose(reason: string): void {
-    if (this.#gone) return;
-    this.#gone = new XetError('CACHE', `The browser's database cannot be used: ${reason}.`);
-    this.#end();
-    for (const reject of this.#waiting) reject(this.#gone);
-    this.#waiting.clear();
-    this.#onLost(reason);
-  }
-
-  async #result<T>(call: Promise<Answer<T>>): Promise<T> {
-    const found = await this.#answered(call);
-    if ('value' in found) return found.value;
-    throw new XetError(found.error.code, found.error.message);
-  }
-
-  #answered<T>(call: Promise<T>): Promise<T> {
-    if (this.#gone) return Promise.reject(this.#gone);
-    return new Promise<T>((resolve, reject) => {
-      this.#waiting.add(reject);
-      call.then(resolve, reject).finally(() => this.#waiting.delete(reject));
-    });
   }
 }

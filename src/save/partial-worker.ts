@@ -1,8 +1,9 @@
-import { type Endpoint, expose, type Remote, transfer, wrap } from 'comlink';
+import { type Endpoint, expose, transfer } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import type { ChunkRecords } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
+import { serveOn, WorkerCalls } from '../worker-calls.ts';
 import { nameOf } from './opfs.ts';
 import { type Left, PartialData, type PartialSpec, type PartialStore } from './partial-data.ts';
 import { type StorageFailure, WorkerStorageError } from './storage-error.ts';
@@ -22,22 +23,15 @@ interface PartialWorker {
   close(): Promise<Answer<void>>;
 }
 
-/** The message that brings a worker the port for a file. */
-const OPEN = 'xetkit-partial-file';
+const SERVICE = 'xetkit-partial-file';
 
 /** Whether files can be written in place on this thread: it takes a dedicated worker. */
 export const writesInPlace = (): boolean =>
   typeof FileSystemFileHandle !== 'undefined' && 'createSyncAccessHandle' in FileSystemFileHandle.prototype;
 
-/**
- * Lets a worker write files. It is a codec worker as any other: one more script would be one more file for everybody
- * who bundles, serves and allows the scripts of this package.
- */
+/** Lets a worker write files. */
 export function servePartialFiles(scope: Pick<Endpoint, 'addEventListener'>): void {
-  scope.addEventListener('message', (event) => {
-    const { data } = event as MessageEvent<unknown>;
-    if (typeof data === 'object' && data !== null && OPEN in data) serve(data[OPEN] as MessagePort);
-  });
+  serveOn(scope, SERVICE, serve);
 }
 
 function serve(port: MessagePort): void {
@@ -73,28 +67,21 @@ async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
 
 /** A file that a worker of its own writes: what writes to a disk waits for it, and decoding should not. */
 export class RemotePartial implements PartialStore {
-  readonly #remote: Remote<PartialWorker>;
-  readonly #end: () => void;
-  /** Those who wait for an answer: a worker that is lost gives none. */
-  readonly #waiting = new Set<(reason: unknown) => void>();
+  readonly #calls: WorkerCalls<PartialWorker>;
 
   private constructor(spawned: SpawnedWorker) {
-    const { port1, port2 } = new MessageChannel();
-    this.#remote = wrap<PartialWorker>(port1);
-    this.#end = () => {
-      port1.close();
-      spawned.terminate();
-    };
-    spawned.onFailure((reason) => this.#fail(`The worker that writes files was lost (${reason.message}).`));
-    spawned.endpoint.postMessage({ [OPEN]: port2 }, [port2]);
+    this.#calls = new WorkerCalls(spawned, SERVICE, (reason) =>
+      this.#calls.end(gone(`The worker that writes files was lost (${reason.message}).`)),
+    );
   }
 
   /** Starts a worker; undefined where none can be started, or cannot write in place. */
   static async start(spawn: SpawnWorker): Promise<RemotePartial | undefined> {
     let partial: RemotePartial | undefined;
     try {
-      partial = new RemotePartial(spawn());
-      if (await partial.#answered(partial.#remote.ready())) return partial;
+      const started = new RemotePartial(spawn());
+      partial = started;
+      if (await started.#calls.answered(() => started.#calls.remote.ready())) return started;
     } catch {
       // As where a page allows no workers.
     }
@@ -103,30 +90,30 @@ export class RemotePartial implements PartialStore {
   }
 
   open(spec: PartialSpec): Promise<Left> {
-    return this.#result(this.#remote.open(spec));
+    return this.#result(() => this.#calls.remote.open(spec));
   }
 
   write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
     // Others may have the same memory, so a copy is moved; a view would be cloned with all that it is a view of.
     const copy = bytes.slice();
-    return this.#result(this.#remote.write(at, transfer(copy, [copy.buffer]), chunks.slice()));
+    return this.#result(() => this.#calls.remote.write(at, transfer(copy, [copy.buffer]), chunks.slice()));
   }
 
   read(range: ByteRange): Promise<Uint8Array> {
-    return this.#result(this.#remote.read(range));
+    return this.#result(() => this.#calls.remote.read(range));
   }
 
   restart(): Promise<void> {
-    return this.#result(this.#remote.restart());
+    return this.#result(() => this.#calls.remote.restart());
   }
 
   finish(): Promise<void> {
-    return this.#result(this.#remote.finish());
+    return this.#result(() => this.#calls.remote.finish());
   }
 
   async close(): Promise<void> {
     try {
-      await this.#result(this.#remote.close());
+      await this.#result(() => this.#calls.remote.close());
     } finally {
       this.end();
     }
@@ -134,26 +121,14 @@ export class RemotePartial implements PartialStore {
 
   /** Ends the worker, whatever it is doing; the browser lets go of the file. */
   end(): void {
-    this.#end();
-    this.#fail('The file was closed.');
+    this.#calls.end(gone('The file was closed.'));
   }
 
-  #fail(message: string): void {
-    const error = new XetError('CACHE', message, { retryable: true });
-    for (const reject of this.#waiting) reject(error);
-    this.#waiting.clear();
-  }
-
-  async #result<T>(call: Promise<Answer<T>>): Promise<T> {
-    const found = await this.#answered(call);
+  async #result<T>(call: () => Promise<Answer<T>>): Promise<T> {
+    const found = await this.#calls.answered(call);
     if ('value' in found) return found.value;
     throw new WorkerStorageError(found.error);
   }
-
-  #answered<T>(call: Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.#waiting.add(reject);
-      call.then(resolve, reject).finally(() => this.#waiting.delete(reject));
-    });
-  }
 }
+
+const gone = (message: string) => new XetError('CACHE', message, { retryable: true });
