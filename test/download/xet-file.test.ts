@@ -261,7 +261,7 @@ describe('at once', () => {
     for (; stalled.hits === 0; at += 50_000) {
       same(await file.read(at, at + 50_000), bytes.subarray(at, at + 50_000));
       // What a read makes the file ask for is asked before the next one.
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     const [request] = hub.requests.filter(({ kind }) => kind === 'xorb').slice(-1);
     await new Promise((resolve) => setTimeout(resolve, 2500));
