@@ -250,6 +250,26 @@ describe('the folder', () => {
     expect(listed, 'entries read from the disk').toBeLessThan(20 * count);
   });
 
+  test('what is added while a listing is read is in it, and whoever asks meanwhile reads no second one', async () => {
+    const listings = new XorbListings();
+    const use = (index: number) => ({ fileHash: hashOf(`file ${index}`), chunks: { start: index, end: index + 1 } });
+    let finish: (uses: ReturnType<typeof use>[]) => void = () => undefined;
+    let reads = 0;
+    const read = () => {
+      reads++;
+      return new Promise<ReturnType<typeof use>[]>((resolve) => {
+        finish = resolve;
+      });
+    };
+    const asked = [listings.of(hashOf('a'), read), listings.of(hashOf('a'), read)];
+    listings.add(hashOf('a'), use(1000));
+    finish(Array.from({ length: 300 }, (_, index) => use(index)));
+    for (const uses of await Promise.all(asked)) expect(uses).toHaveLength(301);
+    listings.add(hashOf('a'), use(1001));
+    expect(await listings.of(hashOf('a'), read)).toHaveLength(302);
+    expect(reads).toBe(1);
+  });
+
   test('processes that write, read and drop at once never see anything wrong, and leave every recipe found', async () => {
     const folder = await scratchFolder();
     const children = await startChildren(folder, 3);
