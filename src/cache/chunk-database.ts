@@ -1,9 +1,10 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
-import { type ChunkRecords, joinBytes, totalLength } from '../chunks.ts';
+import { type ChunkRecords, joinBytes } from '../chunks.ts';
 import { XetError } from '../errors.ts';
-import type { ChunkRange } from '../ranges.ts';
-import { encodeEntryHead, entryBytes } from './chunk-entry.ts';
-import type { ChunkRun, ChunkStoreUsage } from './chunk-store.ts';
+import { encodeEntryHead } from './chunk-entry.ts';
+import { type Row, storedBytes } from './chunk-rows.ts';
+import type { ChunkStoreUsage } from './chunk-store.ts';
+import type { FilePlace } from './entry-files.web.ts';
 import { meaningOf } from './out-of-room.ts';
 
 export type Key = [xorb: string, start: number, end: number];
@@ -16,11 +17,13 @@ export interface EntryInfo {
   usedMs: number;
   /** What its chunks are: those in its head are read together with all of its bytes. */
   records: ChunkRecords;
+  /** Where its bytes are, if not in the database. Entries of one file come and go together. */
+  place?: FilePlace;
 }
 
 interface Schema extends DBSchema {
-  info: { key: Key; value: EntryInfo; indexes: { usedMs: number } };
-  /** Head and bytes in one, as in a file. */
+  info: { key: Key; value: EntryInfo; indexes: { usedMs: number; file: string } };
+  /** Head and bytes in one. */
   data: { key: Key; value: Uint8Array };
   /** One record: what all entries take. Every transaction that changes entries changes it, or removes it. */
   usage: { key: string; value: ChunkStoreUsage };
@@ -31,10 +34,6 @@ export type Database = IDBPDatabase<Schema>;
 export type Update = IDBPTransaction<Schema, StoreName[], 'readwrite'>;
 
 const STORES: StoreName[] = ['info', 'data', 'usage'];
-/** What an entry takes beside its bytes: keys, index, and what the browser adds. */
-const OVERHEAD_BYTES = 1024;
-/** What is one entry at most, where runs come in a row: a short read has to load all of it. */
-const ROW_BYTES = 1024 * 1024;
 /** Some browsers never answer when the database is broken. */
 const OPEN_TIMEOUT_MS = 10_000;
 /** Cached data may be lost in a crash of the machine; waiting for the disk would cost more. */
@@ -48,11 +47,16 @@ export async function openDatabase(name: string, onLost: (reason: string) => voi
   try {
     if (typeof indexedDB === 'undefined') throw new Error('there is none');
     const database = await inTime(
-      openDB<Schema>(name, 1, {
-        upgrade(fresh) {
-          fresh.createObjectStore('info').createIndex('usedMs', 'usedMs');
-          fresh.createObjectStore('data');
-          fresh.createObjectStore('usage');
+      openDB<Schema>(name, 2, {
+        upgrade(database, before, _, change) {
+          if (before < 1) {
+            database.createObjectStore('info').createIndex('usedMs', 'usedMs');
+            database.createObjectStore('data');
+            database.createObjectStore('usage');
+          }
+          // Where someone else has a database by this name, opening it says so.
+          change.done.catch(() => undefined);
+          if (before < 2) change.objectStore('info').createIndex('file', 'place.file');
         },
         blocking: () => onLost('it is being deleted or replaced'),
         terminated: () => onLost('the browser closed it'),
@@ -155,74 +159,43 @@ async function checkCount(update: Update): Promise<void> {
   await update.objectStore('info').index('usedMs').count();
 }
 
-/** A run, and the xorb that it is of. */
-export interface XorbRun {
-  xorb: string;
-  run: ChunkRun;
-}
-
-/** What an entry of these chunks counts against the limit. */
-export const storedBytes = (run: Pick<ChunkRun, 'chunks' | 'records'>) => entryBytes(run) + OVERHEAD_BYTES;
-
-/** Adds runs that are not there yet, and makes room for them. Together they are no larger than the limit. */
-export async function addRuns(update: Update, runs: readonly XorbRun[], maxBytes: number): Promise<void> {
-  const entries = inRows(runs).map((row) => ({ ...row, bytes: storedBytes(row) }));
+/** Adds rows that are not there yet, and makes room for them. Together they are no larger than the limit. */
+export async function addRows(update: Update, rows: readonly Row[], maxBytes: number, gone: Gone): Promise<void> {
+  const keys = await Promise.all(rows.map((row) => update.objectStore('info').getKey(keyOf(row))));
+  const entries = rows.filter((_, index) => !keys[index]).map((row) => ({ ...row, bytes: storedBytes(row) }));
   const added = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-  await evict(update, maxBytes - added, 'store');
+  await evict(update, maxBytes - added, 'store', gone);
   const usage = await usageOf(update);
   const usedMs = Date.now();
-  const puts = entries.flatMap(({ xorb, chunks, records, pieces, bytes }) => {
-    const key: Key = [xorb, chunks.start, chunks.end];
-    return [
-      update.objectStore('data').put(joinBytes([encodeEntryHead(xorb, { chunks, records }), ...pieces]), key),
-      update.objectStore('info').put({ bytes, usedMs, records }, key),
-    ];
+  const puts = entries.flatMap(({ xorb, chunks, records, pieces, place, bytes }) => {
+    const key = keyOf({ xorb, chunks });
+    const info = update.objectStore('info').put({ bytes, usedMs, records, ...(place && { place }) }, key);
+    if (place) return [info];
+    const data = joinBytes([encodeEntryHead(xorb, { chunks, records }), ...pieces]);
+    return [info, update.objectStore('data').put(data, key)];
   });
   const whole = { bytes: usage.bytes + added, entries: usage.entries + entries.length };
   await Promise.all([...puts, update.objectStore('usage').put(whole, 'all')]);
 }
 
-interface Row {
-  xorb: string;
-  chunks: ChunkRange;
-  records: ChunkRecords;
-  pieces: Uint8Array[];
-}
+const keyOf = ({ xorb, chunks }: Pick<Row, 'xorb' | 'chunks'>): Key => [xorb, chunks.start, chunks.end];
 
-/** Runs that go on where others end, as one: most browsers make a file of each value. No row gets much longer than {@link ROW_BYTES}. */
-function inRows(runs: readonly XorbRun[]): Row[] {
-  const rows: Row[] = [];
-  const inOrder = [...runs].sort((a, b) => compare(a.xorb, b.xorb) || a.run.chunks.start - b.run.chunks.start);
-  for (const { xorb, run } of inOrder) {
-    const last = rows.at(-1);
-    const { chunks, records, bytes } = run;
-    const goesOn = last?.xorb === xorb && last.chunks.end === chunks.start;
-    if (last && goesOn && totalLength(last.records) + bytes.length <= ROW_BYTES) {
-      last.chunks = { start: last.chunks.start, end: chunks.end };
-      last.records = joinBytes([last.records, records]);
-      last.pieces.push(bytes);
-    } else {
-      rows.push({ xorb, chunks, records: records.slice(), pieces: [bytes] });
-    }
-  }
-  return rows;
-}
-
-const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b));
+/** Files of entries that a transaction removes: they go when it has ended well. */
+export type Gone = Set<string>;
 
 /**
  * Removes the oldest until at most so many bytes are left; gives those freed.
  * @param count `forget` for a transaction that only removes: browsers let such a one pass where the quota is used up
  */
-export async function evict(update: Update, maxBytes: number, count: 'store' | 'forget'): Promise<number> {
+export async function evict(update: Update, maxBytes: number, count: 'store' | 'forget', gone: Gone): Promise<number> {
   const usage = await usageOf(update);
   const before = usage.bytes;
   if (before <= maxBytes) return 0;
   let cursor = await update.objectStore('info').index('usedMs').openCursor();
   for (; cursor && usage.bytes > maxBytes; cursor = await cursor.continue()) {
-    await Promise.all([cursor.delete(), update.objectStore('data').delete(cursor.primaryKey)]);
-    usage.bytes -= cursor.value.bytes;
-    usage.entries--;
+    const removed = await removeEntry(update, cursor.primaryKey, cursor.value, gone);
+    usage.bytes -= removed.reduce((sum, { bytes }) => sum + bytes, 0);
+    usage.entries -= removed.length;
   }
   if (usage.bytes > maxBytes) {
     // There is nothing left and still something is counted: the count was wrong.
@@ -235,14 +208,56 @@ export async function evict(update: Update, maxBytes: number, count: 'store' | '
 }
 
 /** Removes an entry, whatever is left of it. */
-export async function dropEntry(update: Update, key: Key): Promise<void> {
-  await Promise.all([
-    update.objectStore('info').delete(key),
-    update.objectStore('data').delete(key),
-    update.objectStore('usage').delete('all'),
-  ]);
+export async function dropEntry(update: Update, key: Key, gone: Gone): Promise<void> {
+  const info = await update.objectStore('info').get(key);
+  await Promise.all([removeEntry(update, key, info, gone), update.objectStore('usage').delete('all')]);
 }
 
-export async function removeAll(update: Update): Promise<void> {
+/** With all others of its file. Gives what was known of them. */
+async function removeEntry(
+  update: Update,
+  key: Key,
+  info: EntryInfo | null | undefined,
+  gone: Gone,
+): Promise<EntryInfo[]> {
+  const infos = update.objectStore('info');
+  if (!info?.place) {
+    await Promise.all([infos.delete(key), update.objectStore('data').delete(key)]);
+    return info ? [info] : [];
+  }
+  const { file } = info.place;
+  const [keys, removed] = await Promise.all([infos.index('file').getAllKeys(file), infos.index('file').getAll(file)]);
+  await Promise.all(keys.map((each) => infos.delete(each)));
+  gone.add(file);
+  return removed;
+}
+
+/** Notes that entries are used now, and those that go with them. */
+export async function noteUses(update: Update, keys: readonly Key[]): Promise<void> {
+  const infos = update.objectStore('info');
+  const usedMs = Date.now();
+  const note = async (key: Key) => {
+    const info = await infos.get(key);
+    if (info) await infos.put({ ...info, usedMs }, key);
+    return info?.place?.file;
+  };
+  const files = new Set(await Promise.all(keys.map(note)));
+  for (const file of files) {
+    if (file !== undefined) await Promise.all((await infos.index('file').getAllKeys(file)).map(note));
+  }
+}
+
+/** The files that have bytes of entries. */
+export async function filesOf(update: Update): Promise<Set<string>> {
+  const files = new Set<string>();
+  const index = update.objectStore('info').index('file');
+  for (let cursor = await index.openKeyCursor(null, 'nextunique'); cursor; cursor = await cursor.continue())
+    files.add(cursor.key);
+  return files;
+}
+
+/** @param gone left out where it is not worth knowing: files that nothing leads to are removed when a store is opened */
+export async function removeAll(update: Update, gone?: Gone): Promise<void> {
+  if (gone) for (const file of await filesOf(update)) gone.add(file);
   await Promise.all(STORES.map((store) => update.objectStore(store).clear()));
 }

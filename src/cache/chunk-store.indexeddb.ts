@@ -1,48 +1,51 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, joinBytes, totalLength } from '../chunks.ts';
+import { type ChunkRecords, joinBytes, totalLength } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
 import {
-  addRuns,
+  addRows,
   type Database,
   dropEntry,
   type EntryInfo,
   evict,
+  filesOf,
+  type Gone,
   type Key,
   keysOf,
   lookInto,
+  noteUses,
   openDatabase,
   removeAll,
-  storedBytes,
   transact,
   type Update,
   unusable,
   usageOf,
-  type XorbRun,
 } from './chunk-database.ts';
-import { decodeEntryHead, ENTRY_VERSION, entryHeadBytes } from './chunk-entry.ts';
+import { ENTRY_VERSION } from './chunk-entry.ts';
+import { inRows, lacking, placedIn, type Row, rowFrom, storedBytes, type XorbRun } from './chunk-rows.ts';
 import {
   assertRun,
   assertXorb,
   type ChunkStoreOptions,
   checkRun,
-  chunksFit,
   entriesWith,
   type HashChunk,
   isXorbRange,
   PUT_PAUSE_MS,
-  partOfRun,
   rangesWithin,
   recordsInRow,
-  subtractRanges,
   USE_STEP_MS,
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
+import { EntryFiles } from './entry-files.web.ts';
+import { type EntryPart, partOf, recordsFor, type StoredEntry } from './entry-parts.ts';
 import { isOutOfRoom, meaningOfAdding } from './out-of-room.ts';
 import { Turns } from './turns.ts';
 
 export interface IndexedDbChunkStoreOptions extends ChunkStoreOptions {
   /** Called once if the database is lost for good while it is in use. From then on the store is empty. */
-  onLost?: (reason: string) => void;
+  onLost?: ((reason: string) => void) | undefined;
+  /** What is shorter than so many bytes goes into the database itself. */
+  fileBytes?: number | undefined;
 }
 
 /**
@@ -52,8 +55,9 @@ export interface IndexedDbChunkStoreOptions extends ChunkStoreOptions {
 const GROUP_BYTES = 8 * 1024 * 1024;
 const GROUP_SHARE = 1 / 8;
 
-/** Chunks of entries in a row that are read at once: about 2 MiB. */
-const ROW_CHUNKS = 32;
+/** A file takes as long to make as this many bytes to write. */
+const FILE_BYTES = 256 * 1024;
+
 /** How long a use of an entry may wait before it is written down. */
 const NOTE_AFTER_MS = 1000;
 
@@ -61,8 +65,9 @@ const NOTE_AFTER_MS = 1000;
 const QUOTA_SHARE = 0.5;
 
 /**
- * A chunk store in a database, for any number of pages and workers at once. Rejects with `CACHE` where there is no
- * working IndexedDB, as in some private windows. `maxBytes` is capped at half of what the browser grants the site.
+ * A chunk store in a database, for any number of pages and workers at once; a dedicated worker writes the bytes into files
+ * of the page's own storage, where there is one. Rejects with `CACHE` where there is no working IndexedDB, as in some
+ * private windows. `maxBytes` is capped at half of what the browser grants the site.
  */
 export async function openIndexedDbChunkStore(name: string, options: IndexedDbChunkStoreOptions): Promise<ChunkStore> {
   let store: IndexedDbChunkStore | undefined;
@@ -72,17 +77,19 @@ export async function openIndexedDbChunkStore(name: string, options: IndexedDbCh
     store?.lose(reason);
   };
   const database = await openDatabase(`${name}-chunks-v${ENTRY_VERSION}`, onLost);
-  const maxBytes = Math.min(options.maxBytes, await grantedBytes());
-  store = new IndexedDbChunkStore(database, { ...options, maxBytes });
+  const [granted, files] = await Promise.all([grantedBytes(), EntryFiles.open(`${name}-v${ENTRY_VERSION}`)]);
+  store = new IndexedDbChunkStore(database, files, { ...options, maxBytes: Math.min(options.maxBytes, granted) });
   if (lost !== undefined) store.lose(lost);
   return store;
 }
 
 class IndexedDbChunkStore implements ChunkStore {
   readonly #database: Database;
+  readonly #files: EntryFiles | undefined;
   readonly #maxBytes: number;
   readonly #hash: HashChunk;
   readonly #onLost: ((reason: string) => void) | undefined;
+  readonly #fileBytes: number;
   #pausedUntil = 0;
   /** To be put, in order; each of them has asked for a turn. */
   #waiting: XorbRun[] = [];
@@ -90,15 +97,22 @@ class IndexedDbChunkStore implements ChunkStore {
   /** Entries whose use is to be written down. */
   readonly #used = new Map<string, Key>();
   #noteTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Times of use being written down. */
-  readonly #notes = new Set<Promise<void>>();
+  /** What nobody waits for but the end. */
+  readonly #beside = new Set<Promise<void>>();
   #state: 'open' | 'lost' | 'closed' = 'open';
 
-  constructor(database: Database, { maxBytes, hash, onLost }: IndexedDbChunkStoreOptions) {
+  constructor(
+    database: Database,
+    files: EntryFiles | undefined,
+    { maxBytes, hash, onLost, fileBytes = FILE_BYTES }: IndexedDbChunkStoreOptions,
+  ) {
     this.#database = database;
+    this.#files = files;
     this.#maxBytes = maxBytes;
     this.#hash = hash;
     this.#onLost = onLost;
+    this.#fileBytes = fileBytes;
+    if (files?.canWrite) this.#run(this.#tidy(files));
   }
 
   async find(xorb: string, chunks: ChunkRange): Promise<ChunkRange[]> {
@@ -107,9 +121,9 @@ class IndexedDbChunkStore implements ChunkStore {
 
   async records(xorb: string, chunks: ChunkRange): Promise<ChunkRecords> {
     return recordsInRow(await this.#entriesOf(xorb), chunks, async ({ start, end }) => {
-      const records: unknown = (await this.#info([xorb, start, end]))?.records;
-      const fit = records instanceof Uint8Array && records.length === (end - start) * CHUNK_RECORD_BYTES;
-      return fit && chunksFit(records) ? records : undefined;
+      const key: Key = [xorb, start, end];
+      const info = await this.#info(key);
+      return info && recordsFor(key, info);
     });
   }
 
@@ -124,7 +138,7 @@ class IndexedDbChunkStore implements ChunkStore {
       if (damaged) {
         const wrong = good?.chunks.end ?? chunks.start;
         const key = keys.find(([, start, end]) => start <= wrong && wrong < end);
-        if (key) await this.#attempt((update) => dropEntry(update, key));
+        if (key) await this.#attempt((update, gone) => dropEntry(update, key, gone));
       }
       if (good) return good;
     }
@@ -141,8 +155,8 @@ class IndexedDbChunkStore implements ChunkStore {
 
   async drop(xorb: string): Promise<void> {
     assertXorb(xorb);
-    await this.#attempt(async (update) => {
-      for (const key of await update.objectStore('info').getAllKeys(keysOf(xorb))) await dropEntry(update, key);
+    await this.#attempt(async (update, gone) => {
+      for (const key of await update.objectStore('info').getAllKeys(keysOf(xorb))) await dropEntry(update, key, gone);
     });
   }
 
@@ -152,11 +166,11 @@ class IndexedDbChunkStore implements ChunkStore {
 
   async prune(maxBytes: number): Promise<number> {
     this.#writeNotes();
-    return this.#change((update) => evict(update, maxBytes, 'forget'));
+    return this.#change((update, gone) => evict(update, maxBytes, 'forget', gone));
   }
 
   async clear(): Promise<void> {
-    await this.#change((update) => removeAll(update));
+    await this.#change((update, gone) => removeAll(update, gone));
   }
 
   async close(): Promise<void> {
@@ -164,7 +178,8 @@ class IndexedDbChunkStore implements ChunkStore {
     this.#writeNotes();
     this.#state = 'closed';
     await this.#turns.over();
-    await Promise.all(this.#notes);
+    await Promise.all(this.#beside);
+    await this.#files?.close();
     if (wasOpen) this.#database.close();
   }
 
@@ -173,6 +188,7 @@ class IndexedDbChunkStore implements ChunkStore {
     if (this.#state !== 'open') return;
     this.#state = 'lost';
     this.#database.close();
+    this.#run(this.#files?.close());
     this.#onLost?.(reason);
   }
 
@@ -191,14 +207,31 @@ class IndexedDbChunkStore implements ChunkStore {
   /** Chunks of entries in a row, not hashed yet, up to the first that is not what its key says or cannot be read. */
   async #loadRow(keys: readonly Key[], chunks: ChunkRange): Promise<ChunkRun | undefined> {
     if (this.#state !== 'open') return undefined;
-    const parts: ChunkRun[] = [];
-    for (const { key, info, data } of await this.#get(keys)) {
-      const part = info && data instanceof Uint8Array ? entryPart(key, data, chunks) : undefined;
-      if (!info || !part) break;
+    const parts: EntryPart[] = [];
+    for (const entry of await this.#get(keys)) {
+      const part = partOf(entry, chunks);
+      if (!part) break;
       parts.push(part);
-      if (Math.abs(Date.now() - info.usedMs) >= USE_STEP_MS) this.#noteUse(key);
+      if (Math.abs(Date.now() - part.usedMs) >= USE_STEP_MS) this.#noteUse(entry.key);
     }
-    return parts.length > 0 ? joined(parts) : undefined;
+    const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+    let end = 0;
+    const filled: EntryPart[] = [];
+    for (const part of parts) {
+      const into = bytes.subarray(end, end + part.length);
+      if ('bytes' in part) into.set(part.bytes);
+      else if (!(await this.#files?.read(part.file, part.at, into))) break;
+      filled.push(part);
+      end += part.length;
+    }
+    const [first] = filled;
+    const last = filled.at(-1);
+    if (!first || !last) return undefined;
+    return {
+      chunks: { start: first.chunks.start, end: last.chunks.end },
+      records: joinBytes(filled.map(({ records }) => records)),
+      bytes: bytes.subarray(0, end),
+    };
   }
 
   async #info(key: Key): Promise<EntryInfo | undefined> {
@@ -242,17 +275,20 @@ class IndexedDbChunkStore implements ChunkStore {
     this.#noteTimer = undefined;
     const keys = [...this.#used.values()];
     this.#used.clear();
-    if (keys.length === 0) return;
-    const usedMs = Date.now();
-    const note = this.#attempt((update) =>
-      Promise.all(
-        keys.map(async (key) => {
-          const info = await update.objectStore('info').get(key);
-          if (info) await update.objectStore('info').put({ ...info, usedMs }, key);
-        }),
-      ),
-    ).finally(() => this.#notes.delete(note));
-    this.#notes.add(note);
+    if (keys.length > 0) this.#run(this.#attempt((update) => noteUses(update, keys)));
+  }
+
+  #run(work: Promise<void> = Promise.resolve()): void {
+    const done = work.finally(() => this.#beside.delete(done));
+    this.#beside.add(done);
+  }
+
+  /** Removes files that nothing leads to. */
+  async #tidy(files: EntryFiles): Promise<void> {
+    await this.#attempt(async (update) => {
+      const known = await filesOf(update);
+      this.#run(files.removeUnknown(known));
+    });
   }
 
   /** Puts what waits, as much of it as goes together. Who asked for this turn is among it, or was put in an earlier one. */
@@ -282,27 +318,33 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 
   async #add(group: readonly XorbRun[]): Promise<void> {
-    await transact(this.#database, async (update) => {
-      const missing: XorbRun[] = [];
-      let room = this.#maxBytes;
-      const held = new Map<string, ChunkRange[]>();
-      for (const { xorb, run } of group) {
-        const ranges =
-          held.get(xorb) ??
-          (await update.objectStore('info').getAllKeys(keysOf(xorb))).map(rangeOf).filter(isXorbRange);
-        const added = subtractRanges(run.chunks, ranges).map((chunks) => partOfRun(run, chunks));
-        const fitting = added.filter((part) => {
-          const fits = storedBytes(part) <= room;
-          if (fits) room -= storedBytes(part);
-          return fits;
-        });
-        held.set(xorb, [...ranges, ...fitting.map(({ chunks }) => chunks)]);
-        missing.push(...fitting.map((part) => ({ xorb, run: part })));
-      }
-      if (missing.length > 0) await addRuns(update, missing, this.#maxBytes);
-    }).catch((error: unknown) => {
+    const rows = inRows(await this.#missing(group));
+    if (rows.length === 0) return;
+    const file = await this.#writeFile(rows);
+    const placed = file === undefined ? rows : placedIn(file, rows);
+    try {
+      await this.#transact((update, gone) => addRows(update, placed, this.#maxBytes, gone));
+    } catch (error) {
+      if (file !== undefined) await this.#files?.remove([file]);
       throw meaningOfAdding(error);
-    });
+    }
+  }
+
+  /** What of a group is not here yet, as far as it fits. */
+  async #missing(group: readonly XorbRun[]): Promise<XorbRun[]> {
+    const look = lookInto(this.#database).objectStore('info');
+    const xorbs = [...new Set(group.map(({ xorb }) => xorb))];
+    const keys = await Promise.all(xorbs.map((xorb) => look.getAllKeys(keysOf(xorb))));
+    const held = new Map(xorbs.map((xorb, index) => [xorb, (keys[index] ?? []).map(rangeOf).filter(isXorbRange)]));
+    return lacking(group, held, this.#maxBytes);
+  }
+
+  /** The name of a file with the bytes of all rows, where that is better than to have them in the database. */
+  async #writeFile(rows: readonly Row[]): Promise<string | undefined> {
+    const bytes = rows.reduce((sum, { records }) => sum + totalLength(records), 0);
+    return this.#files?.canWrite && bytes >= this.#fileBytes
+      ? this.#files.write(rows.flatMap(({ pieces }) => pieces))
+      : undefined;
   }
 
   /** One of a group that did not go together, perhaps for want of room. */
@@ -319,7 +361,7 @@ class IndexedDbChunkStore implements ChunkStore {
   /** The browser has less room than it said: what was not used for the longest time makes way, about half of all. */
   async #addToLess(one: XorbRun): Promise<void> {
     try {
-      await transact(this.#database, async (update) => evict(update, (await usageOf(update)).bytes / 2, 'forget'));
+      await this.#transact(async (update, gone) => evict(update, (await usageOf(update)).bytes / 2, 'forget', gone));
       await this.#add([one]);
     } catch (error) {
       if (!isOutOfRoom(error)) return this.#fail(error);
@@ -329,21 +371,29 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 
   /** A change that the caller is told about if it fails. */
-  async #change<T>(step: (update: Update) => Promise<T>): Promise<T> {
+  async #change<T>(step: Step<T>): Promise<T> {
     if (this.#state === 'closed') throw new XetError('CLOSED', 'The chunk cache was closed.');
     try {
-      return await transact(this.#database, step);
+      return await this.#transact(step);
     } catch (cause) {
       throw unusable(cause);
     }
   }
 
   /** A change that may fail: all it does is keep the cache in order. */
-  async #attempt(step: (update: Update) => Promise<unknown>): Promise<void> {
+  async #attempt(step: Step<unknown>): Promise<void> {
     if (this.#state !== 'open') return;
-    await transact(this.#database, step).catch((error: unknown) => {
+    await this.#transact(step).catch((error: unknown) => {
       if (!isOutOfRoom(error)) this.#fail(error);
     });
+  }
+
+  /** All of a step or nothing of it, and then the files that it leaves without a use. */
+  async #transact<T>(step: Step<T>): Promise<T> {
+    const gone: Gone = new Set();
+    const result = await transact(this.#database, (update) => step(update, gone));
+    if (gone.size > 0) await this.#files?.remove(gone);
+    return result;
   }
 
   /** An error that is not about room: whatever it is, the database is no longer one that can be relied on. */
@@ -352,46 +402,7 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 }
 
-interface StoredEntry {
-  key: Key;
-  info: EntryInfo | undefined;
-  /** Whatever is there. */
-  data: unknown;
-}
-
-/** An entry and those that go on where it ends, about as many as are worth one reading. */
-function rowFrom(first: ChunkRange, entries: readonly ChunkRange[], wanted: ChunkRange): ChunkRange[] {
-  const row = [first];
-  const most = wanted.start + ROW_CHUNKS;
-  for (let last = first; last.end < Math.min(wanted.end, most); ) {
-    const next = entries.find(({ start, end }) => start === last.end && end <= most);
-    if (!next) break;
-    row.push(next);
-    last = next;
-  }
-  return row;
-}
-
-/** The wanted chunks of an entry, without a copy; undefined if it is not what its key says. */
-function entryPart([xorb, start, end]: Key, data: Uint8Array, wanted: ChunkRange): ChunkRun | undefined {
-  const head = data.subarray(0, entryHeadBytes({ start, end }));
-  const all = decodeEntryHead(head, xorb, { start, end }, data.length);
-  if (!all) return undefined;
-  const chunks = { start: Math.max(wanted.start, start), end: Math.min(wanted.end, end) };
-  const records = chunkSlice(all, chunks.start - start, chunks.end - start);
-  const position = head.length + totalLength(chunkSlice(all, 0, chunks.start - start));
-  return { chunks, records, bytes: data.subarray(position, position + totalLength(records)) };
-}
-
-/** Runs in a row as one, of its own memory. */
-function joined(parts: readonly ChunkRun[]): ChunkRun {
-  const [first, last] = [parts[0] as ChunkRun, parts.at(-1) as ChunkRun];
-  return {
-    chunks: { start: first.chunks.start, end: last.chunks.end },
-    records: joinBytes(parts.map(({ records }) => records)),
-    bytes: joinBytes(parts.map(({ bytes }) => bytes)),
-  };
-}
+type Step<T> = (update: Update, gone: Gone) => Promise<T>;
 
 function rangeOf([, start, end]: Key): ChunkRange {
   return { start, end };

@@ -21,12 +21,16 @@ interface StoreWorker {
 
 const SERVICE = 'xetkit-chunk-store';
 
-/** Lets a worker keep chunks. */
+/**
+ * Lets a worker keep chunks.
+ * @param fileBytes what is shorter goes into the database itself
+ */
 export function serveChunkStores(
   scope: Pick<Endpoint, 'addEventListener'>,
   loadHash: () => Promise<HashChunk> = loadChunkHash,
+  fileBytes?: number,
 ): void {
-  serveOn(scope, SERVICE, (port) => serve(port, loadHash));
+  serveOn(scope, SERVICE, (port) => serve(port, loadHash, fileBytes));
 }
 
 async function loadChunkHash(): Promise<HashChunk> {
@@ -34,7 +38,7 @@ async function loadChunkHash(): Promise<HashChunk> {
   return (chunk) => codec.chunkHash(chunk);
 }
 
-function serve(port: MessagePort, loadHash: () => Promise<HashChunk>): void {
+function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes: number | undefined): void {
   let opened: ChunkStore | undefined;
   // Not before the first use: a policy may forbid WebAssembly, and without it there is nothing to hash.
   let loading: Promise<HashChunk> | undefined;
@@ -49,7 +53,7 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>): void {
   const worker: StoreWorker = {
     open: (name, maxBytes) =>
       answer(async () => {
-        opened = await openIndexedDbChunkStore(name, { maxBytes, hash, onLost: lose });
+        opened = await openIndexedDbChunkStore(name, { maxBytes, hash, onLost: lose, fileBytes });
       }),
     lost: () => lost,
     call: async (name, args) => {

@@ -3,6 +3,7 @@ import { Codec } from '../codec/codec.ts';
 import type { ByteRange } from '../ranges.ts';
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../repo/journal.ts';
 import type { HeldPart } from '../repo/place.ts';
+import { readInto, writeAll } from './in-place.ts';
 import { type FileHandle, folderAt, nameOf, opfsRoot, removeFrom, type SyncAccessHandle, unfinished } from './opfs.ts';
 
 /** What a partial file is a part of, and where it lies. */
@@ -165,21 +166,7 @@ async function openInPlace(file: FileHandle): Promise<SyncAccessHandle> {
 
 function readAll(file: SyncAccessHandle, at: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const read = file.read(bytes.subarray(filled), { at: at + filled });
-    if (read === 0) break;
-    filled += read;
-  }
-  return bytes.subarray(0, filled);
-}
-
-function writeAll(file: SyncAccessHandle, bytes: Uint8Array, at: number): void {
-  for (let written = 0; written < bytes.length; ) {
-    const more = file.write(bytes.subarray(written), { at: at + written });
-    if (more === 0) throw new DOMException('No more bytes are taken', 'QuotaExceededError');
-    written += more;
-  }
+  return bytes.subarray(0, readInto(file, at, bytes));
 }
 
 /**

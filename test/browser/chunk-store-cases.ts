@@ -8,6 +8,7 @@ import { isXetError } from '../../src/errors.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
 import { type ContractHooks, chunkStoreContract, type StoreKind } from '../cache/chunk-store-contract.ts';
+import { entryFilesCases } from './entry-files-cases.ts';
 import { fillUp } from './fill-up.ts';
 import { inFrame } from './frames.ts';
 
@@ -44,7 +45,8 @@ function spawnFrom(script: string): SpawnedWorker {
     terminate: () => worker.terminate(),
   };
 }
-const spawnStoreWorker = () => spawnFrom('/store-worker.js');
+const spawnStoreWorker = (fileBytes?: number) =>
+  spawnFrom(fileBytes === undefined ? '/store-worker.js' : `/store-worker.js?fileBytes=${fileBytes}`);
 
 let databases = 0;
 const freshName = () => `test-${Date.now()}-${++databases}`;
@@ -84,20 +86,21 @@ const inWhatever: StoreKind = {
   },
 };
 /** By a worker of its own, as pages have it. */
-const inWorker: StoreKind = {
+async function openInWorker(name: string, maxBytes: number, fileBytes?: number): Promise<ChunkStore> {
+  const spawn = () => spawnStoreWorker(fileBytes);
+  const store = await RemoteChunkStore.open(spawn, name, { maxBytes, onLost: () => undefined });
+  if (!store) throw new Error('No worker could be started.');
+  return store;
+}
+const inWorkerWith = (fileBytes?: number): StoreKind => ({
   shared: true,
   ownHash: true,
   place: async () => {
     const name = freshName();
-    return {
-      open: async (options) => {
-        const store = await RemoteChunkStore.open(spawnStoreWorker, name, { ...options, onLost: () => undefined });
-        if (!store) throw new Error('No worker could be started.');
-        return store;
-      },
-    };
+    return { open: ({ maxBytes }) => openInWorker(name, maxBytes, fileBytes) };
   },
-};
+});
+const inWorker = inWorkerWith();
 const inMemory: StoreKind = {
   shared: false,
   place: async () => ({ open: async (options) => memoryChunkStore(options) }),
@@ -113,6 +116,8 @@ function pageCases(hooks: ContractHooks): void {
   chunkStoreContract(inDatabase, called('IndexedDB', hooks));
   chunkStoreContract(inWhatever, called('with a way out', hooks));
   chunkStoreContract(inWorker, called('in a worker', hooks));
+  chunkStoreContract(inWorkerWith(0), called('in a worker, all in files', hooks));
+  entryFilesCases((...place) => openInWorker(...place), hooks);
   chunkStoreContract(inMemory, called('memory', hooks));
 
   test('whatever is changed in the database, nothing wrong is given', async () => {
@@ -254,7 +259,7 @@ function pageCases(hooks: ContractHooks): void {
       onLost: (reason) => reasons.push(reason),
     });
     await put(store, 1, 0, 20);
-    const later = openDB(databaseOf(name), 2);
+    const later = openDB(databaseOf(name), 3);
     equal(await within(5000, later), 'in time');
     (await later).close();
     equal(reasons.length, 1);

@@ -1,5 +1,6 @@
 import { serveChunkStores } from '../../src/cache/chunk-store.remote.ts';
 import { sampleHash } from '../cache/chunk-samples.ts';
 
-// Keeps chunks as the codec worker does, by the hash of the samples.
-serveChunkStores(self, async () => sampleHash);
+// Keeps chunks as the codec worker does, by the hash of the samples; as it is told, in files however little it is.
+const fileBytes = new URLSearchParams(self.location.search).get('fileBytes');
+serveChunkStores(self, async () => sampleHash, fileBytes === null ? undefined : Number(fileBytes));

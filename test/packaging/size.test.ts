@@ -5,10 +5,10 @@ import { measure } from '../../scripts/size.mjs';
 
 /** Gzipped, in kB: what is reached, rounded up. The goal of the download path is 25. */
 const LIMITS = {
-  'download path': 49,
-  'fetch adapter': 55,
-  'service worker': 56,
-  'codec worker': 16,
+  'download path': 51,
+  'fetch adapter': 57,
+  'service worker': 58,
+  'codec worker': 17,
   WebAssembly: 80,
 };
 
