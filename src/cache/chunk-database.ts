@@ -164,6 +164,8 @@ export async function addRows(update: Update, rows: readonly Row[], maxBytes: nu
   const keys = await Promise.all(rows.map((row) => update.objectStore('info').getKey(keyOf(row))));
   const entries = rows.filter((_, index) => !keys[index]).map((row) => ({ ...row, bytes: storedBytes(row) }));
   const added = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+  // Another tab was faster.
+  if (entries.length === 0) for (const { place } of rows) if (place) gone.add(place.file);
   await evict(update, maxBytes - added, 'store', gone);
   const usage = await usageOf(update);
   const usedMs = Date.now();
@@ -199,7 +201,7 @@ export async function evict(update: Update, maxBytes: number, count: 'store' | '
   }
   if (usage.bytes > maxBytes) {
     // There is nothing left and still something is counted: the count was wrong.
-    await removeAll(update);
+    await removeAll(update, gone);
     return before;
   }
   if (count === 'store') await update.objectStore('usage').put(usage, 'all');
@@ -221,11 +223,11 @@ async function removeEntry(
   gone: Gone,
 ): Promise<EntryInfo[]> {
   const infos = update.objectStore('info');
-  if (!info?.place) {
+  const file: unknown = info?.place?.file;
+  if (typeof file !== 'string') {
     await Promise.all([infos.delete(key), update.objectStore('data').delete(key)]);
     return info ? [info] : [];
   }
-  const { file } = info.place;
   const [keys, removed] = await Promise.all([infos.index('file').getAllKeys(file), infos.index('file').getAll(file)]);
   await Promise.all(keys.map((each) => infos.delete(each)));
   gone.add(file);

@@ -86,6 +86,7 @@ export async function openIndexedDbChunkStore(name: string, options: IndexedDbCh
 class IndexedDbChunkStore implements ChunkStore {
   readonly #database: Database;
   readonly #files: EntryFiles | undefined;
+  #writesFiles: boolean;
   readonly #maxBytes: number;
   readonly #hash: HashChunk;
   readonly #onLost: ((reason: string) => void) | undefined;
@@ -108,6 +109,7 @@ class IndexedDbChunkStore implements ChunkStore {
   ) {
     this.#database = database;
     this.#files = files;
+    this.#writesFiles = files?.canWrite ?? false;
     this.#maxBytes = maxBytes;
     this.#hash = hash;
     this.#onLost = onLost;
@@ -342,9 +344,15 @@ class IndexedDbChunkStore implements ChunkStore {
   /** The name of a file with the bytes of all rows, where that is better than to have them in the database. */
   async #writeFile(rows: readonly Row[]): Promise<string | undefined> {
     const bytes = rows.reduce((sum, { records }) => sum + totalLength(records), 0);
-    return this.#files?.canWrite && bytes >= this.#fileBytes
-      ? this.#files.write(rows.flatMap(({ pieces }) => pieces))
-      : undefined;
+    if (!this.#files || !this.#writesFiles || bytes < this.#fileBytes) return undefined;
+    try {
+      return await this.#files.write(rows.flatMap(({ pieces }) => pieces));
+    } catch (error) {
+      if (isOutOfRoom(error)) throw error;
+      // Somebody removed the folder, or the browser refuses: the database can do without.
+      this.#writesFiles = false;
+      return undefined;
+    }
   }
 
   /** One of a group that did not go together, perhaps for want of room. */

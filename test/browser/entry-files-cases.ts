@@ -200,6 +200,20 @@ export function entryFilesCases(
     equal(await filesOf(name), [kept, names[3]].sort());
   });
 
+  test('somebody removes the folder: what was in it is forgotten, and the database does without', async () => {
+    const name = freshName();
+    const store = await openInWorker(name, ROOMY);
+    await put(store, 1, 0, 16);
+    await (await navigator.storage.getDirectory()).removeEntry(`${name}-v1`, { recursive: true });
+    equal(await readAll(store, 1), 0);
+    await put(store, 1, 0, 16);
+    await put(store, 2, 0, 16);
+    equal([await readAll(store, 1), await readAll(store, 2)], [16, 16]);
+    const { infos, values } = await inDatabase(name);
+    equal([infos.length, values, infos.filter(({ place }) => place).length], [2, 2, 0]);
+    await store.close();
+  });
+
   test('what a version without files left is read on', async () => {
     const name = freshName();
     const old = await openDB(`${name}-chunks-v1`, 1, {
