@@ -1,13 +1,5 @@
-import { readInto, writeAll } from '../save/in-place.ts';
-import {
-  type FileHandle,
-  folderAt,
-  nameOf,
-  namesIn,
-  opfsRoot,
-  removeFrom,
-  type SyncAccessHandle,
-} from '../save/opfs.ts';
+import { isTaken, openInPlace, readInto, whileInUse, writeAll } from '../save/in-place.ts';
+import { folderAt, namesIn, opfsRoot, removeFrom, type SyncAccessHandle } from '../save/opfs.ts';
 import { Turns } from './turns.ts';
 
 /** Where the bytes of an entry begin. */
@@ -55,7 +47,7 @@ export class EntryFiles {
   async write(pieces: readonly Uint8Array[]): Promise<string> {
     const file = `${Date.now().toString(36)}-${crypto.randomUUID()}`;
     try {
-      const handle = await inPlace(await this.#folder.getFileHandle(file, { create: true }));
+      const handle = await openInPlace(await this.#folder.getFileHandle(file, { create: true }));
       try {
         let at = 0;
         for (const piece of pieces) {
@@ -79,7 +71,9 @@ export class EntryFiles {
         const handle = await this.#opened(file);
         if (handle) return readInto(handle, at, into) === into.length;
         const found = await this.#folder.getFileHandle(file);
-        const bytes = new Uint8Array(await (await found.getFile()).slice(at, at + into.length).arrayBuffer());
+        const bytes = new Uint8Array(
+          await (await whileInUse(found, found.getFile())).slice(at, at + into.length).arrayBuffer(),
+        );
         if (bytes.length !== into.length) return false;
         into.set(bytes);
         return true;
@@ -136,10 +130,10 @@ export class EntryFiles {
 
   async #opening(file: string): Promise<SyncAccessHandle | undefined> {
     try {
-      return await inPlace(await this.#folder.getFileHandle(file));
+      return await openInPlace(await this.#folder.getFileHandle(file));
     } catch (error) {
       // Another tab has it open.
-      if (/^NoModificationAllowed|^InvalidState/.test(nameOf(error))) return undefined;
+      if (isTaken(error)) return undefined;
       throw error;
     }
   }
@@ -148,9 +142,4 @@ export class EntryFiles {
     this.#open.get(file)?.close();
     this.#open.delete(file);
   }
-}
-
-async function inPlace(file: FileHandle): Promise<SyncAccessHandle> {
-  if (!file.createSyncAccessHandle) throw new DOMException('Nothing is written in place here', 'NotSupportedError');
-  return file.createSyncAccessHandle();
 }

@@ -1,4 +1,27 @@
-import type { SyncAccessHandle } from './opfs.ts';
+import { type FileHandle, nameOf, type SyncAccessHandle } from './opfs.ts';
+
+/** Chromium never answers a handle that was collected meanwhile, as one may be to which only the call itself refers. */
+const inUse = new Set<object>();
+
+/** Keeps a handle until what was asked of it is answered. */
+export async function whileInUse<T>(handle: object, asked: Promise<T>): Promise<T> {
+  inUse.add(handle);
+  try {
+    return await asked;
+  } finally {
+    inUse.delete(handle);
+  }
+}
+
+/** Throws a `NoModificationAllowedError` while somebody else has it. */
+export async function openInPlace(file: FileHandle): Promise<SyncAccessHandle> {
+  if (!file.createSyncAccessHandle)
+    throw new DOMException('Files cannot be written in place here', 'NotSupportedError');
+  return whileInUse(file, file.createSyncAccessHandle());
+}
+
+/** Whether an error means that somebody else has a file open. */
+export const isTaken = (error: unknown): boolean => /^NoModificationAllowed|^InvalidState/.test(nameOf(error));
 
 /** Fills `into` from an offset on; gives how many bytes there were, which are fewer only where the file ends. */
 export function readInto(file: SyncAccessHandle, at: number, into: Uint8Array): number {

@@ -3,8 +3,8 @@ import { Codec } from '../codec/codec.ts';
 import type { ByteRange } from '../ranges.ts';
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../repo/journal.ts';
 import type { HeldPart } from '../repo/place.ts';
-import { readInto, writeAll } from './in-place.ts';
-import { type FileHandle, folderAt, nameOf, opfsRoot, removeFrom, type SyncAccessHandle, unfinished } from './opfs.ts';
+import { isTaken, openInPlace, readInto, writeAll } from './in-place.ts';
+import { type FileHandle, folderAt, opfsRoot, removeFrom, type SyncAccessHandle, unfinished } from './opfs.ts';
 
 /** What a partial file is a part of, and where it lies. */
 export interface PartialSpec {
@@ -81,7 +81,7 @@ export class PartialData implements PartialStore {
     const opened: SyncAccessHandle[] = [];
     let entries: JournalEntry[] = [];
     const open = async (name: string) => {
-      const handle = await openInPlace(await folder.getFileHandle(name, { create: true }));
+      const handle = await openWhenFree(await folder.getFileHandle(name, { create: true }));
       opened.push(handle);
       return handle;
     };
@@ -151,14 +151,12 @@ export class PartialData implements PartialStore {
 /** Bytes of an entry before its chunks. */
 const ENTRY_BYTES = 16;
 
-async function openInPlace(file: FileHandle): Promise<SyncAccessHandle> {
-  if (!file.createSyncAccessHandle)
-    throw new DOMException('Files cannot be written in place here', 'NotSupportedError');
+async function openWhenFree(file: FileHandle): Promise<SyncAccessHandle> {
   for (let waited = 0; ; waited += LET_GO_STEP_MS) {
     try {
-      return await file.createSyncAccessHandle();
+      return await openInPlace(file);
     } catch (error) {
-      if (!/^NoModificationAllowed|^InvalidState/.test(nameOf(error)) || waited >= LET_GO_MS) throw error;
+      if (!isTaken(error) || waited >= LET_GO_MS) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, LET_GO_STEP_MS));
   }
