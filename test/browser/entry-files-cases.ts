@@ -200,18 +200,6 @@ export function entryFilesCases(
     equal(await filesOf(name), [kept, names[3]].sort());
   });
 
-  test('however often files are opened, each answers, also where memory is collected meanwhile', async () => {
-    const name = freshName();
-    const first = await openInWorker(name, ROOMY);
-    for (let xorb = 1; xorb <= 60; xorb++) await put(first, xorb, 0, 8);
-    await first.close();
-    for (let turn = 0; turn < 6; turn++) {
-      const store = await openInWorker(name, ROOMY);
-      for (let xorb = 1; xorb <= 60; xorb++) equal(await readAll(store, xorb), 8);
-      await store.close();
-    }
-  });
-
   test('somebody removes the folder: what was in it is forgotten, and the database does without', async () => {
     const name = freshName();
     const store = await openInWorker(name, ROOMY);
