@@ -1,4 +1,4 @@
-import { isTaken, openInPlace, readInto, whileInUse, writeAll } from '../save/in-place.ts';
+import { isTaken, openInPlace, readInto, whileInUse, writeAll, writesInPlace } from '../save/in-place.ts';
 import { folderAt, namesIn, opfsRoot, removeFrom, type SyncAccessHandle } from '../save/opfs.ts';
 import { Turns } from './turns.ts';
 
@@ -26,9 +26,7 @@ export class EntryFiles {
   readonly #open = new Map<string, SyncAccessHandle>();
   #letGoTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #turns = new Turns();
-  /** Whether this thread may write in place. */
-  readonly canWrite =
-    typeof FileSystemFileHandle !== 'undefined' && 'createSyncAccessHandle' in FileSystemFileHandle.prototype;
+  readonly canWrite = writesInPlace();
 
   private constructor(folder: FileSystemDirectoryHandle) {
     this.#folder = folder;

@@ -19,28 +19,23 @@ export type EntryPart = { chunks: ChunkRange; records: ChunkRecords; length: num
 
 /** Without a copy; undefined if the entry is not what its key says. */
 export function partOf({ key, info, data }: StoredEntry, wanted: ChunkRange): EntryPart | undefined {
-  const [xorb, start, end] = key;
-  if (!info) return undefined;
+  const [, start, end] = key;
+  const all = info?.place ? recordsFor(key, info) : recordsIn(key, data);
+  if (!info || !all) return undefined;
   const chunks = { start: Math.max(wanted.start, start), end: Math.min(wanted.end, end) };
-  const part = (all: ChunkRecords) => {
-    const records = chunkSlice(all, chunks.start - start, chunks.end - start);
-    const before = totalLength(chunkSlice(all, 0, chunks.start - start));
-    return { chunks, records, length: totalLength(records), usedMs: info.usedMs, before };
-  };
-  if (info.place) {
-    const { file, at } = info.place;
-    const all = recordsFor(key, info);
-    if (!all) return undefined;
-    const { before, ...rest } = part(all);
-    return { ...rest, file, at: at + before };
-  }
+  const records = chunkSlice(all, chunks.start - start, chunks.end - start);
+  const before = totalLength(chunkSlice(all, 0, chunks.start - start));
+  const part = { chunks, records, length: totalLength(records), usedMs: info.usedMs };
+  if (info.place) return { ...part, file: info.place.file, at: info.place.at + before };
+  const at = entryHeadBytes({ start, end }) + before;
+  return { ...part, bytes: (data as Uint8Array).subarray(at, at + part.length) };
+}
+
+/** What the head of an entry in the database says of its chunks, if it is one. */
+function recordsIn([xorb, start, end]: Key, data: unknown): ChunkRecords | undefined {
   if (!(data instanceof Uint8Array)) return undefined;
-  const head = data.subarray(0, entryHeadBytes({ start, end }));
-  const all = decodeEntryHead(head, xorb, { start, end }, data.length);
-  if (!all) return undefined;
-  const { before, ...rest } = part(all);
-  const position = head.length + before;
-  return { ...rest, bytes: data.subarray(position, position + rest.length) };
+  const chunks = { start, end };
+  return decodeEntryHead(data.subarray(0, entryHeadBytes(chunks)), xorb, chunks, data.length);
 }
 
 /** What an entry's note says of its chunks, if that can be. */

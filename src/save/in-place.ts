@@ -1,5 +1,9 @@
 import { type FileHandle, nameOf, type SyncAccessHandle } from './opfs.ts';
 
+/** Whether files can be written in place on this thread: it takes a dedicated worker. */
+export const writesInPlace = (): boolean =>
+  typeof FileSystemFileHandle !== 'undefined' && 'createSyncAccessHandle' in FileSystemFileHandle.prototype;
+
 /** Chromium never answers a handle that was collected meanwhile, as one may be to which only the call itself refers. */
 const inUse = new Set<object>();
 

@@ -2,10 +2,11 @@ import type { SpawnWorker } from '../../workers/spawn.ts';
 import type { ChunkRecords } from '../chunks.ts';
 import type { ByteRange } from '../ranges.ts';
 import type { FileSink } from '../repo/place.ts';
+import { writesInPlace } from './in-place.ts';
 import { type FileHandle, fileIn, folderAt, opfsRoot, removeFrom, unfinished } from './opfs.ts';
 import { PartFiles } from './part-files.ts';
 import { type Left, PartialData, type PartialSpec, type PartialStore } from './partial-data.ts';
-import { RemotePartial, writesInPlace } from './partial-worker.ts';
+import { RemotePartial } from './partial-worker.ts';
 import { storageErrors } from './storage-error.ts';
 
 export interface OpfsSinkParts {

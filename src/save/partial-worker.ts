@@ -4,6 +4,7 @@ import type { ChunkRecords } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import { serveOn, WorkerCalls } from '../worker-calls.ts';
+import { writesInPlace } from './in-place.ts';
 import { nameOf } from './opfs.ts';
 import { type Left, PartialData, type PartialSpec, type PartialStore } from './partial-data.ts';
 import { type StorageFailure, WorkerStorageError } from './storage-error.ts';
@@ -24,10 +25,6 @@ interface PartialWorker {
 }
 
 const SERVICE = 'xetkit-partial-file';
-
-/** Whether files can be written in place on this thread: it takes a dedicated worker. */
-export const writesInPlace = (): boolean =>
-  typeof FileSystemFileHandle !== 'undefined' && 'createSyncAccessHandle' in FileSystemFileHandle.prototype;
 
 /** Lets a worker write files. */
 export function servePartialFiles(scope: Pick<Endpoint, 'addEventListener'>): void {

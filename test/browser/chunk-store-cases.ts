@@ -11,6 +11,7 @@ import { type ContractHooks, chunkStoreContract, type StoreKind } from '../cache
 import { entryFilesCases } from './entry-files-cases.ts';
 import { fillUp } from './fill-up.ts';
 import { inFrame } from './frames.ts';
+import { readAllOf } from './read-all.ts';
 
 /** Cases by the kind of page that they need; the names are known without a browser. */
 export const SUITES = {
@@ -56,20 +57,7 @@ const databaseOf = (name: string) => `${name}-chunks-v1`;
 const put = (store: ChunkStore, xorb: number, start: number, end: number, from = xorbs) =>
   store.put(from.name(xorb), from.run(xorb, { start, end }));
 
-/** Reads all that is found of a xorb, and gives how many chunks were right; a wrong one throws. */
-async function readAll(store: ChunkStore, xorb: number, from = xorbs): Promise<number> {
-  let chunks = 0;
-  for (const { start, end } of await store.find(from.name(xorb), { start: 0, end: 1000 })) {
-    for (let at = start; at < end; ) {
-      const run = await store.read(from.name(xorb), { start: at, end });
-      const wrong = run && from.wrongIn(xorb, run);
-      if (wrong) throw new Error(wrong);
-      chunks += run ? run.chunks.end - run.chunks.start : 0;
-      at = run?.chunks.end ?? at + 1;
-    }
-  }
-  return chunks;
-}
+const readAll = (store: ChunkStore, xorb: number, from = xorbs) => readAllOf(from, store, xorb);
 
 const inDatabase: StoreKind = {
   shared: true,

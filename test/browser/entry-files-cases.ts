@@ -5,6 +5,7 @@ import type { ChunkStore } from '../../src/cache/chunk-store.ts';
 import { joinBytes } from '../../src/chunks.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
 import type { ContractHooks } from '../cache/chunk-store-contract.ts';
+import { readAllOf } from './read-all.ts';
 
 const KB = 1024;
 const MB = 1024 * KB;
@@ -12,7 +13,6 @@ const ROOMY = 1024 * MB;
 const HOUR_MS = 3_600_000;
 
 const xorbs = new SampleXorbs(20 * KB, 64 * KB);
-const ALL = { start: 0, end: 1000 };
 
 let places = 0;
 const freshName = () => `files-${Date.now()}-${++places}`;
@@ -61,20 +61,7 @@ async function rewrite(
   await stream.close();
 }
 
-/** Reads all that is found of a xorb, and gives how many chunks were right; a wrong one throws. */
-async function readAll(store: ChunkStore, xorb: number): Promise<number> {
-  let chunks = 0;
-  for (const { start, end } of await store.find(xorbs.name(xorb), ALL)) {
-    for (let at = start; at < end; ) {
-      const run = await store.read(xorbs.name(xorb), { start: at, end });
-      const wrong = run && xorbs.wrongIn(xorb, run);
-      if (wrong) throw new Error(wrong);
-      chunks += run ? run.chunks.end - run.chunks.start : 0;
-      at = run?.chunks.end ?? at + 1;
-    }
-  }
-  return chunks;
-}
+const readAll = (store: ChunkStore, xorb: number) => readAllOf(xorbs, store, xorb);
 
 /** Stores whose bytes a worker writes into files. */
 export function entryFilesCases(
