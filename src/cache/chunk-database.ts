@@ -1,6 +1,7 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
 import { type ChunkRecords, joinBytes } from '../chunks.ts';
 import { XetError } from '../errors.ts';
+import type { ChunkRange } from '../ranges.ts';
 import { encodeEntryHead } from './chunk-entry.ts';
 import { type Row, storedBytes } from './chunk-rows.ts';
 import type { ChunkStoreUsage } from './chunk-store.ts';
@@ -138,6 +139,10 @@ export function keysOf(xorb: string): IDBKeyRange {
   return IDBKeyRange.bound([xorb, 0], [xorb, Number.POSITIVE_INFINITY]);
 }
 
+export function rangeOf([, start, end]: Key): ChunkRange {
+  return { start, end };
+}
+
 /** What all entries take; they are counted anew where the count is missing. */
 export async function usageOf(update: Update): Promise<ChunkStoreUsage> {
   const usage = (await update.objectStore('usage').get('all')) ?? sumOf(await update.objectStore('info').getAll());
@@ -181,6 +186,9 @@ export async function addRows(update: Update, rows: readonly Row[], maxBytes: nu
 }
 
 const keyOf = ({ xorb, chunks }: Pick<Row, 'xorb' | 'chunks'>): Key => [xorb, chunks.start, chunks.end];
+
+/** What is done in one transaction. */
+export type Step<T> = (update: Update, gone: Gone) => Promise<T>;
 
 /** Files of entries that a transaction removes: they go when it has ended well. */
 export type Gone = Set<string>;

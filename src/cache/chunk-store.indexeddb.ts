@@ -1,8 +1,7 @@
-import { type ChunkRecords, joinBytes, totalLength } from '../chunks.ts';
+import { type ChunkRecords, joinBytes } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
 import {
-  addRows,
   type Database,
   dropEntry,
   type EntryInfo,
@@ -14,14 +13,16 @@ import {
   lookInto,
   noteUses,
   openDatabase,
+  rangeOf,
   removeAll,
+  type Step,
   transact,
-  type Update,
   unusable,
   usageOf,
 } from './chunk-database.ts';
 import { ENTRY_VERSION } from './chunk-entry.ts';
-import { inRows, lacking, placedIn, type Row, rowFrom, storedBytes, type XorbRun } from './chunk-rows.ts';
+import { ChunkPuts } from './chunk-puts.ts';
+import { rowFrom } from './chunk-rows.ts';
 import {
   assertRun,
   assertXorb,
@@ -30,7 +31,6 @@ import {
   entriesWith,
   type HashChunk,
   isXorbRange,
-  PUT_PAUSE_MS,
   rangesWithin,
   recordsInRow,
   USE_STEP_MS,
@@ -38,8 +38,7 @@ import {
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 import { EntryFiles } from './entry-files.web.ts';
 import { type EntryPart, partOf, recordsFor, type StoredEntry } from './entry-parts.ts';
-import { isOutOfRoom, meaningOfAdding } from './out-of-room.ts';
-import { Turns } from './turns.ts';
+import { isOutOfRoom } from './out-of-room.ts';
 
 export interface IndexedDbChunkStoreOptions extends ChunkStoreOptions {
   /** Called once if the database is lost for good while it is in use. From then on the store is empty. */
@@ -47,16 +46,6 @@ export interface IndexedDbChunkStoreOptions extends ChunkStoreOptions {
   /** What is shorter than so many bytes goes into the database itself. */
   fileBytes?: number | undefined;
 }
-
-/**
- * Most of what a transaction takes is the same however much is in it, and a browser does one after the other: what waits for
- * its turn goes together, up to so many bytes, and so large a part of the limit.
- */
-const GROUP_BYTES = 8 * 1024 * 1024;
-const GROUP_SHARE = 1 / 8;
-
-/** A file takes as long to make as this many bytes to write. */
-const FILE_BYTES = 256 * 1024;
 
 /** How long a use of an entry may wait before it is written down. */
 const NOTE_AFTER_MS = 1000;
@@ -86,15 +75,9 @@ export async function openIndexedDbChunkStore(name: string, options: IndexedDbCh
 class IndexedDbChunkStore implements ChunkStore {
   readonly #database: Database;
   readonly #files: EntryFiles | undefined;
-  #writesFiles: boolean;
-  readonly #maxBytes: number;
   readonly #hash: HashChunk;
   readonly #onLost: ((reason: string) => void) | undefined;
-  readonly #fileBytes: number;
-  #pausedUntil = 0;
-  /** To be put, in order; each of them has asked for a turn. */
-  #waiting: XorbRun[] = [];
-  readonly #turns = new Turns();
+  readonly #puts: ChunkPuts;
   /** Entries whose use is to be written down. */
   readonly #used = new Map<string, Key>();
   #noteTimer: ReturnType<typeof setTimeout> | undefined;
@@ -105,15 +88,22 @@ class IndexedDbChunkStore implements ChunkStore {
   constructor(
     database: Database,
     files: EntryFiles | undefined,
-    { maxBytes, hash, onLost, fileBytes = FILE_BYTES }: IndexedDbChunkStoreOptions,
+    { maxBytes, hash, onLost, fileBytes }: IndexedDbChunkStoreOptions,
   ) {
     this.#database = database;
     this.#files = files;
-    this.#writesFiles = files?.canWrite ?? false;
-    this.#maxBytes = maxBytes;
     this.#hash = hash;
     this.#onLost = onLost;
-    this.#fileBytes = fileBytes;
+    this.#puts = new ChunkPuts({
+      database,
+      files,
+      maxBytes,
+      fileBytes,
+      isOpen: () => this.#state === 'open',
+      change: (step) => this.#transact(step),
+      writeNotes: () => this.#writeNotes(),
+      fail: (error) => this.#fail(error),
+    });
     if (files?.canWrite) this.#run(this.#tidy(files));
   }
 
@@ -150,9 +140,7 @@ class IndexedDbChunkStore implements ChunkStore {
   async put(xorb: string, run: ChunkRun): Promise<void> {
     assertRun(xorb, run);
     if (this.#state !== 'open') return;
-    this.#waiting.push({ xorb, run });
-    // Else all puts that meet the quota at once would make room, each for itself.
-    await this.#turns.take(() => this.#putGroup());
+    await this.#puts.put({ xorb, run });
   }
 
   async drop(xorb: string): Promise<void> {
@@ -179,7 +167,7 @@ class IndexedDbChunkStore implements ChunkStore {
     const wasOpen = this.#state === 'open';
     this.#writeNotes();
     this.#state = 'closed';
-    await this.#turns.over();
+    await this.#puts.over();
     await Promise.all(this.#beside);
     await this.#files?.close();
     if (wasOpen) this.#database.close();
@@ -293,91 +281,6 @@ class IndexedDbChunkStore implements ChunkStore {
     });
   }
 
-  /** Puts what waits, as much of it as goes together. Who asked for this turn is among it, or was put in an earlier one. */
-  async #putGroup(): Promise<void> {
-    const group = this.#nextGroup();
-    if (group.length === 0 || performance.now() < this.#pausedUntil) return;
-    // What makes way for it goes by these.
-    this.#writeNotes();
-    try {
-      await this.#add(group);
-    } catch (error) {
-      if (!isOutOfRoom(error)) return this.#fail(error);
-      for (const one of group) await this.#addAlone(one, group.length > 1);
-    }
-  }
-
-  #nextGroup(): XorbRun[] {
-    const most = Math.min(GROUP_BYTES, this.#maxBytes * GROUP_SHARE);
-    let bytes = 0;
-    let count = 0;
-    for (const { run } of this.#waiting) {
-      bytes += storedBytes(run);
-      if (count > 0 && bytes > most) break;
-      count++;
-    }
-    return this.#waiting.splice(0, count);
-  }
-
-  async #add(group: readonly XorbRun[]): Promise<void> {
-    const rows = inRows(await this.#missing(group));
-    if (rows.length === 0) return;
-    const file = await this.#writeFile(rows);
-    const placed = file === undefined ? rows : placedIn(file, rows);
-    try {
-      await this.#transact((update, gone) => addRows(update, placed, this.#maxBytes, gone));
-    } catch (error) {
-      if (file !== undefined) await this.#files?.remove([file]);
-      throw meaningOfAdding(error);
-    }
-  }
-
-  /** What of a group is not here yet, as far as it fits. */
-  async #missing(group: readonly XorbRun[]): Promise<XorbRun[]> {
-    const look = lookInto(this.#database).objectStore('info');
-    const xorbs = [...new Set(group.map(({ xorb }) => xorb))];
-    const keys = await Promise.all(xorbs.map((xorb) => look.getAllKeys(keysOf(xorb))));
-    const held = new Map(xorbs.map((xorb, index) => [xorb, (keys[index] ?? []).map(rangeOf).filter(isXorbRange)]));
-    return lacking(group, held, this.#maxBytes);
-  }
-
-  /** The name of a file with the bytes of all rows, where that is better than to have them in the database. */
-  async #writeFile(rows: readonly Row[]): Promise<string | undefined> {
-    const bytes = rows.reduce((sum, { records }) => sum + totalLength(records), 0);
-    if (!this.#files || !this.#writesFiles || bytes < this.#fileBytes) return undefined;
-    try {
-      return await this.#files.write(rows.flatMap(({ pieces }) => pieces));
-    } catch (error) {
-      if (isOutOfRoom(error)) throw error;
-      // Somebody removed the folder, or the browser refuses: the database can do without.
-      this.#writesFiles = false;
-      return undefined;
-    }
-  }
-
-  /** One of a group that did not go together, perhaps for want of room. */
-  async #addAlone(one: XorbRun, mayFit: boolean): Promise<void> {
-    if (performance.now() < this.#pausedUntil || this.#state !== 'open') return;
-    try {
-      if (mayFit) return await this.#add([one]);
-    } catch (error) {
-      if (!isOutOfRoom(error)) return this.#fail(error);
-    }
-    await this.#addToLess(one);
-  }
-
-  /** The browser has less room than it said: what was not used for the longest time makes way, about half of all. */
-  async #addToLess(one: XorbRun): Promise<void> {
-    try {
-      await this.#transact(async (update, gone) => evict(update, (await usageOf(update)).bytes / 2, 'forget', gone));
-      await this.#add([one]);
-    } catch (error) {
-      if (!isOutOfRoom(error)) return this.#fail(error);
-      // What was removed may count for a while yet, or others use up the quota: what is here can still be read.
-      this.#pausedUntil = performance.now() + PUT_PAUSE_MS;
-    }
-  }
-
   /** A change that the caller is told about if it fails. */
   async #change<T>(step: Step<T>): Promise<T> {
     if (this.#state === 'closed') throw new XetError('CLOSED', 'The chunk cache was closed.');
@@ -408,12 +311,6 @@ class IndexedDbChunkStore implements ChunkStore {
   #fail(error: unknown): void {
     this.lose(error instanceof Error ? error.message : String(error));
   }
-}
-
-type Step<T> = (update: Update, gone: Gone) => Promise<T>;
-
-function rangeOf([, start, end]: Key): ChunkRange {
-  return { start, end };
 }
 
 /** Half of the quota, or no limit where the browser does not tell. */

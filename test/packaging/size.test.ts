@@ -8,7 +8,7 @@ const LIMITS = {
   'download path': 51,
   'fetch adapter': 57,
   'service worker': 58,
-  'codec worker': 17,
+  'codec worker': 18,
   WebAssembly: 80,
 };
 
