@@ -36,7 +36,7 @@ export interface HedgeOptions {
 
 /**
  * A stream that is opened a second time when it falls far behind what other requests give: as soon as the
- * second one has a byte it goes on alone. No byte is given twice.
+ * second one has a byte it goes on alone. No byte is given twice; each piece is of use until the next is asked for.
  */
 export async function* hedged(options: HedgeOptions): AsyncGenerator<Uint8Array, void, undefined> {
   const { pace, needed } = options;
@@ -102,13 +102,14 @@ class Ticks {
   }
 }
 
-/** An open stream with one read always under way. */
+/** An open stream, read while somebody waits for it. */
 class Stream {
   readonly #bytes: AsyncGenerator<Uint8Array, void, undefined>;
   readonly #abort = new AbortController();
   readonly #outer: AbortSignal;
   readonly #onOuterAbort = () => this.#abort.abort(this.#outer.reason);
-  #next: Promise<IteratorResult<Uint8Array, void>>;
+  /** The read that is under way, or has ended and was not taken. */
+  #next: Promise<IteratorResult<Uint8Array, void>> | undefined;
   /** Offset of the first byte that was not taken. */
   position: number;
 
@@ -117,31 +118,32 @@ class Stream {
     this.#outer = signal;
     signal.addEventListener('abort', this.#onOuterAbort, { once: true });
     this.#bytes = open(from, this.#abort.signal);
-    this.#next = this.#read();
   }
 
   /** Resolves to itself when the read has ended, well or badly. */
   get ready(): Promise<Stream> {
-    return this.#next.then(
+    return this.#read().then(
       () => this,
       () => this,
     );
   }
 
-  /** What was read; undefined at the end. Starts the next read. */
+  /** What was read; undefined at the end. */
   async take(): Promise<Uint8Array | undefined> {
-    const { done, value } = await this.#next;
+    const { done, value } = await this.#read();
+    this.#next = undefined;
     if (done) return undefined;
     this.position += value.length;
-    this.#next = this.#read();
     return value;
   }
 
   #read(): Promise<IteratorResult<Uint8Array, void>> {
-    const next = this.#bytes.next();
-    // A stream that is closed early leaves its read behind.
-    next.catch(() => undefined);
-    return next;
+    if (!this.#next) {
+      this.#next = this.#bytes.next();
+      // A stream that is closed early leaves its read behind.
+      this.#next.catch(() => undefined);
+    }
+    return this.#next;
   }
 
   close(): void {

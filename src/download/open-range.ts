@@ -37,7 +37,7 @@ export class RequestSteps {
 }
 
 /**
- * The physical bytes of a range of a xorb from `from` on.
+ * The physical bytes of a range of a xorb from `from` on. Each piece is of use until the next is asked for.
  *
  * How strictly a signed address insists on its range is the server's choice, so the ways are tried from the
  * cheapest on: just the bytes that are missing; with a new address, as the old one may have expired; the
@@ -119,7 +119,7 @@ async function* single(
     throw error;
   }
   let skip = wanted.start - asked.start;
-  for await (const bytes of reply.chunks()) {
+  for await (const bytes of reply.lentChunks()) {
     if (bytes.length > skip) yield skip === 0 ? bytes : bytes.subarray(skip);
     skip = Math.max(0, skip - bytes.length);
   }
@@ -127,7 +127,7 @@ async function* single(
 
 /**
  * All the given ranges of a xorb with one request, as far as the server answers so. They must share a signed
- * address.
+ * address. Each piece is of use until the next is asked for.
  */
 export async function* openGroup(
   source: RangeSource,
@@ -163,7 +163,7 @@ async function* multi(
     attempts: 1,
   });
   const boundary = multipartBoundary(reply.headers.get('content-type'));
-  yield* boundary === undefined ? located(reply) : readMultipart(reply.chunks(), boundary, asked);
+  yield* boundary === undefined ? located(reply) : readMultipart(reply.lentChunks(), boundary, asked);
 }
 
 /** The bytes of the wanted range out of all that come. */
@@ -181,7 +181,7 @@ async function* within(
 /** A server may answer several ranges with one, or with everything. */
 async function* located(reply: Reply): AsyncGenerator<PartPiece, void, undefined> {
   let start = parseContentRange(reply.headers.get('content-range'))?.range.start ?? 0;
-  for await (const bytes of reply.chunks()) {
+  for await (const bytes of reply.lentChunks()) {
     yield { start, bytes };
     start += bytes.length;
   }

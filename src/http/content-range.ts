@@ -17,7 +17,7 @@ export function parseContentRange(value: string | null): { range: ByteRange; tot
  * Checks that an answer is the partial content that was asked for. A page may not see `Content-Range` of
  * another origin; there the length has to do.
  */
-export function checkPartial(reply: Reply, asked: ByteRange): void {
+export function checkPartial(reply: Pick<Reply, 'status' | 'headers' | 'url'>, asked: ByteRange): void {
   const wrong = (what: string) =>
     new XetError('PROTOCOL', `Asked for bytes ${asked.start}–${asked.end - 1}, ${what}.`, {
       status: reply.status,

@@ -1,5 +1,6 @@
 import { isXetError, NO_LONGER_WANTED, publicText, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
+import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
 import { delay } from './delay.ts';
 import { JSON_LIMIT_BYTES, readJson } from './json.ts';
 import { responseError, type UrlKind } from './response-error.ts';
@@ -7,12 +8,6 @@ import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-ti
 
 /** What sends a request: the platform's `fetch`, or yours. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
-
-/** What `read` of a body's reader gives: a piece, or that there are no more. */
-export interface AnswerBody {
-  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
-  cancel(): Promise<void>;
-}
 
 /** Of an answer; names in any case. */
 export type AnswerHeaders = Pick<Headers, 'get'>;
@@ -24,7 +19,7 @@ export interface Answer {
   readonly headers: AnswerHeaders;
   /** After redirects. */
   readonly url: string;
-  readonly body: { getReader(): AnswerBody } | null;
+  readonly body: AnswerBody | null;
 }
 
 /** How long to wait for a server. */
@@ -99,6 +94,8 @@ export interface Reply {
   url: string;
   /** The body as it arrives; silence beyond the stall timeout throws `STALLED`, a broken connection `NETWORK`. */
   chunks(): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The same, each piece in the same memory as the one before where that can be: of use until the next is asked for. */
+  lentChunks(): AsyncGenerator<Uint8Array, void, undefined>;
   /** The whole body as text, refusing more than `maxBytes`. */
   text(maxBytes: number): Promise<string>;
   /** Closes the connection; safe at any time. */
@@ -337,8 +334,18 @@ class FetchReply implements Reply {
     return this.#response.url;
   }
 
-  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    const reader = this.#response.body?.getReader();
+  chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.#pieces((body) => body.getReader());
+  }
+
+  lentChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const length = Number(this.headers.get('content-length')) || Number.POSITIVE_INFINITY;
+    return this.#pieces((body) => lendingReader(body, length));
+  }
+
+  async *#pieces(open: (body: AnswerBody) => PieceReader): AsyncGenerator<Uint8Array, void, undefined> {
+    const { body } = this.#response;
+    const reader = body && open(body);
     const watch = this.#connection.watch(this.#stallMs, 'STALLED');
     let finished = false;
     try {

@@ -7,7 +7,8 @@ import {
 } from 'node:http';
 import type { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
-import type { Answer, AnswerBody, AnswerHeaders } from './http.ts';
+import type { FillingReader, Piece, PieceReader } from './body-reader.ts';
+import type { Answer, AnswerHeaders } from './http.ts';
 
 const MOST_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -154,8 +155,7 @@ async function answer(
     return { status, ok, headers, url, body: null };
   }
   const content = await decoded(response, headers.get('content-encoding'));
-  const body = new NodeBody(response, content, signal);
-  return { status, ok, headers, url, body: { getReader: () => body } };
+  return { status, ok, headers, url, body: new NodeBody(response, content, signal) };
 }
 
 async function decoded(response: IncomingMessage, encoding: string | null): Promise<Readable> {
@@ -167,7 +167,7 @@ async function decoded(response: IncomingMessage, encoding: string | null): Prom
 }
 
 /** The body of an answer, piece by piece, with little of it waiting. */
-class NodeBody implements AnswerBody {
+class NodeBody {
   readonly #response: IncomingMessage;
   readonly #content: Readable;
   readonly #signal: AbortSignal | undefined;
@@ -209,24 +209,41 @@ class NodeBody implements AnswerBody {
     this.#wake = undefined;
   }
 
-  /** What has come, all of it at once: each piece has a long way through its readers. */
-  async read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> {
+  getReader(): PieceReader & FillingReader {
+    return { read: (into?: Uint8Array) => this.#read(into), cancel: async () => void this.#response.destroy() };
+  }
+
+  /** What has come, all of it at once, or as much as there is room for: each piece has a long way through its readers. */
+  async #read(into: Uint8Array | undefined): Promise<Piece> {
     if (this.#pieces.length === 0 && !this.#end) await new Promise<void>((resolve) => (this.#wake = resolve));
     // The connection may have more to give in this turn of the loop.
     if (this.#waitingBytes < HIGH_WATER_BYTES && !this.#end) await new Promise((resolve) => setImmediate(resolve));
-    const pieces = this.#pieces.splice(0);
-    if (pieces.length > 0) {
-      this.#waitingBytes = 0;
-      if (this.#content.isPaused()) this.#content.resume();
-      return { done: false, value: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces) };
+    if (this.#pieces.length > 0) {
+      const value = into ? this.#fill(into) : joined(this.#pieces.splice(0));
+      this.#waitingBytes -= value.length;
+      if (this.#content.isPaused() && this.#waitingBytes < HIGH_WATER_BYTES) this.#content.resume();
+      return { done: false, value };
     }
     if (this.#end && 'error' in this.#end) throw this.#end.error;
     return { done: true };
   }
 
-  async cancel(): Promise<void> {
-    this.#response.destroy();
+  #fill(into: Uint8Array): Uint8Array {
+    let filled = 0;
+    for (let [piece] = this.#pieces; piece && filled < into.length; [piece] = this.#pieces) {
+      const taken = piece.subarray(0, into.length - filled);
+      into.set(taken, filled);
+      filled += taken.length;
+      if (taken.length === piece.length) this.#pieces.shift();
+      else this.#pieces[0] = piece.subarray(taken.length);
+    }
+    return into.subarray(0, filled);
   }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  return first && pieces.length === 1 ? first : Buffer.concat(pieces);
 }
 
 /** As `fetch` says it. */

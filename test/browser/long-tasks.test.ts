@@ -66,14 +66,17 @@ describe.skipIf(chromium.command === undefined && !required)('512 MB through a p
     return { run, close: async () => void (await devTools.send('Target.closeTarget', { targetId })) };
   }
 
+  /** What a page is to run to have it in a way, with what a database remembers. */
+  function call(way: WayName, database: string): string {
+    const wanted: Wanted = { hub: hub.url, repo: REPO, path: PATH, database };
+    return `have(${JSON.stringify(way)}, ${JSON.stringify(wanted)})`;
+  }
+
   /** Has it once, in a page of its own, and looks at that. */
   async function look(name: string, way: WayName, database: string): Promise<Traced> {
-    const wanted: Wanted = { hub: hub.url, repo: REPO, path: PATH, database };
     const page = await openPage();
     const started = performance.now();
-    const { value, trace } = await traced(devTools, site.origin, () =>
-      page.run<Had>(`have(${JSON.stringify(way)}, ${JSON.stringify(wanted)})`),
-    );
+    const { value, trace } = await traced(devTools, site.origin, () => page.run<Had>(call(way, database)));
     await page.close();
     const { bytes, verified, metrics } = value;
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
@@ -97,18 +100,26 @@ describe.skipIf(chromium.command === undefined && !required)('512 MB through a p
     return trace;
   }
 
-  test.each<[string, WayName, string]>([
-    ['file.stream()', 'stream', 'one'],
-    ['file.stream() of what is remembered', 'stream', 'one'],
-    ['saveFile() to OPFS', 'saveFile', 'two'],
-    ['the body of a fetch', 'fetch', 'three'],
-    ['client.upload() of a stream', 'upload', 'four'],
-  ])('%s', async (name, way, database) => {
+  let looks = 0;
+  /** Of a chunk cache that no look has had yet: what is remembered asks less of a page. */
+  const unknown = () => `look-${++looks}`;
+
+  test.each<[string, WayName, 'cold' | 'remembered']>([
+    ['file.stream()', 'stream', 'cold'],
+    ['file.stream() of what is remembered', 'stream', 'remembered'],
+    ['saveFile() to OPFS', 'saveFile', 'cold'],
+    ['the body of a fetch', 'fetch', 'cold'],
+    ['client.upload() of a stream', 'upload', 'cold'],
+  ])('%s', async (name, way, cache) => {
+    const remembered = unknown();
+    if (cache === 'remembered') {
+      const page = await openPage();
+      await page.run(call(way, remembered));
+      await page.close();
+    }
     const longest: number[] = [];
     do {
-      // What is remembered stays so; anything else begins with nothing.
-      const fresh = longest.length === 0 || name.endsWith('remembered') ? database : `${database}-${longest.length}`;
-      longest.push((await look(name, way, fresh)).longestOfOursMs);
+      longest.push((await look(name, way, cache === 'cold' ? unknown() : remembered)).longestOfOursMs);
     } while (Math.min(...longest) > LONG_TASK_MS && longest.length < MOST_LOOKS);
     expect(Math.min(...longest), `longest tasks: ${longest.join(', ')} ms`).toBeLessThanOrEqual(LONG_TASK_MS);
   });

@@ -42,6 +42,19 @@ async function bytesOf(answer: Answer): Promise<Uint8Array> {
   }
 }
 
+/** The same, read into memory of some length again and again. */
+async function bytesInto(answer: Answer, memoryBytes: number): Promise<Uint8Array> {
+  const reader = answer.body?.getReader({ mode: 'byob' });
+  const pieces: Uint8Array[] = [];
+  for (let memory = new ArrayBuffer(memoryBytes); ; ) {
+    const { done, value } = (await reader?.read(new Uint8Array(memory))) ?? { done: true };
+    if (done || !value) return Buffer.concat(pieces);
+    expect(value.buffer.byteLength).toBe(memoryBytes);
+    pieces.push(value.slice());
+    memory = value.buffer as ArrayBuffer;
+  }
+}
+
 const BYTES = randomBytes(3_000_000, 7);
 
 /** Whatever can be seen of an answer must be the same by both ways. */
@@ -55,6 +68,11 @@ describe.each([
     expect(answer).toMatchObject({ status: 206, ok: true, url: `${url}/a?b=c` });
     expect([answer.headers.get('x-one'), answer.headers.get('ETag')]).toEqual(['a', '"e"']);
     expect(Buffer.compare(await bytesOf(answer), BYTES)).toBe(0);
+  });
+
+  test.each([1000, 65_536, 5_000_000])('reads into memory of %i bytes', async (memoryBytes) => {
+    const { url } = await serve((_, response) => response.end(BYTES));
+    expect(Buffer.compare(await bytesInto(await send(url), memoryBytes), BYTES)).toBe(0);
   });
 
   test.each(['HEAD', 'GET'])('%s of nothing has no bytes', async (method) => {
