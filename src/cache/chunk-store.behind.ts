@@ -1,10 +1,14 @@
 import type { MemoryBudget } from '../download/budget.ts';
 import type { ChunkRange } from '../ranges.ts';
+import { RunBuffers } from '../xorb/buffers.ts';
 import { assertRun } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 
 /** Bytes that may wait to be kept; whoever brings more waits for a disk. */
 const BEHIND_BYTES = 8 * 1024 * 1024;
+
+/** As much as a run has at most that was decoded from frames which were fetched; most have little less. */
+const COPY_BYTES = 640 * 1024;
 
 interface Putting {
   chunks: ChunkRange;
@@ -22,22 +26,34 @@ export class StoreBehind implements ChunkStore {
   /** Puts under way, by xorb. */
   readonly #putting = new Map<string, Set<Putting>>();
   #bytes = 0;
+  readonly #buffers = new RunBuffers(COPY_BYTES);
 
   constructor(store: ChunkStore, budget: MemoryBudget) {
     this.#store = store;
     this.#budget = budget;
   }
 
-  async put(xorb: string, run: ChunkRun): Promise<void> {
+  async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     const { length } = run.bytes;
-    if (this.#bytes + length > BEHIND_BYTES || !this.#budget.tryAcquire(length)) return this.#store.put(xorb, run);
-    this.#bytes += length;
-    const copy = { ...run, records: run.records.slice(), bytes: run.bytes.slice() };
-    const putting = this.#store.put(xorb, copy, true).finally(() => {
-      this.#bytes -= length;
-      this.#budget.release(length);
-    });
+    // Of a short run much of the memory would be empty.
+    const usual = COPY_BYTES / 2 <= length && length <= COPY_BYTES;
+    const heldBytes = usual ? COPY_BYTES : length;
+    if (this.#bytes + heldBytes > BEHIND_BYTES || !this.#budget.tryAcquire(heldBytes)) {
+      await this.#store.put(xorb, run);
+      return;
+    }
+    this.#bytes += heldBytes;
+    const bytes = usual ? this.#buffers.take(length) : new Uint8Array(length);
+    bytes.set(run.bytes);
+    const copy = { ...run, records: run.records.slice(), bytes };
+    const putting = this.#store
+      .put(xorb, copy, true)
+      .then((spent) => this.#buffers.give(spent ?? bytes.buffer))
+      .finally(() => {
+        this.#bytes -= heldBytes;
+        this.#budget.release(heldBytes);
+      });
     this.#track(xorb, { chunks: run.chunks, done: putting });
   }
 

@@ -137,7 +137,7 @@ class IndexedDbChunkStore implements ChunkStore {
     return undefined;
   }
 
-  async put(xorb: string, run: ChunkRun): Promise<void> {
+  async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     if (this.#state !== 'open') return;
     await this.#puts.put({ xorb, run });

@@ -69,7 +69,7 @@ class MemoryChunkStore implements ChunkStore {
     return undefined;
   }
 
-  async put(xorb: string, run: ChunkRun): Promise<void> {
+  async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     if (this.#closed) return;
     for (const chunks of subtractRanges(run.chunks, this.#of(xorb))) {

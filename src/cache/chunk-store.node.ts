@@ -100,7 +100,7 @@ class FolderChunkStore implements ChunkStore {
     return undefined;
   }
 
-  async put(xorb: string, run: ChunkRun): Promise<void> {
+  async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     if (this.#closed) return;
     await this.#turns.take(async () => {

@@ -61,11 +61,18 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes:
         if (!opened) throw new XetError('CLOSED', 'No store is open.');
         return (opened[name] as (...all: unknown[]) => Promise<unknown>)(...args);
       });
-      const { bytes } = ('value' in found && (found.value as ChunkRun | undefined)) || {};
+      if (!('value' in found)) return found;
+      if (name === 'put') return moved((args as Parameters<ChunkStore['put']>)[1].bytes.buffer);
+      const { bytes } = (found.value as ChunkRun | undefined) ?? {};
       return bytes instanceof Uint8Array ? transfer(found, [bytes.buffer]) : found;
     },
   };
   expose(worker, port);
+}
+
+/** Memory that is of no use any more, for whoever had it: thrown away it would lie about until it is collected. */
+function moved(spent: ArrayBufferLike): Answer<unknown> {
+  return transfer({ value: spent }, [spent as ArrayBuffer]);
 }
 
 async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
@@ -135,12 +142,12 @@ export class RemoteChunkStore implements ChunkStore {
     return this.#orNothing(this.#call('read', [xorb, chunks]), undefined);
   }
 
-  async put(xorb: string, run: ChunkRun, given = false): Promise<void> {
+  async put(xorb: string, run: ChunkRun, given = false): Promise<ArrayBuffer | undefined> {
     assertRun(xorb, run);
     // A view would be cloned with all that it is a view of.
     const bytes = given ? run.bytes : run.bytes.slice();
     const moved = { ...run, records: run.records.slice(), bytes };
-    await this.#orNothing(this.#call('put', [xorb, moved], [bytes.buffer]), undefined);
+    return this.#orNothing(this.#call('put', [xorb, moved], [bytes.buffer]), undefined);
   }
 
   drop(xorb: string): Promise<void> {

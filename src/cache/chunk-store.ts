@@ -36,9 +36,9 @@ export interface ChunkStore {
   read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined>;
   /**
    * Keeps a run, and makes room for it. The bytes are copied or written before this resolves; a run that is `given` is
-   * the store's from the call on.
+   * the store's from the call on. If that took its memory away, it may be given back.
    */
-  put(xorb: string, run: ChunkRun, given?: boolean): Promise<void>;
+  put(xorb: string, run: ChunkRun, given?: boolean): Promise<ArrayBuffer | undefined>;
   /** Forgets all chunks of a xorb: they turned out to be others than they should be. What cannot be removed stays. */
   drop(xorb: string): Promise<void>;
   usage(): Promise<ChunkStoreUsage>;

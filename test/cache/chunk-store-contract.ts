@@ -186,6 +186,20 @@ export function chunkStoreContract(kind: StoreKind, { test, equal }: ContractHoo
     await store.close();
   });
 
+  test('the memory of what was given it is of use again when that is kept', async () => {
+    const store = await open();
+    const run = xorbs.run(1, { start: 0, end: 4 });
+    const memoryBytes = run.bytes.length + 200;
+    const memory = new Uint8Array(memoryBytes);
+    memory.set(run.bytes, 100);
+    const given = { ...run, bytes: memory.subarray(100, 100 + run.bytes.length) };
+    const back = (await store.put(xorbs.name(1), given, true)) ?? memory.buffer;
+    equal(back.byteLength, memoryBytes);
+    new Uint8Array(back).fill(0);
+    equal(await read(store, 1, 0, 4), { start: 0, end: 4 });
+    await store.close();
+  });
+
   const whereHashed = kind.ownHash ? () => undefined : test;
   whereHashed('a hash may be a promise', async () => {
     const store = await open(ROOMY, async (chunk) => {
