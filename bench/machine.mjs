@@ -1,5 +1,6 @@
 // @ts-check
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { availableParallelism, loadavg, release, totalmem, type } from 'node:os';
 import { execPath, version } from 'node:process';
 
@@ -7,12 +8,23 @@ import { execPath, version } from 'node:process';
 export function describeMachine() {
   return {
     processors: availableParallelism(),
+    vectors: widestVectors(),
     memoryGB: Math.round(totalmem() / 2 ** 30),
     system: `${type()} ${release().split('-')[0]}`,
     node: version,
     // More than there are processors: others were at work on the machine, and figures are lower than they could be.
     loadAtEnd: Number(loadavg()[1]?.toFixed(1)),
   };
+}
+
+/** The widest of a processor's instructions that native code hashes with, and WebAssembly cannot; undefined if unknown. */
+function widestVectors() {
+  try {
+    const flags = readFileSync('/proc/cpuinfo', 'utf8');
+    return /\bavx512f\b/.test(flags) ? 'AVX-512' : /\bavx2\b/.test(flags) ? 'AVX2' : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const TOUCHED_BYTES = 768 * 2 ** 20;

@@ -67,7 +67,7 @@ function markdown({ date, machine, minutes, versions, mode, sizes, results }) {
   const lines = [`# Benchmark of ${date}`, ''];
   const used = Object.entries(versions).filter(([, version]) => version !== undefined);
   lines.push(
-    `${machine.processors} processors, ${machine.memoryGB} GB of memory, ${machine.system}, Node ${machine.node}; ` +
+    `${machine.processors} processors${machine.vectors ? ` with ${machine.vectors}` : ''}, ${machine.memoryGB} GB of memory, ${machine.system}, Node ${machine.node}; ` +
       `against ${used.map(([name, version]) => `${name} ${version}`).join(', ')}. ` +
       `\`npm run bench${mode === 'peers' ? ':peers' : ''}\`, ${minutes.toFixed(0)} minutes; ` +
       `load at the end ${machine.loadAtEnd}.`,
