@@ -86,11 +86,11 @@ class FolderKnownFiles implements KnownFiles {
     });
   }
 
-  async check(path: string, etag: string): Promise<Verified | undefined> {
+  async check(path: string, etag: string, size?: number): Promise<Verified | undefined> {
     return ifDiskAllows(async () => {
       const real = await realpath(path);
       const stamp = await this.#read(sha256(real));
-      if (stamp?.path !== real || stamp.etag !== etag) return undefined;
+      if (stamp?.path !== real || stamp.etag !== etag || stamp.size !== (size ?? stamp.size)) return undefined;
       return looksTheSame(stamp, await stat(real, { bigint: true })) ? stamp.verified : undefined;
     });
   }

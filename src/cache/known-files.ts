@@ -13,8 +13,8 @@ export interface FileContent {
 export interface KnownFiles {
   /** Remembers a file that has just been verified. What cannot be remembered is no error. */
   remember(path: string, content: FileContent): Promise<void>;
-  /** How the file at a path was verified to have this etag, if it is unchanged since. Links are followed. */
-  check(path: string, etag: string): Promise<Verified | undefined>;
+  /** How the file at a path was verified to have this etag, and a size in bytes, if it is unchanged since. Links are followed. */
+  check(path: string, etag: string, size?: number): Promise<Verified | undefined>;
   /** Unchanged files with this content, by their xet file hash. */
   pathsOf(xetHash: string): Promise<string[]>;
   forget(path: string): Promise<void>;

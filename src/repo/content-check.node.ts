@@ -33,10 +33,10 @@ export async function checkContent(
   signal: AbortSignal,
 ): Promise<Verified | undefined> {
   signal.throwIfAborted();
+  const remembered = await known.check(path, wanted.etag, wanted.size);
+  if (remembered) return remembered;
   const before = await lookAt(path);
   if (before?.size !== BigInt(wanted.size)) return undefined;
-  const remembered = await known.check(path, wanted.etag);
-  if (remembered) return remembered;
   const verified = await hashMatches(path, wanted.etag, wanted.size, signal).catch(() => {
     signal.throwIfAborted();
     // A file that cannot be read is as good as none: another one can take its place.

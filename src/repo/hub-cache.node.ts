@@ -199,7 +199,10 @@ class CachePlace implements Place {
   existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
     return diskErrors(this.#pointer, async () => {
       const [pointer, blob] = await Promise.all([lookAt(this.#pointer), lookAt(this.#blob)]);
-      const verified = (await this.#checkPointer(pointer, blob, signal)) ?? (await this.#linkExisting(blob, signal));
+      const linked = isSame(pointer, blob);
+      // What is under the file's name is that blob, or a copy of it, where links cannot be made.
+      const inPlace = pointer && (await this.#check(linked ? this.#blob : this.#pointer, signal));
+      const verified = inPlace ?? (await this.#linkExisting(linked ? undefined : blob, signal));
       if (!verified) return undefined;
       await tryTo(this.#around.noteRef);
       return { path: this.#pointer, verified };
@@ -219,11 +222,6 @@ class CachePlace implements Place {
       this.#file,
       options,
     );
-  }
-
-  /** What is under the file's name and leads elsewhere than to the blob: a copy, where links cannot be made. */
-  async #checkPointer(pointer: Look, blob: Look, signal: AbortSignal): Promise<Verified | undefined> {
-    return pointer === undefined || isSame(pointer, blob) ? undefined : this.#check(this.#pointer, signal);
   }
 
   async #linkExisting(blob: Look, signal: AbortSignal): Promise<Verified | undefined> {

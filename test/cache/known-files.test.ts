@@ -57,6 +57,8 @@ describe('known files', () => {
     for (const each of [known, openKnownFiles(cache)]) {
       expect(await each.check(file, ETAG)).toBe('xet');
       expect(await each.check(file, 'f'.repeat(64))).toBeUndefined();
+      const { size } = await stat(file);
+      expect([await each.check(file, ETAG, size), await each.check(file, ETAG, size + 1)]).toEqual(['xet', undefined]);
       expect(await each.pathsOf(XET)).toEqual([file]);
       expect(await each.pathsOf(hashOf('other'))).toEqual([]);
     }
