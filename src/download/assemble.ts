@@ -43,7 +43,8 @@ export function specOf({ plan, urls }: Stage, index: number): JobSpec {
  * The wanted bytes in file order. Jobs are started in the order in which the file needs them; what they fetch
  * is handed out as soon as it is decoded, and its memory is given back when the caller asks for the next.
  *
- * Each array belongs to the caller. Stopping early stops the jobs.
+ * Each array belongs to the caller; where runs are decoded in place it is lent, until the next is asked for. Stopping
+ * early stops the jobs.
  */
 export async function* assemble(
   stage: Stage,
@@ -78,7 +79,7 @@ export async function* assemble(
       const job = jobs.get(piece.job);
       if (!job) throw new Error('A piece without a job');
       job.makeUrgent();
-      yield* takePiece(piece, job);
+      yield* takePiece(piece, job, context);
       if (plan.jobs[piece.job]?.pieces.at(-1) === index) jobs.delete(piece.job);
     }
     for (; local; local = locals.next().value) yield* readLocal(local, stage.range, options);
@@ -90,7 +91,11 @@ export async function* assemble(
   }
 }
 
-async function* takePiece(piece: Piece, job: RangeJob): AsyncGenerator<Content> {
+async function* takePiece(
+  piece: Piece,
+  job: RangeJob,
+  { inPlace: lent, buffers }: JobContext,
+): AsyncGenerator<Content, void, undefined> {
   const taker = new PieceTaker(piece);
   for await (const batch of job.batches(piece.term.chunks)) {
     const { data, chunks } = await batch.decoded;
@@ -98,10 +103,13 @@ async function* takePiece(piece: Piece, job: RangeJob): AsyncGenerator<Content> 
     batch.users--;
     if (share) {
       // Another piece will want this memory again, and the caller may do with its array what it likes.
-      const bytes = batch.users > 0 ? data.slice(share.start, share.end) : data.subarray(share.start, share.end);
+      const copied = batch.users > 0 && !lent;
+      const bytes = copied ? data.slice(share.start, share.end) : data.subarray(share.start, share.end);
       yield { at: share.at, bytes, chunks: share.chunks };
     }
-    if (batch.users === 0) batch.release();
+    if (batch.users > 0) continue;
+    batch.release();
+    if (lent) buffers.give(data.buffer);
   }
   taker.finish();
 }

@@ -74,6 +74,8 @@ export interface StreamOptions extends ReadOptions {
   sections?: Sections;
   /** Begins before the range and ends behind it where its chunks do, if that is known. */
   wholeChunks?: boolean;
+  /** What comes is only looked at until the next is asked for, so its memory may be used again. */
+  lent?: boolean;
 }
 
 export interface FillOptions extends ReadOptions {
@@ -273,8 +275,9 @@ export class DownloadEngine {
     const coverage = new Coverage();
     const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, { keep: true });
     const { lanes } = this.#parts;
+    const how = { ...context, inPlace: options.lent };
     for await (const stage of timedStages(stages, [], http.log)) {
-      for await (const content of assemble(stage, context, { ...running, lookAhead: () => lanes.limit })) {
+      for await (const content of assemble(stage, how, { ...running, lookAhead: () => lanes.limit })) {
         if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
         yield content;
       }
@@ -300,7 +303,7 @@ export class DownloadEngine {
     const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, budget.limitBytes), 0);
     for await (const stage of timedStages(stages, [...coverage.parts], http.log)) {
       if (sequentialWrites) {
-        const inOrder = assemble(stage, context, { ...running, lookAhead: () => lanes.limit });
+        const inOrder = assemble(stage, { ...context, inPlace: true }, { ...running, lookAhead: () => lanes.limit });
         for await (const content of inOrder) await write(content);
       } else {
         const filling = scatter(stage, { ...context, backlog }, { ...running, write });

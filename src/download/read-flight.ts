@@ -9,9 +9,9 @@ export interface FlightParts {
   fresh: boolean;
   /** Whether nobody is to be told before the end, as only then it is known that the bytes are right. */
   untilEnd: boolean;
-  /** Fetches the range, in order. */
+  /** Fetches the range, in order; what comes is copied before the next is asked for. */
   open: (signal: AbortSignal) => AsyncIterable<Content>;
-  /** Takes what comes, for later; undefined where it would be too much. */
+  /** Copies what comes, for later; undefined where it would be too much. */
   keep: ((content: Content) => void) | undefined;
   /** Told once, before anybody else, that it has ended. */
   onEnd: (error?: unknown) => void;

@@ -149,6 +149,7 @@ export class SharedReads {
           fresh,
           sections: this.#sections,
           wholeChunks: small && !whole,
+          lent: true,
         }),
       keep: small ? ({ at, bytes }) => memory.put(this.#key, at, bytes, fetched) : undefined,
       onEnd: (error) => {

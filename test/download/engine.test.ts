@@ -41,6 +41,25 @@ test('a file of several reconstruction windows is verified as one', async () => 
   }
 });
 
+test.each([true, false])('what is only looked at comes in the same memory again and again: %s', async (lent) => {
+  const [some, rest] = [randomBytes(3_000_000, 5), randomBytes(9_000_000, 6)];
+  // What comes twice in a file is fetched once, and wanted again after it was given.
+  const bytes = Buffer.concat([some, rest, some]);
+  const hub = await hubWith({ a: bytes });
+  const { engine, hubClient } = engineFor(hub);
+  const file = await hubClient.resolve(repo, 'main', 'a');
+  const memory = new Set<ArrayBufferLike>();
+  const runs: Uint8Array[] = [];
+  const range = { start: 0, end: file.size };
+  for await (const content of engine.read(file, range, { signal: new AbortController().signal, lent })) {
+    memory.add(content.bytes.buffer);
+    runs.push(lent ? content.bytes.slice() : content.bytes);
+  }
+  expect(sha256(Buffer.concat(runs))).toBe(sha256(bytes));
+  if (lent) expect(memory.size).toBeLessThan(runs.length / 2);
+  else expect(memory.size).toBe(runs.length);
+});
+
 // A file made of every second chunk of another one: many small ranges of one xorb that do not touch.
 async function fragmented(options: LocalHubOptions = {}): Promise<{ hub: LocalHub; bytes: Uint8Array }> {
   const codec = await loadCodec();
