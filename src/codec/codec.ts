@@ -103,6 +103,12 @@ export class Codec {
     return { data, chunks };
   }
 
+  /** Hashes and lengths of the chunks of whole frames, for who has no use for their bytes. Malformed frames throw `PROTOCOL`. */
+  recordsOf(frames: Uint8Array): ChunkRecords {
+    this.#decode(frames);
+    return this.#copy(this.#decoder.records, this.#decoder.recordsLength);
+  }
+
   /** Hashes chunks that lie back to back, up to the first that is not what its record says. */
   checkChunks(bytes: Uint8Array, chunks: ChunkRecords): CheckedChunks {
     let at = 0;

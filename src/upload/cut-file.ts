@@ -2,6 +2,7 @@ import type { CodecPool } from '../../workers/pool.ts';
 import { type ChunkRecords, totalLength } from '../chunks.ts';
 import { TaskTurns } from '../download/task-turns.ts';
 import { XetError } from '../errors.ts';
+import type { RunBuffers } from '../xorb/buffers.ts';
 import { runUpload } from './codec-work.ts';
 import type { HeldMemory } from './held-memory.ts';
 import type { UploadHash } from './upload-hash.ts';
@@ -30,6 +31,8 @@ export interface CutParts {
   urgent: () => boolean;
   /** Where blocks are put together, as long as the longest of them. Files that are read one after the other share it. */
   buffer: Uint8Array;
+  /** As long as that; who is done with a block may give its memory back there. */
+  blocks: RunBuffers;
   signal: AbortSignal;
 }
 
@@ -40,7 +43,7 @@ export interface CutParts {
 export async function* cutFile(
   source: ByteSource,
   hash: UploadHash,
-  { pool, held, urgent, buffer, signal }: CutParts,
+  { pool, held, urgent, buffer, blocks, signal }: CutParts,
 ): AsyncGenerator<CutBlock, void, undefined> {
   const pieces = iteratorOf(source);
   const turns = new TaskTurns(TURN_BYTES);
@@ -67,14 +70,17 @@ export async function* cutFile(
           filled += taken;
           rest = rest.subarray(taken);
         }
-        const cutting = runUpload(pool, 'cutChunks', buffer.slice(0, filled), [ended], signal);
+        // A short block would keep long memory from others.
+        const block = 2 * filled < buffer.length ? new Uint8Array(filled) : blocks.take(filled);
+        block.set(buffer.subarray(0, filled));
+        const cutting = runUpload(pool, 'cutChunks', block, [ended], signal);
         // Hashed while a worker cuts.
         const [{ bytes, chunks }] = await Promise.all([cutting, hash.update(buffer.subarray(begun, filled))]);
         const whole = totalLength(chunks);
         buffer.copyWithin(0, whole, filled);
         filled -= whole;
         begun = filled;
-        heldBytes = bytes.length;
+        heldBytes = bytes.buffer.byteLength;
         yield { bytes: bytes.subarray(0, whole), chunks, heldBytes, startsFile, endsFile: ended };
       } finally {
         held.release(buffer.length - heldBytes);

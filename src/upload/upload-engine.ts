@@ -18,6 +18,7 @@ import { HASH_BYTES, hashToHex, ZERO_HASH } from '../hash.ts';
 import type { Http } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import type { ShardFile } from '../shard/shard.ts';
+import { RunBuffers } from '../xorb/buffers.ts';
 import { ahead } from './ahead.ts';
 import { choosePlaces, type KnownPlaces } from './choose-places.ts';
 import { ChunkQueries } from './chunk-query.ts';
@@ -97,6 +98,8 @@ const MIB = 1024 * 1024;
 /** Blocks whose questions to the CAS are under way: small files need many, large ones fill the budget before. */
 const BLOCKS_AHEAD = 16;
 const MOST_BLOCK_BYTES = 4 * MIB;
+/** One that is cut while one is packed. */
+const SPARE_BLOCKS = 2;
 /** Recipes that are looked at for an upload, in bytes: those of some 50 GB of files. */
 const RECIPE_BYTES = 32 * MIB;
 
@@ -162,6 +165,8 @@ class UploadRun {
   readonly #xorbUploader: XorbUploader;
   readonly #lanes: Lanes;
   readonly #maxXorbBytes: number;
+  readonly #blockBytes: number;
+  readonly #blocksMemory: RunBuffers;
   readonly #packer: XorbPacker;
   /** Chunks that the CAS was asked about. */
   readonly #askedChunks = new Set<string>();
@@ -185,6 +190,8 @@ class UploadRun {
     this.#lanes = new Lanes(parts.posts ?? 4);
     // One that is filled, one that is sent and the copy that sending makes leave most of the budget to others.
     this.#maxXorbBytes = Math.min(XORB_LIMITS.maxBytes, Math.floor(parts.budget.limitBytes / 8));
+    this.#blockBytes = Math.min(MOST_BLOCK_BYTES, Math.floor(parts.budget.limitBytes / 32));
+    this.#blocksMemory = new RunBuffers(this.#blockBytes, SPARE_BLOCKS);
     this.#packer = new XorbPacker({ ...XORB_LIMITS, maxBytes: this.#maxXorbBytes });
   }
 
@@ -233,15 +240,15 @@ class UploadRun {
     sources: Iterable<UploadSource> | AsyncIterable<UploadSource>,
     recipes: KnownRecipes,
   ): AsyncGenerator<Block, void, undefined> {
-    const { pool, budget, makeHash } = this.#parts;
-    const buffer = new Uint8Array(Math.min(MOST_BLOCK_BYTES, Math.floor(budget.limitBytes / 32)));
+    const { pool, makeHash } = this.#parts;
+    const buffer = new Uint8Array(this.#blockBytes);
     this.#held.add(buffer.length);
     const urgent = () => this.#moving === 0;
     for await (const source of sources) {
       const hash = makeHash(pool, this.#signal);
       const [terms, rule, records] = [new FileTerms(), new FragmentationRule(), new ChunkRecordList()];
       const file = { hash, terms, rule, records, size: 0, sha256: '' };
-      const parts = { pool, held: this.#held, urgent, buffer, signal: this.#signal };
+      const parts = { pool, held: this.#held, urgent, buffer, blocks: this.#blocksMemory, signal: this.#signal };
       for await (const block of cutFile(source.bytes, hash, parts)) {
         this.#moving++;
         file.size += block.bytes.length;
@@ -296,9 +303,11 @@ class UploadRun {
     const parts = freshParts(bytes, chunks, places, fresh);
     const freshBytes = parts.reduce((sum, { data }) => sum + data.length, 0);
     this.#note({ knownBytes: bytes.length - freshBytes, refusedBytes });
+    const keptBytes = parts.reduce((sum, { data }) => sum + data.buffer.byteLength, 0);
+    if (parts.every(({ data }) => data.buffer !== bytes.buffer)) this.#blocksMemory.give(bytes.buffer);
     for (const part of parts) await this.#store(part);
     this.#moving--;
-    this.#held.release(heldBytes - freshBytes);
+    this.#held.release(heldBytes - keptBytes);
   }
 
   /** Adds chunks to the xorb that they go into, compressed as soon as a worker is free. */
@@ -313,9 +322,11 @@ class UploadRun {
     const open = this.#open;
     open.records.push(records);
     this.#moving++;
-    const rawBytes = data.length;
+    const rawBytes = data.buffer.byteLength;
+    const onSpent = (memory: ArrayBufferLike) => this.#blocksMemory.give(memory);
     // A xorb is nothing but its frames, so it can be made piece by piece: no worker ever holds all of it.
-    const packed = this.#parts.pool.run('serializeXorb', data, [records, Uint32Array.of(0), 'auto'], this.#signal);
+    const packing = [records, Uint32Array.of(0), 'auto'] as const;
+    const packed = this.#parts.pool.run('serializeXorb', data, [...packing], this.#signal, onSpent);
     packed.catch(this.#fail);
     open.filled = open.filled.then(async () => {
       const { body } = await packed;

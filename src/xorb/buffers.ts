@@ -1,14 +1,19 @@
 /**
- * Buffers for runs of frames, used again and again: a new one for each run would be a megabyte of garbage a
- * megabyte, in every thread it goes through.
+ * Buffers for runs of frames or of chunks, used again and again: a new one for each run would be a megabyte of garbage
+ * a megabyte, in every thread it goes through.
  */
 export class RunBuffers {
   readonly #bytes: number;
+  readonly #mostSpare: number;
   readonly #spare: ArrayBuffer[] = [];
 
-  /** @param bytes length of every buffer. */
-  constructor(bytes: number) {
+  /**
+   * @param bytes length of every buffer.
+   * @param mostSpare how many are kept that nobody uses.
+   */
+  constructor(bytes: number, mostSpare = MOST_SPARE) {
     this.#bytes = bytes;
+    this.#mostSpare = mostSpare;
   }
 
   /** A buffer of some length, with whatever was in it before. */
@@ -20,7 +25,7 @@ export class RunBuffers {
   /** Gives a buffer back that nobody looks at any more. One that was moved away is of no use. */
   give(buffer: ArrayBufferLike): void {
     const usable = buffer instanceof ArrayBuffer && buffer.byteLength === this.#bytes;
-    if (usable && this.#spare.length < MOST_SPARE) this.#spare.push(buffer);
+    if (usable && this.#spare.length < this.#mostSpare) this.#spare.push(buffer);
   }
 }
 

@@ -94,6 +94,7 @@ describe('xorbs', () => {
       const run = codec.decodeRun(body);
       expect(sameBytes(run.data, data)).toBe(true);
       expect(run.chunks).toEqual(records);
+      expect(codec.recordsOf(body)).toEqual(records);
       // Never larger than the chunks and their headers.
       expect(body.length).toBeLessThanOrEqual(data.length + 8 * parts.length);
     });
@@ -158,6 +159,7 @@ describe('damaged frames', () => {
     const whole: number[] = [];
     for (let length = 0; length < good.length; length++) {
       const run = attempt(() => codec.decodeRun(good.subarray(0, length)));
+      expect(attempt(() => codec.recordsOf(good.subarray(0, length)))).toEqual(run?.chunks);
       if (run === undefined) continue;
       whole.push(length);
       expect(run.chunks).toEqual(chunkSlice(records, 0, whole.length - 1));

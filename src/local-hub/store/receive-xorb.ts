@@ -3,7 +3,8 @@ import { ChunkRecordList, type ChunkRecords } from '../../chunks.ts';
 import type { Codec } from '../../codec/codec.ts';
 import { XetError } from '../../errors.ts';
 import { hashToHex } from '../../hash.ts';
-import { FrameCutter, type FrameRun } from '../../xorb/frames.ts';
+import { RunBuffers } from '../../xorb/buffers.ts';
+import { FrameCutter, type FrameRun, runBufferBytes } from '../../xorb/frames.ts';
 import type { StagingArea } from './atomic-file.ts';
 import { frameEnds, XorbIndex } from './xorb-index.ts';
 import type { XorbStore } from './xorb-store.ts';
@@ -30,13 +31,16 @@ export async function receiveXorb(
   try {
     const chunks = new ChunkRecordList();
     const ends: number[] = [];
-    const cutter = new FrameCutter({ firstChunk: 0, start: 0, length: MAX_XORB_BODY_BYTES, runBytes: RUN_BYTES });
+    const buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
+    const length = MAX_XORB_BODY_BYTES;
+    const cutter = new FrameCutter({ firstChunk: 0, start: 0, length, runBytes: RUN_BYTES, buffers });
     const take = async (run: FrameRun) => {
-      const records: ChunkRecords = codec.decodeRun(run.frames).chunks;
+      const records: ChunkRecords = codec.recordsOf(run.frames);
       chunks.push(records);
       ends.push(...frameEnds(run.frames, records, run.start));
       if (chunks.count > MAX_XORB_CHUNKS) throw refused(`it holds more than ${MAX_XORB_CHUNKS} chunks`);
       await file.write(run.frames);
+      buffers.give(run.frames.buffer);
     };
     let received = 0;
     for await (const piece of body) {
