@@ -9,6 +9,7 @@ const BEHIND_BYTES = 8 * 1024 * 1024;
 
 /** As much as a run has at most that was decoded from frames which were fetched; most have little less. */
 const COPY_BYTES = 640 * 1024;
+const SPARE_COPIES = 4;
 
 interface Putting {
   chunks: ChunkRange;
@@ -26,7 +27,7 @@ export class StoreBehind implements ChunkStore {
   /** Puts under way, by xorb. */
   readonly #putting = new Map<string, Set<Putting>>();
   #bytes = 0;
-  readonly #buffers = new RunBuffers(COPY_BYTES);
+  readonly #buffers = new RunBuffers(COPY_BYTES, SPARE_COPIES);
 
   constructor(store: ChunkStore, budget: MemoryBudget) {
     this.#store = store;

@@ -29,5 +29,5 @@ export class RunBuffers {
   }
 }
 
-/** As many as are under way at once where little is waited for; more are needed only where much is. */
-const MOST_SPARE = 16;
+/** As many as come back together where little is waited for. Spare memory is in nobody's budget. */
+const MOST_SPARE = 8;
