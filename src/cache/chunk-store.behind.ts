@@ -37,15 +37,13 @@ export class StoreBehind implements ChunkStore {
   async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     const { length } = run.bytes;
-    // Of a short run much of the memory would be empty.
-    const usual = COPY_BYTES / 2 <= length && length <= COPY_BYTES;
-    const heldBytes = usual ? COPY_BYTES : length;
+    const heldBytes = this.#buffers.memoryFor(length);
     if (this.#bytes + heldBytes > BEHIND_BYTES || !this.#budget.tryAcquire(heldBytes)) {
       await this.#store.put(xorb, run);
       return;
     }
     this.#bytes += heldBytes;
-    const bytes = usual ? this.#buffers.take(length) : new Uint8Array(length);
+    const bytes = this.#buffers.fitting(length);
     bytes.set(run.bytes);
     const copy = { ...run, records: run.records.slice(), bytes };
     const putting = this.#store

@@ -62,7 +62,7 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes:
         return (opened[name] as (...all: unknown[]) => Promise<unknown>)(...args);
       });
       if (!('value' in found)) return found;
-      if (name === 'put') return moved((args as Parameters<ChunkStore['put']>)[1].bytes.buffer);
+      if (name === 'put') return givenBack((args as Parameters<ChunkStore['put']>)[1].bytes.buffer);
       const { bytes } = (found.value as ChunkRun | undefined) ?? {};
       return bytes instanceof Uint8Array ? transfer(found, [bytes.buffer]) : found;
     },
@@ -71,7 +71,7 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes:
 }
 
 /** Memory that is of no use any more, for whoever had it: thrown away it would lie about until it is collected. */
-function moved(spent: ArrayBufferLike): Answer<unknown> {
+function givenBack(spent: ArrayBufferLike): Answer<unknown> {
   return transfer({ value: spent }, [spent as ArrayBuffer]);
 }
 

@@ -90,7 +90,8 @@ class FolderKnownFiles implements KnownFiles {
     return ifDiskAllows(async () => {
       const real = await realpath(path);
       const stamp = await this.#read(sha256(real));
-      if (stamp?.path !== real || stamp.etag !== etag || stamp.size !== (size ?? stamp.size)) return undefined;
+      if (stamp?.path !== real || stamp.etag !== etag) return undefined;
+      if (size !== undefined && stamp.size !== size) return undefined;
       return looksTheSame(stamp, await stat(real, { bigint: true })) ? stamp.verified : undefined;
     });
   }

@@ -79,12 +79,8 @@ export class Codec {
 
   /** Decodes whole frames of a xorb, hashing each chunk. Malformed frames throw `PROTOCOL`. */
   decodeRun(frames: Uint8Array): DecodedRun {
-    const decoder = this.#decoder;
-    this.#decode(frames);
-    return {
-      data: this.#copy(decoder.output, decoder.outputLength),
-      chunks: this.#copy(decoder.records, decoder.recordsLength),
-    };
+    const chunks = this.recordsOf(frames);
+    return { data: this.#copy(this.#decoder.output, this.#decoder.outputLength), chunks };
   }
 
   /**
@@ -92,11 +88,9 @@ export class Codec {
    * What is written somewhere and forgotten needs no memory of its own.
    */
   decodeRunInPlace(frames: Uint8Array): DecodedRun {
-    const decoder = this.#decoder;
     const room = frames.buffer as ArrayBuffer;
-    this.#decode(frames);
-    const { output, outputLength: length } = decoder;
-    const chunks = this.#copy(decoder.records, decoder.recordsLength);
+    const chunks = this.recordsOf(frames);
+    const { output, outputLength: length } = this.#decoder;
     if (length > room.byteLength) return { data: this.#copy(output, length), chunks };
     const data = new Uint8Array(room, 0, length);
     data.set(new Uint8Array(this.#memory.buffer, output, length));
@@ -105,8 +99,11 @@ export class Codec {
 
   /** Hashes and lengths of the chunks of whole frames, for who has no use for their bytes. Malformed frames throw `PROTOCOL`. */
   recordsOf(frames: Uint8Array): ChunkRecords {
-    this.#decode(frames);
-    return this.#copy(this.#decoder.records, this.#decoder.recordsLength);
+    const decoder = this.#decoder;
+    const input = decoder.input(frames.length);
+    new Uint8Array(this.#memory.buffer, input, frames.length).set(frames);
+    guard('PROTOCOL', () => decoder.run());
+    return this.#copy(decoder.records, decoder.recordsLength);
   }
 
   /** Hashes chunks that lie back to back, up to the first that is not what its record says. */
@@ -121,13 +118,6 @@ export class Codec {
       at = end;
     }
     return { bytes, good: chunkCount(chunks) };
-  }
-
-  #decode(frames: Uint8Array): void {
-    const decoder = this.#decoder;
-    const input = decoder.input(frames.length);
-    new Uint8Array(this.#memory.buffer, input, frames.length).set(frames);
-    guard('PROTOCOL', () => decoder.run());
   }
 
   #copy(address: number, length: number): Uint8Array {

@@ -275,9 +275,9 @@ export class DownloadEngine {
     const coverage = new Coverage();
     const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, { keep: true });
     const { lanes } = this.#parts;
-    const how = { ...context, inPlace: options.lent };
+    const lending = { ...context, inPlace: options.lent };
     for await (const stage of timedStages(stages, [], http.log)) {
-      for await (const content of assemble(stage, how, { ...running, lookAhead: () => lanes.limit })) {
+      for await (const content of assemble(stage, lending, { ...running, lookAhead: () => lanes.limit })) {
         if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
         yield content;
       }

@@ -70,8 +70,7 @@ export async function* cutFile(
           filled += taken;
           rest = rest.subarray(taken);
         }
-        // A short block would keep long memory from others.
-        const block = 2 * filled < buffer.length ? new Uint8Array(filled) : blocks.take(filled);
+        const block = blocks.fitting(filled);
         block.set(buffer.subarray(0, filled));
         const cutting = runUpload(pool, 'cutChunks', block, [ended], signal);
         // Hashed while a worker cuts.

@@ -25,9 +25,10 @@ import { ChunkQueries } from './chunk-query.ts';
 import { runUpload } from './codec-work.ts';
 import { type ByteSource, type CutBlock, cutFile } from './cut-file.ts';
 import { DedupIndex, eligibleChunks } from './dedup-index.ts';
-import { type ChunkPlace, type FileTerm, FileTerms, verificationRanges } from './file-terms.ts';
+import { type FileTerm, FileTerms, verificationRanges } from './file-terms.ts';
 import { FragmentationRule } from './fragmentation.ts';
 import { FrameBuffer } from './frame-buffer.ts';
+import { type FreshPart, freshParts } from './fresh-parts.ts';
 import { HeldMemory } from './held-memory.ts';
 import { KnownRecipes, readRecipes } from './known-recipes.ts';
 import { type ShardGroup, shardGroups } from './shard-groups.ts';
@@ -166,7 +167,7 @@ class UploadRun {
   readonly #lanes: Lanes;
   readonly #maxXorbBytes: number;
   readonly #blockBytes: number;
-  readonly #blocksMemory: RunBuffers;
+  readonly #blockBuffers: RunBuffers;
   readonly #packer: XorbPacker;
   /** Chunks that the CAS was asked about. */
   readonly #askedChunks = new Set<string>();
@@ -191,7 +192,7 @@ class UploadRun {
     // One that is filled, one that is sent and the copy that sending makes leave most of the budget to others.
     this.#maxXorbBytes = Math.min(XORB_LIMITS.maxBytes, Math.floor(parts.budget.limitBytes / 8));
     this.#blockBytes = Math.min(MOST_BLOCK_BYTES, Math.floor(parts.budget.limitBytes / 32));
-    this.#blocksMemory = new RunBuffers(this.#blockBytes, SPARE_BLOCKS);
+    this.#blockBuffers = new RunBuffers(this.#blockBytes, SPARE_BLOCKS);
     this.#packer = new XorbPacker({ ...XORB_LIMITS, maxBytes: this.#maxXorbBytes });
   }
 
@@ -248,7 +249,7 @@ class UploadRun {
       const hash = makeHash(pool, this.#signal);
       const [terms, rule, records] = [new FileTerms(), new FragmentationRule(), new ChunkRecordList()];
       const file = { hash, terms, rule, records, size: 0, sha256: '' };
-      const parts = { pool, held: this.#held, urgent, buffer, blocks: this.#blocksMemory, signal: this.#signal };
+      const parts = { pool, held: this.#held, urgent, buffer, blocks: this.#blockBuffers, signal: this.#signal };
       for await (const block of cutFile(source.bytes, hash, parts)) {
         this.#moving++;
         file.size += block.bytes.length;
@@ -304,7 +305,7 @@ class UploadRun {
     const freshBytes = parts.reduce((sum, { data }) => sum + data.length, 0);
     this.#note({ knownBytes: bytes.length - freshBytes, refusedBytes });
     const keptBytes = parts.reduce((sum, { data }) => sum + data.buffer.byteLength, 0);
-    if (parts.every(({ data }) => data.buffer !== bytes.buffer)) this.#blocksMemory.give(bytes.buffer);
+    if (parts.every(({ data }) => data.buffer !== bytes.buffer)) this.#blockBuffers.give(bytes.buffer);
     for (const part of parts) await this.#store(part);
     this.#moving--;
     this.#held.release(heldBytes - keptBytes);
@@ -323,10 +324,15 @@ class UploadRun {
     open.records.push(records);
     this.#moving++;
     const rawBytes = data.buffer.byteLength;
-    const onSpent = (memory: ArrayBufferLike) => this.#blocksMemory.give(memory);
+    const onSpent = (memory: ArrayBufferLike) => this.#blockBuffers.give(memory);
     // A xorb is nothing but its frames, so it can be made piece by piece: no worker ever holds all of it.
-    const packing = [records, Uint32Array.of(0), 'auto'] as const;
-    const packed = this.#parts.pool.run('serializeXorb', data, [...packing], this.#signal, onSpent);
+    const packed = this.#parts.pool.run(
+      'serializeXorb',
+      data,
+      [records, Uint32Array.of(0), 'auto'],
+      this.#signal,
+      onSpent,
+    );
     packed.catch(this.#fail);
     open.filled = open.filled.then(async () => {
       const { body } = await packed;
@@ -410,42 +416,6 @@ class UploadRun {
     for (const name of Object.keys(more) as (keyof UploadProgress)[]) this.#progress[name] += more[name] ?? 0;
     this.#options.onProgress?.({ ...this.#progress });
   }
-}
-
-/** Chunks of a block that go into one xorb. */
-interface FreshPart {
-  xorb: number;
-  data: Uint8Array;
-  records: ChunkRecords;
-}
-
-/** The chunks at some positions, by the xorb that they go into. Where those are all, `bytes` is theirs. */
-function freshParts(
-  bytes: Uint8Array,
-  chunks: ChunkRecords,
-  places: readonly ChunkPlace[],
-  fresh: readonly number[],
-): FreshPart[] {
-  const starts = [0];
-  for (let position = 0; position < chunkCount(chunks); position++) {
-    starts.push((starts[position] ?? 0) + chunkLength(chunks, position));
-  }
-  const groups = new Map<number, number[]>();
-  for (const position of fresh) {
-    const xorb = Number(places[position]?.xorb);
-    const group = groups.get(xorb);
-    if (group) group.push(position);
-    else groups.set(xorb, [position]);
-  }
-  return [...groups].map(([xorb, positions]) => {
-    if (positions.length === chunkCount(chunks)) return { xorb, data: bytes, records: chunks.slice() };
-    const records = new ChunkRecordList();
-    const runs = positions.map((position) => {
-      records.push(chunkSlice(chunks, position, position + 1));
-      return bytes.subarray(starts[position], starts[position + 1]);
-    });
-    return { xorb, data: joinBytes(runs), records: records.records.slice() };
-  });
 }
 
 function joined({ xorbs }: ShardGroup<{ hash: string; count: number; records: ChunkRecords }>): ChunkRecords {

@@ -22,6 +22,16 @@ export class RunBuffers {
     return new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(this.#bytes), 0, length);
   }
 
+  /** The same; of its own where it would leave most of a buffer empty. */
+  fitting(length: number): Uint8Array {
+    return this.memoryFor(length) === this.#bytes ? this.take(length) : new Uint8Array(length);
+  }
+
+  /** Bytes of the memory that {@link fitting} gives. */
+  memoryFor(length: number): number {
+    return this.#bytes <= 2 * length && length <= this.#bytes ? this.#bytes : length;
+  }
+
   /** Gives a buffer back that nobody looks at any more. One that was moved away is of no use. */
   give(buffer: ArrayBufferLike): void {
     const usable = buffer instanceof ArrayBuffer && buffer.byteLength === this.#bytes;

@@ -36,8 +36,7 @@ async function save(
   return saveFile(await client.open({ repo, path }), target, more);
 }
 
-/** Collects what is written to it, as slowly as it is told to. */
-/** @param beforeWrite whatever is to happen before each write */
+/** Collects what is written to it, after whatever is to happen before each write. */
 function collector(beforeWrite: () => Promise<void> = async () => undefined) {
   const parts: Uint8Array[] = [];
   const ends: unknown[] = [];

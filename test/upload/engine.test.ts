@@ -101,7 +101,7 @@ describe('what was uploaded is downloaded again', () => {
     await expectStored(hub, [bytes]);
   });
 
-  test.each([0, 0.5])('blocks take the memory of those before, also where %d of them is known', async (known) => {
+  test.each([0, 0.5])('blocks take the memory of those before; part of them that is known: %d', async (known) => {
     const hub = await uploadHub();
     const bytes = randomBytes(40 * MIB, 21);
     if (known > 0) await uploaderFor(hub).upload([bytes.subarray(0, known * bytes.length)]);
@@ -117,7 +117,8 @@ describe('what was uploaded is downloaded again', () => {
       return run(name, input, ...rest);
     });
     const { upload } = uploaderFor(hub, { pool, budget: new MemoryBudget(32 * MIB, 8 * MIB) });
-    await upload([bytes]);
+    const { progress } = await upload([bytes]);
+    expect(progress.knownBytes > 0).toBe(known > 0);
     expect(blocks).toBeGreaterThanOrEqual(40);
     expect(memory.size).toBeLessThan(blocks / 2);
   });

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { RunBuffers } from '../../src/xorb/buffers.ts';
+
+test('memory that comes back is given again, and no more of it is kept than was said', () => {
+  const buffers = new RunBuffers(100, 2);
+  const taken = [1, 2, 3].map(() => buffers.take(60).buffer);
+  for (const buffer of taken) buffers.give(buffer);
+  const again = [1, 2, 3].map(() => buffers.take(100).buffer);
+  expect(again.map((buffer) => taken.includes(buffer))).toEqual([true, true, false]);
+});
+
+test.each([
+  [0, 0],
+  [49, 49],
+  [50, 100],
+  [100, 100],
+  [101, 101],
+])('%d bytes fit into memory of %d', (length, memory) => {
+  const buffers = new RunBuffers(100);
+  const fitting = buffers.fitting(length);
+  expect([fitting.length, fitting.buffer.byteLength, buffers.memoryFor(length)]).toEqual([length, memory, memory]);
+});
