@@ -1,0 +1,66 @@
+/** The head of an answer of HTTP/1, taken from a connection (RFC 9112). */
+export interface AnswerHead {
+  readonly status: number;
+  /** By names in small letters; values of a name that comes more than once are joined by commas. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly framing: Framing;
+  /** Milliseconds that the connection may lie idle and be used again: none where it may not. */
+  readonly idleMs: number;
+}
+
+/** How long a body is: some bytes, in chunks that say how long they are, or all that comes. */
+export type Framing = { kind: 'length'; bytes: number } | { kind: 'chunked' } | { kind: 'rest' };
+
+/** Servers that say nothing about it close what is idle after five seconds or more. */
+const IDLE_MS = 4000;
+/** How much earlier than a server says: what is sent is under way for a while. */
+const IDLE_MARGIN_MS = 1000;
+const EMPTY: Framing = { kind: 'length', bytes: 0 };
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/**
+ * Reads lines up to the empty one, without it.
+ * @param method of the request: there is no body after `HEAD`.
+ * @throws TypeError about anything that leaves in doubt where the body ends.
+ */
+export function parseAnswerHead(text: string, method: string): AnswerHead {
+  const [statusLine = '', ...lines] = text.split('\r\n');
+  const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: |$)/.exec(statusLine) ?? [];
+  if (digits === undefined) throw new TypeError(`an answer begins with ${JSON.stringify(statusLine.slice(0, 40))}`);
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0));
+    const value = line.slice(colon + 1).trim();
+    if (!FIELD_NAME.test(name) || /[\0\r\n]/.test(value)) {
+      throw new TypeError(`a header cannot be read: ${JSON.stringify(line.slice(0, 40))}`);
+    }
+    const key = name.toLowerCase();
+    const before = headers.get(key);
+    headers.set(key, before === undefined ? value : `${before}, ${value}`);
+  }
+  const status = Number(digits);
+  const framing = method === 'HEAD' || status < 200 || status === 204 || status === 304 ? EMPTY : framingOf(headers);
+  const stays = version === '1' && framing.kind !== 'rest' && !/\bclose\b/i.test(headers.get('connection') ?? '');
+  return { status, headers, framing, idleMs: stays ? idleTime(headers) : 0 };
+}
+
+function framingOf(headers: ReadonlyMap<string, string>): Framing {
+  const coding = headers.get('transfer-encoding');
+  const length = headers.get('content-length');
+  if (coding !== undefined) {
+    // Whoever is in between may have believed the other one.
+    if (length !== undefined) throw new TypeError('an answer says twice how long it is');
+    if (coding.toLowerCase() !== 'chunked') throw new TypeError('an answer is coded in a way that was not asked for');
+    return { kind: 'chunked' };
+  }
+  if (length === undefined) return { kind: 'rest' };
+  if (!/^\d{1,15}$/.test(length)) throw new TypeError('an answer has no usable length');
+  return { kind: 'length', bytes: Number(length) };
+}
+
+function idleTime(headers: ReadonlyMap<string, string>): number {
+  const [, seconds] = /\btimeout=(\d{1,6})\b/i.exec(headers.get('keep-alive') ?? '') ?? [];
+  if (seconds === undefined) return IDLE_MS;
+  return Math.max(0, Math.min(IDLE_MS, Number(seconds) * 1000 - IDLE_MARGIN_MS));
+}
