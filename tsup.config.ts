@@ -19,15 +19,6 @@ const banner = {
   js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
 };
 
-/** Leaves what few need in a file of its own. */
-const proxiedFetchBeside: NonNullable<Options['esbuildPlugins']>[number] = {
-  name: 'proxied-fetch-beside',
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /\/proxied-fetch\.node\.ts$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: './proxied-fetch.node.js', external: true } : undefined,
-    ),
-};
-
 const web = {
   index: 'src/index.ts',
   codec: 'src/codec.ts',
@@ -57,16 +48,6 @@ export default defineConfig([
     platform: 'node',
     target: 'node20',
     dts: { entry: { node: 'src/node.ts', 'local-hub': 'src/local-hub.ts' } },
-    esbuildPlugins: [proxiedFetchBeside],
-    banner,
-  },
-  {
-    ...common,
-    entry: { 'proxied-fetch.node': 'src/http/proxied-fetch.node.ts' },
-    platform: 'node',
-    target: 'node20',
-    splitting: false,
-    minify: true,
     banner,
   },
   {

@@ -22,7 +22,6 @@ const ENTRIES = [
   'service-worker',
   'local-hub',
   'cli',
-  'http/proxied-fetch.node',
 ];
 
 /** @typedef {{ name: string, version: string, licence: string, folder: string }} Part */

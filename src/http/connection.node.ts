@@ -1,62 +1,73 @@
 import type { Socket } from 'node:net';
 import { Exchange } from './exchange.node.ts';
 import { ReadBlocks } from './read-blocks.ts';
-
-/** How Node reads into memory that it is given (`onread` of `net.connect` and `tls.connect`). */
-export interface ReadInto {
-  buffer(): Uint8Array;
-  callback(bytes: number, room: Uint8Array): boolean;
-}
+import type { OpenSocket, ReadInto } from './sockets.node.ts';
 
 /**
  * A connection that carries one request after the other. It reads into the same few blocks again and again, and past
  * Node's streams: those cost more for each byte than all else that is done with it.
  */
 export class Connection {
-  readonly #socket: Socket;
   readonly #blocks = new ReadBlocks();
   readonly #onIdle: (idleMs: number) => void;
+  #socket: Socket | undefined;
   #exchange: Exchange | undefined;
   /** Whether it has carried a request before. */
   wasUsed = false;
 
-  /**
-   * @param open makes the socket.
-   * @param onIdle is told when another request may be sent within some time.
-   */
-  constructor(open: (into: ReadInto) => Socket, onIdle: (idleMs: number) => void) {
+  /** What its socket reads into. */
+  readonly into: ReadInto = {
+    buffer: () => this.#blocks.room(this.#exchange?.expectedBytes ?? 0),
+    callback: (bytes, room) => this.#take(room.subarray(0, bytes)),
+  };
+
+  /** @param onIdle is told when another request may be sent within some time. */
+  constructor(onIdle: (idleMs: number) => void) {
     this.#onIdle = onIdle;
-    this.#socket = open({
-      buffer: () => this.#blocks.room(this.#exchange?.expectedBytes ?? 0),
-      callback: (bytes, room) => this.#take(room.subarray(0, bytes)),
-    });
-    this.#socket.on('error', (error) => this.#end(error));
-    this.#socket.on('end', () => this.#end(undefined));
-    this.#socket.on('close', () => this.#end(undefined));
+  }
+
+  attach({ socket, readsInto }: OpenSocket): void {
+    this.#socket = socket;
+    if (!readsInto) socket.on('data', (bytes) => this.#copy(bytes));
+    socket.on('error', (error) => this.#end(error));
+    socket.on('end', () => this.#end(undefined));
+    socket.on('close', () => this.#end(undefined));
   }
 
   get isOpen(): boolean {
-    return !this.#socket.destroyed && this.#socket.writable;
+    return this.#socket !== undefined && !this.#socket.destroyed && this.#socket.writable;
   }
 
   /** Sends a request; only when none is under way. */
   send(method: string, head: string, body: string | Uint8Array | undefined): Exchange {
+    const socket = this.#socket as Socket;
     const exchange = new Exchange(method, {
-      resume: () => void this.#socket.resume(),
-      close: (error) => void this.#socket.destroy(error),
-      done: (idleMs) => this.#done(idleMs),
+      resume: () => void socket.resume(),
+      close: () => void socket.destroy(),
+      done: (idleMs) => this.#done(socket, idleMs),
     });
     this.#exchange = exchange;
-    this.#socket.ref();
-    this.#socket.cork();
-    this.#socket.write(head, 'latin1');
-    if (body !== undefined && body.length > 0) this.#socket.write(body);
-    this.#socket.uncork();
+    socket.ref();
+    socket.cork();
+    socket.write(head, 'latin1');
+    if (body !== undefined && body.length > 0) socket.write(body);
+    socket.uncork();
     return exchange;
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
+  }
+
+  /** Of a socket that has memory of its own. */
+  #copy(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const room = this.into.buffer();
+      const part = bytes.subarray(at, at + room.length);
+      room.set(part);
+      at += part.length;
+      if (!this.into.callback(part.length, room)) this.#socket?.pause();
+    }
   }
 
   /** @returns false where nothing more is to be read for now. */
@@ -65,7 +76,7 @@ export class Connection {
     block.used += bytes.length;
     if (this.#exchange) return this.#exchange.take(bytes, block);
     // Nobody has asked for that.
-    this.#socket.destroy();
+    this.#socket?.destroy();
     return false;
   }
 
@@ -75,16 +86,16 @@ export class Connection {
     exchange?.end(error);
   }
 
-  #done(idleMs: number): void {
+  #done(socket: Socket, idleMs: number): void {
     this.#exchange = undefined;
     // A server that answers before it has all of a request will not read the rest.
-    if (idleMs === 0 || this.#socket.writableLength > 0 || !this.isOpen) {
-      this.#socket.destroy();
+    if (idleMs === 0 || socket.writableLength > 0 || !this.isOpen) {
+      socket.destroy();
       return;
     }
     this.wasUsed = true;
     // Neither does it keep the process, nor does it fail to see that the other side ends.
-    this.#socket.unref().resume();
+    socket.unref().resume();
     this.#onIdle(idleMs);
   }
 }

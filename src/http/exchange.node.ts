@@ -11,7 +11,7 @@ const CLOSED = 'the other side closed the connection';
 /** What an exchange asks of its connection. */
 interface Line {
   resume(): void;
-  close(error?: Error): void;
+  close(): void;
   /** All of the answer has come. */
   done(idleMs: number): void;
 }

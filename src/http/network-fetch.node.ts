@@ -2,8 +2,7 @@ import { publicUrl, XetError } from '../errors.ts';
 import type { Answer } from './http.ts';
 import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node-request.node.ts';
-import type { ProxiedFetch } from './proxied-fetch.node.ts';
-import { certificateFiles, type Environment, proxyFor } from './proxy-settings.node.ts';
+import { type Environment, routeTo } from './proxy-settings.node.ts';
 
 const builtIn = beneath(globalThis.fetch);
 
@@ -12,19 +11,12 @@ const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
 
 /** What sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also goes by what the environment says about proxies and certificates. */
 export function makeNodeFetch(env: Environment): (input: string, init?: RequestInit) => Promise<Answer> {
-  let proxied: Promise<ProxiedFetch> | undefined;
   return async (input, init) => {
     const fetch = beneath(globalThis.fetch);
     // One that somebody put in its place has its own way through the network.
-    if (isNotNode || fetch !== builtIn) return fetch(input, init);
-    const url = new URL(input);
-    const proxy = proxyFor(url, env);
-    const trustsMore = (url.protocol === 'https:' || proxy?.protocol === 'https:') && certificateFiles(env).length > 0;
+    if (isNotNode || fetch !== builtIn || !isPlainBody(init?.body)) return fetch(input, init);
     try {
-      if (!proxy && !trustsMore) return await (isPlainBody(init?.body) ? nodeRequest : fetch)(input, init);
-      // Large, and needed by few.
-      proxied ??= import('./proxied-fetch.node.ts').then(({ ProxiedFetch }) => new ProxiedFetch(env));
-      return await (await proxied).fetch(proxy, input, init);
+      return await nodeRequest(input, init, (url) => routeTo(url, env));
     } catch (error) {
       throw untrusted(error, input) ?? error;
     }

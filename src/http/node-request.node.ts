@@ -3,6 +3,7 @@ import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
 import { connectionTo } from './connections.node.ts';
 import { type Exchange, failed } from './exchange.node.ts';
 import type { Answer } from './http.ts';
+import { basicCredentials, DIRECT, type Route } from './proxy-settings.node.ts';
 
 const MOST_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -19,7 +20,11 @@ export const isPlainBody = (body: unknown): body is Body =>
  * What `fetch` does, over connections of our own: a tenth of the work for each byte, and nothing to be loaded first.
  * Errors are like those of `fetch`.
  */
-export async function nodeRequest(input: string, init: RequestInit = {}): Promise<Answer> {
+export async function nodeRequest(
+  input: string,
+  init: RequestInit = {},
+  routeTo: (url: URL) => Route = () => DIRECT,
+): Promise<Answer> {
   const signal = init.signal ?? undefined;
   let url = new URL(input);
   let method = init.method ?? 'GET';
@@ -35,7 +40,7 @@ export async function nodeRequest(input: string, init: RequestInit = {}): Promis
   // Part of an encoded answer would be of no use.
   if (!headers.has('range') && method === 'GET') headers.set('accept-encoding', 'gzip');
   for (let redirects = 0; ; redirects++) {
-    const { exchange, head } = await sendOnce(url, method, headers, body, signal);
+    const { exchange, head } = await sendOnce(url, routeTo(url), method, headers, body, signal);
     const location = head.headers.get('location');
     if (!REDIRECTS.has(head.status) || location === undefined) return answer(exchange, head, url.href, method);
     exchange.readOff(MOST_READ_OFF_MS);
@@ -57,15 +62,16 @@ export async function nodeRequest(input: string, init: RequestInit = {}): Promis
 
 async function sendOnce(
   url: URL,
+  route: Route,
   method: string,
   headers: ReadonlyMap<string, string>,
   body: Body,
   signal: AbortSignal | undefined,
 ): Promise<{ exchange: Exchange; head: AnswerHead }> {
-  const text = requestHead(url, method, headers, body);
+  const text = requestHead(url, route, method, headers, body);
   for (;;) {
     signal?.throwIfAborted();
-    const connection = await connectionTo(url);
+    const connection = await connectionTo(url, route, signal);
     const exchange = connection.send(method, text, body);
     const onAbort = () => exchange.cancel(signal?.reason);
     exchange.onEnd = () => signal?.removeEventListener('abort', onAbort);
@@ -81,8 +87,18 @@ async function sendOnce(
   }
 }
 
-function requestHead(url: URL, method: string, headers: ReadonlyMap<string, string>, body: Body): string {
-  const lines = [`${method} ${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`];
+function requestHead(
+  url: URL,
+  { proxy }: Route,
+  method: string,
+  headers: ReadonlyMap<string, string>,
+  body: Body,
+): string {
+  // A proxy that is not only passed through is told where to go.
+  const asked = proxy && url.protocol === 'http:' ? proxy : undefined;
+  const credentials = asked && basicCredentials(asked);
+  const lines = [`${method} ${asked ? url.origin : ''}${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`];
+  if (credentials !== undefined) lines.push(`proxy-authorization: ${credentials}`);
   if (body !== undefined) lines.push(`content-length: ${Buffer.byteLength(body)}`);
   else if (method !== 'GET' && method !== 'HEAD') lines.push('content-length: 0');
   for (const [name, value] of headers) {

@@ -3,6 +3,38 @@ import { XetError } from '../errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** How a server is reached. */
+export interface Route {
+  /** Through which it is asked. */
+  proxy?: URL | undefined;
+  /** Files of certificates to trust beside Node's own. */
+  certificates: readonly string[];
+}
+
+export const DIRECT: Route = { certificates: [] };
+
+/** The way to an address, as the environment says. */
+export function routeTo(url: URL, env: Environment): Route {
+  const certificates = certificateFiles(env);
+  // Once Node is told what to trust, it no longer goes by its own variable.
+  if (certificates.length > 0 && env.NODE_EXTRA_CA_CERTS) certificates.push(env.NODE_EXTRA_CA_CERTS);
+  return { proxy: proxyFor(url, env), certificates };
+}
+
+/** What a proxy is told about whoever asks, if its address says so. */
+export function basicCredentials({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  return `Basic ${Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')}`;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /**
  * The proxy that a request goes through, as the environment says in the words that curl and Python know: `HTTPS_PROXY`,
  * `HTTP_PROXY`, `ALL_PROXY`, less what `NO_PROXY` lists. Small letters come first. This machine itself is never asked

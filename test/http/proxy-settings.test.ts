@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { certificateFiles, proxyFor } from '../../src/http/proxy-settings.node.ts';
+import { basicCredentials, certificateFiles, proxyFor, routeTo } from '../../src/http/proxy-settings.node.ts';
 
 const proxy = 'http://proxy.example:3128';
 const chosen = (url: string, env: Record<string, string>) => proxyFor(new URL(url), env)?.href.replace(/\/$/, '');
@@ -61,4 +61,21 @@ test('files of certificates: each once, and not what Node reads by itself', () =
     '/b',
   ]);
   expect(certificateFiles({ SSL_CERT_FILE: '/a', NODE_EXTRA_CA_CERTS: '/a' })).toEqual([]);
+});
+
+test('a way is its proxy, and what is trusted on it', () => {
+  const env = { HTTPS_PROXY: proxy, SSL_CERT_FILE: '/a', NODE_EXTRA_CA_CERTS: '/b' };
+  const route = routeTo(new URL('https://hub.example/'), env);
+  expect([route.proxy?.origin, route.certificates]).toEqual([proxy, ['/a', '/b']]);
+  expect(routeTo(new URL('http://hub.example/'), { NODE_EXTRA_CA_CERTS: '/b' })).toEqual({ certificates: [] });
+});
+
+test.each([
+  ['http://proxy.example', undefined],
+  ['http://me@proxy.example', 'me:'],
+  ['http://me:s%40cret%C3%A9@proxy.example', 'me:s@creté'],
+  ['http://me:100%@proxy.example', 'me:100%'],
+])('%s says of whoever asks %s', (url, expected) => {
+  const said = basicCredentials(new URL(url));
+  expect(said && Buffer.from(said.replace('Basic ', ''), 'base64').toString()).toBe(expected);
 });

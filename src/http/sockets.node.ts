@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
+import { XetError } from '../errors.ts';
+import { parseAnswerHead } from './answer-head.ts';
+import { failed } from './exchange.node.ts';
+import { basicCredentials, type Route } from './proxy-settings.node.ts';
+
+/** When the system begins to ask whether the other side is still there. */
+const KEEP_ALIVE_MS = 1000;
+const MOST_HEAD_BYTES = 64 * 1024;
+
+/** How Node reads into memory that it is given (`onread` of `net.connect` and `tls.connect`). */
+export interface ReadInto {
+  buffer(): Uint8Array;
+  callback(bytes: number, room: Uint8Array): boolean;
+}
+
+/** An open way to a server; Node does not read from one within another into memory that it is given. */
+export interface OpenSocket {
+  socket: Socket;
+  readsInto: boolean;
+}
+
+type Tls = typeof import('node:tls');
+let tls: Tls | undefined;
+/** What makes the next connection to a host quicker to be encrypted. */
+const sessions = new Map<string, Buffer>();
+const contexts = new Map<string, SecureContext>();
+
+/** Begins a connection to the server of an address, or to the proxy that is to be asked for it. */
+export async function openSocket(
+  url: URL,
+  route: Route,
+  into: ReadInto,
+  signal: AbortSignal | undefined,
+): Promise<OpenSocket> {
+  const { proxy } = route;
+  // Loading it takes a while, which a server without encryption does not need.
+  if ([url, proxy].some((one) => one?.protocol === 'https:')) tls ??= await import('node:tls');
+  if (!proxy || url.protocol === 'http:') return { socket: begin(proxy ?? url, route, into), readsInto: true };
+  const socket = begin(proxy, route);
+  await openTunnel(socket, url, proxy, signal);
+  return { socket: encrypted(url, route, { socket }), readsInto: false };
+}
+
+function begin(to: URL, route: Route, into?: ReadInto): Socket {
+  const options = {
+    host: hostOf(to),
+    port: portOf(to),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
+    onread: into,
+  };
+  return to.protocol === 'https:' ? encrypted(to, route, options) : connect(options as NetConnectOpts);
+}
+
+function encrypted(to: URL, { certificates }: Route, over: object): Socket {
+  const host = hostOf(to);
+  const socket = (tls as Tls).connect({
+    ...over,
+    host,
+    ALPNProtocols: ['http/1.1'],
+    session: sessions.get(to.host),
+    ...(isIP(host) === 0 && { servername: host }),
+    ...(certificates.length > 0 && { secureContext: trusting(certificates) }),
+  });
+  socket.on('session', (session) => sessions.set(to.host, session));
+  return socket;
+}
+
+const hostOf = (url: URL) => url.hostname.replace(/^\[|\]$/g, '');
+const portOf = (url: URL) => Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+
+/** Has a proxy pass on what is sent, as it is (`CONNECT`, RFC 9110). */
+async function openTunnel(socket: Socket, to: URL, proxy: URL, signal: AbortSignal | undefined): Promise<void> {
+  const stop = () => socket.destroy();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const target = `${to.hostname}:${portOf(to)}`;
+    const credentials = basicCredentials(proxy);
+    const lines = [`CONNECT ${target} HTTP/1.1`, `host: ${target}`];
+    if (credentials !== undefined) lines.push(`proxy-authorization: ${credentials}`);
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    const { status } = parseAnswerHead(await headFrom(socket), 'CONNECT');
+    if (status < 200 || status > 299) {
+      throw new Error(`the proxy ${proxy.host} lets nothing through to ${target}: it answered ${status}`);
+    }
+  } catch (error) {
+    socket.destroy();
+    throw signal?.aborted ? signal.reason : failed(error);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+function headFrom(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('the proxy closed the connection')));
+    const onData = (bytes: Buffer) => {
+      text += bytes.toString('latin1');
+      const end = text.indexOf('\r\n\r\n');
+      if (end < 0 && text.length <= MOST_HEAD_BYTES) return;
+      socket.off('data', onData).pause();
+      // The server behind it speaks only when it is spoken to.
+      if (end === text.length - 4) resolve(text.slice(0, end));
+      else reject(new Error('the proxy answered what cannot be read'));
+    };
+    socket.on('data', onData);
+  });
+}
+
+/** Node's own certificates and those of some files. */
+function trusting(files: readonly string[]): SecureContext {
+  const key = files.join(' ');
+  const { createSecureContext, rootCertificates } = tls as Tls;
+  const context =
+    contexts.get(key) ?? createSecureContext({ ca: [...rootCertificates, ...files.map(readCertificates)] });
+  contexts.set(key, context);
+  return context;
+}
+
+function readCertificates(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `The certificates in '${path}' cannot be read. Correct SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or NODE_EXTRA_CA_CERTS.`,
+      { cause },
+    );
+  }
+}
