@@ -208,7 +208,7 @@ export class BaseXetClient {
 
   /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
   async fileInfo(target: FileTarget): Promise<FileInfo> {
-    const { path, size, etag, commit, xetHash } = await this.#resolve(target, this.#signal(target.signal));
+    const { path, size, etag, commit, xetHash } = await this.#resolve(target, this.#signal(target.signal), false);
     return { path, size, etag, commit, xetHash };
   }
 
@@ -359,7 +359,7 @@ export class BaseXetClient {
    */
   async open(target: FileTarget): Promise<XetFile> {
     const signal = this.#signal(target.signal);
-    return this.#opened(await this.#resolve(target, signal), signal);
+    return this.#opened(await this.#resolve(target, signal, true), signal);
   }
 
   #opened(file: ResolvedFile, signal: AbortSignal): XetFile {
@@ -455,12 +455,12 @@ export class BaseXetClient {
     return this.close();
   }
 
-  #resolve(target: FileTarget, signal: AbortSignal, log: MetricsLog = this.#http.log): Promise<ResolvedFile> {
+  #resolve(target: FileTarget, signal: AbortSignal, beginning: boolean): Promise<ResolvedFile> {
     const { revision = DEFAULT_REVISION, path } = target;
     const repo = parseRepo(target.repo);
     this.#checkOnline(`'${path}' of ${repoText(repo)} is`);
-    return log.timed('resolving', () =>
-      this.#hub.resolve(repo, revision, checkPath(path), signal, this.#http.with(log)),
+    return this.#http.log.timed('resolving', () =>
+      this.#hub.resolve(repo, revision, checkPath(path), { signal, beginning }),
     );
   }
 

@@ -133,12 +133,9 @@ async function plainFile(asked: Asked, reply: Reply): Promise<FoundFile | undefi
     return { info: { size, etag: quoted(entry.oid), xet: undefined, url: answered || url }, file };
   }
   const { http, hubUrl, accessToken } = door;
-  const file = await new HubClient(http, { endpoint: hubUrl, accessToken }).resolve(
-    repo,
-    revision,
-    path,
-    asked.params.signal,
-  );
+  const file = await new HubClient(http, { endpoint: hubUrl, accessToken }).resolve(repo, revision, path, {
+    signal: asked.params.signal,
+  });
   const info = { size: file.size, etag: quoted(file.etag), xet: undefined, url: answered || url };
   return { info, file: { ...file, xetHash: undefined } };
 }

@@ -45,7 +45,7 @@ export class Adoption {
         const listed = (await store.tree(file.repo, commit))?.find((entry) => entry.path === file.path);
         const other = listed
           ? hub.fileOf(file.repo, commit, listed)
-          : await hub.resolve(file.repo, commit, file.path, signal);
+          : await hub.resolve(file.repo, commit, file.path, { signal });
         if (!engine.overXet(other) || (await this.#isKnown(other))) continue;
         const wanted = new Set((await engine.terms(file, signal)).map(({ xorb }) => xorb));
         if ((await engine.terms(other, signal)).some(({ xorb }) => wanted.has(xorb)))

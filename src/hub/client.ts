@@ -3,6 +3,7 @@ import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';
+import { rangeHeader } from '../ranges.ts';
 import { parseLinks } from './links.ts';
 import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
@@ -28,6 +29,15 @@ export interface ResolvedFile extends FileInfo {
   url: string;
   /** Where to ask for a CAS read token. */
   tokenUrl: string;
+  /** The first bytes of a file that is not in a CAS, which came with the answer about it; all of a short one. */
+  beginning?: Uint8Array | undefined;
+}
+
+export interface ResolveOptions {
+  signal?: AbortSignal | undefined;
+  http?: Http;
+  /** Whether the beginning of a file that is not in a CAS is asked for along with the rest, as its content is wanted too. */
+  beginning?: boolean;
 }
 
 /** A file or folder of a repository. */
@@ -52,8 +62,9 @@ export interface HubOptions {
 }
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
-const FILE_INFO_LIMIT_BYTES = 64 * 1024;
 const COMMIT = /^[0-9a-f]{40}$/;
+/** What an answer about a file has at most. Most files that describe a model are shorter: whoever wants one asks once. */
+const MOST_BYTES = 64 * 1024;
 /** Paths in one question about paths, so that no server finds its body too large. */
 const PATHS_AT_ONCE = 500;
 
@@ -84,29 +95,23 @@ export class HubClient {
 
   /**
    * What a path stands for. One request: the Hub answers with Xet file information in place of a redirect
-   * that a page could not see, and with a single byte of a file that is not in a CAS.
+   * that a page could not see, and with a single byte of a file that is not in a CAS, or its beginning.
    */
-  async resolve(
-    repo: RepoId,
-    revision: string,
-    path: string,
-    signal?: AbortSignal,
-    http: Http = this.#http,
-  ): Promise<ResolvedFile> {
+  async resolve(repo: RepoId, revision: string, path: string, options: ResolveOptions = {}): Promise<ResolvedFile> {
+    const { signal, http = this.#http } = options;
     const url = resolveUrl(this.endpoint, repo, revision, path);
-    const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' };
-    const { reply, info } = await http.exchange(
-      { kind: 'hub', url, headers, signal, accept: [416] },
-      async (answer) => {
-        const isInfo = answer.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
-        if (isInfo) return { reply: answer, info: await readJson(answer, FILE_INFO_LIMIT_BYTES) };
-        answer.drop();
-        return { reply: answer, info: undefined };
-      },
-    );
-    return info === undefined
-      ? this.#plainFile(reply, repo, revision, path, url, signal)
-      : this.#xetFile(reply, isRecord(info) ? info : {}, repo, path, url);
+    const range = rangeHeader({ start: 0, end: options.beginning ? MOST_BYTES : 1 });
+    const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range };
+    const spec: RequestSpec = { kind: 'hub', url, headers, signal, accept: [416] };
+    const { reply, info, beginning } = await http.exchange(spec, async (reply) => {
+      const isInfo = reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
+      if (isInfo) return { reply, info: await readJson(reply, MOST_BYTES) };
+      if (options.beginning) return { reply, beginning: await readBeginning(reply) };
+      reply.drop();
+      return { reply };
+    });
+    if (info !== undefined) return this.#xetFile(reply, isRecord(info) ? info : {}, repo, path, url);
+    return { ...(await this.#plainFile(reply, repo, revision, path, url, signal)), beginning };
   }
 
   #xetFile(reply: Reply, info: Record<string, unknown>, repo: RepoId, path: string, url: string): ResolvedFile {
@@ -291,6 +296,23 @@ export class HubClient {
   #incomplete(url: string, wanted: string): XetError {
     return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
   }
+}
+
+/** What an answer holds of the beginning of a file, if it says so and holds no more than was asked for. */
+async function readBeginning(answer: Reply): Promise<Uint8Array | undefined> {
+  const range = parseContentRange(answer.headers.get('content-range'))?.range;
+  if (range?.start !== 0 || range.end > MOST_BYTES) {
+    answer.drop();
+    return undefined;
+  }
+  const beginning = new Uint8Array(range.end);
+  let filled = 0;
+  for await (const bytes of answer.chunks()) {
+    if (filled + bytes.length > range.end) return undefined;
+    beginning.set(bytes, filled);
+    filled += bytes.length;
+  }
+  return beginning.subarray(0, filled);
 }
 
 /**

@@ -45,7 +45,9 @@ export async function locate(parts: LocateParts, wanted: Wanted): Promise<Locate
     if (offline) throw await notHere(store, wanted);
   }
   try {
-    const file = await hub.resolve(repo, revision, path, signal, http);
+    // Of a repository that was never fetched from, the content is wanted for sure.
+    const beginning = force || (await store.commitOf(repo, revision)) === undefined;
+    const file = await hub.resolve(repo, revision, path, { signal, http, beginning });
     return { file, place: store.place(file, revision), asked: true };
   } catch (error) {
     if (isXetError(error, 'ENTRY_NOT_FOUND') && error.commit) {

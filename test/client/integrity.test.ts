@@ -77,13 +77,41 @@ test('a stream of corrupt data fails in place of its end', async () => {
   expect(got).toBeLessThanOrEqual(contents.stored.length);
 });
 
-test('a small file whose content is not what its etag says is refused', async () => {
-  const hub = await hubFor();
-  await hub.commitFiles(repo, { 'a.txt': text(5000, 1) }, { xet: 'never' });
-  hub.faults.add({ kind: 'resolve-cache', action: 'corrupt', offset: 17, times: 1e9, after: 1 });
-  const localDir = await scratch();
-  expect(await outcome(clientOf(hub).downloadFile({ repo, path: 'a.txt', localDir }))).toBe('INTEGRITY');
-  expect(await contentUnder(localDir)).toEqual([]);
+describe('a file outside of the CAS whose content is not what its etag says', () => {
+  // What comes with the answer about it, and what is asked for after that.
+  test.each([
+    [5000, 0],
+    [200_000, 0],
+    [200_000, 1],
+  ])('is refused (%i bytes, answer %i)', async (size, after) => {
+    const hub = await hubFor();
+    await hub.commitFiles(repo, { 'a.txt': text(size, 1) }, { xet: 'never' });
+    hub.faults.add({ kind: 'resolve-cache', action: 'corrupt', offset: 17, times: 1e9, after });
+    const localDir = await scratch();
+    expect(await outcome(clientOf(hub).downloadFile({ repo, path: 'a.txt', localDir }))).toBe('INTEGRITY');
+    expect(await contentUnder(localDir)).toEqual([]);
+  });
+
+  test('is asked for again by whoever reads it again', async () => {
+    const hub = await hubFor();
+    const bytes = text(2_000_000, 1);
+    await hub.commitFiles(repo, { 'a.txt': bytes }, { xet: 'never' });
+    hub.faults.add({ kind: 'resolve-cache', action: 'corrupt', offset: 17, times: 1 });
+    const file = await clientOf(hub).open({ repo, path: 'a.txt' });
+    const streamed = () => new Response(file.stream()).arrayBuffer();
+    expect(await outcome(streamed())).toBe('INTEGRITY');
+    expect(sha256(await streamed())).toBe(sha256(bytes));
+  });
+
+  test('is fetched again where it is read as a whole, and right', async () => {
+    const hub = await hubFor();
+    const bytes = text(5000, 1);
+    await hub.commitFiles(repo, { 'a.txt': bytes }, { xet: 'never' });
+    const fault = hub.faults.add({ kind: 'resolve-cache', action: 'corrupt', offset: 17, times: 1 });
+    const file = await clientOf(hub).open({ repo, path: 'a.txt' });
+    expect(sha256(await file.arrayBuffer())).toBe(sha256(bytes));
+    expect(fault.hits).toBe(1);
+  });
 });
 
 // What a server may do to a range of a xorb for good, and what the user is told.

@@ -352,7 +352,7 @@ describe('in place of the fetch of the platform', () => {
       hub.resetRequests();
       expect(digest(await whole(await fetch(url)))).toBe(digest(model));
       expect(digest(await whole(await fetch(smallUrl)))).toBe(digest(small));
-      expect(seen(hub, 'resolve').length).toBe(3);
+      expect(seen(hub, 'resolve').length).toBe(2);
     }
   });
 

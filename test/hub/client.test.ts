@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { HubClient, isContentId, type ListEntry } from '../../src/hub/client.ts';
 import { parseRepo } from '../../src/hub/repo.ts';
@@ -35,6 +36,46 @@ describe('HubClient.resolve', () => {
       tokenUrl: `${url}/api/datasets/owner/name/xet-read-token/abc?x=1`,
     });
     expect(handler.requests[0]?.headers).toMatchObject({ authorization: 'Bearer hf_secret', range: 'bytes=0-0' });
+  });
+
+  describe('with the beginning of a file that is not in a CAS', () => {
+    const known = { 'x-repo-commit': commit, etag: `"${'b'.repeat(40)}"` };
+    const partial = (text: string, total: number, first = 0) =>
+      status(206, { ...known, 'content-range': `bytes ${first}-${first + text.length - 1}/${total}` }, text);
+
+    test.each<[string, ReturnType<typeof status>, string | undefined]>([
+      ['all of it', partial('content', 7), 'content'],
+      ['a part of it', partial('content', 1000), 'content'],
+      ['all of it in place of a part', status(200, { ...known, 'content-length': '7' }, 'content'), undefined],
+      [
+        'more than it says',
+        (_: unknown, response: ServerResponse) => {
+          response.writeHead(206, { ...known, 'content-range': 'bytes 0-6/7' }).write('too ');
+          response.end('much');
+        },
+        undefined,
+      ],
+      ['another part', partial('content', 1000, 5), undefined],
+      ['more than was asked for', status(200, { ...known, 'content-length': '70000' }, 'x'.repeat(70_000)), undefined],
+      ['nothing', status(416, { ...known, 'content-range': 'bytes */0' }), undefined],
+      ['what is said elsewhere', xetFile(info), undefined],
+    ])('%s', async (_, answer, expected) => {
+      const handler = inTurn(answer);
+      const { hub } = await clientOf(handler);
+      const { beginning } = await hub.resolve(repo, 'main', 'f', { beginning: true });
+      expect(beginning && Buffer.from(beginning).toString()).toBe(expected);
+      expect(handler.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-65535']);
+    });
+
+    test('asks again where it breaks off', async () => {
+      const broken = (_: unknown, response: ServerResponse) => {
+        response.writeHead(206, { ...known, 'content-range': 'bytes 0-6/7', 'content-length': 7 }).write('con');
+        setTimeout(() => response.destroy(), 20);
+      };
+      const { hub } = await clientOf(inTurn(broken, partial('content', 7)));
+      const { beginning } = await hub.resolve(repo, 'main', 'f', { beginning: true });
+      expect(Buffer.from(beginning ?? []).toString()).toBe('content');
+    });
   });
 
   test('takes the headers for what the body lacks', async () => {
