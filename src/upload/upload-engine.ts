@@ -155,6 +155,13 @@ interface OpenXorb {
   filled: Promise<void>;
 }
 
+/** A xorb that is full. */
+interface NamedXorb {
+  hash: string;
+  records: ChunkRecords;
+  count: number;
+}
+
 class UploadRun {
   readonly #parts: UploadParts;
   readonly #options: UploadOptions;
@@ -173,7 +180,7 @@ class UploadRun {
   readonly #askedChunks = new Set<string>();
   #open: OpenXorb | undefined;
   /** By their numbers. */
-  readonly #stored: { hash: string; records: ChunkRecords }[] = [];
+  readonly #named: Promise<NamedXorb>[] = [];
   readonly #posts: Promise<void>[] = [];
   readonly #held: HeldMemory;
   /** Blocks and xorbs that will free memory without anything being read. */
@@ -204,10 +211,12 @@ class UploadRun {
       await this.#place(block);
     }
     await this.#close();
-    await this.#allPosts();
+    // What is left to do about files is done while the last xorbs are on their way.
+    const xorbs = await Promise.all(this.#named);
     const sealed: { uploaded: UploadedFile; listed: ShardFile }[] = [];
-    for (const file of files) sealed.push(await this.#seal(file));
-    await this.#register(sealed.map(({ listed }) => listed).filter(({ terms }) => terms.length > 0));
+    for (const file of files) sealed.push(await this.#seal(file, xorbs));
+    const listed = sealed.map(({ listed }) => listed).filter(({ terms }) => terms.length > 0);
+    await this.#register(shardGroups(xorbs, listed));
     return { files: sealed.map(({ uploaded }) => uploaded), progress: { ...this.#progress } };
   }
 
@@ -351,15 +360,20 @@ class UploadRun {
     this.#open = undefined;
     this.#moving++;
     await this.#lanes.enter(() => false, this.#signal);
-    this.#posts.push(this.#post(open).catch(this.#fail));
+    const named = this.#name(open);
+    named.catch(this.#fail);
+    this.#named.push(named);
+    this.#posts.push(named.then((xorb) => this.#post(xorb, open.frames.take())).catch(this.#fail));
   }
 
-  async #post(open: OpenXorb): Promise<void> {
-    await open.filled;
-    const records = open.records.records.slice();
+  async #name({ filled, records: list }: OpenXorb): Promise<NamedXorb> {
+    await filled;
+    const records = list.records.slice();
     const hash = hashToHex(await this.#parts.pool.run('xorbHash', records.slice(), [], this.#signal));
-    this.#stored[open.number] = { hash, records };
-    const body = open.frames.take();
+    return { hash, records, count: chunkCount(records) };
+  }
+
+  async #post({ hash, records }: NamedXorb, body: Uint8Array): Promise<void> {
     const { length } = body;
     // Runtimes copy what they send.
     await this.#held.acquire(length, () => this.#sending === 0, this.#signal);
@@ -372,15 +386,14 @@ class UploadRun {
     this.#note({ sentBytes, storedBytes: totalLength(records), xorbs: 1 });
   }
 
-  async #allPosts(): Promise<void> {
-    await Promise.all(this.#posts);
-    this.#signal.throwIfAborted();
-  }
-
-  async #seal(file: FileInProgress): Promise<{ uploaded: UploadedFile; listed: ShardFile }> {
+  async #seal(
+    file: FileInProgress,
+    xorbs: readonly NamedXorb[],
+  ): Promise<{ uploaded: UploadedFile; listed: ShardFile }> {
     const { size, sha256 } = file;
     const records = file.records.records.slice();
-    const terms = file.terms.terms.map((term) => ({ ...term, xorb: this.#nameOf(term.xorb) }));
+    const nameOf = (xorb: string | number) => (typeof xorb === 'string' ? xorb : (xorbs[xorb]?.hash ?? ''));
+    const terms = file.terms.terms.map((term) => ({ ...term, xorb: nameOf(term.xorb) }));
     if (terms.length === 0) {
       const uploaded = { size, sha256, xetHash: ZERO_HASH, terms, records };
       return { uploaded, listed: { hash: ZERO_HASH, terms, verification: [], sha256 } };
@@ -395,29 +408,24 @@ class UploadRun {
     };
   }
 
-  #nameOf(xorb: string | number): string {
-    return typeof xorb === 'string' ? xorb : (this.#stored[xorb]?.hash ?? '');
-  }
-
-  async #register(files: ShardFile[]): Promise<void> {
+  async #register(groups: readonly ShardGroup<NamedXorb>[]): Promise<void> {
     const uploader = new ShardUploader(this.#parts);
-    const xorbs = this.#stored.map(({ hash, records }) => ({ hash, records, count: chunkCount(records) }));
-    for (const group of shardGroups(xorbs, files)) {
-      const records = joined(group);
+    for (const group of groups) {
+      const records = joinBytes(group.xorbs.map(({ records }) => records));
       const listed = group.xorbs.map(({ hash, count }) => ({ hash, count }));
       const shard = await runUpload(this.#parts.pool, 'writeShard', records, [listed, group.files], this.#signal);
       this.#held.add(shard.length);
+      await Promise.all(this.#posts);
       await uploader.upload(shard, this.#signal);
       this.#held.release(shard.length);
     }
+    // Also where there was nothing to register.
+    await Promise.all(this.#posts);
+    this.#signal.throwIfAborted();
   }
 
   #note(more: Partial<UploadProgress>): void {
     for (const name of Object.keys(more) as (keyof UploadProgress)[]) this.#progress[name] += more[name] ?? 0;
     this.#options.onProgress?.({ ...this.#progress });
   }
-}
-
-function joined({ xorbs }: ShardGroup<{ hash: string; count: number; records: ChunkRecords }>): ChunkRecords {
-  return joinBytes(xorbs.map(({ records }) => records));
 }

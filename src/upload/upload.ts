@@ -239,6 +239,8 @@ class Upload {
       ...candidate,
       ...(await untilAborted(this.#signal, candidate.source.look(this.#signal))),
     }));
+    // While the Hub is asked.
+    this.#parts.pool.expect(looked.reduce((sum, { size }) => sum + (size ?? UNKNOWN_SIZE), 0));
     const questions = looked.map(({ path, size = UNKNOWN_SIZE, sample }) => ({ path, size, sample }));
     const gitIgnore = await this.#textOf(looked.find(({ path }) => path === '.gitignore'));
     const { verdicts, head } = await this.#writer.judge(this.#target, questions, gitIgnore, this.#signal);
