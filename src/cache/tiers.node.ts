@@ -5,6 +5,7 @@ import { loadCodec } from '../codec.node.ts';
 import type { ByteRange } from '../ranges.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
 import { hubHome } from '../repo/folders.node.ts';
+import { StoreBehind } from './chunk-store.behind.ts';
 import { openFolderChunkStore } from './chunk-store.node.ts';
 import { openKnownFiles } from './known-files.node.ts';
 import type { OpenTiers } from './open-tiers.ts';
@@ -24,7 +25,10 @@ export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget }) => {
   return new Tiers({
     recipes: openFolderRecipeStore(join(dir, 'shards')),
     known: openKnownFiles(join(dir, 'files')),
-    chunks: chunkCache === false ? undefined : openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }),
+    chunks:
+      chunkCache === false
+        ? undefined
+        : new StoreBehind(openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }), budget),
     chunkLimitBytes: maxBytes,
     folder: dir,
     openFile,
