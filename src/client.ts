@@ -55,6 +55,15 @@ export interface FileTarget {
   signal?: AbortSignal;
 }
 
+/** Which file to open. */
+export interface OpenTarget extends FileTarget {
+  /**
+   * Whether the first 64 KiB of a file that is not in a CAS come along with what the Hub says of it, so that a short one
+   * costs one request. Default: true.
+   */
+  beginning?: boolean;
+}
+
 /** What to list. */
 export interface ListOptions {
   /** As in `owner/name` or `datasets/owner/name`. */
@@ -208,7 +217,10 @@ export class BaseXetClient {
 
   /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
   async fileInfo(target: FileTarget): Promise<FileInfo> {
-    const { path, size, etag, commit, xetHash } = await this.#resolve(target, this.#signal(target.signal), false);
+    const { path, size, etag, commit, xetHash } = await this.#resolve(
+      { ...target, beginning: false },
+      this.#signal(target.signal),
+    );
     return { path, size, etag, commit, xetHash };
   }
 
@@ -357,9 +369,9 @@ export class BaseXetClient {
    * console.log(opened.size, header.length, tail.byteLength);
    * ```
    */
-  async open(target: FileTarget): Promise<XetFile> {
+  async open(target: OpenTarget): Promise<XetFile> {
     const signal = this.#signal(target.signal);
-    return this.#opened(await this.#resolve(target, signal, true), signal);
+    return this.#opened(await this.#resolve(target, signal), signal);
   }
 
   #opened(file: ResolvedFile, signal: AbortSignal): XetFile {
@@ -455,8 +467,8 @@ export class BaseXetClient {
     return this.close();
   }
 
-  #resolve(target: FileTarget, signal: AbortSignal, beginning: boolean): Promise<ResolvedFile> {
-    const { revision = DEFAULT_REVISION, path } = target;
+  #resolve(target: OpenTarget, signal: AbortSignal): Promise<ResolvedFile> {
+    const { revision = DEFAULT_REVISION, path, beginning = true } = target;
     const repo = parseRepo(target.repo);
     this.#checkOnline(`'${path}' of ${repoText(repo)} is`);
     return this.#http.log.timed('resolving', () =>

@@ -21,6 +21,7 @@ export type {
   DownloadResult,
   FileTarget,
   ListOptions,
+  OpenTarget,
 } from './client.ts';
 export { DEFAULT_ENDPOINT } from './client.ts';
 export type { Verified } from './download/content-hash.ts';

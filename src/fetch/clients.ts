@@ -87,6 +87,8 @@ export class Clients {
 }
 
 function entryOf(client: FetchClient): Entry {
-  const files = new OpenedFiles(({ repo, revision, path }, signal) => client.open({ repo, revision, path, signal }));
+  const files = new OpenedFiles(({ repo, revision, path }, beginning, signal) =>
+    client.open({ repo, revision, path, beginning, signal }),
+  );
   return { client, files, leases: 0, leaving: false };
 }

@@ -8,7 +8,8 @@ export interface OpenFile extends FileFacts {
   slice(start: number, end: number): Pick<XetFile, 'stream'>;
 }
 
-export type OpenAddress = (address: HubAddress, signal: AbortSignal) => Promise<OpenFile>;
+/** `whole`: whether all of the file is wanted. */
+export type OpenAddress = (address: HubAddress, whole: boolean, signal: AbortSignal) => Promise<OpenFile>;
 
 interface Entry {
   opening: Shared<OpenFile>;
@@ -31,15 +32,18 @@ export class OpenedFiles {
     this.#now = now;
   }
 
-  /** @param recent whether an answer of a moment ago will do. */
-  async open(address: HubAddress, recent: boolean, signal: AbortSignal | undefined): Promise<OpenFile> {
+  /**
+   * @param recent whether an answer of a moment ago will do.
+   * @param whole whether all of the file is wanted.
+   */
+  async open(address: HubAddress, recent: boolean, whole: boolean, signal: AbortSignal | undefined): Promise<OpenFile> {
     const entry = this.#entry(address);
     const { opened } = entry;
     if (recent && opened && this.#now() - opened.atMs < GOOD_FOR_MS) {
       signal?.throwIfAborted();
       return opened.file;
     }
-    const open = (shared: AbortSignal) => this.#open(address, shared);
+    const open = (shared: AbortSignal) => this.#open(address, whole, shared);
     // What was asked before this request may be older than it.
     const file = await (recent ? entry.opening : new Shared<OpenFile>()).join(open, signal);
     entry.opened = { file, atMs: this.#now() };

@@ -133,10 +133,11 @@ export class XetFetcher {
     return [isRequest(input) ? new Request(address.url, input) : address.url, init];
   }
 
-  #open({ address, headers, fresh, signal }: Asked, { files }: Lease): Promise<OpenFile> {
+  #open({ address, headers, method, fresh, signal }: Asked, { files }: Lease): Promise<OpenFile> {
     // A part of a file is mostly one of many. Whoever asks for all, or under a condition, means the file of now.
     const conditional = ['if-match', 'if-none-match', 'if-range'].some((name) => headers.has(name));
-    return files.open(address, headers.has('range') && !conditional && !fresh, signal);
+    const ranged = headers.has('range');
+    return files.open(address, ranged && !conditional && !fresh, method === 'GET' && !ranged, signal);
   }
 
   #answer(asked: Asked, file: OpenFile, { onProgress, onSettled }: Hooks): Response {

@@ -7,7 +7,13 @@ export const REPO = 'owner/model';
 /** Small enough to be quick, in several xorbs so that several jobs run. */
 export const LARGE = randomBytes(700_000, 11);
 export const SMALL = text(400, 12);
-export const FILES: Record<string, Uint8Array> = { 'weights.bin': LARGE, 'config.json': SMALL };
+/** Longer than what comes along with facts about a file. */
+const LONGER = text(66_000, 13);
+export const FILES: Record<string, Uint8Array> = {
+  'weights.bin': LARGE,
+  'config.json': SMALL,
+  'tokenizer.json': LONGER,
+};
 export const CHUNKS_PER_XORB = 4;
 
 /** One kind of request, in a call that makes it. */
@@ -46,6 +52,7 @@ const content: BodyFacts = {
 
 const large = { call: 'download', path: 'weights.bin', hub: 'whole' } as const;
 const small = { call: 'download', path: 'config.json', hub: 'whole' } as const;
+const longer = { call: 'download', path: 'tokenizer.json', hub: 'whole' } as const;
 
 export const SCENARIOS = [
   { name: 'resolve', kind: 'resolve', ...large, body: json },
@@ -73,7 +80,7 @@ export const SCENARIOS = [
     onceOnly: true,
     body: { ...content, midBytes: 0 },
   },
-  { name: 'resolve-cache, content', kind: 'resolve-cache', after: 1, ...small, body: content },
+  { name: 'resolve-cache, content', kind: 'resolve-cache', after: 1, ...longer, body: content },
   { name: 'revision', kind: 'revision', ...small, blind: true, body: longJson },
   { name: 'paths-info', kind: 'paths-info', ...small, blind: true, body: longJson },
   { name: 'tree', kind: 'tree', ...large, call: 'list', body: longJson },
