@@ -11,9 +11,16 @@ export interface OpenFile extends FileFacts {
 /** `whole`: whether all of the file is wanted. */
 export type OpenAddress = (address: HubAddress, whole: boolean, signal: AbortSignal) => Promise<OpenFile>;
 
+interface Opened {
+  file: OpenFile;
+  /** Whether it was opened by somebody who wanted all of it, and so may have its beginning. */
+  whole: boolean;
+  atMs: number;
+}
+
 interface Entry {
   opening: Shared<OpenFile>;
-  opened: { file: OpenFile; atMs: number } | undefined;
+  opened: Opened | undefined;
 }
 
 /** Readers of ranges ask many times within moments; that what they read does not change meanwhile suits them. */
@@ -39,14 +46,19 @@ export class OpenedFiles {
   async open(address: HubAddress, recent: boolean, whole: boolean, signal: AbortSignal | undefined): Promise<OpenFile> {
     const entry = this.#entry(address);
     const { opened } = entry;
-    if (recent && opened && this.#now() - opened.atMs < GOOD_FOR_MS) {
+    const before = opened && this.#now() - opened.atMs < GOOD_FOR_MS ? opened : undefined;
+    if (recent && before) {
       signal?.throwIfAborted();
-      return opened.file;
+      return before.file;
     }
-    const open = (shared: AbortSignal) => this.#open(address, whole, shared);
+    // Libraries ask for all of a file to hear how long it is, and again to read it: what came then is not fetched twice.
+    const asksForAll = whole && !before?.whole;
+    const open = (shared: AbortSignal) => this.#open(address, asksForAll, shared);
     // What was asked before this request may be older than it.
-    const file = await (recent ? entry.opening : new Shared<OpenFile>()).join(open, signal);
-    entry.opened = { file, atMs: this.#now() };
+    const now = await (recent ? entry.opening : new Shared<OpenFile>()).join(open, signal);
+    const isSame = before?.whole && before.file.etag === now.etag && before.file.commit === now.commit;
+    const file = isSame ? before.file : now;
+    entry.opened = { file, whole: isSame || asksForAll, atMs: this.#now() };
     return file;
   }
 
