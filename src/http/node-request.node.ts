@@ -17,7 +17,7 @@ export const isPlainBody = (body: unknown): body is Body =>
   body === undefined || typeof body === 'string' || body instanceof Uint8Array;
 
 /**
- * What `fetch` does, over connections of our own: a tenth of the work for each byte, and nothing to be loaded first.
+ * What `fetch` does, over connections of our own: a quarter of the work for each byte or less, and nothing to be loaded first.
  * Errors are like those of `fetch`.
  */
 export async function nodeRequest(

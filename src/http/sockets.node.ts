@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { XetError } from '../errors.ts';
-import { parseAnswerHead } from './answer-head.ts';
+import { HeadCollector, parseAnswerHead } from './answer-head.ts';
 import { failed } from './exchange.node.ts';
 import { basicCredentials, type Route } from './proxy-settings.node.ts';
 
 /** When the system begins to ask whether the other side is still there. */
 const KEEP_ALIVE_MS = 1000;
-const MOST_HEAD_BYTES = 64 * 1024;
 
 /** How Node reads into memory that it is given (`onread` of `net.connect` and `tls.connect`). */
 export interface ReadInto {
@@ -97,17 +96,20 @@ async function openTunnel(socket: Socket, to: URL, proxy: URL, signal: AbortSign
 
 function headFrom(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
-    let text = '';
+    const collector = new HeadCollector();
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('the proxy closed the connection')));
     const onData = (bytes: Buffer) => {
-      text += bytes.toString('latin1');
-      const end = text.indexOf('\r\n\r\n');
-      if (end < 0 && text.length <= MOST_HEAD_BYTES) return;
-      socket.off('data', onData).pause();
-      // The server behind it speaks only when it is spoken to.
-      if (end === text.length - 4) resolve(text.slice(0, end));
-      else reject(new Error('the proxy answered what cannot be read'));
+      try {
+        const end = collector.add(bytes);
+        if (end === undefined) return;
+        // The server behind it speaks only when it is spoken to.
+        if (end < bytes.length) throw new Error('the proxy says more than was asked for');
+        socket.off('data', onData).pause();
+        resolve(collector.text);
+      } catch (error) {
+        reject(error);
+      }
     };
     socket.on('data', onData);
   });

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { createServer as createHttps } from 'node:https';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -10,14 +10,9 @@ import { certificates } from '../support/certificates.ts';
 import { scratch } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 import { holdsAsync, splitAt } from './property.ts';
+import { closed, portOf } from './sockets.ts';
 
 const BYTES = randomBytes(2_000_000, 23);
-
-async function portOf(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
-}
 
 /** A server that writes what a test wants, to each request on a connection what comes next; `end` closes it. */
 async function speaks(...answers: (readonly (Uint8Array | string | 'end')[])[]) {
@@ -36,12 +31,6 @@ async function speaks(...answers: (readonly (Uint8Array | string | 'end')[])[]) 
     onTestFinished(() => void socket.destroy());
   });
   return { url: `http://127.0.0.1:${await portOf(server)}/`, sockets };
-}
-
-/** Resolves when the first of these is closed, for whatever reason. */
-async function closed([socket]: readonly Socket[]): Promise<void> {
-  expect(socket).toBeDefined();
-  if (socket && !socket.closed) await new Promise((resolve) => socket.once('close', resolve));
 }
 
 async function read(...asked: Parameters<typeof nodeRequest>): Promise<{ status: number; text: string }> {

@@ -7,6 +7,7 @@ import { type AnswerBody, lendingReader } from '../../src/http/body-reader.ts';
 import type { Answer } from '../../src/http/http.ts';
 import { nodeRequest } from '../../src/http/node-request.node.ts';
 import { randomBytes } from '../support/samples.ts';
+import { closed } from './sockets.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -52,12 +53,6 @@ async function bytesLent(answer: Answer): Promise<Uint8Array> {
     if (pieces.length % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
   }
   return Buffer.concat(pieces);
-}
-
-/** Resolves when the first of these is closed, for whatever reason. */
-async function closed([socket]: Iterable<Socket>): Promise<void> {
-  expect(socket).toBeDefined();
-  if (socket && !socket.closed) await new Promise((resolve) => socket.once('close', resolve));
 }
 
 const BYTES = randomBytes(3_000_000, 7);

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { createServer as createHttp } from 'node:http';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -9,14 +9,9 @@ import { certificates } from '../support/certificates.ts';
 import { scratch } from '../support/hub.ts';
 import { startTls } from '../support/proxy.ts';
 import { randomBytes } from '../support/samples.ts';
+import { portOf } from './sockets.ts';
 
 const BYTES = randomBytes(5_000_000, 31);
-
-async function portOf(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
-}
 
 /** A server over TLS that answers with {@link BYTES}, who vouches for it, and the number of its requests. */
 async function target() {
@@ -79,8 +74,8 @@ describe('an error that says so is', () => {
   test.each<[string, (socket: Socket) => void, string]>([
     ['a refusal', (socket) => socket.end('HTTP/1.1 403 Forbidden\r\n\r\n'), 'answered 403'],
     ['what is no HTTP', (socket) => socket.end('SSH-2.0\r\n\r\n'), 'begins with "SSH'],
-    ['more than an answer', (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'), 'cannot be read'],
-    ['an answer without end', (socket) => socket.end('x'.repeat(70_000)), 'cannot be read'],
+    ['more than an answer', (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'), 'more than was asked for'],
+    ['an answer without end', (socket) => socket.end('x'.repeat(70_000)), 'too long a head'],
     ['nothing', (socket) => socket.end(), 'closed the connection'],
   ])('%s', async (_, does, message) => {
     const { url, count, ca } = await target();
