@@ -2,7 +2,7 @@ import type { BaseXetClient } from '../client.ts';
 import { isXetError, XetError } from '../errors.ts';
 import { repoText } from '../hub/repo.ts';
 import type { UploadItem } from '../upload/gather.ts';
-import type { UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload.ts';
+import type { UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import type { Output } from './output.ts';
 import type { Target } from './target.ts';
 import { formatBytes, formatDuration } from './units.ts';

@@ -1,6 +1,6 @@
 import { XetError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
-import type { UploadedFileInfo } from '../upload/upload.ts';
+import type { UploadedFileInfo } from '../upload/upload-types.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { CommitEvents, type CommitProgressEvent } from './commit-events.ts';
 import { type DoorParams, hubUrlOf } from './door.ts';

@@ -27,8 +27,6 @@ export interface CutBlock {
 export interface CutParts {
   pool: CodecPool;
   held: HeldMemory;
-  /** Whether nothing else of the upload will free memory, so that waiting for it could last for ever. */
-  urgent: () => boolean;
   /** Where blocks are put together, as long as the longest of them. Files that are read one after the other share it. */
   buffer: Uint8Array;
   /** As long as that; who is done with a block may give its memory back there. */
@@ -43,7 +41,7 @@ export interface CutParts {
 export async function* cutFile(
   source: ByteSource,
   hash: UploadHash,
-  { pool, held, urgent, buffer, blocks, signal }: CutParts,
+  { pool, held, buffer, blocks, signal }: CutParts,
 ): AsyncGenerator<CutBlock, void, undefined> {
   const pieces = iteratorOf(source);
   const turns = new TaskTurns(TURN_BYTES);
@@ -54,7 +52,8 @@ export async function* cutFile(
   let ended = false;
   try {
     for (let startsFile = true; ; startsFile = false) {
-      await held.acquire(buffer.length, urgent, signal);
+      // With nothing that will free memory, waiting for it could last for ever.
+      await held.acquire(buffer.length, () => held.moving === 0, signal);
       let heldBytes = 0;
       try {
         while (filled < buffer.length && !ended) {

@@ -3,6 +3,8 @@ import type { MemoryBudget } from '../download/budget.ts';
 /** What one upload has taken from the memory budget. When it ends, in whatever way, all of that is given back. */
 export class HeldMemory {
   readonly #budget: MemoryBudget;
+  /** Things under way that will free memory without anything being read: whoever reads can wait for them. */
+  moving = 0;
   #heldBytes = 0;
   #ended = false;
 

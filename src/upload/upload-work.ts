@@ -1,7 +1,8 @@
 import type { RepoDesignation } from '../hub/repo.ts';
 import { parseRepo } from '../hub/repo.ts';
 import { HubWriter, type NewRepo } from '../hub/writer.ts';
-import { type UploadOptions, type UploadParts, type UploadPlatform, upload } from './upload.ts';
+import { type UploadParts, type UploadPlatform, upload } from './upload.ts';
+import type { UploadOptions } from './upload-types.ts';
 
 /** What a client has of its own, whatever the platform. */
 export type UploadSurroundings = Omit<UploadParts, keyof UploadPlatform>;

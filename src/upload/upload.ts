@@ -6,102 +6,19 @@ import { XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient } from '../hub/client.ts';
 import type { Operation } from '../hub/operations.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation } from '../hub/repo.ts';
+import { checkPath, DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
 import { base64, type CommitTarget, HubWriter, type MadeCommit, type UploadVerdict } from '../hub/writer.ts';
 import { MetricsLog } from '../metrics.ts';
-import { type OnProgress, ProgressMeter } from '../progress.ts';
+import { ProgressMeter } from '../progress.ts';
 import { inParallel } from '../repo/in-parallel.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { inCommits } from './commit-batches.ts';
-import { type Candidate, type FolderPatterns, gather, type LocalFiles, type UploadItem } from './gather.ts';
+import { type Candidate, gather, type LocalFiles } from './gather.ts';
 import { bytesSource, type Look } from './source-file.ts';
 import { UploadEngine, type UploadProgress } from './upload-engine.ts';
 import type { MakeUploadHash } from './upload-hash.ts';
+import type { UploadedFileInfo, UploadOptions, UploadResult } from './upload-types.ts';
 import type { MakeBody } from './web-body.ts';
-
-/** What to upload, and how to commit it. */
-export interface UploadOptions {
-  /** As in `owner/name` or `datasets/owner/name`. */
-  repo: RepoDesignation;
-  /**
-   * What is uploaded: files with the paths that they are to have, Files, addresses; in Node, Deno and Bun also local
-   * files and folders. Default: nothing, for an upload that only deletes.
-   */
-  files?: Iterable<UploadItem> | AsyncIterable<UploadItem>;
-  /** Which files of folders are taken, as Python's `fnmatch` reads patterns, on paths from the folder on. Default: all. */
-  include?: FolderPatterns['include'];
-  /** Which files of folders are left out; it wins over `include`. Default: none. */
-  exclude?: FolderPatterns['exclude'];
-  /** Paths that are deleted in the same commit; a folder ends in `/`. */
-  deletions?: readonly string[];
-  /** Branch that is committed to. Default: `main`. It must exist. */
-  branch?: string;
-  /** First line of the commit. Default: what is uploaded, in short. */
-  title?: string;
-  /** The rest of the commit's message. */
-  description?: string;
-  /** Commit that the branch must be at; where it is not, the upload is `CONFLICT` and commits nothing. */
-  parentCommit?: string;
-  /** Opens a pull request for it in place of committing to the branch. Default: false. */
-  createPr?: boolean;
-  /** Stops it: the promise rejects with its reason. What is stored by then is not sent again. */
-  signal?: AbortSignal;
-  /** Told a few times a second how far it is, last of all that it is done. */
-  onProgress?: OnProgress;
-}
-
-/** One commit of an upload. */
-export interface UploadCommit {
-  /** 40 hexadecimal digits. */
-  oid: string;
-  /** Its page. */
-  url: string;
-  /** First line of its message. */
-  title: string;
-}
-
-/** What became of one file. */
-export interface UploadedFileInfo {
-  /** In the repository. */
-  path: string;
-  /** Bytes; undefined of a stream that was not read, as it is ignored. */
-  size: number | undefined;
-  /** Of a large file. */
-  sha256: string | undefined;
-  /** Of a large file. */
-  xetHash: string | undefined;
-  /** Whether it is kept in the CAS or in git itself. */
-  mode: 'lfs' | 'regular';
-  /** `unchanged` files are in the repository already; `ignored` ones are left out by its `.gitignore`. */
-  status: 'uploaded' | 'unchanged' | 'ignored';
-}
-
-/** What an upload did. */
-export interface UploadResult {
-  /** The commit that has all of it: the last one made, or the head of the branch where nothing had to change. */
-  commit: string;
-  /** Page of the last commit; undefined where none was made. */
-  url: string | undefined;
-  /** Page of the pull request, with `createPr`. */
-  pullRequestUrl: string | undefined;
-  /** The commits that were made: one, unless there is more than the Hub takes at once; none where nothing had to change. */
-  commits: UploadCommit[];
-  /** In the order in which they were given. */
-  files: UploadedFileInfo[];
-  /** Bytes, over all files. */
-  bytes: {
-    /** Content of all files that were read. */
-    total: number;
-    /** Content that was stored already, and so not sent. */
-    deduplicated: number;
-    /** What was sent for the rest, compressed, and contents of small files. */
-    sent: number;
-  };
-  /** Requests made. Tokens are not among them. */
-  requests: number;
-  /** From the call on. */
-  seconds: number;
-}
 
 /** What differs among platforms. */
 export interface UploadPlatform {

@@ -9,7 +9,7 @@ import { loadCodec } from '../../src/codec.node.ts';
 import { hashToHex } from '../../src/hash.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
 import type { XetClient } from '../../src/node.ts';
-import type { UploadOptions } from '../../src/upload/upload.ts';
+import type { UploadOptions } from '../../src/upload/upload-types.ts';
 import { scratchFolder } from '../cache/scratch.ts';
 import { chunksOf } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';

@@ -1,0 +1,135 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import { ChunkRecordList, type ChunkRecords, chunkCount, totalLength } from '../chunks.ts';
+import { Lanes } from '../download/lanes.ts';
+import { hashToHex } from '../hash.ts';
+import type { RunBuffers } from '../xorb/buffers.ts';
+import { FrameBuffer } from './frame-buffer.ts';
+import type { FreshPart } from './fresh-parts.ts';
+import type { HeldMemory } from './held-memory.ts';
+import type { XorbUploader } from './xorb-upload.ts';
+
+export interface FillingParts {
+  pool: CodecPool;
+  uploader: Pick<XorbUploader, 'upload'>;
+  held: HeldMemory;
+  /** Where the memory of chunks goes when they are compressed. */
+  blocks: RunBuffers;
+  /** What a serialised xorb takes at most, in bytes. */
+  maxXorbBytes: number;
+  /** Xorbs that are sent at once. */
+  posts: number;
+  signal: AbortSignal;
+  /** Told of what fails while nobody waits for it; it is to abort the signal. */
+  onFailure: (error: unknown) => void;
+  /** Told of each xorb that is stored: bytes that were sent for it, and bytes of its chunks. */
+  onStored: (xorb: { sentBytes: number; storedBytes: number }) => void;
+}
+
+/** A xorb that has all of its chunks. */
+export interface NamedXorb {
+  hash: string;
+  records: ChunkRecords;
+  /** Chunks. */
+  count: number;
+}
+
+/** A xorb that is being filled. */
+interface OpenXorb {
+  number: number;
+  records: ChunkRecordList;
+  frames: FrameBuffer;
+  /** When all frames so far are in their place. */
+  filled: Promise<void>;
+}
+
+/** Fills xorbs one after the other with new chunks, and sends each when it is full, while the next one is filled. */
+export class XorbFilling {
+  readonly #parts: FillingParts;
+  readonly #lanes: Lanes;
+  #open: OpenXorb | undefined;
+  /** By their numbers. */
+  readonly #named: Promise<NamedXorb>[] = [];
+  readonly #posts: Promise<void>[] = [];
+  #sending = 0;
+
+  constructor(parts: FillingParts) {
+    this.#parts = parts;
+    this.#lanes = new Lanes(parts.posts);
+  }
+
+  /** Adds chunks to the xorb that they go into, compressed as soon as a worker is free. */
+  async add({ xorb, data, records }: FreshPart): Promise<void> {
+    const { pool, held, blocks, maxXorbBytes, signal, onFailure } = this.#parts;
+    if (this.#open?.number !== xorb) await this.#close();
+    this.#open ??= {
+      number: xorb,
+      records: new ChunkRecordList(),
+      frames: new FrameBuffer(maxXorbBytes),
+      filled: Promise.resolve(),
+    };
+    const open = this.#open;
+    open.records.push(records);
+    held.moving++;
+    const rawBytes = data.buffer.byteLength;
+    const onSpent = (memory: ArrayBufferLike) => blocks.give(memory);
+    // A xorb is nothing but its frames, so it can be made piece by piece: no worker ever holds all of it.
+    const packed = pool.run('serializeXorb', data, [records, Uint32Array.of(0), 'auto'], signal, onSpent);
+    packed.catch(onFailure);
+    open.filled = open.filled.then(async () => {
+      const { body } = await packed;
+      open.frames.push(body);
+      held.add(body.length);
+      held.moving--;
+      held.release(rawBytes);
+    });
+    open.filled.catch(onFailure);
+  }
+
+  /** Nothing more is added. Gives all xorbs, by their numbers, once they have names; they may still be on their way. */
+  async end(): Promise<NamedXorb[]> {
+    await this.#close();
+    return Promise.all(this.#named);
+  }
+
+  /** Waits until all xorbs are stored; what went wrong was told. */
+  async stored(): Promise<void> {
+    await Promise.all(this.#posts);
+    this.#parts.signal.throwIfAborted();
+  }
+
+  /** Sends the xorb that is being filled; waits only while enough others are on their way. */
+  async #close(): Promise<void> {
+    const open = this.#open;
+    if (!open) return;
+    const { held, signal, onFailure } = this.#parts;
+    this.#open = undefined;
+    held.moving++;
+    await this.#lanes.enter(() => false, signal);
+    const named = this.#name(open);
+    named.catch(onFailure);
+    this.#named.push(named);
+    this.#posts.push(named.then((xorb) => this.#post(xorb, open.frames.take())).catch(onFailure));
+  }
+
+  async #name({ filled, records: list }: OpenXorb): Promise<NamedXorb> {
+    await filled;
+    const { pool, signal } = this.#parts;
+    const records = list.records.slice();
+    const hash = hashToHex(await pool.run('xorbHash', records.slice(), [], signal));
+    return { hash, records, count: chunkCount(records) };
+  }
+
+  async #post({ hash, records }: NamedXorb, body: Uint8Array): Promise<void> {
+    const { uploader, held, signal, onStored } = this.#parts;
+    const { length } = body;
+    // Runtimes copy what they send.
+    await held.acquire(length, () => this.#sending === 0, signal);
+    this.#sending++;
+    const { sentBytes } = await uploader.upload(hash, body, signal);
+    this.#sending--;
+    held.moving--;
+    held.release(2 * length);
+    this.#lanes.leave();
+    onStored({ sentBytes, storedBytes: totalLength(records) });
+  }
+}
