@@ -7,10 +7,12 @@ import type { PlacedTerm } from '../download/stages.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
 import { likelyPlaces } from './anchors.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import { type FoundRun, wantedParts } from './found-runs.ts';
 import type { KnownFiles } from './known-files.ts';
-
+import { agrees, covers, isWhole, placeIn, same } from './recipe-facts.ts';
 import type { Recipe, RecipeStore, RecipeTerm } from './recipes.ts';
-import { knownChunks, knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
+import { RecipesAtHand } from './recipes-at-hand.ts';
+import { knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
 
 /** A file on this disk that is read in parts. */
 export interface SourceFile {
@@ -46,10 +48,6 @@ export interface FileIdentity {
   size: number;
 }
 
-/** What is kept for one's own use of a recipe; the same file is usually asked for again at once. */
-const RECIPES_AT_HAND = 16;
-const WITHOUT_MS = 500;
-const MOST_WITHOUT = 64;
 /** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
 const MOST_SOURCES = 8;
 /** Of a file on this disk, read and checked at once: each run is a message to a worker and back. */
@@ -61,46 +59,20 @@ const RUN_BYTES = 2 * 1024 * 1024;
  */
 export class Tiers {
   readonly #parts: TierParts;
-  readonly #atHand = new Map<string, Recipe>();
-  /** Files without a recipe a moment ago, and until when that is believed, in milliseconds of this process. */
-  readonly #without = new Map<string, number>();
+  readonly #recipes: RecipesAtHand;
 
   constructor(parts: TierParts) {
     this.#parts = parts;
+    this.#recipes = new RecipesAtHand(parts.recipes);
   }
 
   get parts(): TiersAtHand {
     return this.#parts;
   }
 
-  async #recipe(fileHash: string): Promise<Recipe | undefined> {
-    const atHand = this.#atHand.get(fileHash);
-    if (!atHand && (this.#without.get(fileHash) ?? 0) > performance.now()) return undefined;
-    const recipe = atHand ?? (await this.#parts.recipes.get(fileHash));
-    if (recipe) this.#remember(recipe);
-    else this.#noteWithout(fileHash);
-    return recipe;
-  }
-
-  /** A file is asked for several times on its way: whoever else brings its recipe in that moment is missed. */
-  #noteWithout(fileHash: string): void {
-    this.#without.delete(fileHash);
-    this.#without.set(fileHash, performance.now() + WITHOUT_MS);
-    const [oldest] = this.#without.keys();
-    if (this.#without.size > MOST_WITHOUT && oldest !== undefined) this.#without.delete(oldest);
-  }
-
-  #remember(recipe: Recipe): void {
-    this.#without.delete(recipe.fileHash);
-    this.#atHand.delete(recipe.fileHash);
-    this.#atHand.set(recipe.fileHash, recipe);
-    const [oldest] = this.#atHand.keys();
-    if (this.#atHand.size > RECIPES_AT_HAND && oldest !== undefined) this.#atHand.delete(oldest);
-  }
-
   /** The terms of a file of this size, where its recipe is known. */
   async termsOf(fileHash: string, size: number): Promise<PlacedTerm[] | undefined> {
-    const recipe = await this.#recipe(fileHash);
+    const recipe = await this.#recipes.get(fileHash);
     if (recipe?.size !== size) return undefined;
     let at = 0;
     return recipe.terms.map((term) => {
@@ -114,7 +86,7 @@ export class Tiers {
   async checkFor(
     fileHash: string,
   ): Promise<((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined> {
-    const recipe = await this.#recipe(fileHash);
+    const recipe = await this.#recipes.get(fileHash);
     return recipe && ((xorb, first, records) => agrees(recipe, xorb, first, records));
   }
 
@@ -127,8 +99,7 @@ export class Tiers {
       terms: terms.map(({ xorb, chunks, unpackedLength }) => ({ xorb, chunks, unpackedLength })),
       records,
     };
-    await this.#parts.recipes.put(recipe);
-    this.#remember(recipe);
+    await this.#recipes.put(recipe);
   }
 
   /** Learns of a file on this disk that somebody else brought, by cutting it into chunks as it was cut for these terms. */
@@ -142,8 +113,7 @@ export class Tiers {
 
   /** What is known of a file turned out to be wrong. */
   async forget(fileHash: string): Promise<void> {
-    this.#atHand.delete(fileHash);
-    await this.#parts.recipes.drop(fileHash);
+    await this.#recipes.drop(fileHash);
   }
 
   /** What came of these xorbs was not what it should be: nothing of it is to be given again. */
@@ -159,7 +129,7 @@ export class Tiers {
 
   /** The parts of what is wanted that are here: ascending, apart from each other, whole chunks. */
   async locals(fileHash: string, terms: readonly PlacedTerm[], wanted: readonly ByteRange[]): Promise<LocalPart[]> {
-    const own = await this.#recipe(fileHash);
+    const own = await this.#recipes.get(fileHash);
     const sourcesOf = this.#sourceFinder();
     const found: FoundRun[] = [];
     let next = 0;
@@ -208,7 +178,7 @@ export class Tiers {
       for (const fileHash of (await recipes.filesWith(term.xorb, term.chunks)).slice(0, MOST_SOURCES)) {
         if (!paths.has(fileHash)) paths.set(fileHash, (await known.pathsOf(fileHash))[0]);
         const path = paths.get(fileHash);
-        const recipe = path !== undefined && (await this.#recipe(fileHash));
+        const recipe = path !== undefined && (await this.#recipes.get(fileHash));
         if (path !== undefined && recipe) sources.push({ source: path, recipe });
         // Most often the first has it all.
         if (recipe && covers(recipe, term)) break;
@@ -329,107 +299,6 @@ export class Tiers {
   async close(): Promise<void> {
     await Promise.all([this.#parts.recipes.close(), this.#parts.chunks?.close()]);
   }
-}
-
-/** Whether the terms are those of the whole file, each as long as its chunks. */
-function isWhole(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
-  let index = 0;
-  let bytes = 0;
-  for (const { chunks, unpackedLength } of terms) {
-    const end = index + chunks.end - chunks.start;
-    if (end > chunkCount(records) || totalLength(chunkSlice(records, index, end)) !== unpackedLength) return false;
-    index = end;
-    bytes += unpackedLength;
-  }
-  return bytes === size && index === chunkCount(records);
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
-
-function agrees(recipe: Recipe, xorb: string, first: number, records: ChunkRecords): boolean {
-  const end = first + chunkCount(records);
-  return knownChunks(recipe, xorb).every((run) => {
-    const from = Math.max(first, run.chunks.start);
-    const to = Math.min(end, run.chunks.end);
-    if (from >= to) return true;
-    return same(
-      chunkSlice(records, from - first, to - first),
-      chunkSlice(run.records, from - run.chunks.start, to - run.chunks.start),
-    );
-  });
-}
-
-function covers(recipe: Recipe, { xorb, chunks }: RecipeTerm): boolean {
-  return recipe.terms.some(
-    (term) => term.xorb === xorb && term.chunks.start <= chunks.start && chunks.end <= term.chunks.end,
-  );
-}
-
-/** Where chunks of a term lie in its file, by the file's own recipe. */
-function placeIn(recipe: Recipe, term: PlacedTerm, range: ChunkRange) {
-  for (const run of knownChunks(recipe, term.xorb)) {
-    if (run.fileOffset !== term.at || run.chunks.start > range.start || range.end > run.chunks.end) continue;
-    const before = range.start - run.chunks.start;
-    const records = chunkSlice(run.records, before, range.end - run.chunks.start);
-    return { start: run.fileOffset + totalLength(chunkSlice(run.records, 0, before)), records };
-  }
-  return undefined;
-}
-
-/** Chunks in a row that are here, and where in the wanted file they belong. */
-interface FoundRun {
-  start: number;
-  records: ChunkRecords;
-  /** Reads some of them, in a row: how many chunks and bytes lie before them. */
-  read(
-    from: { start: number; records: ChunkRecords; skippedChunks: number; skippedBytes: number },
-    signal: AbortSignal,
-  ): AsyncGenerator<Content, void, undefined>;
-}
-
-/** Several parts can be read at once; one of them has to be worth opening a file. */
-const MOST_PART_BYTES = 4 * 1024 * 1024;
-
-/** The chunks of these runs that have something that is wanted, in file order. */
-function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRange[]): LocalPart[] {
-  const parts = found.flatMap((run) => {
-    const cut: LocalPart[] = [];
-    const count = chunkCount(run.records);
-    let at = run.start;
-    for (let first = 0; first < count; ) {
-      const start = at;
-      let last = first;
-      for (; last < count; last++) {
-        const end = at + chunkLength(run.records, last);
-        if (!meetsAny({ start: at, end }, wanted) || end - start > MOST_PART_BYTES) break;
-        at = end;
-      }
-      if (last > first) cut.push(partOf(run, first, last, start, at));
-      else at += chunkLength(run.records, last++);
-      first = last;
-    }
-    return cut;
-  });
-  return parts.sort((a, b) => a.start - b.start);
-}
-
-function partOf(run: FoundRun, first: number, last: number, start: number, end: number): LocalPart {
-  const records = chunkSlice(run.records, first, last);
-  const from = { start, records, skippedChunks: first, skippedBytes: start - run.start };
-  return { start, end, chunks: records, read: (signal) => run.read(from, signal) };
-}
-
-/** Ranges are ascending and apart from each other. */
-function meetsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
-  let low = 0;
-  for (let high = ranges.length; low < high; ) {
-    const middle = (low + high) >> 1;
-    if ((ranges[middle]?.end ?? 0) <= range.start) low = middle + 1;
-    else high = middle;
-  }
-  return (ranges[low]?.start ?? Number.POSITIVE_INFINITY) < range.end;
 }
 
 /** Runs of whole chunks of about {@link RUN_BYTES}. */

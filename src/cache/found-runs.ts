@@ -1,0 +1,58 @@
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
+import type { LocalPart } from '../download/local-part.ts';
+import type { Content } from '../download/shares.ts';
+import type { ByteRange } from '../ranges.ts';
+
+/** Chunks in a row that are here, and where in the wanted file they belong. */
+export interface FoundRun {
+  start: number;
+  records: ChunkRecords;
+  /** Reads some of them, in a row: how many chunks and bytes lie before them. */
+  read(
+    from: { start: number; records: ChunkRecords; skippedChunks: number; skippedBytes: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<Content, void, undefined>;
+}
+
+/** Several parts can be read at once; one of them has to be worth opening a file. */
+const MOST_PART_BYTES = 4 * 1024 * 1024;
+
+/** The chunks of these runs that have something that is wanted, in file order. */
+export function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRange[]): LocalPart[] {
+  const parts = found.flatMap((run) => {
+    const cut: LocalPart[] = [];
+    const count = chunkCount(run.records);
+    let at = run.start;
+    for (let first = 0; first < count; ) {
+      const start = at;
+      let last = first;
+      for (; last < count; last++) {
+        const end = at + chunkLength(run.records, last);
+        if (!meetsAny({ start: at, end }, wanted) || end - start > MOST_PART_BYTES) break;
+        at = end;
+      }
+      if (last > first) cut.push(partOf(run, first, last, start, at));
+      else at += chunkLength(run.records, last++);
+      first = last;
+    }
+    return cut;
+  });
+  return parts.sort((a, b) => a.start - b.start);
+}
+
+function partOf(run: FoundRun, first: number, last: number, start: number, end: number): LocalPart {
+  const records = chunkSlice(run.records, first, last);
+  const from = { start, records, skippedChunks: first, skippedBytes: start - run.start };
+  return { start, end, chunks: records, read: (signal) => run.read(from, signal) };
+}
+
+/** Ranges are ascending and apart from each other. */
+function meetsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
+  let low = 0;
+  for (let high = ranges.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if ((ranges[middle]?.end ?? 0) <= range.start) low = middle + 1;
+    else high = middle;
+  }
+  return (ranges[low]?.start ?? Number.POSITIVE_INFINITY) < range.end;
+}
