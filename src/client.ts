@@ -1,9 +1,9 @@
 import { CodecPool } from '../workers/pool.ts';
 import type { CacheControl } from './cache/cache-control.ts';
 import type { Tiers } from './cache/tiers.ts';
+import type { DownloadFileOptions, DownloadResult, FileTarget, ListOptions, OpenTarget } from './client-types.ts';
 import type { Adoption } from './download/adopt.ts';
 import { MemoryBudget } from './download/budget.ts';
-import type { Verified } from './download/content-hash.ts';
 import { DownloadEngine } from './download/engine.ts';
 import { Lanes } from './download/lanes.ts';
 import { ReadMemory } from './download/read-memory.ts';
@@ -13,12 +13,11 @@ import { XetError } from './errors.ts';
 import { DEFAULT_TIMEOUTS, Http } from './http/http.ts';
 import { DEFAULT_RETRY } from './http/retry-timing.ts';
 import { type FileInfo, HubClient, type ListEntry, type ResolvedFile } from './hub/client.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation, repoText } from './hub/repo.ts';
+import { checkPath, DEFAULT_REVISION, parseRepo, repoText } from './hub/repo.ts';
 import type { CasAccess } from './hub/token.ts';
 import { type Metrics, MetricsLog } from './metrics.ts';
-import type { XetClientOptions } from './options.ts';
+import { checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import type { OnProgress } from './progress.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { RepoStore } from './repo/place.ts';
 import type {
@@ -29,8 +28,7 @@ import type {
   SnapshotResult,
   SnapshotSelection,
 } from './repo/snapshot.ts';
-
-import type { UploadOptions, UploadResult } from './upload/upload.ts';
+import type { UploadOptions, UploadResult } from './upload/upload-types.ts';
 import type {
   CreateBranchOptions,
   CreateRepoOptions,
@@ -41,74 +39,6 @@ import type {
 
 /** The Hub where nothing else is said. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
-const MIB = 1024 * 1024;
-
-/** One file of a repository. */
-export interface FileTarget {
-  /** As in `owner/name` or `datasets/owner/name`. */
-  repo: RepoDesignation;
-  /** Path in the repository. */
-  path: string;
-  /** Branch, tag or commit. Default: `main`. */
-  revision?: string;
-  /** Stops it: the promise rejects with its reason. What was fetched by then is kept for the next time. */
-  signal?: AbortSignal;
-}
-
-/** Which file to open. */
-export interface OpenTarget extends FileTarget {
-  /**
-   * Whether the first 64 KiB of a file that is not in a CAS come along with what the Hub says of it, so that a short one
-   * costs one request. Default: true.
-   */
-  beginning?: boolean;
-}
-
-/** What to list. */
-export interface ListOptions {
-  /** As in `owner/name` or `datasets/owner/name`. */
-  repo: RepoDesignation;
-  /** Branch, tag or commit. Default: `main`. */
-  revision?: string;
-  /** Folder to list. Default: the root. */
-  path?: string;
-  /** With everything below. Default: false. */
-  recursive?: boolean;
-  /** Ends the listing: the next step rejects with its reason. */
-  signal?: AbortSignal;
-}
-
-/** Which file to fetch, and where to. */
-export interface DownloadFileOptions extends FileTarget {
-  /** Folder that mirrors the repository. Default: the Hub cache folder. */
-  localDir?: string;
-  /** Downloads again what is already there. Default: false. */
-  force?: boolean;
-  /** Told a few times a second how far it is, last of all that it is done. */
-  onProgress?: OnProgress;
-}
-
-/** What a download did. */
-export interface DownloadResult {
-  /** Where the file is. */
-  path: string;
-  /** Bytes. */
-  size: number;
-  /** The Hub's name for the content: a sha256, or a git hash for small files. */
-  etag: string;
-  /** The commit it is of, 40 hexadecimal digits. */
-  commit: string;
-  /** Undefined for files that the Hub keeps in git. */
-  xetHash: string | undefined;
-  /** How the whole content was checked; there is no success without. */
-  verified: Verified;
-  /** Bytes that came over the network, and content bytes that were already on this machine. */
-  bytes: { network: number; cache: number; local: number };
-  /** Requests made for this file. Tokens, which files share, are not among them. */
-  requests: number;
-  /** From the call on. */
-  seconds: number;
-}
 
 /** What writes files, and where to. */
 type Files = FileWork & { store: RepoStore; adoption: Adoption };
@@ -484,19 +414,5 @@ export class BaseXetClient {
   /** The caller's abort, and the client's end. */
   #signal(signal: AbortSignal | undefined): AbortSignal {
     return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
-  }
-}
-
-function checkOptions({ endpoint, memoryBudget, concurrency, workers }: XetClientOptions): void {
-  const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
-  if (endpoint !== undefined && !/^https?:\/\//.test(endpoint))
-    throw invalid(`endpoint is no http(s) address: '${endpoint}'`);
-  if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
-    throw invalid(`memoryBudget is at least ${16 * MIB} bytes, not ${memoryBudget}`);
-  const counts = { concurrency: { value: concurrency, least: 1 }, workers: { value: workers, least: 0 } };
-  for (const [name, { value, least }] of Object.entries(counts)) {
-    if (value === undefined || value === 'auto') continue;
-    if (!Number.isInteger(value) || value < least)
-      throw invalid(`${name} is 'auto' or a whole number from ${least} on, not ${value}`);
   }
 }

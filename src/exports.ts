@@ -16,14 +16,14 @@ export type {
   VerifyReport,
 } from './cache/cache-control.ts';
 export type { ChunkCacheOptions } from './cache/open-tiers.ts';
+export { DEFAULT_ENDPOINT } from './client.ts';
 export type {
   DownloadFileOptions,
   DownloadResult,
   FileTarget,
   ListOptions,
   OpenTarget,
-} from './client.ts';
-export { DEFAULT_ENDPOINT } from './client.ts';
+} from './client-types.ts';
 export type { Verified } from './download/content-hash.ts';
 export type { XetFile } from './download/xet-file.ts';
 export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from './errors.ts';
@@ -61,6 +61,6 @@ export { opfsFiles } from './save/opfs-store.ts';
 export type { WritableFile } from './save/picked-place.ts';
 export { type SaveOptions, type SaveResult, type SaveTarget, saveFile } from './save/save-file.ts';
 export type { UploadContent, UploadFile, UploadItem } from './upload/gather.ts';
-export type { UploadCommit, UploadedFileInfo, UploadOptions, UploadResult } from './upload/upload.ts';
+export type { UploadCommit, UploadedFileInfo, UploadOptions, UploadResult } from './upload/upload-types.ts';
 export type { CreateBranchOptions, CreateRepoOptions, DeleteFilesOptions, UploadWork } from './upload/upload-work.ts';
 export { webUploads } from './upload/web-uploads.ts';

@@ -1,4 +1,5 @@
 import type { ChunkCacheOptions } from './cache/open-tiers.ts';
+import { XetError } from './errors.ts';
 import type { Fetch, RetryNotice, Timeouts } from './http/http.ts';
 import type { UrlKind } from './http/response-error.ts';
 import type { RetryPolicy } from './http/retry-timing.ts';
@@ -60,4 +61,21 @@ export interface XetClientOptions {
   onRetry?: (notice: RetryNotice) => void;
   /** Told once of what works less well than it could. */
   onWarning?: (message: string) => void;
+}
+
+const MIB = 1024 * 1024;
+
+/** `INVALID_ARGUMENT` for what no client can go by. */
+export function checkOptions({ endpoint, memoryBudget, concurrency, workers }: XetClientOptions): void {
+  const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
+  if (endpoint !== undefined && !/^https?:\/\//.test(endpoint))
+    throw invalid(`endpoint is no http(s) address: '${endpoint}'`);
+  if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
+    throw invalid(`memoryBudget is at least ${16 * MIB} bytes, not ${memoryBudget}`);
+  const counts = { concurrency: { value: concurrency, least: 1 }, workers: { value: workers, least: 0 } };
+  for (const [name, { value, least }] of Object.entries(counts)) {
+    if (value === undefined || value === 'auto') continue;
+    if (!Number.isInteger(value) || value < least)
+      throw invalid(`${name} is 'auto' or a whole number from ${least} on, not ${value}`);
+  }
 }

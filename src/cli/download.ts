@@ -1,4 +1,5 @@
-import type { BaseXetClient, DownloadResult } from '../client.ts';
+import type { BaseXetClient } from '../client.ts';
+import type { DownloadResult } from '../client-types.ts';
 import type { Metrics } from '../metrics.ts';
 import { isFolder } from '../repo/selection.ts';
 import type {

@@ -1,4 +1,4 @@
-import type { DownloadResult } from '../client.ts';
+import type { DownloadResult } from '../client-types.ts';
 import { downloadTo } from '../download/file.ts';
 import { readsOf, type XetFile } from '../download/xet-file.ts';
 import { isXetError, XetError } from '../errors.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type DownloadCommand, type Downloader, download } from '../../src/cli/download.ts';
 import { isOffline, saysYes } from '../../src/cli/environment.ts';
 import { Output, plainText } from '../../src/cli/output.ts';
-import type { DownloadResult } from '../../src/client.ts';
+import type { DownloadResult } from '../../src/client-types.ts';
 import type { SnapshotFile, SnapshotPreview } from '../../src/repo/snapshot.ts';
 
 const commit = 'c'.repeat(40);
