@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { makeFolder } from '../repo/disk-errors.node.ts';
@@ -30,7 +30,7 @@ export async function namesIn(folder: string): Promise<string[]> {
 
 /** Writes a file out of sight and gives it its name when it is whole. */
 export async function putFile(temporary: string, path: string, bytes: Uint8Array): Promise<void> {
-  const fresh = join(temporary, randomBytes(12).toString('hex'));
+  const fresh = join(temporary, randomUUID());
   try {
     await withFolder(fresh, () => writeFile(fresh, bytes, { flag: 'wx' }));
     await withFolder(path, () => rename(fresh, path));
@@ -57,7 +57,7 @@ export async function removeMark(path: string): Promise<void> {
 export async function removeFolder(temporary: string, folder: string): Promise<void> {
   if (!(await ifDiskAllows(() => stat(folder)))) return;
   await makeFolder(temporary);
-  const aside = join(temporary, randomBytes(12).toString('hex'));
+  const aside = join(temporary, randomUUID());
   try {
     await rename(folder, aside);
   } catch (error) {

@@ -17,11 +17,15 @@ const IDLE_MS = 4000;
 const IDLE_MARGIN_MS = 1000;
 const EMPTY: Framing = { kind: 'length', bytes: 0 };
 const MOST_HEAD_BYTES = 64 * 1024;
+/** Carriage return and line feed, twice. */
+const END = [13, 10, 13, 10];
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** Collects the head of an answer, however it comes. */
 export class HeadCollector {
   readonly #decoder = new TextDecoder('latin1');
+  /** How much of the end of a head the last bytes were. */
+  #matched = 0;
   /** All lines up to the empty one, once they are there. */
   text = '';
 
@@ -30,13 +34,18 @@ export class HeadCollector {
    * @throws TypeError of a head that does not end
    */
   add(bytes: Uint8Array): number | undefined {
-    const before = this.text.length;
+    // Most of the bytes may be those of a body, of which none is looked at.
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at];
+      if (byte === END[this.#matched]) this.#matched++;
+      else this.#matched = byte === END[0] ? 1 : 0;
+      if (this.#matched < END.length) continue;
+      this.text = (this.text + this.#decoder.decode(bytes.subarray(0, at + 1))).slice(0, -END.length);
+      return at + 1;
+    }
     this.text += this.#decoder.decode(bytes);
-    const end = this.text.indexOf('\r\n\r\n', Math.max(0, before - 3));
-    if (end < 0 && this.text.length > MOST_HEAD_BYTES) throw new TypeError('an answer has too long a head');
-    if (end < 0) return undefined;
-    this.text = this.text.slice(0, end);
-    return end + 4 - before;
+    if (this.text.length > MOST_HEAD_BYTES) throw new TypeError('an answer has too long a head');
+    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ChunkRecords } from '../chunks.ts';
@@ -72,7 +72,7 @@ export class OnePieceFile implements FileSink {
   }
 
   static #create(stem: string, size: number, publish: Publish, done: () => void): Promise<OnePieceFile> {
-    const path = `${stem}.${randomBytes(6).toString('hex')}.xetkit.incomplete`;
+    const path = `${stem}.${randomUUID()}.xetkit.incomplete`;
     return diskErrors(path, async () => {
       const data = await open(path, 'wx+').catch(async (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;

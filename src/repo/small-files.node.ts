@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from './disk-errors.node.ts';
@@ -17,7 +17,7 @@ const CACHEDIR_TAG = [
  * @param aside folder for the unfinished file, on the same file system: where it is of no harm if it stays behind.
  */
 export async function writeInOneStep(path: string, content: string, aside: string): Promise<void> {
-  const unfinished = join(aside, `.xetkit-${randomBytes(6).toString('hex')}.tmp`);
+  const unfinished = join(aside, `.xetkit-${randomUUID()}.tmp`);
   try {
     await writeFile(unfinished, content, { flag: 'wx' });
     await rename(unfinished, path);

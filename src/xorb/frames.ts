@@ -73,7 +73,7 @@ export class FrameCutter {
   #fresh(): Uint8Array {
     const left = this.#end - this.nextStart;
     const length = Math.min(runBufferBytes(this.#mostRunBytes), left);
-    return this.#buffers?.take(length) ?? new Uint8Array(length);
+    return this.#buffers?.fitting(length) ?? new Uint8Array(length);
   }
 
   /** Chunk index of the next frame that is not yet whole. */

@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseAnswerHead } from '../../src/http/answer-head.ts';
+import { HeadCollector, parseAnswerHead } from '../../src/http/answer-head.ts';
 
 const head = (...lines: string[]) => parseAnswerHead(lines.join('\r\n'), 'GET');
 const OK = 'HTTP/1.1 200 OK';
@@ -65,4 +66,35 @@ describe('refused is', () => {
     ['a length beside chunks', [OK, 'content-length: 5', 'transfer-encoding: chunked']],
     ['a coding that was not asked for', [OK, 'transfer-encoding: gzip, chunked']],
   ])('%s', (_, lines) => expect(() => head(...lines)).toThrow(TypeError));
+});
+
+describe('a head is found', () => {
+  const bytesOf = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+
+  test('however it is cut, and whatever comes behind it', () => {
+    const letters = fc.string({ unit: fc.constantFrom('\r', '\n', 'a', '\xe9'), maxLength: 30 });
+    fc.assert(
+      fc.property(letters, letters, fc.array(fc.nat(70), { maxLength: 5 }), (before, after, cuts) => {
+        const all = `${before}\r\n\r\n${after}`;
+        const end = all.indexOf('\r\n\r\n');
+        const borders = [0, ...cuts.filter((cut) => cut < all.length).sort((a, b) => a - b), all.length];
+        const head = new HeadCollector();
+        for (const [index, start] of borders.slice(0, -1).entries()) {
+          const rest = head.add(bytesOf(all.slice(start, borders[index + 1])));
+          if (rest === undefined) continue;
+          expect(start + rest).toBe(end + 4);
+          expect(head.text).toBe(all.slice(0, end));
+          return;
+        }
+        expect.unreachable('it has an end');
+      }),
+      { seed: 20 },
+    );
+  });
+
+  test('unless it does not end', () => {
+    const head = new HeadCollector();
+    expect(head.add(bytesOf('HTTP/1.1 200 OK'))).toBeUndefined();
+    expect(() => head.add(new Uint8Array(65536).fill(97))).toThrow(TypeError);
+  });
 });
