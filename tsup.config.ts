@@ -52,7 +52,7 @@ export default defineConfig([
   },
   {
     ...common,
-    entry: { 'codec.worker.node': 'workers/codec.worker.node.ts' },
+    entry: { 'codec.worker.node': 'workers/codec.worker.node.ts', 'disk.worker.node': 'workers/disk.worker.node.ts' },
     platform: 'node',
     target: 'node20',
     splitting: false,

@@ -25,6 +25,7 @@ async function bundled() {
       ...ENTRIES.map((name) => `src/${name}.ts`),
       'workers/codec.worker.ts',
       'workers/codec.worker.node.ts',
+      'workers/disk.worker.node.ts',
     ],
     absWorkingDir: root,
     bundle: true,

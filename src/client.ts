@@ -282,8 +282,8 @@ export class BaseXetClient {
         "There is no file system here: use open(), or new XetClient({ files: opfsFiles }) for the page's own storage.",
       );
     }
-    const { known } = this.#tiers.parts;
-    const store = files.openStore({ localDir, cacheDir, known, spawnWorker: this.#platform.spawnWorker });
+    const { known, help } = this.#tiers.parts;
+    const store = files.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
     const adoption = new files.Adoption({ engine: this.#engine, hub: this.#hub, tiers: this.#tiers });
     return { ...files, store, adoption };
   }

@@ -1,17 +1,27 @@
 import { Worker } from 'node:worker_threads';
 import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
+import { DISK_THREAD } from '../src/disk/disk.node.ts';
 import type { SpawnedWorker } from './spawn.ts';
 
 /** Starts the codec worker as a thread, from the file beside the built ones. */
 export function spawnNodeWorker(script: URL = new URL('./codec.worker.node.js', import.meta.url)): SpawnedWorker {
+  return spawn(script, 'codec worker');
+}
+
+/** The same for the thread that takes steps on the disk. */
+export function spawnDiskThread(script: URL = new URL('./disk.worker.node.js', import.meta.url)): SpawnedWorker {
+  return spawn(script, 'disk thread', DISK_THREAD);
+}
+
+function spawn(script: URL, name: string, workerData?: unknown): SpawnedWorker {
   // The host's own flags (loaders, coverage, inspectors) are not meant for this thread.
-  const worker = new Worker(script, { execArgv: [] });
+  const worker = new Worker(script, { execArgv: [], workerData });
   worker.unref();
   return {
     endpoint: nodeEndpoint(worker),
     onFailure: (listener) => {
       worker.once('error', listener);
-      worker.once('exit', (code) => listener(new Error(`The codec worker ended with code ${code}`)));
+      worker.once('exit', (code) => listener(new Error(`The ${name} ended with code ${code}`)));
       worker.once('messageerror', listener);
     },
     hold: (alive) => (alive ? worker.ref() : worker.unref()),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from '../disk/disk.node.ts';
 import { makeFolder } from '../repo/disk-errors.node.ts';
 
 const HOUR_MS = 60 * 60 * 1000;

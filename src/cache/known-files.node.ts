@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { readFile, realpath, stat, utimes } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { readFile, realpath, stat, utimes } from '../disk/disk.node.ts';
 import { isVerified, type Verified } from '../download/content-hash.ts';
 import { isHashHex } from '../hash.ts';
 import { isRecord } from '../http/json.ts';

@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { stat } from '../disk/disk.node.ts';
 import { isHashHex } from '../hash.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { forAll, ifDiskAllows, namesIn, putMark, removeFolder, removeMark } from './cache-folder.node.ts';
@@ -34,6 +34,12 @@ export class XorbIndex {
       await putMark(this.#path(xorb, { fileHash, chunks }));
       this.#listings.add(xorb, { fileHash, chunks });
     });
+  }
+
+  /** Somebody else has added this one. */
+  learn(recipe: Recipe): void {
+    const { fileHash } = recipe;
+    for (const [xorb, chunks] of xorbsOf(recipe)) this.#listings.add(xorb, { fileHash, chunks });
   }
 
   async remove(recipe: Recipe): Promise<void> {

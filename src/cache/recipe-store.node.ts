@@ -1,5 +1,6 @@
-import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { open, readFile, rm, stat, utimes } from '../disk/disk.node.ts';
+import type { DiskHelp } from '../disk/disk-help.ts';
 import { isHashHex } from '../hash.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
@@ -19,6 +20,8 @@ interface Kept {
 }
 
 const MIB = 1024 * 1024;
+/** A longer one takes longer to hand on than to write. */
+const WORTH_HELP_BYTES = 64 * 1024;
 const MINUTE_MS = 60 * 1000;
 /** What a file takes on most disks is a multiple of this: 10,000 recipes of small files are 40 MB, not 2. */
 const BLOCK_BYTES = 4096;
@@ -35,8 +38,11 @@ const SWEEP_EVERY_MS = 10 * MINUTE_MS;
  * Nothing is touched before the first call. `maxBytes` is 2 GiB unless told; processes that write at once may exceed it
  * by 5 % each for a while.
  */
-export function openFolderRecipeStore(folder: string, options: { maxBytes?: number } = {}): RecipeStore {
-  return new FolderRecipeStore(join(folder, 'v1'), options.maxBytes ?? 2048 * MIB);
+export function openFolderRecipeStore(
+  folder: string,
+  options: { maxBytes?: number; help?: DiskHelp | undefined } = {},
+): RecipeStore {
+  return new FolderRecipeStore(join(folder, 'v1'), options.maxBytes ?? 2048 * MIB, options.help);
 }
 
 class FolderRecipeStore implements RecipeStore {
@@ -45,18 +51,20 @@ class FolderRecipeStore implements RecipeStore {
   readonly #sweepMark: string;
   readonly #index: XorbIndex;
   readonly #maxBytes: number;
+  readonly #help: DiskHelp | undefined;
   /** Dropped, but the disk does not let go of them. */
   readonly #refused = new Set<string>();
   /** Bytes put by this process since the whole was counted; not a number before the first time, and so not few. */
   #addedBytes = Number.NaN;
   #sweeping: Promise<void> | undefined;
 
-  constructor(folder: string, maxBytes: number) {
+  constructor(folder: string, maxBytes: number, help: DiskHelp | undefined) {
     this.#recipes = join(folder, 'recipes');
     this.#temporary = join(folder, 'temporary');
     this.#sweepMark = join(folder, 'recipes-swept');
     this.#index = new XorbIndex(join(folder, 'xorbs'), this.#temporary);
     this.#maxBytes = maxBytes;
+    this.#help = help;
   }
 
   async get(fileHash: string): Promise<Recipe | undefined> {
@@ -73,6 +81,15 @@ class FolderRecipeStore implements RecipeStore {
   async put(recipe: Recipe): Promise<void> {
     const length = encodedLength(recipe);
     if (!isHashHex(recipe.fileHash) || length > Math.min(this.#maxBytes / 2, MAX_RECIPE_BYTES)) return;
+    const here = () => this.#put(recipe, length);
+    if (!this.#help?.isThere || length > WORTH_HELP_BYTES) return here();
+    await this.#help.take('keepRecipe', [recipe], here);
+    // What is put there is seen here at once.
+    this.#index.learn(recipe);
+    this.#refused.delete(recipe.fileHash);
+  }
+
+  async #put(recipe: Recipe, length: number): Promise<void> {
     await ifDiskAllows(async () => {
       const path = this.#path(recipe.fileHash);
       if ((await lengthOf(path)) === length && !this.#refused.has(recipe.fileHash)) {

@@ -1,7 +1,9 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { spawnDiskThread } from '../../workers/spawn.node.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec.node.ts';
+import { DiskThread } from '../disk/disk-thread.node.ts';
 import type { ByteRange } from '../ranges.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
 import { hubHome } from '../repo/folders.node.ts';
@@ -19,11 +21,14 @@ export function tiersFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.XETKIT_CACHE || join(hubHome(env), 'xetkit');
 }
 
-export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget }) => {
+export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget, spawnWorker }) => {
   const { dir = tiersFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
+  // Who wants no threads wants none for this either.
+  const help = spawnWorker && new DiskThread(spawnDiskThread, dir);
   return new Tiers({
-    recipes: openFolderRecipeStore(join(dir, 'shards')),
+    help,
+    recipes: openFolderRecipeStore(join(dir, 'shards'), { help }),
     known: openKnownFiles(join(dir, 'files')),
     chunks:
       chunkCache === false

@@ -1,5 +1,6 @@
 import type { CodecPool } from '../../workers/pool.ts';
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, totalLength } from '../chunks.ts';
+import type { DiskHelp } from '../disk/disk-help.ts';
 import type { MemoryBudget } from '../download/budget.ts';
 import type { LocalPart } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
@@ -35,10 +36,12 @@ export interface TierParts {
   chunkFile: (path: string, signal: AbortSignal) => Promise<{ size: number; records: ChunkRecords; fileHash: string }>;
   pool: CodecPool;
   budget: MemoryBudget;
+  /** What takes steps on the disk for many files; undefined where nobody does. */
+  help?: DiskHelp | undefined;
 }
 
 /** What may be looked at, and looked after, from outside. */
-export type TiersAtHand = Pick<TierParts, 'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folder'>;
+export type TiersAtHand = Pick<TierParts, 'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folder' | 'help'>;
 
 /** What a file is known by. */
 export interface FileIdentity {
@@ -297,7 +300,8 @@ export class Tiers {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#parts.recipes.close(), this.#parts.chunks?.close()]);
+    const { recipes, chunks, help } = this.#parts;
+    await Promise.all([recipes.close(), chunks?.close(), help?.close()]);
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
 import type { KnownFiles } from '../cache/known-files.ts';
+import { open, stat } from '../disk/disk.node.ts';
 import { type ContentHash, etagCheck, type Verified } from '../download/content-hash.ts';
 
 const READ_BYTES = 1024 * 1024;

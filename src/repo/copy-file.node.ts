@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, open } from 'node:fs/promises';
 import type { KnownFiles } from '../cache/known-files.ts';
+import { chmod, copyFile, open } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import { hashMatches, type WantedContent } from './content-check.node.ts';
 import { writeAll } from './write-all.node.ts';

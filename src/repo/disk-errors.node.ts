@@ -1,5 +1,5 @@
-import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { mkdir, stat } from '../disk/disk.node.ts';
 import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
 
 const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { readdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { KnownFiles } from '../cache/known-files.ts';
+import { readdir, readlink, rename, rm, stat, symlink, writeFile } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ListEntry, ResolvedFile } from '../hub/client.ts';
 import { isCommit, type RepoId } from '../hub/repo.ts';

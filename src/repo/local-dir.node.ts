@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { KnownFiles } from '../cache/known-files.ts';
+import { rename, rm, stat } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import { XetError } from '../errors.ts';
 import { isContentId, type ListEntry, type ResolvedFile } from '../hub/client.ts';

@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { stat } from '../disk/disk.node.ts';
 import { isCommit } from '../hub/repo.ts';
 import { makeFolderBelow, within } from './safe-paths.node.ts';
 import { createIfMissing, readSmall, tagFolder, writeInOneStep } from './small-files.node.ts';

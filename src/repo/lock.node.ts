@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { open, readFile, rename, rm, stat, utimes } from '../disk/disk.node.ts';
 import { delay } from '../http/delay.ts';
 
 const POLL_MS = 100;

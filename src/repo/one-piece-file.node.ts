@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ChunkRecords } from '../chunks.ts';
+import { type DiskFile, open, rm } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ByteRange } from '../ranges.ts';
 import { untilAborted } from '../until-aborted.ts';
@@ -28,14 +28,14 @@ export class OnePieceFile implements FileSink {
   readonly held = [];
   readonly unchecked = [];
   readonly #path: string;
-  readonly #data: FileHandle;
+  readonly #data: DiskFile;
   readonly #size: number;
   readonly #publish: Publish;
   readonly #done: () => void;
   #closed = false;
   #published = false;
 
-  private constructor(path: string, data: FileHandle, size: number, publish: Publish, done: () => void) {
+  private constructor(path: string, data: DiskFile, size: number, publish: Publish, done: () => void) {
     this.#path = path;
     this.#data = data;
     this.#size = size;

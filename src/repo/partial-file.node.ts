@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
 import type { Codec } from '../codec/codec.ts';
 import { loadCodec } from '../codec.node.ts';
+import { type DiskFile, open, rename, rm, writeFile } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ByteRange } from '../ranges.ts';
 import { diskErrors, makeFolder } from './disk-errors.node.ts';
@@ -49,8 +49,8 @@ export class PartialFile implements FileSink {
   readonly #paths: Paths;
   readonly #header: Uint8Array;
   readonly #size: number;
-  readonly #data: FileHandle;
-  readonly #journal: FileHandle;
+  readonly #data: DiskFile;
+  readonly #journal: DiskFile;
   readonly #release: () => Promise<void>;
   readonly #publish: Publish;
   held: HeldPart[];
@@ -67,8 +67,8 @@ export class PartialFile implements FileSink {
       paths: Paths;
       header: Uint8Array;
       size: number;
-      data: FileHandle;
-      journal: FileHandle;
+      data: DiskFile;
+      journal: DiskFile;
       journalEnd: number;
       release: () => Promise<void>;
     },
@@ -103,7 +103,7 @@ export class PartialFile implements FileSink {
     return diskErrors(paths.data, async () => {
       await makeFolder(dirname(stem));
       const release = await acquireLock(paths.lock, options);
-      const opened: FileHandle[] = [];
+      const opened: DiskFile[] = [];
       try {
         const { etag, size, xetHash } = identity;
         const header = new TextEncoder().encode(
@@ -192,13 +192,13 @@ export class PartialFile implements FileSink {
  * Not without need: some file systems (ext4) write all of a file to the disk when one that was once cut to nothing is
  * closed, which takes longer than fetching it over a fast network.
  */
-async function setLength(handle: FileHandle, bytes: number): Promise<void> {
+async function setLength(handle: DiskFile, bytes: number): Promise<void> {
   if ((await handle.stat()).size !== bytes) await handle.truncate(bytes);
 }
 
 const NOTHING: Left = { held: [], unchecked: [] };
 
-async function openForUpdate(path: string): Promise<FileHandle> {
+async function openForUpdate(path: string): Promise<DiskFile> {
   try {
     return await open(path, 'r+');
   } catch (error) {
@@ -236,7 +236,7 @@ async function writeJournal(path: string, header: Uint8Array, { held, unchecked 
 }
 
 /** What the journal says of the data, as far as the data agrees. */
-async function recover(data: FileHandle, journal: Uint8Array, size: number, signal: AbortSignal): Promise<Left> {
+async function recover(data: DiskFile, journal: Uint8Array, size: number, signal: AbortSignal): Promise<Left> {
   const present = (await data.stat()).size;
   const entries = withoutOverlaps(decodeEntries(journal, size)).filter(({ start }) => start < present);
   if (entries.length === 0) return NOTHING;
@@ -253,7 +253,7 @@ async function recover(data: FileHandle, journal: Uint8Array, size: number, sign
 
 /** The runs of an entry's chunks that are in place. */
 async function checkedParts(
-  data: FileHandle,
+  data: DiskFile,
   entry: JournalEntry,
   codec: Codec,
   signal: AbortSignal,

@@ -1,6 +1,7 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
 import type { KnownFiles } from '../cache/known-files.ts';
 import type { ChunkRecords } from '../chunks.ts';
+import type { DiskHelp } from '../disk/disk-help.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ListEntry, ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/repo.ts';
@@ -59,6 +60,8 @@ export interface EarlierFile {
  * checked or absent.
  */
 export interface RepoStore {
+  /** Told that so many files will be looked for, and most of them written, soon. */
+  expect?(files: number): void;
   place(file: ResolvedFile, revision: string): Place;
   /** The commit that a revision stood for when a server was last asked; a commit stands for itself. */
   commitOf(repo: RepoId, revision: string): Promise<string | undefined>;
@@ -84,6 +87,8 @@ export interface RepoStoreOptions {
   cacheDir?: string | undefined;
   /** What is known of files on this disk, so that they need not be hashed each time. */
   known: KnownFiles;
+  /** What may take steps on the disk for many files. */
+  help?: DiskHelp | undefined;
   /** What a page needs to write in place. */
   spawnWorker?: SpawnWorker | undefined;
 }

@@ -1,5 +1,5 @@
-import { realpath } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
+import { realpath } from '../disk/disk.node.ts';
 import { XetError } from '../errors.ts';
 import { checkPath, isCommit, type RepoId } from '../hub/repo.ts';
 import { makeFolder } from './disk-errors.node.ts';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import {
   access,
   chmod,
@@ -14,8 +15,7 @@ import {
   rm,
   stat,
   symlink,
-} from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+} from '../disk/disk.node.ts';
 import { isHashHex } from '../hash.ts';
 import { acquirePythonLock } from './python-lock.node.ts';
 import { realPath } from './safe-paths.node.ts';

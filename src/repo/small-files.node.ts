@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readFile, rename, rm, stat, writeFile } from '../disk/disk.node.ts';
 import { makeFolder } from './disk-errors.node.ts';
 
 /** What keeps backup programs out of a folder of downloads; see https://bford.info/cachedir/ */

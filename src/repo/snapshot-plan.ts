@@ -85,7 +85,7 @@ export interface SnapshotPlan {
 }
 
 /** Files whose presence is looked up at once. */
-const LOOKUPS_AT_ONCE = 32;
+const LOOKUPS_AT_ONCE = 256;
 /** What says that the Hub cannot be had just now, not that it refuses. */
 const AWAY = ['NETWORK', 'TIMEOUT', 'STALLED', 'SERVER', 'RATE_LIMITED'] as const;
 
@@ -112,6 +112,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
   const fitting = selected.filter(({ path }) => !verdict.leftOut.has(path));
   if (fitting.length === 0 && selected.length > 0) throw new XetError('UNSUPPORTED', verdict.warnings.join(' '));
 
+  store.expect?.(fitting.length);
   const files = await inParallel(fitting, LOOKUPS_AT_ONCE, async (entry): Promise<PlannedFile> => {
     const resolved = query.hub.fileOf(repo, commit, entry);
     return { entry, resolved, held: await heldOf(query, earlier === commit ? [commit] : [commit, earlier], resolved) };
@@ -180,7 +181,12 @@ async function fromHub(query: Query, warn: (warning: string) => void): Promise<C
   const { repo, revision, hub, store, signal, force } = query;
   const earlier = await store.commitOf(repo, revision);
   try {
-    const commit = await hub.commitOf(repo, revision, signal);
+    const asked = hub.commitOf(repo, revision, signal);
+    // Who waits for it gets the error.
+    asked.catch(() => undefined);
+    // While the Hub is asked: most likely there are as many files as there were.
+    if (store.expect && earlier !== undefined) store.expect((await store.tree(repo, earlier))?.length ?? 0);
+    const commit = await asked;
     return { commit, earlier, local: false, ...(await entriesAt(query, commit)) };
   } catch (error) {
     if (!isXetError(error, ...AWAY) || force) throw error;

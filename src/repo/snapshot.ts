@@ -116,6 +116,8 @@ export interface SnapshotParts extends PlanParts {
 /** Below this the time of a file is that of its requests, so many of them run at once. */
 const SMALL_FILE_BYTES = 1024 * 1024;
 const SMALL_FILES_AT_ONCE = 24;
+/** Those that seem to be in place already are only looked at. */
+const HELD_FILES_AT_ONCE = 128;
 /** A large file uses the network well by itself. */
 const LARGE_FILES_AT_ONCE = 8;
 
@@ -223,7 +225,8 @@ function askAhead({ http, hub }: SnapshotParts, plan: SnapshotPlan, log: Metrics
 
 function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINITY): Batch<PlannedFile>[] {
   return [
-    { items: files.filter(isSmall), atOnce: Math.min(SMALL_FILES_AT_ONCE, most) },
+    { items: files.filter((file) => isSmall(file) && file.held), atOnce: Math.min(HELD_FILES_AT_ONCE, most) },
+    { items: files.filter((file) => isSmall(file) && !file.held), atOnce: Math.min(SMALL_FILES_AT_ONCE, most) },
     { items: files.filter((file) => !isSmall(file)), atOnce: Math.min(LARGE_FILES_AT_ONCE, most) },
   ];
 }

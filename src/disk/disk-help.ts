@@ -1,0 +1,48 @@
+import type { Recipe } from '../cache/recipes.ts';
+import type { Verified } from '../download/content-hash.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { RepoId } from '../hub/repo.ts';
+import type { HeldFile } from '../repo/place.ts';
+
+/** A store of files, and where it is. */
+export interface StoreFolders {
+  /** Another one for each that is opened: what a store has seen of its folders is not for the next. */
+  id: number;
+  localDir: string | undefined;
+  cacheDir: string;
+}
+
+/** A place in a store. */
+export interface PlaceInStore {
+  store: StoreFolders;
+  file: ResolvedFile;
+  revision: string;
+}
+
+/** What takes many small steps on a disk, each as one call. Plain data goes in and comes out. */
+export interface DiskSteps {
+  /** As a store finds a file at a commit. */
+  find(store: StoreFolders, repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
+  /** As a place looks whether the right file is there. */
+  existing(place: PlaceInStore): Promise<{ path: string; verified: Verified } | undefined>;
+  /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
+  put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
+  /** Keeps how a file is built. */
+  keepRecipe(recipe: Recipe): Promise<void>;
+}
+
+/** Takes steps on a disk off a thread that has other things to do. */
+export interface DiskHelp {
+  /** That so many files will be looked for and written soon: whether that is worth help is decided here. */
+  expect(files: number): void;
+  /** Whether there is help just now. */
+  readonly isThere: boolean;
+  /** What a step comes to: `here` is taken where there is no help, or none any more. */
+  take<Name extends keyof DiskSteps>(
+    name: Name,
+    args: Parameters<DiskSteps[Name]>,
+    here: () => ReturnType<DiskSteps[Name]>,
+  ): ReturnType<DiskSteps[Name]>;
+  /** Waits for what was begun. From then on all is done where it is asked for. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,116 @@
+import { type Remote, wrap } from 'comlink';
+import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
+import { XetError } from '../errors.ts';
+import type { DiskHelp, DiskSteps } from './disk-help.ts';
+import type { DiskAnswer, DiskCall, DiskService } from './disk-service.node.ts';
+
+/** A thread takes some 40 ms to start: as long as the steps for so many files. */
+const WORTH_A_THREAD_FILES = 64;
+
+interface Waiting extends DiskCall {
+  resolve: (answer: DiskAnswer) => void;
+  /** The thread is lost. */
+  onLoss: () => void;
+}
+
+/**
+ * A thread that takes steps on the disk for folders of many small files. Each call to a file system costs the thread that makes
+ * it some 40 µs if it does not wait for it, and a small file takes about 35 calls.
+ */
+export class DiskThread implements DiskHelp {
+  readonly #spawn: SpawnWorker;
+  readonly #folder: string;
+  #thread: { spawned: SpawnedWorker; service: Remote<DiskService> } | undefined;
+  /** It was closed, was lost, or does not start here. */
+  #isOver = false;
+  #queue: Waiting[] = [];
+  readonly #sent = new Set<Waiting>();
+  readonly #begun = new Set<Promise<unknown>>();
+
+  /** @param folder what is remembered of files is there. */
+  constructor(spawn: SpawnWorker, folder: string) {
+    this.#spawn = spawn;
+    this.#folder = folder;
+  }
+
+  expect(files: number): void {
+    if (this.#thread || this.#isOver || files < WORTH_A_THREAD_FILES) return;
+    try {
+      const spawned = this.#spawn();
+      spawned.onFailure(() => this.#lose());
+      this.#thread = { spawned, service: wrap<DiskService>(spawned.endpoint) };
+    } catch {
+      // Where no thread can be started, all is done where it is asked for.
+      this.#isOver = true;
+    }
+  }
+
+  get isThere(): boolean {
+    return this.#thread !== undefined && !this.#isOver;
+  }
+
+  take<Name extends keyof DiskSteps>(
+    name: Name,
+    args: Parameters<DiskSteps[Name]>,
+    here: () => ReturnType<DiskSteps[Name]>,
+  ): ReturnType<DiskSteps[Name]> {
+    return (this.isThere ? this.#ask(name, args, here) : here()) as ReturnType<DiskSteps[Name]>;
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true;
+    await Promise.allSettled(this.#begun);
+    this.#lose();
+  }
+
+  #ask(name: keyof DiskSteps, args: unknown[], here: () => Promise<unknown>): Promise<unknown> {
+    const asked = new Promise((resolve, reject) => {
+      this.#queue.push({
+        name,
+        args,
+        resolve: (answer) => {
+          if ('value' in answer) resolve(answer.value);
+          else if ('error' in answer) reject(new XetError(answer.error.code, answer.error.message));
+          else reject(new Error(answer.mistake));
+        },
+        // A step that was half done when the thread went is one that a killed process left: it can be done again.
+        onLoss: () => resolve(here()),
+      });
+      // What is asked for in one turn of the loop is one message.
+      if (this.#queue.length === 1) setImmediate(() => void this.#send());
+    });
+    this.#begun.add(asked);
+    const over = () => this.#begun.delete(asked);
+    asked.then(over, over);
+    return asked;
+  }
+
+  async #send(): Promise<void> {
+    const calls = this.#queue;
+    this.#queue = [];
+    if (!this.#thread) return;
+    const { spawned, service } = this.#thread;
+    for (const call of calls) this.#sent.add(call);
+    spawned.hold(true);
+    const plain = calls.map(({ name, args }) => ({ name, args }));
+    const answers = await service
+      .run(this.#folder, plain)
+      .catch((error: unknown): DiskAnswer[] => calls.map(() => ({ mistake: String(error) })));
+    for (const [index, call] of calls.entries()) {
+      const answer = answers[index] ?? { mistake: 'The disk thread gave no answer.' };
+      // Who was answered by the loss of the thread is no longer among them.
+      if (this.#sent.delete(call)) call.resolve(answer);
+    }
+    if (this.#sent.size === 0) spawned.hold(false);
+  }
+
+  #lose(): void {
+    this.#isOver = true;
+    this.#thread?.spawned.terminate();
+    this.#thread = undefined;
+    const lost = [...this.#sent, ...this.#queue];
+    this.#sent.clear();
+    this.#queue = [];
+    for (const { onLoss } of lost) onLoss();
+  }
+}

@@ -1,0 +1,144 @@
+import type { DiskHelp, PlaceInStore, StoreFolders } from '../disk/disk-help.ts';
+import type { Verified } from '../download/content-hash.ts';
+import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import type { RepoId } from '../hub/repo.ts';
+import { untilAborted } from '../until-aborted.ts';
+import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
+
+/** What waits in memory, of each of the files that are written at once. */
+const MOST_BYTES = 64 * 1024;
+
+let opened = 0;
+
+type SinkOptions = Parameters<Place['openSink']>[0];
+
+/** A store whose steps for small files somebody else takes, if there are many. */
+export class HelpedStore implements RepoStore {
+  readonly #store: RepoStore;
+  readonly #folders: StoreFolders;
+  readonly #help: DiskHelp;
+
+  constructor(store: RepoStore, folders: Omit<StoreFolders, 'id'>, help: DiskHelp) {
+    this.#store = store;
+    opened++;
+    this.#folders = { id: opened, ...folders };
+    this.#help = help;
+  }
+
+  expect(files: number): void {
+    this.#help.expect(files);
+  }
+
+  place(file: ResolvedFile, revision: string): Place {
+    const place = this.#store.place(file, revision);
+    if (file.size > MOST_BYTES) return place;
+    return new HelpedPlace(place, { store: this.#folders, file, revision }, this.#help);
+  }
+
+  find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
+    const here = () => this.#store.find(repo, commit, path);
+    return this.#help.take('find', [this.#folders, repo, commit, path], here);
+  }
+
+  commitOf(repo: RepoId, revision: string): Promise<string | undefined> {
+    return this.#store.commitOf(repo, revision);
+  }
+
+  noteCommit(repo: RepoId, revision: string, commit: string): Promise<void> {
+    return this.#store.noteCommit(repo, revision, commit);
+  }
+
+  tree(repo: RepoId, commit: string): Promise<ListEntry[] | undefined> {
+    return this.#store.tree(repo, commit);
+  }
+
+  noteTree(repo: RepoId, commit: string, entries: readonly ListEntry[]): Promise<void> {
+    return this.#store.noteTree(repo, commit, entries);
+  }
+
+  knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean> {
+    return this.#store.knownMissing(repo, commit, path);
+  }
+
+  noteMissing(repo: RepoId, commit: string, path: string): Promise<void> {
+    return this.#store.noteMissing(repo, commit, path);
+  }
+
+  earlier(file: ResolvedFile): Promise<EarlierFile[]> {
+    return this.#store.earlier(file);
+  }
+
+  folder(repo: RepoId, commit: string): string {
+    return this.#store.folder(repo, commit);
+  }
+}
+
+class HelpedPlace implements Place {
+  readonly #place: Place;
+  readonly #where: PlaceInStore;
+  readonly #help: DiskHelp;
+
+  constructor(place: Place, { store, file, revision }: PlaceInStore, help: DiskHelp) {
+    this.#place = place;
+    // The first bytes may have come with the file's description: they are of no use there.
+    this.#where = { store, file: { ...file, beginning: undefined }, revision };
+    this.#help = help;
+  }
+
+  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+    return untilAborted(
+      signal,
+      this.#help.take('existing', [this.#where], () => this.#place.existing(signal)),
+    );
+  }
+
+  async openSink(options: SinkOptions): Promise<FileSink> {
+    if (!this.#help.isThere) return this.#place.openSink(options);
+    options.signal.throwIfAborted();
+    return new HeldSink(this.#where.file.size, (bytes, verified) => this.#put(bytes, verified, options));
+  }
+
+  #put(bytes: Uint8Array, verified: Verified, options: SinkOptions): Promise<string> {
+    const here = async () => {
+      const sink = await this.#place.openSink(options);
+      try {
+        await sink.write(0, bytes, new Uint8Array());
+        return await sink.publish(verified);
+      } finally {
+        await sink.close();
+      }
+    };
+    return untilAborted(options.signal, this.#help.take('put', [this.#where, bytes, verified, !options.resume], here));
+  }
+}
+
+/** Holds a small file until it is whole. */
+class HeldSink implements FileSink {
+  readonly held = [];
+  readonly unchecked = [];
+  readonly #bytes: Uint8Array;
+  readonly #put: (bytes: Uint8Array, verified: Verified) => Promise<string>;
+
+  constructor(size: number, put: (bytes: Uint8Array, verified: Verified) => Promise<string>) {
+    this.#bytes = new Uint8Array(size);
+    this.#put = put;
+  }
+
+  async *read({ start, end }: { start: number; end: number }): AsyncGenerator<Uint8Array> {
+    if (start < end) yield this.#bytes.slice(start, end);
+  }
+
+  async write(at: number, bytes: Uint8Array): Promise<void> {
+    this.#bytes.set(bytes, at);
+  }
+
+  async restart(): Promise<void> {
+    this.#bytes.fill(0);
+  }
+
+  publish(verified: Verified): Promise<string> {
+    return this.#put(this.#bytes, verified);
+  }
+
+  async close(): Promise<void> {}
+}
