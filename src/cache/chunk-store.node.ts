@@ -35,6 +35,7 @@ import {
   subtractRanges,
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
+import { LatelyMissing } from './lately-missing.ts';
 import { Turns } from './turns.ts';
 
 /** After having put this share of the limit, one asks whether others did as well, and looks what is there then. */
@@ -70,6 +71,8 @@ class FolderChunkStore implements ChunkStore {
   #failedPuts = 0;
   #pausedUntil = 0;
   readonly #turns = new Turns();
+  /** Many small files are made of the same few xorbs, and each of them asks. */
+  readonly #missing = new LatelyMissing();
   #closed = false;
 
   constructor(folder: string, { maxBytes, hash }: ChunkStoreOptions) {
@@ -155,14 +158,18 @@ class FolderChunkStore implements ChunkStore {
   async #entriesOf(xorb: string): Promise<EntryFile[]> {
     assertXorb(xorb);
     if (this.#closed) return [];
+    if (this.#missing.has(xorb)) return [];
     // Where nothing can be listed nothing can be read.
-    return entriesOf(this.#folder, xorb).catch(() => []);
+    const entries = await entriesOf(this.#folder, xorb).catch(() => []);
+    if (entries.length === 0) this.#missing.add(xorb);
+    return entries;
   }
 
   async #keep(xorb: string, run: ChunkRun): Promise<void> {
     const bytes = onDisk(entryBytes(run));
     if (!(await this.#makeRoom(bytes))) return;
     const path = entryPath(this.#folder, xorb, run.chunks);
+    this.#missing.delete(xorb);
     const parts = [encodeEntryHead(xorb, run), run.bytes];
     try {
       await writeEntry(this.#folder, path, parts);

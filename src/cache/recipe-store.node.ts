@@ -69,6 +69,11 @@ class FolderRecipeStore implements RecipeStore {
 
   async get(fileHash: string): Promise<Recipe | undefined> {
     if (!isHashHex(fileHash) || this.#refused.has(fileHash)) return undefined;
+    const here = () => this.#get(fileHash);
+    return this.#help ? this.#help.take('recipe', [fileHash], here) : here();
+  }
+
+  async #get(fileHash: string): Promise<Recipe | undefined> {
     const path = this.#path(fileHash);
     const found = await readRecipe(path);
     if (!found) return undefined;

@@ -27,6 +27,8 @@ export interface DiskSteps {
   existing(place: PlaceInStore): Promise<{ path: string; verified: Verified } | undefined>;
   /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
   put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
+  /** How a file is built, if that is known. */
+  recipe(fileHash: string): Promise<Recipe | undefined>;
   /** Keeps how a file is built. */
   keepRecipe(recipe: Recipe): Promise<void>;
 }

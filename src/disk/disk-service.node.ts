@@ -75,6 +75,7 @@ function stepsIn(folder: string): DiskSteps {
         await sink.close();
       }
     },
+    recipe: (fileHash) => recipes.get(fileHash),
     keepRecipe: (recipe) => recipes.put(recipe),
   };
 }

@@ -115,7 +115,7 @@ export interface SnapshotParts extends PlanParts {
 
 /** Below this the time of a file is that of its requests, so many of them run at once. */
 const SMALL_FILE_BYTES = 1024 * 1024;
-const SMALL_FILES_AT_ONCE = 24;
+const SMALL_FILES_AT_ONCE = 40;
 /** Those that seem to be in place already are only looked at. */
 const HELD_FILES_AT_ONCE = 128;
 /** A large file uses the network well by itself. */
