@@ -80,8 +80,8 @@ class HelpedPlace implements Place {
 
   constructor(place: Place, { store, file, revision }: PlaceInStore, help: DiskHelp) {
     this.#place = place;
-    // The first bytes may have come with the file's description: they are of no use there.
-    this.#where = { store, file: { ...file, beginning: undefined }, revision };
+    // What only fetching takes is not worth sending.
+    this.#where = { store, file: { ...file, url: '', tokenUrl: '', beginning: undefined }, revision };
     this.#help = help;
   }
 
