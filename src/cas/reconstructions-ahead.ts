@@ -49,9 +49,9 @@ export class ReconstructionsAhead {
     this.#groups.delete(fileHash);
     group.left--;
     const answer = this.#answerOf(group);
-    // Those that are next come while these are fetched.
-    if (group.next && group.left < group.hashes.length / 2) this.#answerOf(group.next);
     const found = await untilAborted(signal, answer);
+    // Those that are next come while these are fetched; not before it is known that there are answers.
+    if (group.next && group.left < group.hashes.length / 2) this.#answerOf(group.next);
     const reconstruction = found.get(fileHash);
     found.delete(fileHash);
     return reconstruction;
