@@ -101,6 +101,14 @@ class IndexedDbRecipeStore implements RecipeStore {
     return recipe;
   }
 
+  async has(fileHash: string): Promise<boolean> {
+    const about = await this.#ask(undefined, (db) =>
+      transact(db, 'readonly', (stores) => stores.objectStore('about').get(fileHash)),
+    );
+    if (about && !(Math.abs(Date.now() - about.usedAt) < USE_NOTED_MS)) await this.#noteUse(fileHash);
+    return about !== undefined;
+  }
+
   async put(recipe: Recipe): Promise<void> {
     const length = encodedLength(recipe);
     if (length > this.#maxBytes / 2 || !isHashHex(recipe.fileHash)) return;

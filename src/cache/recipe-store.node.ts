@@ -83,6 +83,14 @@ class FolderRecipeStore implements RecipeStore {
     return recipe;
   }
 
+  async has(fileHash: string): Promise<boolean> {
+    if (!isHashHex(fileHash) || this.#refused.has(fileHash)) return false;
+    const path = this.#path(fileHash);
+    const found = await ifDiskAllows(() => stat(path));
+    if (found && Math.abs(Date.now() - found.mtimeMs) > USE_NOTED_MS) await noteUse(path);
+    return found !== undefined;
+  }
+
   async put(recipe: Recipe): Promise<void> {
     const length = encodedLength(recipe);
     if (!isHashHex(recipe.fileHash) || length > Math.min(this.#maxBytes / 2, MAX_RECIPE_BYTES)) return;

@@ -29,9 +29,11 @@ export class Adoption {
   /** Takes in a file that was found to be here already. */
   async file(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
     await this.#quietly(signal, async () => {
+      const { folder, recipes } = this.#parts.tiers.parts;
       // Where nothing is kept in files none can be cut.
-      const hasFiles = this.#parts.tiers.parts.folder !== undefined;
-      if (!hasFiles || file.size < WORTH_BYTES || (await this.#isKnown(file))) return;
+      if (folder === undefined || file.size < WORTH_BYTES || file.xetHash === undefined) return;
+      // To read the recipe would take longer than all else about a file that is here.
+      if (await recipes.has(file.xetHash)) return;
       await this.#take(file, path, signal);
     });
   }
