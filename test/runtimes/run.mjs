@@ -26,7 +26,7 @@ const chromiumFlags = [
   '--disable-sync',
 ];
 
-/** @typedef {{ endpoint: string, repo: string, files: Record<string, { size: number, sha256: string }>, corrupt: string }} Expected */
+/** @typedef {{ endpoint: string, repo: string, many: string, files: Record<string, { size: number, sha256: string }>, corrupt: string }} Expected */
 /** @typedef {{ command: string | undefined, run: (command: string, expected: Expected) => Promise<boolean> }} Runtime */
 
 /** Where clients in Node, Deno and Bun remember files: each somewhere else, so that none knows what another one did. */
@@ -177,13 +177,23 @@ async function seed(hub) {
   };
   const repo = 'runtimes/model';
   await hub.commitFiles(repo, files);
+  const many = 'runtimes/many';
+  /** @type {Record<string, Uint8Array>} */
+  const small = {};
+  for (let index = 0; index < 100; index++) {
+    small[`part ${index}${index % 2 === 0 ? '.bin' : '.txt'}`] = Uint8Array.from(
+      { length: 2000 + index },
+      () => random() * 256,
+    );
+  }
+  await hub.commitFiles(many, small);
   const corrupt = 'corrupt.bin';
   await hub.commitFiles(repo, { [corrupt]: Uint8Array.from({ length: 1_234_567 }, () => random() * 256) });
   const info = Object.entries(files).map(([path, bytes]) => [
     path,
     { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
   ]);
-  return { endpoint: hub.url, repo, files: Object.fromEntries(info), corrupt };
+  return { endpoint: hub.url, repo, many, files: Object.fromEntries(info), corrupt };
 }
 
 /** The address of the xorb of the file that is to be corrupt, as the Hub saw it asked for.

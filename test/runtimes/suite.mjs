@@ -3,7 +3,7 @@
 // Runs in browsers too, so nothing here may ask for a module of Node's.
 
 /**
- * @typedef {{ endpoint: string, repo: string, files: Record<string, { size: number, sha256: string }>, corrupt: string, remembered?: string }} Expected
+ * @typedef {{ endpoint: string, repo: string, many: string, files: Record<string, { size: number, sha256: string }>, corrupt: string, remembered?: string }} Expected
  * @typedef {typeof import('../../src/index.ts')} Xetkit
  */
 
@@ -29,7 +29,7 @@ function equal(actual, expected, what) {
  * @returns {Record<string, () => Promise<void>>}
  */
 export function cases(xetkit, expected) {
-  const { repo, files, endpoint, remembered } = expected;
+  const { repo, many, files, endpoint, remembered } = expected;
   // In a page the name of a database, elsewhere a folder.
   const dir = () => `${remembered === undefined ? '' : `${remembered}/`}${crypto.randomUUID()}`;
   /** @param {import('../../src/index.ts').XetClientOptions} [options] */
@@ -133,6 +133,22 @@ export function cases(xetkit, expected) {
       const missing = await offline.downloadFile({ repo, path: 'missing.bin', localDir }).catch((caught) => caught);
       equal(/OFFLINE|ENTRY_NOT_FOUND/.test(missing.code), true, `what is not here (${String(missing)})`);
       await offline.close();
+    },
+    'many small files, and all of them again': async () => {
+      const client = fileClient();
+      const selection = { repo: many, localDir: dir() };
+      const first = await client.snapshot(selection);
+      equal(first.files.length, 100, 'files');
+      equal(first.files.map(({ verified }) => verified !== undefined).includes(false), false, 'files without a check');
+      equal(first.bytes.local, 0, 'bytes that were here');
+      const again = await client.snapshot(selection);
+      const total = first.files.reduce((sum, { size }) => sum + size, 0);
+      equal(
+        JSON.stringify([again.bytes.network, again.bytes.local]),
+        JSON.stringify([0, total]),
+        'bytes of a second time',
+      );
+      await client.close();
     },
     'two at once fetch a file once': async () => {
       const localDir = dir();
