@@ -102,19 +102,19 @@ class IndexedDbRecipeStore implements RecipeStore {
   }
 
   async has(fileHash: string): Promise<boolean> {
-    const about = await this.#ask(undefined, (db) =>
+    return (await this.#about(fileHash)) !== undefined;
+  }
+
+  #about(fileHash: string): Promise<About | undefined> {
+    return this.#ask(undefined, (db) =>
       transact(db, 'readonly', (stores) => stores.objectStore('about').get(fileHash)),
     );
-    if (about && !(Math.abs(Date.now() - about.usedAt) < USE_NOTED_MS)) await this.#noteUse(fileHash);
-    return about !== undefined;
   }
 
   async put(recipe: Recipe): Promise<void> {
     const length = encodedLength(recipe);
     if (length > this.#maxBytes / 2 || !isHashHex(recipe.fileHash)) return;
-    const known = await this.#ask(undefined, (db) =>
-      transact(db, 'readonly', (stores) => stores.objectStore('about').get(recipe.fileHash)),
-    );
+    const known = await this.#about(recipe.fileHash);
     if (known?.storedBytes === length) return this.#noteUse(recipe.fileHash);
     const bytes = encodeIfConsistent(recipe);
     if (!bytes) return;

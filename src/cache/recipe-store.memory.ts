@@ -22,20 +22,15 @@ class MemoryRecipeStore implements RecipeStore {
   }
 
   async get(fileHash: string): Promise<Recipe | undefined> {
-    const bytes = this.#use(fileHash);
-    return bytes && decodeRecipe(bytes.slice(), fileHash);
-  }
-
-  async has(fileHash: string): Promise<boolean> {
-    return this.#use(fileHash) !== undefined;
-  }
-
-  #use(fileHash: string): Uint8Array | undefined {
     const bytes = this.#recipes.get(fileHash);
     if (!bytes) return undefined;
     this.#recipes.delete(fileHash);
     this.#recipes.set(fileHash, bytes);
-    return bytes;
+    return decodeRecipe(bytes.slice(), fileHash);
+  }
+
+  async has(fileHash: string): Promise<boolean> {
+    return this.#recipes.has(fileHash);
   }
 
   async put(recipe: Recipe): Promise<void> {

@@ -85,10 +85,7 @@ class FolderRecipeStore implements RecipeStore {
 
   async has(fileHash: string): Promise<boolean> {
     if (!isHashHex(fileHash) || this.#refused.has(fileHash)) return false;
-    const path = this.#path(fileHash);
-    const found = await ifDiskAllows(() => stat(path));
-    if (found && Math.abs(Date.now() - found.mtimeMs) > USE_NOTED_MS) await noteUse(path);
-    return found !== undefined;
+    return (await lengthOf(this.#path(fileHash))) !== undefined;
   }
 
   async put(recipe: Recipe): Promise<void> {

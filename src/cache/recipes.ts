@@ -32,7 +32,7 @@ export interface RecipeUsage {
  */
 export interface RecipeStore {
   get(fileHash: string): Promise<Recipe | undefined>;
-  /** Whether there is one, which counts as using it. It is not read, so it may be a damaged one. */
+  /** Whether there is one. It is not read, so it may be a damaged one. */
   has(fileHash: string): Promise<boolean>;
   /** Keeps a recipe. One that cannot be kept (full disk, quota, private window) is no error. */
   put(recipe: Recipe): Promise<void>;

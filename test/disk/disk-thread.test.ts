@@ -89,7 +89,7 @@ test('what is there and wrong is replaced', async () => {
   expect(await readFile(path, 'utf8')).toBe('file 1');
 });
 
-test('how files are built is kept there, and known here at once', async () => {
+test('how files are built is kept and read there, and known here at once', async () => {
   const { help, folder, threads } = await helped();
   const recipes = openFolderRecipeStore(join(folder, 'tiers/shards'), { help });
   const xorb = 'a'.repeat(64);
@@ -101,7 +101,7 @@ test('how files are built is kept there, and known here at once', async () => {
   await recipes.put({ fileHash, size: 5, terms: [{ xorb, chunks: { start: 0, end: 1 }, unpackedLength: 5 }], records });
   expect(await recipes.filesWith(xorb)).toEqual([fileHash]);
   expect((await recipes.get(fileHash))?.records).toEqual(records);
-  expect(threads[0]?.messages).toBe(1);
+  expect(threads[0]?.messages).toBe(2);
 });
 
 test('a few files, or a long one, are none of its business', async () => {
