@@ -1,3 +1,5 @@
+import { setLatest } from '../latest.ts';
+
 /** For how long it is believed that there is nothing, in milliseconds: what others bring meanwhile is missed. */
 const BELIEVED_MS = 500;
 const MOST_NAMES = 64;
@@ -6,21 +8,13 @@ const MOST_NAMES = 64;
 export class LatelyMissing {
   /** Until when that is believed, in milliseconds of this process. */
   readonly #names = new Map<string, number>();
-  readonly #now: () => number;
-
-  constructor(now = () => performance.now()) {
-    this.#now = now;
-  }
 
   has(name: string): boolean {
-    return (this.#names.get(name) ?? 0) > this.#now();
+    return (this.#names.get(name) ?? 0) > performance.now();
   }
 
   add(name: string): void {
-    this.#names.delete(name);
-    this.#names.set(name, this.#now() + BELIEVED_MS);
-    const [oldest] = this.#names.keys();
-    if (this.#names.size > MOST_NAMES && oldest !== undefined) this.#names.delete(oldest);
+    setLatest(this.#names, name, performance.now() + BELIEVED_MS, MOST_NAMES);
   }
 
   delete(name: string): void {

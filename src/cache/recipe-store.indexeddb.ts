@@ -101,20 +101,12 @@ class IndexedDbRecipeStore implements RecipeStore {
     return recipe;
   }
 
-  async has(fileHash: string): Promise<boolean> {
-    return (await this.#about(fileHash)) !== undefined;
-  }
-
-  #about(fileHash: string): Promise<About | undefined> {
-    return this.#ask(undefined, (db) =>
-      transact(db, 'readonly', (stores) => stores.objectStore('about').get(fileHash)),
-    );
-  }
-
   async put(recipe: Recipe): Promise<void> {
     const length = encodedLength(recipe);
     if (length > this.#maxBytes / 2 || !isHashHex(recipe.fileHash)) return;
-    const known = await this.#about(recipe.fileHash);
+    const known = await this.#ask(undefined, (db) =>
+      transact(db, 'readonly', (stores) => stores.objectStore('about').get(recipe.fileHash)),
+    );
     if (known?.storedBytes === length) return this.#noteUse(recipe.fileHash);
     const bytes = encodeIfConsistent(recipe);
     if (!bytes) return;

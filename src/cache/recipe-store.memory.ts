@@ -29,10 +29,6 @@ class MemoryRecipeStore implements RecipeStore {
     return decodeRecipe(bytes.slice(), fileHash);
   }
 
-  async has(fileHash: string): Promise<boolean> {
-    return this.#recipes.has(fileHash);
-  }
-
   async put(recipe: Recipe): Promise<void> {
     if (
       encodedLength(recipe) > this.#maxBytes ||

@@ -34,10 +34,6 @@ class WebRecipeStore implements RecipeStore {
     return (await this.#current()).get(fileHash);
   }
 
-  async has(fileHash: string): Promise<boolean> {
-    return (await this.#current()).has(fileHash);
-  }
-
   async put(recipe: Recipe): Promise<void> {
     const store = await this.#current();
     await store.put(recipe);

@@ -1,3 +1,4 @@
+import { setLatest } from '../latest.ts';
 import { LatelyMissing } from './lately-missing.ts';
 import type { Recipe, RecipeStore } from './recipes.ts';
 
@@ -35,9 +36,6 @@ export class RecipesAtHand {
 
   #remember(recipe: Recipe): void {
     this.#missing.delete(recipe.fileHash);
-    this.#recipes.delete(recipe.fileHash);
-    this.#recipes.set(recipe.fileHash, recipe);
-    const [oldest] = this.#recipes.keys();
-    if (this.#recipes.size > MOST_RECIPES && oldest !== undefined) this.#recipes.delete(oldest);
+    setLatest(this.#recipes, recipe.fileHash, recipe, MOST_RECIPES);
   }
 }

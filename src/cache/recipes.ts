@@ -32,8 +32,8 @@ export interface RecipeUsage {
  */
 export interface RecipeStore {
   get(fileHash: string): Promise<Recipe | undefined>;
-  /** Whether there is one. It is not read, so it may be a damaged one. */
-  has(fileHash: string): Promise<boolean>;
+  /** Whether there is one, where that costs less than to read it, which it is not: so it may be a damaged one. */
+  has?(fileHash: string): Promise<boolean>;
   /** Keeps a recipe. One that cannot be kept (full disk, quota, private window) is no error. */
   put(recipe: Recipe): Promise<void>;
   /**

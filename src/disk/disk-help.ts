@@ -7,7 +7,7 @@ import type { HeldFile } from '../repo/place.ts';
 /** A store of files, and where it is. */
 export interface StoreFolders {
   /** Another one for each that is opened: what a store has seen of its folders is not for the next. */
-  id: number;
+  id: string;
   localDir: string | undefined;
   cacheDir: string;
 }

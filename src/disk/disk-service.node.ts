@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { openKnownFiles } from '../cache/known-files.node.ts';
 import { openFolderRecipeStore } from '../cache/recipe-store.node.ts';
 import { isXetError, type XetErrorCode } from '../errors.ts';
+import { setLatest } from '../latest.ts';
 import type { RepoStore } from '../repo/place.ts';
 import { openRepoStore } from '../repo/repo-store.node.ts';
 import type { DiskSteps, PlaceInStore, StoreFolders } from './disk-help.ts';
@@ -52,14 +53,12 @@ async function answer(steps: DiskSteps, { name, args }: DiskCall): Promise<DiskA
 function stepsIn(folder: string): DiskSteps {
   const known = openKnownFiles(join(folder, 'files'));
   const recipes = openFolderRecipeStore(join(folder, 'shards'));
-  const stores = new Map<number, RepoStore>();
+  const stores = new Map<string, RepoStore>();
   // Whoever asked is told of an abort there.
   const never = new AbortController().signal;
   const storeIn = ({ id, localDir, cacheDir }: StoreFolders) => {
     const store = stores.get(id) ?? openRepoStore({ localDir, cacheDir, known });
-    stores.set(id, store);
-    const [oldest] = stores.keys();
-    if (stores.size > MOST_STORES && oldest !== undefined) stores.delete(oldest);
+    setLatest(stores, id, store, MOST_STORES);
     return store;
   };
   const placeOf = ({ store, file, revision }: PlaceInStore) => storeIn(store).place(file, revision);

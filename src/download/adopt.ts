@@ -33,7 +33,7 @@ export class Adoption {
       // Where nothing is kept in files none can be cut.
       if (folder === undefined || file.size < WORTH_BYTES || file.xetHash === undefined) return;
       // To read the recipe would take longer than all else about a file that is here.
-      if (await recipes.has(file.xetHash)) return;
+      if (recipes.has ? await recipes.has(file.xetHash) : await this.#isKnown(file)) return;
       await this.#take(file, path, signal);
     });
   }

@@ -1,5 +1,6 @@
 import type { XetFile } from '../download/xet-file.ts';
 import { Shared } from '../hub/shared.ts';
+import { setLatest } from '../latest.ts';
 import type { HubAddress } from './address.ts';
 import type { FileFacts } from './answer.ts';
 
@@ -66,10 +67,7 @@ export class OpenedFiles {
     const { repo, revision, path } = address;
     const key = JSON.stringify([repo.type, repo.name, revision, path]);
     const entry = this.#entries.get(key) ?? { opening: new Shared<OpenFile>(), opened: undefined };
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MOST_FILES && oldest !== undefined) this.#entries.delete(oldest);
+    setLatest(this.#entries, key, entry, MOST_FILES);
     return entry;
   }
 }

@@ -21,7 +21,7 @@ export class HelpedStore implements RepoStore {
   constructor(store: RepoStore, folders: Omit<StoreFolders, 'id'>, help: DiskHelp) {
     this.#store = store;
     opened++;
-    this.#folders = { id: opened, ...folders };
+    this.#folders = { id: String(opened), ...folders };
     this.#help = help;
   }
 

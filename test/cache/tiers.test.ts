@@ -640,7 +640,6 @@ describe('a plan for many terms', () => {
         asked.recipes++;
         return recipes.get(fileHash);
       },
-      has: (fileHash) => recipes.has(fileHash),
       put: (recipe) => recipes.put(recipe),
       filesWith: (xorb, chunks) => recipes.filesWith(xorb, chunks),
       drop: (fileHash) => recipes.drop(fileHash),
