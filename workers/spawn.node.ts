@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
 import { DISK_THREAD } from '../src/disk/disk.node.ts';
 import type { SpawnedWorker } from './spawn.ts';
@@ -15,7 +15,7 @@ export function spawnDiskThread(script: URL = new URL('./disk.worker.node.js', i
 
 function spawn(script: URL, name: string, workerData?: unknown): SpawnedWorker {
   // The host's own flags (loaders, coverage, inspectors) are not meant for this thread.
-  const worker = new Worker(script, { execArgv: [], workerData });
+  const worker = new Worker(script, { execArgv: [], workerData, env: SHARE_ENV });
   worker.unref();
   return {
     endpoint: nodeEndpoint(worker),

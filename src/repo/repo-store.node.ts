@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { hubCacheDir } from './folders.node.ts';
 import { HelpedStore } from './helped-store.node.ts';
 import { HubCache } from './hub-cache.node.ts';
@@ -8,5 +9,8 @@ import type { OpenRepoStore } from './place.ts';
 export const openRepoStore: OpenRepoStore = ({ localDir, cacheDir = hubCacheDir(), known, help }) => {
   const store =
     localDir === undefined ? new HubCache(cacheDir, known) : new LocalDir({ folder: localDir, cacheDir, known });
-  return help ? new HelpedStore(store, { localDir, cacheDir }, help) : store;
+  if (!help) return store;
+  // Where a path begins may change before it is used elsewhere.
+  const folders = { localDir: localDir === undefined ? undefined : resolve(localDir), cacheDir: resolve(cacheDir) };
+  return new HelpedStore(store, folders, help);
 };
