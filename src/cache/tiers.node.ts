@@ -25,7 +25,7 @@ export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget, spawnWorker
   const { dir = tiersFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
   // Who wants no threads wants none for this either.
-  const help = spawnWorker && new DiskThread(spawnDiskThread, dir);
+  const help = spawnWorker && new DiskThread(spawnDiskThread, dir, budget);
   return new Tiers({
     help,
     recipes: openFolderRecipeStore(join(dir, 'shards'), { help }),

@@ -45,6 +45,9 @@ export interface DiskHelp {
     args: Parameters<DiskSteps[Name]>,
     here: () => ReturnType<DiskSteps[Name]>,
   ): ReturnType<DiskSteps[Name]>;
+  /** Whether there is help, and memory for so many bytes that are to be handed over: then it is taken until `letGo`. */
+  tryHold(bytes: number): boolean;
+  letGo(bytes: number): void;
   /** Waits for what was begun. From then on all is done where it is asked for. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { type Remote, wrap } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
+import type { MemoryBudget } from '../download/budget.ts';
 import { XetError } from '../errors.ts';
 import type { DiskHelp, DiskSteps } from './disk-help.ts';
 import type { DiskAnswer, DiskCall, DiskService } from './disk-service.node.ts';
@@ -20,6 +21,7 @@ interface Waiting extends DiskCall {
 export class DiskThread implements DiskHelp {
   readonly #spawn: SpawnWorker;
   readonly #folder: string;
+  readonly #budget: MemoryBudget;
   #thread: { spawned: SpawnedWorker; service: Remote<DiskService> } | undefined;
   /** It was closed, was lost, or does not start here. */
   #isOver = false;
@@ -28,9 +30,10 @@ export class DiskThread implements DiskHelp {
   readonly #begun = new Set<Promise<unknown>>();
 
   /** @param folder what is remembered of files is there. */
-  constructor(spawn: SpawnWorker, folder: string) {
+  constructor(spawn: SpawnWorker, folder: string, budget: MemoryBudget) {
     this.#spawn = spawn;
     this.#folder = folder;
+    this.#budget = budget;
   }
 
   expect(files: number): void {
@@ -55,6 +58,14 @@ export class DiskThread implements DiskHelp {
     here: () => ReturnType<DiskSteps[Name]>,
   ): ReturnType<DiskSteps[Name]> {
     return (this.isThere ? this.#ask(name, args, here) : here()) as ReturnType<DiskSteps[Name]>;
+  }
+
+  tryHold(bytes: number): boolean {
+    return this.isThere && this.#budget.tryAcquire(bytes);
+  }
+
+  letGo(bytes: number): void {
+    this.#budget.release(bytes);
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import type { RepoId } from '../hub/repo.ts';
 import { untilAborted } from '../until-aborted.ts';
 import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
 
-/** What waits in memory, of each of the files that are written at once. */
+/** A longer file takes longer to hand over than to write. */
 const MOST_BYTES = 64 * 1024;
 
 let opened = 0;
@@ -93,9 +93,14 @@ class HelpedPlace implements Place {
   }
 
   async openSink(options: SinkOptions): Promise<FileSink> {
-    if (!this.#help.isThere) return this.#place.openSink(options);
     options.signal.throwIfAborted();
-    return new HeldSink(this.#where.file.size, (bytes, verified) => this.#put(bytes, verified, options));
+    const { size } = this.#where.file;
+    // It is held twice: here, and on its way to whoever writes it.
+    if (!this.#help.tryHold(2 * size)) return this.#place.openSink(options);
+    return new HeldSink(size, {
+      put: (bytes, verified) => this.#put(bytes, verified, options),
+      letGo: () => this.#help.letGo(2 * size),
+    });
   }
 
   #put(bytes: Uint8Array, verified: Verified, options: SinkOptions): Promise<string> {
@@ -112,16 +117,22 @@ class HelpedPlace implements Place {
   }
 }
 
+interface Owner {
+  put(bytes: Uint8Array, verified: Verified): Promise<string>;
+  /** The memory is used no more. */
+  letGo(): void;
+}
+
 /** Holds a small file until it is whole. */
 class HeldSink implements FileSink {
   readonly held = [];
   readonly unchecked = [];
   readonly #bytes: Uint8Array;
-  readonly #put: (bytes: Uint8Array, verified: Verified) => Promise<string>;
+  readonly #owner: Owner;
 
-  constructor(size: number, put: (bytes: Uint8Array, verified: Verified) => Promise<string>) {
+  constructor(size: number, owner: Owner) {
     this.#bytes = new Uint8Array(size);
-    this.#put = put;
+    this.#owner = owner;
   }
 
   async *read({ start, end }: { start: number; end: number }): AsyncGenerator<Uint8Array> {
@@ -137,8 +148,10 @@ class HeldSink implements FileSink {
   }
 
   publish(verified: Verified): Promise<string> {
-    return this.#put(this.#bytes, verified);
+    return this.#owner.put(this.#bytes, verified);
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#owner.letGo();
+  }
 }

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { openKnownFiles } from '../../src/cache/known-files.node.ts';
 import { openFolderRecipeStore } from '../../src/cache/recipe-store.node.ts';
 import { DiskThread } from '../../src/disk/disk-thread.node.ts';
+import { MemoryBudget } from '../../src/download/budget.ts';
 import { isXetError } from '../../src/errors.ts';
 import { openRepoStore } from '../../src/repo/repo-store.node.ts';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
@@ -20,7 +21,7 @@ const MANY = 64;
 setMaxListeners(0, quiet.signal);
 
 /** A store with help, and the threads that were started for it, with the messages that each was sent. */
-async function helped({ localDir = false, files = MANY } = {}) {
+async function helped({ localDir = false, files = MANY, budget = new MemoryBudget(1e9, 0) } = {}) {
   const folder = await scratch();
   const threads: (SpawnedWorker & { messages: number })[] = [];
   const help = new DiskThread(
@@ -41,14 +42,14 @@ async function helped({ localDir = false, files = MANY } = {}) {
       return thread;
     },
     join(folder, 'tiers'),
+    budget,
   );
   onTestFinished(() => help.close());
   const known = openKnownFiles(join(folder, 'tiers/files'));
   const cacheDir = join(folder, 'hub');
-  const open = () => openRepoStore({ cacheDir, known, help, ...(localDir && { localDir: join(folder, 'out') }) });
-  const store = open();
+  const store = openRepoStore({ cacheDir, known, help, ...(localDir && { localDir: join(folder, 'out') }) });
   store.expect?.(files);
-  return { store, open, help, threads, folder, cacheDir, known };
+  return { store, help, threads, folder, cacheDir, known };
 }
 
 const content = (index: number) => bytesOf(`file ${index}`);
@@ -114,6 +115,25 @@ test('a few files, or a long one, are none of its business', async () => {
   expect(threads.map(({ messages }) => messages)).toEqual([0]);
 });
 
+test('what is handed over counts as memory, and goes straight to the disk where there is none left', async () => {
+  const budget = new MemoryBudget(100_000, 0);
+  const { store, threads } = await helped({ budget });
+  const bytes = new Uint8Array(30_000).fill(1);
+  const open = (path: string) => store.place(fileOf(path, bytes), 'main').openSink(quiet);
+  const held = await open('held');
+  expect(budget.usedBytes).toBe(60_000);
+  const direct = await open('direct');
+  expect(budget.usedBytes).toBe(60_000);
+  const before = threads[0]?.messages;
+  for (const sink of [direct, held]) {
+    await sink.write(0, bytes, new Uint8Array());
+    expect(Buffer.compare(await readFile(await sink.publish('sha256')), bytes)).toBe(0);
+    await sink.close();
+  }
+  expect(budget.usedBytes).toBe(0);
+  expect((threads[0]?.messages ?? 0) - (before ?? 0)).toBe(1);
+});
+
 test('errors say there what they say here', async () => {
   const { store, cacheDir, folder, known } = await helped();
   await writeFile(cacheDir, 'a file where a folder should be');
@@ -148,10 +168,18 @@ describe('a thread that is lost', () => {
 
   test('or cannot be started', async () => {
     const folder = await scratch();
-    const missing = new DiskThread(() => spawnDiskThread(pathToFileURL(join(folder, 'none.js'))), folder);
-    const refused = new DiskThread(() => {
-      throw new Error('no threads here');
-    }, folder);
+    const missing = new DiskThread(
+      () => spawnDiskThread(pathToFileURL(join(folder, 'none.js'))),
+      folder,
+      new MemoryBudget(1e9, 0),
+    );
+    const refused = new DiskThread(
+      () => {
+        throw new Error('no threads here');
+      },
+      folder,
+      new MemoryBudget(1e9, 0),
+    );
     for (const [index, help] of [missing, refused].entries()) {
       const store = openRepoStore({ cacheDir: folder, known: openKnownFiles(folder), help });
       store.expect?.(MANY);
