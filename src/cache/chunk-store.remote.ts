@@ -1,15 +1,13 @@
 import { type Endpoint, expose, transfer } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
+import { type Answer, answer, resultOf } from '../answers.ts';
 import { Codec } from '../codec/codec.ts';
-import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
+import { isXetError, XetError } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { serveOn, WorkerCalls } from '../worker-calls.ts';
 import { assertRun, type HashChunk } from './chunk-runs.ts';
 import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
-
-/** Failures are data: the code of an error does not survive the way. */
-type Answer<T> = { value: T } | { error: { code: XetErrorCode; message: string } };
 
 /** What the worker does: calls of a store by name. */
 interface StoreWorker {
@@ -73,15 +71,6 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes:
 /** Memory that is of no use any more, for whoever had it: thrown away it would lie about until it is collected. */
 function givenBack(spent: ArrayBufferLike): Answer<unknown> {
   return transfer({ value: spent }, [spent as ArrayBuffer]);
-}
-
-async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
-  try {
-    return { value: await work() };
-  } catch (error) {
-    if (isXetError(error)) return { error: { code: error.code, message: error.message } };
-    return { error: { code: 'CACHE', message: error instanceof Error ? error.message : String(error) } };
-  }
 }
 
 export interface RemoteStoreOptions {
@@ -184,9 +173,7 @@ export class RemoteChunkStore implements ChunkStore {
   }
 
   async #result<T>(call: () => Promise<Answer<T>>): Promise<T> {
-    const found = await this.#calls.answered(call);
-    if ('value' in found) return found.value;
-    throw new XetError(found.error.code, found.error.message);
+    return resultOf(await this.#calls.answered(call));
   }
 
   /** A cache that is lost has nothing; mistakes of ours are told. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { type Answer, answer } from '../answers.ts';
 import { openKnownFiles } from '../cache/known-files.node.ts';
 import { openFolderRecipeStore } from '../cache/recipe-store.node.ts';
-import { isXetError, type XetErrorCode } from '../errors.ts';
 import { setLatest } from '../latest.ts';
 import type { RepoStore } from '../repo/place.ts';
 import { openRepoStore } from '../repo/repo-store.node.ts';
@@ -13,13 +13,10 @@ export interface DiskCall {
   args: unknown[];
 }
 
-/** What a step came to. Failures are data, as the class and the code of an error do not survive the way. */
-export type DiskAnswer = { value: unknown } | { error: { code: XetErrorCode; message: string } } | { mistake: string };
-
 /** What the thread does: steps in the order in which they were asked for, as many as there are. */
 export interface DiskService {
-  /** @param folder what is remembered of files is there. */
-  run(folder: string, calls: readonly DiskCall[]): Promise<DiskAnswer[]>;
+  /** @param folder what is remembered of files is there: the same for all calls. */
+  run(folder: string, calls: readonly DiskCall[]): Promise<Answer<unknown>[]>;
 }
 
 /** One that was let go of is opened again. */
@@ -28,26 +25,15 @@ const NO_CHUNKS = new Uint8Array();
 
 /** Steps on the disk, taken by this thread. */
 export function diskService(): DiskService {
-  const opened = new Map<string, DiskSteps>();
+  let steps: DiskSteps | undefined;
   return {
     run: (folder, calls) => {
-      let steps = opened.get(folder);
-      if (!steps) {
-        steps = stepsIn(folder);
-        opened.set(folder, steps);
-      }
-      return Promise.all(calls.map((call) => answer(steps, call)));
+      steps ??= stepsIn(folder);
+      const all = steps;
+      const take = ({ name, args }: DiskCall) => (all[name] as (...args: unknown[]) => Promise<unknown>)(...args);
+      return Promise.all(calls.map((call) => answer(() => take(call))));
     },
   };
-}
-
-async function answer(steps: DiskSteps, { name, args }: DiskCall): Promise<DiskAnswer> {
-  try {
-    return { value: await (steps[name] as (...args: unknown[]) => Promise<unknown>)(...args) };
-  } catch (error) {
-    if (isXetError(error)) return { error: { code: error.code, message: error.message } };
-    return { mistake: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
 }
 
 function stepsIn(folder: string): DiskSteps {

@@ -1,17 +1,17 @@
 import { type Remote, wrap } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
+import { type Answer, answer, resultOf } from '../answers.ts';
 import type { MemoryBudget } from '../download/budget.ts';
-import { XetError } from '../errors.ts';
 import type { DiskHelp, DiskSteps } from './disk-help.ts';
-import type { DiskAnswer, DiskCall, DiskService } from './disk-service.node.ts';
+import type { DiskCall, DiskService } from './disk-service.node.ts';
 
 /** A thread takes some 40 ms to start: as long as the steps for so many files. */
 const WORTH_A_THREAD_FILES = 64;
 
 interface Waiting extends DiskCall {
-  resolve: (answer: DiskAnswer) => void;
-  /** The thread is lost. */
-  onLoss: () => void;
+  here: () => Promise<unknown>;
+  /** Says how to come to an outcome: by an answer, or by taking the step here. */
+  settle: (outcome: () => unknown) => void;
 }
 
 /**
@@ -75,21 +75,11 @@ export class DiskThread implements DiskHelp {
   }
 
   #ask(name: keyof DiskSteps, args: unknown[], here: () => Promise<unknown>): Promise<unknown> {
-    const asked = new Promise((resolve, reject) => {
-      this.#queue.push({
-        name,
-        args,
-        resolve: (answer) => {
-          if ('value' in answer) resolve(answer.value);
-          else if ('error' in answer) reject(new XetError(answer.error.code, answer.error.message));
-          else reject(new Error(answer.mistake));
-        },
-        // A step that was half done when the thread went is one that a killed process left: it can be done again.
-        onLoss: () => resolve(here()),
-      });
+    const asked = new Promise<() => unknown>((settle) => {
+      this.#queue.push({ name, args, here, settle });
       // What is asked for in one turn of the loop is one message.
       if (this.#queue.length === 1) setImmediate(() => void this.#send());
-    });
+    }).then((outcome) => outcome());
     this.#begun.add(asked);
     const over = () => this.#begun.delete(asked);
     asked.then(over, over);
@@ -104,13 +94,11 @@ export class DiskThread implements DiskHelp {
     for (const call of calls) this.#sent.add(call);
     spawned.hold(true);
     const plain = calls.map(({ name, args }) => ({ name, args }));
-    const answers = await service
-      .run(this.#folder, plain)
-      .catch((error: unknown): DiskAnswer[] => calls.map(() => ({ mistake: String(error) })));
+    const together = await answer(() => service.run(this.#folder, plain));
     for (const [index, call] of calls.entries()) {
-      const answer = answers[index] ?? { mistake: 'The disk thread gave no answer.' };
+      const found = 'value' in together ? (together.value[index] as Answer<unknown>) : together;
       // Who was answered by the loss of the thread is no longer among them.
-      if (this.#sent.delete(call)) call.resolve(answer);
+      if (this.#sent.delete(call)) call.settle(() => resultOf(found));
     }
     if (this.#sent.size === 0) spawned.hold(false);
   }
@@ -122,6 +110,7 @@ export class DiskThread implements DiskHelp {
     const lost = [...this.#sent, ...this.#queue];
     this.#sent.clear();
     this.#queue = [];
-    for (const { onLoss } of lost) onLoss();
+    // A step that was half done is as one that a killed process left: it can be done again.
+    for (const { here, settle } of lost) settle(here);
   }
 }
