@@ -49,7 +49,7 @@ export interface DownloadFileOptions extends FileTarget {
 
 /** What a download did. */
 export interface DownloadResult {
-  /** Where the file is. */
+  /** Path on this machine. */
   path: string;
   /** Bytes. */
   size: number;
@@ -63,8 +63,8 @@ export interface DownloadResult {
   verified: Verified;
   /** Bytes that came over the network, and content bytes that were already on this machine. */
   bytes: { network: number; cache: number; local: number };
-  /** Requests made for this file. Tokens, which files share, are not among them. */
+  /** Requests made for this file alone. Tokens, which files share, are not among them. */
   requests: number;
-  /** From the call on. */
+  /** From its beginning on, of this file alone. */
   seconds: number;
 }

@@ -1,5 +1,5 @@
 import { ReconstructionsAhead } from '../cas/reconstructions-ahead.ts';
-import type { Verified } from '../download/content-hash.ts';
+import type { DownloadResult } from '../client-types.ts';
 import type { Ahead } from '../download/stages.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { ListEntry, ResolvedFile } from '../hub/client.ts';
@@ -29,28 +29,10 @@ export interface SnapshotOptions extends SnapshotSelection {
   onFile?: (file: SnapshotFile) => void;
 }
 
-/** One file of a snapshot. */
-export interface SnapshotFile {
+/** One file of a snapshot. All of them are of the same commit. */
+export interface SnapshotFile extends DownloadResult {
   /** Path in the repository. */
   file: string;
-  /** Path on this machine. */
-  path: string;
-  /** Bytes. */
-  size: number;
-  /** The Hub's name for the content: a sha256, or a git hash for small files. */
-  etag: string;
-  /** The same for all files. */
-  commit: string;
-  /** Undefined for files that the Hub keeps in git. */
-  xetHash: string | undefined;
-  /** How the whole content was checked; there is no success without. */
-  verified: Verified;
-  /** Bytes that came over the network, and content bytes that were already on this machine. */
-  bytes: { network: number; cache: number; local: number };
-  /** Requests made for this file alone. */
-  requests: number;
-  /** Of this file alone. */
-  seconds: number;
 }
 
 /** What a snapshot did. */
