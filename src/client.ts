@@ -1,18 +1,11 @@
-import { CodecPool } from '../workers/pool.ts';
 import type { CacheControl } from './cache/cache-control.ts';
-import type { Tiers } from './cache/tiers.ts';
+import { type ClientParts, partsOf } from './client-parts.ts';
 import type { DownloadFileOptions, DownloadResult, FileTarget, ListOptions, OpenTarget } from './client-types.ts';
 import type { Adoption } from './download/adopt.ts';
-import { MemoryBudget } from './download/budget.ts';
-import { DownloadEngine } from './download/engine.ts';
-import { Lanes } from './download/lanes.ts';
-import { ReadMemory } from './download/read-memory.ts';
 import { SharedReads } from './download/read-shared.ts';
 import { XetFile } from './download/xet-file.ts';
 import { XetError } from './errors.ts';
-import { DEFAULT_TIMEOUTS, Http } from './http/http.ts';
-import { DEFAULT_RETRY } from './http/retry-timing.ts';
-import { type FileInfo, HubClient, type ListEntry, type ResolvedFile } from './hub/client.ts';
+import type { FileInfo, ListEntry, ResolvedFile } from './hub/client.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo, repoText } from './hub/repo.ts';
 import type { CasAccess } from './hub/token.ts';
 import { type Metrics, MetricsLog } from './metrics.ts';
@@ -37,9 +30,6 @@ import type {
   UploadWork,
 } from './upload/upload-work.ts';
 
-/** The Hub where nothing else is said. */
-export const DEFAULT_ENDPOINT = 'https://huggingface.co';
-
 /** What writes files, and where to. */
 type Files = FileWork & { store: RepoStore; adoption: Adoption };
 
@@ -50,99 +40,31 @@ export let openResolved: (client: BaseXetClient, file: ResolvedFile, access?: Ca
 export class BaseXetClient {
   static {
     openResolved = (client, file, access) => {
-      if (access) client.#hub.tokens(file.tokenUrl).give(access);
+      if (access) client.#parts.hub.tokens(file.tokenUrl).give(access);
       return client.#opened(file, client.#signal(undefined));
     };
   }
 
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
-  readonly #http: Http;
-  readonly #hub: HubClient;
-  readonly #pool: CodecPool;
-  readonly #budget: MemoryBudget;
-  readonly #memory: ReadMemory;
-  readonly #lanes: Lanes;
-  readonly #tiers: Tiers;
-  readonly #cache: CacheControl;
-  readonly #engine: DownloadEngine;
-  readonly #offline: boolean;
+  readonly #parts: ClientParts;
   readonly #closing = new AbortController();
-  readonly #warn = (message: string) => this.#options.onWarning?.(message);
 
   constructor(options: XetClientOptions, platform: Platform) {
     checkOptions(options);
     this.#options = options;
     this.#platform = platform;
-    const retry = { ...DEFAULT_RETRY, ...options.retry };
-    this.#http = new Http({
-      fetch: options.fetch ?? platform.fetch,
-      rewriteUrl: options.rewriteUrl,
-      timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
-      retry,
-      onRetry: options.onRetry,
-    });
-    this.#hub = new HubClient(this.#http, {
-      endpoint: options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT,
-      accessToken: async () => {
-        const { accessToken } = options;
-        if (accessToken === undefined) return platform.defaultToken();
-        return typeof accessToken === 'function' ? accessToken() : accessToken;
-      },
-    });
-    const workers = options.workers ?? 'auto';
-    this.#pool = new CodecPool({
-      spawn: platform.spawnWorker,
-      size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors - 1)) : workers,
-      load: platform.loadCodec,
-      smallBytes: platform.decodeHereBytes,
-      onWarning: options.onWarning,
-    });
-    const limit = options.memoryBudget ?? platform.memoryBudgetBytes;
-    this.#budget = new MemoryBudget(limit, limit / 4);
-    this.#memory = new ReadMemory(this.#budget);
-    const lanes = new Lanes(options.concurrency ?? 'auto');
-    this.#lanes = lanes;
-    this.#offline = options.offline ?? platform.offline();
-    this.#tiers = platform.openTiers({
-      chunkCache: options.chunkCache,
-      name: options.cacheDir,
-      pool: this.#pool,
-      spawnWorker: workers === 0 ? undefined : platform.spawnWorker,
-      budget: this.#budget,
-      onWarning: this.#warn,
-    });
-    this.#cache = platform.openCacheControl({
-      tiers: this.#tiers.parts,
-      cacheDir: options.cacheDir,
-      closing: this.#closing.signal,
-    });
-    this.#engine = new DownloadEngine({
-      http: this.#http,
-      hub: this.#hub,
-      pool: this.#pool,
-      budget: this.#budget,
-      lanes,
-      makeHash: platform.makeContentHash,
-      attempts: retry.attempts,
-      groupRanges: platform.multiRange,
-      requestBytes: platform.requestBytes,
-      xet: options.xet ?? !platform.xetDisabled(),
-      fallback: options.fallback !== 'never',
-      sequentialWrites: options.sequentialWrites,
-      tiers: this.#tiers,
-      onWarning: this.#warn,
-    });
+    this.#parts = partsOf(options, platform, this.#closing.signal);
   }
 
   /** The Hub in use, without a slash at its end. */
   get endpoint(): string {
-    return this.#hub.endpoint;
+    return this.#parts.hub.endpoint;
   }
 
   /** What is kept on this machine: how much it takes, whether it is right, and what of it can go. */
   get cache(): CacheControl {
-    return this.#cache;
+    return this.#parts.cache;
   }
 
   /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
@@ -166,7 +88,7 @@ export class BaseXetClient {
     const { path, recursive, revision = DEFAULT_REVISION } = options;
     const repo = parseRepo(options.repo);
     this.#checkOnline(`${repoText(repo)} holds`);
-    return this.#hub.list(repo, revision, {
+    return this.#parts.hub.list(repo, revision, {
       path: path === undefined ? undefined : checkPath(path),
       recursive,
       signal: this.#signal(options.signal),
@@ -193,19 +115,20 @@ export class BaseXetClient {
     const { locate, downloadTo, store, adoption } = this.#files(options.localDir);
     const signal = this.#signal(options.signal);
     const started = performance.now();
-    const log = new MetricsLog(this.#http.log);
+    const { engine, hub, offline, onWarning } = this.#parts;
+    const log = new MetricsLog(this.#parts.http.log);
     const { repo, revision = DEFAULT_REVISION, path } = options;
     // Without a server there is nothing to fetch again.
-    const force = (options.force ?? false) && !this.#offline;
+    const force = (options.force ?? false) && !offline;
     const wanted = { repo: parseRepo(repo), revision, path: checkPath(path), force, signal };
-    const http = this.#http.with(log);
-    const parts = { http, hub: this.#hub, store, offline: this.#offline, onWarning: this.#warn };
+    const http = this.#parts.http.with(log);
+    const parts = { http, hub, store, offline, onWarning };
     const { file, place, asked } = await log.timed('resolving', () => locate(parts, wanted));
-    const outcome = await downloadTo(this.#engine, file, place, {
+    const outcome = await downloadTo(engine, file, place, {
       signal,
       force,
       onProgress: options.onProgress,
-      onWarning: this.#warn,
+      onWarning,
       log,
       beforeFetch: () => adoption.earlier(file, store, signal),
     });
@@ -242,9 +165,9 @@ export class BaseXetClient {
       ...parts,
       filesAtOnce: concurrency === 'auto' ? undefined : concurrency,
       fetchFile: ((file, place, settings) =>
-        files.downloadTo(this.#engine, file, place, {
+        files.downloadTo(this.#parts.engine, file, place, {
           ...settings,
-          onWarning: this.#warn,
+          onWarning: this.#parts.onWarning,
           beforeFetch: () => files.adoption.earlier(file, parts.store, settings.signal),
         })) as FetchFile,
     };
@@ -264,13 +187,13 @@ export class BaseXetClient {
   } {
     const files = this.#files(options.localDir);
     const parts = {
-      http: this.#http,
-      hub: this.#hub,
+      http: this.#parts.http,
+      hub: this.#parts.hub,
       store: files.store,
       platform: this.#platform.names,
-      onWarning: this.#warn,
+      onWarning: this.#parts.onWarning,
     };
-    const { offline = this.#offline } = options;
+    const { offline = this.#parts.offline } = options;
     return { files, parts, selection: { ...options, offline, signal: this.#signal(options.signal) } };
   }
 
@@ -282,9 +205,10 @@ export class BaseXetClient {
         "There is no file system here: use open(), or new XetClient({ files: opfsFiles }) for the page's own storage.",
       );
     }
-    const { known, help } = this.#tiers.parts;
+    const { engine, hub, tiers } = this.#parts;
+    const { known, help } = tiers.parts;
     const store = files.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
-    const adoption = new files.Adoption({ engine: this.#engine, hub: this.#hub, tiers: this.#tiers });
+    const adoption = new files.Adoption({ engine, hub, tiers });
     return { ...files, store, adoption };
   }
 
@@ -305,8 +229,9 @@ export class BaseXetClient {
   }
 
   #opened(file: ResolvedFile, signal: AbortSignal): XetFile {
-    const shared = { engine: this.#engine, memory: this.#memory, spawnWorker: this.#platform.spawnWorker };
-    return new XetFile(new SharedReads({ ...shared, file, signal, onWarning: this.#warn }));
+    const { engine, memory, onWarning } = this.#parts;
+    const { spawnWorker } = this.#platform;
+    return new XetFile(new SharedReads({ engine, memory, spawnWorker, file, signal, onWarning }));
   }
 
   /**
@@ -347,39 +272,32 @@ export class BaseXetClient {
   }
 
   #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {
-    const { uploads = this.#platform.uploads, retry } = this.#options;
+    const { uploads = this.#platform.uploads } = this.#options;
+    const { http, hub, pool, budget, tiers, attempts, offline, onWarning } = this.#parts;
     if (!uploads) {
       throw new XetError(
         'UNSUPPORTED',
         'A page uploads with what it is given: new XetClient({ uploads: webUploads }).',
       );
     }
-    if (this.#offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
-    const parts = {
-      http: this.#http,
-      hub: this.#hub,
-      pool: this.#pool,
-      budget: this.#budget,
-      tiers: this.#tiers,
-      attempts: { ...DEFAULT_RETRY, ...retry }.attempts,
-      makeContentHash: this.#platform.makeContentHash,
-      onWarning: this.#warn,
-    };
-    return { uploads, parts };
+    if (offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
+    const { makeContentHash } = this.#platform;
+    return { uploads, parts: { http, hub, pool, budget, tiers, attempts, makeContentHash, onWarning } };
   }
 
   /** What this client has done so far. */
   metrics(): Metrics {
-    const { requests, retries, bytes, hitRates, seconds } = this.#http.log;
-    const { limitBytes, usedBytes, peakBytes } = this.#budget;
-    const { sent, here, lost } = this.#pool.counts;
+    const { http, budget, pool, lanes } = this.#parts;
+    const { requests, retries, bytes, hitRates, seconds } = http.log;
+    const { limitBytes, usedBytes, peakBytes } = budget;
+    const { sent, here, lost } = pool.counts;
     return {
       requests: { ...requests },
       retries: { ...retries },
       bytes: { ...bytes },
       hitRates,
       memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
-      concurrency: { limitNow: this.#lanes.limit, now: this.#lanes.used, peak: this.#lanes.peak },
+      concurrency: { limitNow: lanes.limit, now: lanes.used, peak: lanes.peak },
       codec: { inWorkers: sent, onThread: here, workersLost: lost },
       seconds: { ...seconds },
     };
@@ -388,9 +306,9 @@ export class BaseXetClient {
   /** Stops what is under way and ends the workers. The client is of no use afterwards. */
   async close(): Promise<void> {
     this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
-    this.#pool.close();
-    this.#memory.clear();
-    await this.#tiers.close();
+    this.#parts.pool.close();
+    this.#parts.memory.clear();
+    await this.#parts.tiers.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -401,13 +319,13 @@ export class BaseXetClient {
     const { revision = DEFAULT_REVISION, path, beginning = true } = target;
     const repo = parseRepo(target.repo);
     this.#checkOnline(`'${path}' of ${repoText(repo)} is`);
-    return this.#http.log.timed('resolving', () =>
-      this.#hub.resolve(repo, revision, checkPath(path), { signal, beginning }),
+    return this.#parts.http.log.timed('resolving', () =>
+      this.#parts.hub.resolve(repo, revision, checkPath(path), { signal, beginning }),
     );
   }
 
   #checkOnline(question: string): void {
-    if (!this.#offline) return;
+    if (!this.#parts.offline) return;
     throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
   }
 

@@ -16,7 +16,6 @@ export type {
   VerifyReport,
 } from './cache/cache-control.ts';
 export type { ChunkCacheOptions } from './cache/open-tiers.ts';
-export { DEFAULT_ENDPOINT } from './client.ts';
 export type {
   DownloadFileOptions,
   DownloadResult,
@@ -45,6 +44,7 @@ export type { RepoDesignation, RepoId, RepoLocation, RepoType } from './hub/repo
 export { parseLocation, parseRepo } from './hub/repo.ts';
 export type { Metrics } from './metrics.ts';
 export type { XetClientOptions } from './options.ts';
+export { DEFAULT_ENDPOINT } from './options.ts';
 export type { OnProgress, Progress } from './progress.ts';
 export type { ByteRange } from './ranges.ts';
 export type { FileWork } from './repo/file-work.ts';

@@ -6,6 +6,9 @@ import type { RetryPolicy } from './http/retry-timing.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { UploadWork } from './upload/upload-work.ts';
 
+/** The Hub where nothing else is said. */
+export const DEFAULT_ENDPOINT = 'https://huggingface.co';
+
 /** What a client goes by. All of it is optional. */
 export interface XetClientOptions {
   /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { CacheTarget } from '../cache/cache-control.ts';
-import { DEFAULT_ENDPOINT } from '../client.ts';
 import { XetError } from '../errors.ts';
 import { parseLocation, type RepoDesignation } from '../hub/repo.ts';
 import { XetClient } from '../node.ts';
 import type { XetClientOptions } from '../options.ts';
+import { DEFAULT_ENDPOINT } from '../options.ts';
 import { cacheLs } from './cache-ls.ts';
 import { cachePrune, cacheRm } from './cache-remove.ts';
 import { cacheVerify } from './cache-verify.ts';

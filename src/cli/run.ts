@@ -1,9 +1,9 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { DEFAULT_ENDPOINT } from '../client.ts';
 import { loadOriginal } from '../compat/platform.node.ts';
 import { isXetError } from '../errors.ts';
 import { XetClient } from '../node.ts';
 import type { XetClientOptions } from '../options.ts';
+import { DEFAULT_ENDPOINT } from '../options.ts';
 import { nodePlatform } from '../platform.node.ts';
 import { VERSION } from '../version.ts';
 import { addCacheCommands } from './cache-commands.ts';
