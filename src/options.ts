@@ -47,7 +47,7 @@ export interface XetClientOptions {
   sequentialWrites?: boolean;
   /** Requests for data at once, over all files. Default: `'auto'`. */
   concurrency?: number | 'auto';
-  /** Codec workers; 0 decodes on the calling thread. Default: `'auto'`, one fewer than processors, 1 to 4. */
+  /** Codec workers; 0 decodes on the calling thread, to which it leaves the disk too in Node. Default: `'auto'`, one fewer than processors, 1 to 4. */
   workers?: number | 'auto';
   /**
    * What to do when Xet cannot serve a file: `'http'` goes on over plain HTTP, checked by sha256; `'never'`
