@@ -9,6 +9,9 @@ export type ChunkRecords = Uint8Array;
 /** Bytes of one chunk in {@link ChunkRecords}. */
 export const CHUNK_RECORD_BYTES = HASH_BYTES + 4;
 
+/** What a chunk has at most, uncompressed, in bytes: a limit of the protocol. */
+export const MAX_CHUNK_BYTES = 128 * 1024;
+
 /** Number of chunks in records. */
 export function chunkCount(records: ChunkRecords): number {
   return records.length / CHUNK_RECORD_BYTES;

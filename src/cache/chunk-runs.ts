@@ -5,6 +5,7 @@ import {
   chunkCount,
   chunkLength,
   chunkSlice,
+  MAX_CHUNK_BYTES,
   totalLength,
 } from '../chunks.ts';
 import { XetError } from '../errors.ts';
@@ -21,9 +22,8 @@ export interface ChunkStoreOptions {
   hash: HashChunk;
 }
 
-/** Limits of the protocol: what goes beyond them was not put in by us. */
+/** A limit of the protocol: what goes beyond it was not put in by us. */
 const MAX_XORB_CHUNKS = 8192;
-const MAX_CHUNK_BYTES = 128 * 1024;
 
 /** The time of use of an entry is not written down again within so many milliseconds. */
 export const USE_STEP_MS = 1000;

@@ -1,5 +1,5 @@
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
-import type { LocalPart } from '../download/local-part.ts';
+import type { LocalPart, LocalReading } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
 import type { ByteRange } from '../ranges.ts';
 
@@ -10,7 +10,7 @@ export interface FoundRun {
   /** Reads some of them, in a row: how many chunks and bytes lie before them. */
   read(
     from: { start: number; records: ChunkRecords; skippedChunks: number; skippedBytes: number },
-    signal: AbortSignal,
+    reading: LocalReading,
   ): AsyncGenerator<Content, void, undefined>;
 }
 
@@ -43,7 +43,7 @@ export function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRan
 function partOf(run: FoundRun, first: number, last: number, start: number, end: number): LocalPart {
   const records = chunkSlice(run.records, first, last);
   const from = { start, records, skippedChunks: first, skippedBytes: start - run.start };
-  return { start, end, chunks: records, read: (signal) => run.read(from, signal) };
+  return { start, end, chunks: records, read: (reading) => run.read(from, reading) };
 }
 
 /** Ranges are ascending and apart from each other. */

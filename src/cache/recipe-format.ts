@@ -1,4 +1,4 @@
-import { CHUNK_RECORD_BYTES, chunkLength } from '../chunks.ts';
+import { CHUNK_RECORD_BYTES, chunkLength, MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import { HASH_BYTES, hashFromHex, hashToHex, isHashHex } from '../hash.ts';
 import type { Recipe, RecipeTerm } from './recipes.ts';
@@ -24,7 +24,6 @@ const AT_HASH = 28;
 const HEADER_BYTES = AT_HASH + HASH_BYTES;
 const TERM_BYTES = HASH_BYTES + 16;
 const CHECKSUM_BYTES = 8;
-const MAX_CHUNK_BYTES = 128 * 1024;
 const MAX_U32 = 0xffff_ffff;
 
 /** Length of an encoded recipe, in bytes. */

@@ -4,7 +4,6 @@ import { spawnDiskThread } from '../../workers/spawn.node.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec.node.ts';
 import { DiskThread } from '../disk/disk-thread.node.ts';
-import type { ByteRange } from '../ranges.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
 import { hubHome } from '../repo/folders.node.ts';
 import { StoreBehind } from './chunk-store.behind.ts';
@@ -46,10 +45,9 @@ export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget, spawnWorker
 async function openFile(path: string): Promise<SourceFile> {
   const file = await open(path, 'r');
   return {
-    async read({ start, end }: ByteRange) {
-      const bytes = new Uint8Array(end - start);
-      const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
-      return bytes.subarray(0, bytesRead);
+    async read(start, into) {
+      const { bytesRead } = await file.read(into, 0, into.length, start);
+      return into.subarray(0, bytesRead);
     },
     close: () => file.close(),
   };

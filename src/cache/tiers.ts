@@ -1,11 +1,12 @@
 import type { CodecPool } from '../../workers/pool.ts';
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, totalLength } from '../chunks.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
 import type { DiskHelp } from '../disk/disk-help.ts';
 import type { MemoryBudget } from '../download/budget.ts';
-import type { LocalPart } from '../download/local-part.ts';
+import type { LocalPart, LocalReading } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
 import type { PlacedTerm } from '../download/stages.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
+import { RunBuffers } from '../xorb/buffers.ts';
 import { likelyPlaces } from './anchors.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 import { type FoundRun, wantedParts } from './found-runs.ts';
@@ -17,8 +18,8 @@ import { knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
 
 /** A file on this disk that is read in parts. */
 export interface SourceFile {
-  /** Fewer bytes than asked for where the file ends. */
-  read(range: ByteRange): Promise<Uint8Array>;
+  /** Fills memory with the bytes from an offset on; gives less of it where the file ends. */
+  read(start: number, into: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -55,6 +56,10 @@ export interface FileIdentity {
 const MOST_SOURCES = 8;
 /** Of a file on this disk, read and checked at once: each run is a message to a worker and back. */
 const RUN_BYTES = 2 * 1024 * 1024;
+/** Runs end with the chunk that makes them long enough. */
+const MAX_RUN_BYTES = RUN_BYTES + MAX_CHUNK_BYTES;
+/** As many as are under way for one file. */
+const MOST_SPARE_RUNS = 3;
 
 /**
  * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in
@@ -63,6 +68,7 @@ const RUN_BYTES = 2 * 1024 * 1024;
 export class Tiers {
   readonly #parts: TierParts;
   readonly #recipes: RecipesAtHand;
+  readonly #buffers = new RunBuffers(MAX_RUN_BYTES, MOST_SPARE_RUNS);
 
   constructor(parts: TierParts) {
     this.#parts = parts;
@@ -168,7 +174,8 @@ export class Tiers {
     return [...prefix, ...suffix].map(({ source, fileOffset, records, termOffset }) => ({
       start: term.at + termOffset,
       records,
-      read: (from, signal) => this.#readFile(source, fileOffset + from.skippedBytes, from.start, from.records, signal),
+      read: (from, reading) =>
+        this.#readFile(source, fileOffset + from.skippedBytes, from.start, from.records, reading),
     }));
   }
 
@@ -195,7 +202,7 @@ export class Tiers {
     offset: number,
     start: number,
     records: ChunkRecords,
-    signal: AbortSignal,
+    { signal, lent }: LocalReading,
   ): AsyncGenerator<Content, void, undefined> {
     const { openFile, known, budget, pool } = this.#parts;
     const file = await openFile(path).catch(() => undefined);
@@ -205,11 +212,11 @@ export class Tiers {
       for (const chunks of inRuns(records)) {
         signal.throwIfAborted();
         const length = totalLength(chunks);
-        await budget.acquire(length, () => true, signal);
+        const held = lent ? this.#buffers.memoryFor(length) : length;
+        await budget.acquire(held, () => true, signal);
         try {
-          const bytes = await file
-            .read({ start: offset + at, end: offset + at + length })
-            .catch(() => new Uint8Array());
+          const memory = lent ? this.#buffers.fitting(length) : new Uint8Array(length);
+          const bytes = await file.read(offset + at, memory).catch(() => new Uint8Array());
           const checked = await pool.checkChunks(bytes, chunks, signal);
           const good = totalLength(chunkSlice(chunks, 0, checked.good));
           if (checked.good > 0) {
@@ -219,9 +226,10 @@ export class Tiers {
               chunks: chunkSlice(chunks, 0, checked.good),
             };
           }
+          if (lent) this.#buffers.give(checked.bytes.buffer);
           if (good < length) return await known.forget(path);
         } finally {
-          budget.release(length);
+          budget.release(held);
         }
         at += length;
       }
@@ -247,7 +255,7 @@ export class Tiers {
       {
         start: term.at,
         records,
-        read: (from, signal) =>
+        read: (from, { signal }) =>
           this.#readStored(term.xorb, start + from.skippedChunks, from.start, from.records, signal),
       },
     ];
@@ -258,7 +266,7 @@ export class Tiers {
     return (
       place && {
         ...place,
-        read: (from, signal) =>
+        read: (from, { signal }) =>
           this.#readStored(term.xorb, range.start + from.skippedChunks, from.start, from.records, signal),
       }
     );

@@ -1,4 +1,4 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, totalLength } from '../chunks.ts';
+import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { meet } from './recipe-index.ts';
 import type { Recipe, RecipeTerm } from './recipes.ts';
@@ -38,7 +38,6 @@ interface SourcedRun<S> extends KnownRun {
 
 /** The format's own limit. A term that claims more has been made up. */
 const MAX_XORB_CHUNKS = 8192;
-const MAX_CHUNK_BYTES = 128 * 1024;
 
 /** What a recipe says about a xorb: one run for each of its terms, in file order. The records are views. */
 export function knownChunks(recipe: Recipe, xorb: string): KnownRun[] {

@@ -1,3 +1,4 @@
+import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { isCount, isRecord } from '../http/json.ts';
@@ -37,7 +38,6 @@ export interface Reconstruction {
 const MAX_XORB_CHUNKS = 8192;
 /** Serialised bytes of a xorb, at most: 64 MiB, and room for frame headers and a footer. */
 const MAX_XORB_BYTES = 68 * 1024 * 1024;
-const MAX_CHUNK_BYTES = 128 * 1024;
 
 /**
  * Reads the JSON of `GET /v2/reconstructions` or `/v1/reconstructions` and believes none of it unchecked:

@@ -53,6 +53,7 @@ export async function* assemble(
 ): AsyncGenerator<Content, void, undefined> {
   const { plan } = stage;
   const { signal } = options;
+  const reading = { ...options, lent: context.inPlace };
   const jobs = new Map<number, RangeJob>();
   const running: Promise<void>[] = [];
   let started = 0;
@@ -75,14 +76,14 @@ export async function* assemble(
     for (const [index, piece] of plan.pieces.entries()) {
       startUntil(piece.job + options.lookAhead());
       for (; local && local.start < piece.at; local = locals.next().value)
-        yield* readLocal(local, stage.range, options);
+        yield* readLocal(local, stage.range, reading);
       const job = jobs.get(piece.job);
       if (!job) throw new Error('A piece without a job');
       job.makeUrgent();
       yield* takePiece(piece, job, context);
       if (plan.jobs[piece.job]?.pieces.at(-1) === index) jobs.delete(piece.job);
     }
-    for (; local; local = locals.next().value) yield* readLocal(local, stage.range, options);
+    for (; local; local = locals.next().value) yield* readLocal(local, stage.range, reading);
   } finally {
     signal.removeEventListener('abort', onAbort);
     stop(NO_LONGER_WANTED);

@@ -100,8 +100,9 @@ async function fetchJob(
 }
 
 async function copyLocals({ locals, range }: Stage, options: ScatterOptions): Promise<void> {
+  const reading = { ...options, lent: true };
   await inParallel(locals, LOCALS_AT_ONCE, async (part) => {
-    for await (const content of readLocal(part, range, options)) {
+    for await (const content of readLocal(part, range, reading)) {
       options.signal.throwIfAborted();
       await options.write(content);
     }

@@ -1,6 +1,7 @@
 import type { Tiers } from '../cache/tiers.ts';
 import type { CasClient } from '../cas/client.ts';
 import type { Reconstruction, Term } from '../cas/reconstruction.ts';
+import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import { type ByteRange, type ChunkRange, joinNearest, lengthOf, without } from '../ranges.ts';
 import type { Stage } from './assemble.ts';
@@ -35,7 +36,6 @@ const MOST_HOLES_ASKED = 32;
 /** What may be fetched for nothing before asking anew is cheaper: a part of the whole, or about a round trip's worth. */
 const WASTE_SHARE = 0.01;
 const WASTE_BYTES = 256 * 1024;
-const MAX_CHUNK_BYTES = 128 * 1024;
 
 /** Gives a reconstruction of a whole file that somebody has asked for already, if there is one. */
 export interface Ahead {

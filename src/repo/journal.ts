@@ -1,4 +1,4 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength } from '../chunks.ts';
+import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength, MAX_CHUNK_BYTES } from '../chunks.ts';
 import type { ByteRange } from '../ranges.ts';
 
 /** Bytes that were written to a partial file, and the chunks that they are, if that was known. */
@@ -8,7 +8,6 @@ export interface JournalEntry extends ByteRange {
 
 /** Offset in the file (u64), bytes (u32), chunks that they are (u32), all little-endian; then a record for each. */
 const ENTRY_BYTES = 16;
-const MAX_CHUNK_BYTES = 128 * 1024;
 /** Runs are hashed again in one piece; none is nearly as long as this. */
 const MAX_RUN_BYTES = 64 * 1024 * 1024;
 

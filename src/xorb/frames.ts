@@ -1,10 +1,10 @@
+import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { RunBuffers } from './buffers.ts';
 
 /** Bytes before each compressed chunk: version, compressed length, scheme, uncompressed length. */
 export const FRAME_HEADER_BYTES = 8;
 const MAX_COMPRESSED_BYTES = 256 * 1024;
-const MAX_CHUNK_BYTES = 128 * 1024;
 /** A stored xorb may go on with a footer, which begins like this where a frame would. */
 const FOOTER_IDENT = [0x58, 0x45, 0x54, 0x42, 0x4c, 0x4f, 0x42];
 

@@ -15,7 +15,6 @@ import { MemoryBudget } from '../../src/download/budget.ts';
 import { Lanes } from '../../src/download/lanes.ts';
 import type { PlacedTerm } from '../../src/download/stages.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
-import type { ByteRange } from '../../src/ranges.ts';
 import { CodecPool } from '../../workers/pool.ts';
 import { chunksOf, engineFor, heldParts, hubWith, MemoryTarget, repo, requests, sent } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';
@@ -37,7 +36,7 @@ interface Hooks {
   /** Before a source file is opened. */
   onOpen?: (path: string) => Promise<void> | void;
   /** Before it is read from; may throw as a failing disk does. */
-  onRead?: (path: string, range: ByteRange) => Promise<void> | void;
+  onRead?: (path: string, start: number, into: Uint8Array) => Promise<void> | void;
   chunks?: boolean;
 }
 
@@ -56,11 +55,10 @@ function remembering(dir: string, pool: CodecPool, budget: MemoryBudget, hooks: 
     const file = await open(path, 'r');
     isOpen++;
     return {
-      async read(range) {
-        await hooks.onRead?.(path, range);
-        const bytes = new Uint8Array(range.end - range.start);
-        const { bytesRead } = await file.read(bytes, 0, bytes.length, range.start);
-        return bytes.subarray(0, bytesRead);
+      async read(start, into) {
+        await hooks.onRead?.(path, start, into);
+        const { bytesRead } = await file.read(into, 0, into.length, start);
+        return into.subarray(0, bytesRead);
       },
       close: async () => {
         isOpen--;
@@ -171,6 +169,32 @@ describe('a file on this disk', () => {
     const { cached, network, kinds } = await fill(all, all.files.original, target);
     expectWhole(target, original);
     expect([cached, network, kinds]).toEqual([original.length, 0, []]);
+    await expectAtRest(all);
+  });
+
+  test('is copied through the same few pieces of memory, and read into memory that is given away', async () => {
+    const large = randomBytes(24_000_000, 7);
+    const memory = new Set<ArrayBufferLike>();
+    const all = await setUp({ onRead: (_path, _start, into) => void memory.add(into.buffer) });
+    await all.hub.commitFiles(repo, { large }, { xet: 'always' });
+    const file = await all.hubClient.resolve(repo, 'main', 'large');
+    await fill(all, file, new MemoryTarget(large));
+    const path = join(await scratch(), 'large');
+    await writeFile(path, large);
+    await all.tiers.parts.known.remember(path, { etag: file.etag, xetHash: file.xetHash, verified: 'xet' });
+
+    const target = new MemoryTarget(large);
+    const { cached } = await fill(all, file, target);
+    expectWhole(target, large);
+    expect(cached).toBe(large.length);
+    // One is read, one checked and one written; what ends a part is too short for any of them.
+    const together = [...memory].filter(({ byteLength }) => byteLength > 2 * MIB);
+    expect(together.length).toBeLessThanOrEqual(3);
+
+    memory.clear();
+    // All of it is looked at only after all of it came.
+    expect(sha256(await readAll(all, file))).toBe(sha256(large));
+    expect(memory.size).toBeGreaterThan(8);
     await expectAtRest(all);
   });
 
