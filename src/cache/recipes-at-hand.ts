@@ -1,4 +1,5 @@
 import { setLatest } from '../latest.ts';
+import type { ChunkRange } from '../ranges.ts';
 import { LatelyMissing } from './lately-missing.ts';
 import type { Recipe, RecipeStore } from './recipes.ts';
 
@@ -22,6 +23,10 @@ export class RecipesAtHand {
     if (recipe) this.#remember(recipe);
     else this.#missing.add(fileHash);
     return recipe;
+  }
+
+  filesWith(xorb: string, chunks: ChunkRange): Promise<string[]> {
+    return this.#store.filesWith(xorb, chunks);
   }
 
   async put(recipe: Recipe): Promise<void> {

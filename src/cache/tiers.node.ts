@@ -8,10 +8,11 @@ import { diskErrors } from '../repo/disk-errors.node.ts';
 import { hubHome } from '../repo/folders.node.ts';
 import { StoreBehind } from './chunk-store.behind.ts';
 import { openFolderChunkStore } from './chunk-store.node.ts';
+import { FileSources, type SourceFile } from './file-sources.ts';
 import { openKnownFiles } from './known-files.node.ts';
 import type { OpenTiers } from './open-tiers.ts';
 import { openFolderRecipeStore } from './recipe-store.node.ts';
-import { type SourceFile, Tiers } from './tiers.ts';
+import { Tiers } from './tiers.ts';
 
 const DEFAULT_CHUNK_BYTES = 10 * 1024 ** 3;
 
@@ -25,19 +26,19 @@ export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget, spawnWorker
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
   // Who wants no threads wants none for this either.
   const help = spawnWorker && new DiskThread(spawnDiskThread, dir, budget);
+  const known = openKnownFiles(join(dir, 'files'));
+  const cut = (path: string, signal: AbortSignal) => diskErrors(path, () => chunkFile(path, signal));
   return new Tiers({
     help,
     recipes: openFolderRecipeStore(join(dir, 'shards'), { help }),
-    known: openKnownFiles(join(dir, 'files')),
+    known,
     chunks:
       chunkCache === false
         ? undefined
         : new StoreBehind(openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }), budget),
     chunkLimitBytes: maxBytes,
     folder: dir,
-    openFile,
-    chunkFile: (path, signal) => diskErrors(path, () => chunkFile(path, signal)),
-    pool,
+    sources: (recipes) => new FileSources({ known, openFile, cut, pool, budget }, recipes),
     budget,
   });
 };

@@ -1,27 +1,17 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
+import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../chunks.ts';
 import type { DiskHelp } from '../disk/disk-help.ts';
 import type { MemoryBudget } from '../download/budget.ts';
-import type { LocalPart, LocalReading } from '../download/local-part.ts';
+import type { LocalPart } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
 import type { PlacedTerm } from '../download/stages.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
-import { RunBuffers } from '../xorb/buffers.ts';
-import { likelyPlaces } from './anchors.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import type { FileSources } from './file-sources.ts';
 import { type FoundRun, wantedParts } from './found-runs.ts';
 import type { KnownFiles } from './known-files.ts';
-import { agrees, covers, isWhole, placeIn, same } from './recipe-facts.ts';
+import { agrees, isWhole, placeIn, same } from './recipe-facts.ts';
 import type { Recipe, RecipeStore, RecipeTerm } from './recipes.ts';
 import { RecipesAtHand } from './recipes-at-hand.ts';
-import { knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
-
-/** A file on this disk that is read in parts. */
-export interface SourceFile {
-  /** Fills memory with the bytes from an offset on; gives less of it where the file ends. */
-  read(start: number, into: Uint8Array): Promise<Uint8Array>;
-  close(): Promise<void>;
-}
 
 export interface TierParts {
   recipes: RecipeStore;
@@ -32,10 +22,8 @@ export interface TierParts {
   chunkLimitBytes: number;
   /** Where all of this is; undefined where there is no file system. */
   folder: string | undefined;
-  openFile: (path: string) => Promise<SourceFile>;
-  /** Cuts a file into chunks. */
-  chunkFile: (path: string, signal: AbortSignal) => Promise<{ size: number; records: ChunkRecords; fileHash: string }>;
-  pool: CodecPool;
+  /** Where chunks may be in other files; undefined where there is no file system. */
+  sources?: ((recipes: RecipesAtHand) => FileSources) | undefined;
   budget: MemoryBudget;
   /** What takes steps on the disk for many files; undefined where nobody does. */
   help?: DiskHelp | undefined;
@@ -52,14 +40,8 @@ export interface FileIdentity {
   size: number;
 }
 
-/** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
-const MOST_SOURCES = 8;
-/** Of a file on this disk, read and checked at once: each run is a message to a worker and back. */
-const RUN_BYTES = 2 * 1024 * 1024;
-/** Runs end with the chunk that makes them long enough. */
-const MAX_RUN_BYTES = RUN_BYTES + MAX_CHUNK_BYTES;
-/** As many as are under way for one file. */
-const MOST_SPARE_RUNS = 3;
+/** Of the chunk store, read at once. */
+const STORED_RUN_BYTES = 2 * 1024 * 1024;
 
 /**
  * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in
@@ -68,11 +50,12 @@ const MOST_SPARE_RUNS = 3;
 export class Tiers {
   readonly #parts: TierParts;
   readonly #recipes: RecipesAtHand;
-  readonly #buffers = new RunBuffers(MAX_RUN_BYTES, MOST_SPARE_RUNS);
+  readonly #sources: FileSources | undefined;
 
   constructor(parts: TierParts) {
     this.#parts = parts;
     this.#recipes = new RecipesAtHand(parts.recipes);
+    this.#sources = parts.sources?.(this.#recipes);
   }
 
   get parts(): TiersAtHand {
@@ -113,9 +96,10 @@ export class Tiers {
 
   /** Learns of a file on this disk that somebody else brought, by cutting it into chunks as it was cut for these terms. */
   async adopt(path: string, file: FileIdentity, terms: readonly RecipeTerm[], signal: AbortSignal): Promise<void> {
-    const { size, records, fileHash } = await this.#parts.chunkFile(path, signal);
+    const cut = await this.#sources?.cut(path, signal);
     // Older files were cut by older rules: then their chunks cannot be told from their bytes.
-    if (fileHash !== file.xetHash || size !== file.size) return;
+    if (!cut || cut.fileHash !== file.xetHash || cut.size !== file.size) return;
+    const { size, records, fileHash } = cut;
     await this.#parts.known.remember(path, { etag: file.etag, xetHash: fileHash, verified: 'xet' });
     await this.keepRecipe(fileHash, size, terms, records);
   }
@@ -139,14 +123,14 @@ export class Tiers {
   /** The parts of what is wanted that are here: ascending, apart from each other, whole chunks. */
   async locals(fileHash: string, terms: readonly PlacedTerm[], wanted: readonly ByteRange[]): Promise<LocalPart[]> {
     const own = await this.#recipes.get(fileHash);
-    const sourcesOf = this.#sourceFinder();
+    const inFiles = this.#sources?.finder();
     const found: FoundRun[] = [];
     let next = 0;
     for (const term of terms) {
       const end = term.at + term.unpackedLength;
       while ((wanted[next]?.end ?? Number.POSITIVE_INFINITY) <= term.at) next++;
       if ((wanted[next]?.start ?? Number.POSITIVE_INFINITY) >= end) continue;
-      const files = this.#inFiles(term, await sourcesOf(term));
+      const files = (await inFiles?.(term)) ?? [];
       // What files have part of, they usually have nearly all of.
       found.push(...(files.length > 0 ? files : await this.#inStore(term, own)));
     }
@@ -158,84 +142,7 @@ export class Tiers {
    * CAS to say which chunk is where, and then {@link locals} of the parts of the term finds them.
    */
   async unplaced(terms: readonly PlacedTerm[]): Promise<number[]> {
-    const places: number[] = [];
-    const sourcesOf = this.#sourceFinder();
-    for (const term of terms) {
-      const sources = await sourcesOf(term);
-      if (sources.length === 0) continue;
-      places.push(...likelyPlaces(term, sources, knownEnds(term, sources)).map((offset) => term.at + offset));
-    }
-    return places;
-  }
-
-  #inFiles(term: PlacedTerm, sources: SourcedRecipe<string>[]): FoundRun[] {
-    if (sources.length === 0) return [];
-    const { prefix, suffix } = knownEnds(term, sources);
-    return [...prefix, ...suffix].map(({ source, fileOffset, records, termOffset }) => ({
-      start: term.at + termOffset,
-      records,
-      read: (from, reading) =>
-        this.#readFile(source, fileOffset + from.skippedBytes, from.start, from.records, reading),
-    }));
-  }
-
-  /** Finds recipes of files on this disk that have chunks of a term; it looks for each file once. */
-  #sourceFinder(): (term: PlacedTerm) => Promise<SourcedRecipe<string>[]> {
-    const { recipes, known } = this.#parts;
-    const paths = new Map<string, string | undefined>();
-    return async (term) => {
-      const sources: SourcedRecipe<string>[] = [];
-      for (const fileHash of (await recipes.filesWith(term.xorb, term.chunks)).slice(0, MOST_SOURCES)) {
-        if (!paths.has(fileHash)) paths.set(fileHash, (await known.pathsOf(fileHash))[0]);
-        const path = paths.get(fileHash);
-        const recipe = path !== undefined && (await this.#recipes.get(fileHash));
-        if (path !== undefined && recipe) sources.push({ source: path, recipe });
-        // Most often the first has it all.
-        if (recipe && covers(recipe, term)) break;
-      }
-      return sources;
-    };
-  }
-
-  async *#readFile(
-    path: string,
-    offset: number,
-    start: number,
-    records: ChunkRecords,
-    { signal, lent }: LocalReading,
-  ): AsyncGenerator<Content, void, undefined> {
-    const { openFile, known, budget, pool } = this.#parts;
-    const file = await openFile(path).catch(() => undefined);
-    if (!file) return known.forget(path);
-    try {
-      let at = 0;
-      for (const chunks of inRuns(records)) {
-        signal.throwIfAborted();
-        const length = totalLength(chunks);
-        const held = lent ? this.#buffers.memoryFor(length) : length;
-        await budget.acquire(held, () => true, signal);
-        try {
-          const memory = lent ? this.#buffers.fitting(length) : new Uint8Array(length);
-          const bytes = await file.read(offset + at, memory).catch(() => new Uint8Array());
-          const checked = await pool.checkChunks(bytes, chunks, signal);
-          const good = totalLength(chunkSlice(chunks, 0, checked.good));
-          if (checked.good > 0) {
-            yield {
-              at: start + at,
-              bytes: checked.bytes.subarray(0, good),
-              chunks: chunkSlice(chunks, 0, checked.good),
-            };
-          }
-          if (lent) this.#buffers.give(checked.bytes.buffer);
-          if (good < length) return await known.forget(path);
-        } finally {
-          budget.release(held);
-        }
-        at += length;
-      }
-    } finally {
-      await file.close();
-    }
+    return (await this.#sources?.unplaced(terms)) ?? [];
   }
 
   async #inStore(term: PlacedTerm, own: Recipe | undefined): Promise<FoundRun[]> {
@@ -284,7 +191,7 @@ export class Tiers {
     let at = start;
     const read = (from: number) => (from < end ? store?.read(xorb, { start: from, end }) : undefined);
     // While one run is used the next one is read, if there is memory for both.
-    const ahead = budget.tryAcquire(RUN_BYTES);
+    const ahead = budget.tryAcquire(STORED_RUN_BYTES);
     try {
       let reading = read(first);
       for (let next = first; next < end; ) {
@@ -303,26 +210,12 @@ export class Tiers {
         reading ??= read(next);
       }
     } finally {
-      if (ahead) budget.release(RUN_BYTES);
+      if (ahead) budget.release(STORED_RUN_BYTES);
     }
   }
 
   async close(): Promise<void> {
     const { recipes, chunks, help } = this.#parts;
     await Promise.all([recipes.close(), chunks?.close(), help?.close()]);
-  }
-}
-
-/** Runs of whole chunks of about {@link RUN_BYTES}. */
-function* inRuns(records: ChunkRecords): Generator<ChunkRecords> {
-  let first = 0;
-  let bytes = 0;
-  const count = chunkCount(records);
-  for (let index = 0; index < count; index++) {
-    bytes += chunkLength(records, index);
-    if (bytes < RUN_BYTES && index + 1 < count) continue;
-    yield chunkSlice(records, first, index + 1);
-    first = index + 1;
-    bytes = 0;
   }
 }

@@ -1,5 +1,4 @@
 import { Codec } from '../codec/codec.ts';
-import { XetError } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { StoreBehind } from './chunk-store.behind.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
@@ -12,7 +11,7 @@ import { Tiers } from './tiers.ts';
 const DEFAULT_CHUNK_BYTES = 1024 ** 3;
 
 /** In IndexedDB, in memory where that is refused. Codec work for it is little and is done on the calling thread. */
-export const openWebTiers: OpenTiers = ({ chunkCache, name, pool, spawnWorker, budget, onWarning }) => {
+export const openWebTiers: OpenTiers = ({ chunkCache, name, spawnWorker, budget, onWarning }) => {
   const { dir = name ?? 'xetkit', maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await Codec.load()).chunkHash(chunk);
   return new Tiers({
@@ -27,14 +26,9 @@ export const openWebTiers: OpenTiers = ({ chunkCache, name, pool, spawnWorker, b
           ),
     chunkLimitBytes: maxBytes,
     folder: undefined,
-    openFile: () => Promise.reject(noFiles()),
-    chunkFile: () => Promise.reject(noFiles()),
-    pool,
     budget,
   });
 };
-
-const noFiles = () => new XetError('UNSUPPORTED', 'There is no file system here.');
 
 /** A store that is opened by the first call. */
 function openedLater(open: () => Promise<ChunkStore>): ChunkStore {

@@ -2,13 +2,14 @@ import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { openFolderChunkStore } from '../../src/cache/chunk-store.node.ts';
+import { FileSources, type SourceFile } from '../../src/cache/file-sources.ts';
 import { memoryKnownFiles } from '../../src/cache/known-files.memory.ts';
 import { openKnownFiles } from '../../src/cache/known-files.node.ts';
 import type { KnownFiles } from '../../src/cache/known-files.ts';
 import { memoryRecipeStore } from '../../src/cache/recipe-store.memory.ts';
 import { openFolderRecipeStore } from '../../src/cache/recipe-store.node.ts';
 import type { RecipeStore } from '../../src/cache/recipes.ts';
-import { type SourceFile, Tiers } from '../../src/cache/tiers.ts';
+import { Tiers } from '../../src/cache/tiers.ts';
 import { CHUNK_RECORD_BYTES, chunkCount, chunkSlice } from '../../src/chunks.ts';
 import { loadCodec } from '../../src/codec.node.ts';
 import { MemoryBudget } from '../../src/download/budget.ts';
@@ -47,6 +48,8 @@ interface Machine {
   open: () => number;
 }
 
+const nothingCut = () => Promise.reject(new Error('Nothing is to be cut into chunks'));
+
 /** What a machine remembers, in a folder of its own. */
 function remembering(dir: string, pool: CodecPool, budget: MemoryBudget, hooks: Hooks = {}): Machine {
   let isOpen = 0;
@@ -67,15 +70,14 @@ function remembering(dir: string, pool: CodecPool, budget: MemoryBudget, hooks: 
     };
   };
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
+  const known = openKnownFiles(join(dir, 'files'));
   const tiers = new Tiers({
     recipes: openFolderRecipeStore(join(dir, 'shards')),
-    known: openKnownFiles(join(dir, 'files')),
+    known,
     chunks: hooks.chunks === false ? undefined : openFolderChunkStore(join(dir, 'chunks'), { maxBytes: 1e9, hash }),
     chunkLimitBytes: 1e9,
     folder: dir,
-    openFile,
-    chunkFile: () => Promise.reject(new Error('Nothing is to be cut into chunks')),
-    pool,
+    sources: (atHand) => new FileSources({ known, openFile, cut: nothingCut, pool, budget }, atHand),
     budget,
   });
   return { tiers, dir, open: () => isOpen };
@@ -680,16 +682,17 @@ describe('a plan for many terms', () => {
         return path === undefined ? [] : [path];
       },
     };
+    const pool = new CodecPool({ size: 0, load: loadCodec });
+    const budget = new MemoryBudget(MIB, 0);
+    const openFile = () => Promise.reject(new Error('Nothing is to be read'));
     const tiers = new Tiers({
       recipes: counting,
       known,
       chunks: undefined,
       chunkLimitBytes: 0,
       folder: undefined,
-      openFile: () => Promise.reject(new Error('Nothing is to be read')),
-      chunkFile: () => Promise.reject(new Error('Nothing is to be cut into chunks')),
-      pool: new CodecPool({ size: 0, load: loadCodec }),
-      budget: new MemoryBudget(MIB, 0),
+      sources: (atHand) => new FileSources({ known, openFile, cut: nothingCut, pool, budget }, atHand),
+      budget,
     });
     const wanted = recipeOf(
       'wanted',

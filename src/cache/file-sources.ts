@@ -1,0 +1,157 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
+import type { MemoryBudget } from '../download/budget.ts';
+import type { LocalReading } from '../download/local-part.ts';
+import type { Content } from '../download/shares.ts';
+import type { PlacedTerm } from '../download/stages.ts';
+import { RunBuffers } from '../xorb/buffers.ts';
+import { likelyPlaces } from './anchors.ts';
+import type { FoundRun } from './found-runs.ts';
+import type { KnownFiles } from './known-files.ts';
+import { covers } from './recipe-facts.ts';
+import type { RecipesAtHand } from './recipes-at-hand.ts';
+import { knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
+
+/** A file on this disk that is read in parts. */
+export interface SourceFile {
+  /** Fills memory with the bytes from an offset on; gives less of it where the file ends. */
+  read(start: number, into: Uint8Array): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A file as it was cut into chunks. */
+export interface CutFile {
+  /** Bytes. */
+  size: number;
+  records: ChunkRecords;
+  fileHash: string;
+}
+
+export interface FileSourceParts {
+  known: KnownFiles;
+  openFile: (path: string) => Promise<SourceFile>;
+  /** Cuts a file into chunks. */
+  cut: (path: string, signal: AbortSignal) => Promise<CutFile>;
+  pool: CodecPool;
+  budget: MemoryBudget;
+}
+
+/** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
+const MOST_SOURCES = 8;
+/** Read and checked at once: each run is a message to a worker and back. */
+const RUN_BYTES = 2 * 1024 * 1024;
+/** Runs end with the chunk that makes them long enough. */
+const MAX_RUN_BYTES = RUN_BYTES + MAX_CHUNK_BYTES;
+/** As many as are under way for one file. */
+const MOST_SPARE_RUNS = 3;
+
+/** Other files on this disk of which it is known how they are built: what they have of a file that is wanted. */
+export class FileSources {
+  readonly #parts: FileSourceParts;
+  readonly #recipes: RecipesAtHand;
+  readonly #buffers = new RunBuffers(MAX_RUN_BYTES, MOST_SPARE_RUNS);
+
+  constructor(parts: FileSourceParts, recipes: RecipesAtHand) {
+    this.#parts = parts;
+    this.#recipes = recipes;
+  }
+
+  /** Finds chunks of a term; each file is looked for once, however many terms are asked about. */
+  finder(): (term: PlacedTerm) => Promise<FoundRun[]> {
+    const sourcesOf = this.#sourceFinder();
+    return async (term) => {
+      const sources = await sourcesOf(term);
+      if (sources.length === 0) return [];
+      const { prefix, suffix } = knownEnds(term, sources);
+      return [...prefix, ...suffix].map(({ source, fileOffset, records, termOffset }) => ({
+        start: term.at + termOffset,
+        records,
+        read: (from, reading) => this.#read(source, fileOffset + from.skippedBytes, from.start, from.records, reading),
+      }));
+    };
+  }
+
+  /** Offsets in the wanted file at which, most likely, chunks are that files have in the middle of a term. */
+  async unplaced(terms: readonly PlacedTerm[]): Promise<number[]> {
+    const places: number[] = [];
+    const sourcesOf = this.#sourceFinder();
+    for (const term of terms) {
+      const sources = await sourcesOf(term);
+      if (sources.length === 0) continue;
+      places.push(...likelyPlaces(term, sources, knownEnds(term, sources)).map((offset) => term.at + offset));
+    }
+    return places;
+  }
+
+  cut(path: string, signal: AbortSignal): Promise<CutFile> {
+    return this.#parts.cut(path, signal);
+  }
+
+  #sourceFinder(): (term: PlacedTerm) => Promise<SourcedRecipe<string>[]> {
+    const { known } = this.#parts;
+    const paths = new Map<string, string | undefined>();
+    return async (term) => {
+      const sources: SourcedRecipe<string>[] = [];
+      for (const fileHash of (await this.#recipes.filesWith(term.xorb, term.chunks)).slice(0, MOST_SOURCES)) {
+        if (!paths.has(fileHash)) paths.set(fileHash, (await known.pathsOf(fileHash))[0]);
+        const path = paths.get(fileHash);
+        const recipe = path !== undefined && (await this.#recipes.get(fileHash));
+        if (path !== undefined && recipe) sources.push({ source: path, recipe });
+        // Most often the first has it all.
+        if (recipe && covers(recipe, term)) break;
+      }
+      return sources;
+    };
+  }
+
+  /** Chunks in a row of a file, each hashed again. Ends early where they are not what they were. */
+  async *#read(
+    path: string,
+    offset: number,
+    start: number,
+    records: ChunkRecords,
+    { signal, lent }: LocalReading,
+  ): AsyncGenerator<Content, void, undefined> {
+    const { openFile, known, budget, pool } = this.#parts;
+    const file = await openFile(path).catch(() => undefined);
+    if (!file) return known.forget(path);
+    try {
+      let at = 0;
+      for (const chunks of inRuns(records)) {
+        signal.throwIfAborted();
+        const length = totalLength(chunks);
+        const held = lent ? this.#buffers.memoryFor(length) : length;
+        await budget.acquire(held, () => true, signal);
+        try {
+          const memory = lent ? this.#buffers.fitting(length) : new Uint8Array(length);
+          const bytes = await file.read(offset + at, memory).catch(() => new Uint8Array());
+          const checked = await pool.checkChunks(bytes, chunks, signal);
+          const good = chunkSlice(chunks, 0, checked.good);
+          const goodBytes = totalLength(good);
+          if (checked.good > 0) yield { at: start + at, bytes: checked.bytes.subarray(0, goodBytes), chunks: good };
+          if (lent) this.#buffers.give(checked.bytes.buffer);
+          if (goodBytes < length) return await known.forget(path);
+        } finally {
+          budget.release(held);
+        }
+        at += length;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Runs of whole chunks of about {@link RUN_BYTES}. */
+function* inRuns(records: ChunkRecords): Generator<ChunkRecords> {
+  let first = 0;
+  let bytes = 0;
+  const count = chunkCount(records);
+  for (let index = 0; index < count; index++) {
+    bytes += chunkLength(records, index);
+    if (bytes < RUN_BYTES && index + 1 < count) continue;
+    yield chunkSlice(records, first, index + 1);
+    first = index + 1;
+    bytes = 0;
+  }
+}
