@@ -8,30 +8,39 @@ export class Chunker {
     push(block: Uint8Array | number[], last: boolean): Uint8Array;
 }
 
-export class Decoder {
-    free(): void;
-    [Symbol.dispose](): void;
-    /**
-     * The address of a buffer of this many bytes, good until the next call.
-     */
-    input(length: number): number;
-    constructor();
-    /**
-     * Decodes what was written into the input.
-     */
-    run(): void;
-    readonly outputLength: number;
-    readonly output: number;
-    readonly recordsLength: number;
-    readonly records: number;
-}
-
 export class PartialFileHash {
     free(): void;
     [Symbol.dispose](): void;
     append(next: PartialFileHash): void;
     fileHash(): Uint8Array;
     constructor(records: Uint8Array | number[], at_start: boolean, at_end: boolean);
+}
+
+/**
+ * Decodes runs of frames and makes them, in buffers that it keeps.
+ */
+export class RunCodec {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * Decodes what was written into the input.
+     */
+    decode(): void;
+    /**
+     * The address of a buffer of this many bytes, good until the next call.
+     */
+    input(length: number): number;
+    constructor();
+    /**
+     * Packs the chunks that were written into the input; gives the hash of the xorb that they make.
+     */
+    pack(records: Uint8Array | number[], file_starts: Uint32Array | number[], scheme: string): Uint8Array;
+    readonly outputLength: number;
+    readonly output: number;
+    readonly packedLength: number;
+    readonly packed: number;
+    readonly recordsLength: number;
+    readonly records: number;
 }
 
 export class ShardBuilder {
@@ -71,11 +80,6 @@ export function keyedHashes(hashes: Uint8Array | number[], key: Uint8Array | num
 export function readShard(bytes: Uint8Array | number[]): ShardSections;
 
 /**
- * The serialised xorb: its 32-byte hash, then its body.
- */
-export function serializeXorb(data: Uint8Array | number[], records: Uint8Array | number[], file_starts: Uint32Array | number[], scheme: string): Uint8Array;
-
-/**
  * The state of SHA-256 after some more whole blocks.
  */
 export function sha256Blocks(state: Uint8Array | number[], data: Uint8Array | number[]): Uint8Array;
@@ -94,28 +98,30 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly __wbg_chunker_free: (a: number, b: number) => void;
-    readonly __wbg_decoder_free: (a: number, b: number) => void;
     readonly __wbg_partialfilehash_free: (a: number, b: number) => void;
+    readonly __wbg_runcodec_free: (a: number, b: number) => void;
     readonly __wbg_shardbuilder_free: (a: number, b: number) => void;
     readonly __wbg_shardsections_free: (a: number, b: number) => void;
     readonly chunkHash: (a: number, b: number) => [number, number];
     readonly chunker_new: () => number;
     readonly chunker_push: (a: number, b: number, c: number, d: number) => [number, number];
     readonly crc64: (a: bigint, b: number, c: number) => bigint;
-    readonly decoder_input: (a: number, b: number) => number;
-    readonly decoder_new: () => number;
-    readonly decoder_output: (a: number) => number;
-    readonly decoder_outputLength: (a: number) => number;
-    readonly decoder_records: (a: number) => number;
-    readonly decoder_recordsLength: (a: number) => number;
-    readonly decoder_run: (a: number) => [number, number];
     readonly fileHash: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly keyedHashes: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly partialfilehash_append: (a: number, b: number) => [number, number];
     readonly partialfilehash_fileHash: (a: number) => [number, number, number, number];
     readonly partialfilehash_new: (a: number, b: number, c: number, d: number) => [number, number, number];
     readonly readShard: (a: number, b: number) => [number, number, number];
-    readonly serializeXorb: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];
+    readonly runcodec_decode: (a: number) => [number, number];
+    readonly runcodec_input: (a: number, b: number) => number;
+    readonly runcodec_new: () => number;
+    readonly runcodec_output: (a: number) => number;
+    readonly runcodec_outputLength: (a: number) => number;
+    readonly runcodec_pack: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number, number];
+    readonly runcodec_packed: (a: number) => number;
+    readonly runcodec_packedLength: (a: number) => number;
+    readonly runcodec_records: (a: number) => number;
+    readonly runcodec_recordsLength: (a: number) => number;
     readonly sha256Blocks: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly shardbuilder_addFile: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number];
     readonly shardbuilder_addXorb: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number];

@@ -34,72 +34,6 @@ export class Chunker {
 }
 if (Symbol.dispose) Chunker.prototype[Symbol.dispose] = Chunker.prototype.free;
 
-export class Decoder {
-    __destroy_into_raw() {
-        const ptr = this.__wbg_ptr;
-        this.__wbg_ptr = 0;
-        DecoderFinalization.unregister(this);
-        return ptr;
-    }
-    free() {
-        const ptr = this.__destroy_into_raw();
-        wasm.__wbg_decoder_free(ptr, 0);
-    }
-    /**
-     * The address of a buffer of this many bytes, good until the next call.
-     * @param {number} length
-     * @returns {number}
-     */
-    input(length) {
-        const ret = wasm.decoder_input(this.__wbg_ptr, length);
-        return ret >>> 0;
-    }
-    constructor() {
-        const ret = wasm.decoder_new();
-        this.__wbg_ptr = ret;
-        DecoderFinalization.register(this, this.__wbg_ptr, this);
-        return this;
-    }
-    /**
-     * @returns {number}
-     */
-    get outputLength() {
-        const ret = wasm.decoder_outputLength(this.__wbg_ptr);
-        return ret >>> 0;
-    }
-    /**
-     * @returns {number}
-     */
-    get output() {
-        const ret = wasm.decoder_output(this.__wbg_ptr);
-        return ret >>> 0;
-    }
-    /**
-     * @returns {number}
-     */
-    get recordsLength() {
-        const ret = wasm.decoder_recordsLength(this.__wbg_ptr);
-        return ret >>> 0;
-    }
-    /**
-     * @returns {number}
-     */
-    get records() {
-        const ret = wasm.decoder_records(this.__wbg_ptr);
-        return ret >>> 0;
-    }
-    /**
-     * Decodes what was written into the input.
-     */
-    run() {
-        const ret = wasm.decoder_run(this.__wbg_ptr);
-        if (ret[1]) {
-            throw takeFromExternrefTable0(ret[0]);
-        }
-    }
-}
-if (Symbol.dispose) Decoder.prototype[Symbol.dispose] = Decoder.prototype.free;
-
 export class PartialFileHash {
     __destroy_into_raw() {
         const ptr = this.__wbg_ptr;
@@ -153,6 +87,119 @@ export class PartialFileHash {
     }
 }
 if (Symbol.dispose) PartialFileHash.prototype[Symbol.dispose] = PartialFileHash.prototype.free;
+
+/**
+ * Decodes runs of frames and makes them, in buffers that it keeps.
+ */
+export class RunCodec {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        RunCodecFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_runcodec_free(ptr, 0);
+    }
+    /**
+     * Decodes what was written into the input.
+     */
+    decode() {
+        const ret = wasm.runcodec_decode(this.__wbg_ptr);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
+     * The address of a buffer of this many bytes, good until the next call.
+     * @param {number} length
+     * @returns {number}
+     */
+    input(length) {
+        const ret = wasm.runcodec_input(this.__wbg_ptr, length);
+        return ret >>> 0;
+    }
+    constructor() {
+        const ret = wasm.runcodec_new();
+        this.__wbg_ptr = ret;
+        RunCodecFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+    /**
+     * @returns {number}
+     */
+    get outputLength() {
+        const ret = wasm.runcodec_outputLength(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * @returns {number}
+     */
+    get output() {
+        const ret = wasm.runcodec_output(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * Packs the chunks that were written into the input; gives the hash of the xorb that they make.
+     * @param {Uint8Array | number[]} records
+     * @param {Uint32Array | number[]} file_starts
+     * @param {string} scheme
+     * @returns {Uint8Array}
+     */
+    pack(records, file_starts, scheme) {
+        let ptr0, len0, ptr1, len1, ptr2, len2;
+        try {
+            ptr0 = passArray8ToWasm0(records, wasm.__wbindgen_malloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passArray32ToWasm0(file_starts, wasm.__wbindgen_malloc);
+            len1 = WASM_VECTOR_LEN;
+            ptr2 = passStringToWasm0(scheme, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len2 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 1, 1); }
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 4, 4); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 1, 1); }
+            throw e;
+        }
+        const ret = wasm.runcodec_pack(this.__wbg_ptr, ptr0, len0, ptr1, len1, ptr2, len2);
+        if (ret[3]) {
+            throw takeFromExternrefTable0(ret[2]);
+        }
+        var v4 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
+        return v4;
+    }
+    /**
+     * @returns {number}
+     */
+    get packedLength() {
+        const ret = wasm.runcodec_packedLength(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * @returns {number}
+     */
+    get packed() {
+        const ret = wasm.runcodec_packed(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * @returns {number}
+     */
+    get recordsLength() {
+        const ret = wasm.runcodec_recordsLength(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * @returns {number}
+     */
+    get records() {
+        const ret = wasm.runcodec_records(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+}
+if (Symbol.dispose) RunCodec.prototype[Symbol.dispose] = RunCodec.prototype.free;
 
 export class ShardBuilder {
     __destroy_into_raw() {
@@ -414,41 +461,6 @@ export function readShard(bytes) {
 }
 
 /**
- * The serialised xorb: its 32-byte hash, then its body.
- * @param {Uint8Array | number[]} data
- * @param {Uint8Array | number[]} records
- * @param {Uint32Array | number[]} file_starts
- * @param {string} scheme
- * @returns {Uint8Array}
- */
-export function serializeXorb(data, records, file_starts, scheme) {
-    let ptr0, len0, ptr1, len1, ptr2, len2, ptr3, len3;
-    try {
-        ptr0 = passArray8ToWasm0(data, wasm.__wbindgen_malloc);
-        len0 = WASM_VECTOR_LEN;
-        ptr1 = passArray8ToWasm0(records, wasm.__wbindgen_malloc);
-        len1 = WASM_VECTOR_LEN;
-        ptr2 = passArray32ToWasm0(file_starts, wasm.__wbindgen_malloc);
-        len2 = WASM_VECTOR_LEN;
-        ptr3 = passStringToWasm0(scheme, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
-        len3 = WASM_VECTOR_LEN;
-    } catch (e) {
-        if (ptr3) { wasm.__wbindgen_free(ptr3, len3 * 1, 1); }
-        if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 4, 4); }
-        if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 1, 1); }
-        if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 1, 1); }
-        throw e;
-    }
-    const ret = wasm.serializeXorb(ptr0, len0, ptr1, len1, ptr2, len2, ptr3, len3);
-    if (ret[3]) {
-        throw takeFromExternrefTable0(ret[2]);
-    }
-    var v5 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
-    wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
-    return v5;
-}
-
-/**
  * The state of SHA-256 after some more whole blocks.
  * @param {Uint8Array | number[]} state
  * @param {Uint8Array | number[]} data
@@ -576,12 +588,12 @@ function __wbg_get_imports() {
 const ChunkerFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_chunker_free(ptr, 1));
-const DecoderFinalization = (typeof FinalizationRegistry === 'undefined')
-    ? { register: () => {}, unregister: () => {} }
-    : new FinalizationRegistry(ptr => wasm.__wbg_decoder_free(ptr, 1));
 const PartialFileHashFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_partialfilehash_free(ptr, 1));
+const RunCodecFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_runcodec_free(ptr, 1));
 const ShardBuilderFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_shardbuilder_free(ptr, 1));

@@ -36,6 +36,7 @@ export function partsOf(options: XetClientOptions, platform: Platform, closing: 
   const retry = { ...DEFAULT_RETRY, ...options.retry };
   const http = new Http({
     fetch: options.fetch ?? platform.fetch,
+    takesPieces: !options.fetch && platform.takesPieces,
     rewriteUrl: options.rewriteUrl,
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     retry,

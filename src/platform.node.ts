@@ -21,6 +21,7 @@ const isYes = (value: string | undefined) => /^(1|on|yes|true)$/i.test(value ?? 
 /** Node, and Deno and Bun, which speak its modules. */
 export const nodePlatform: Platform = {
   fetch: nodeFetch,
+  takesPieces: true,
   multiRange: true,
   // The first run of a download is not longer: its reader need not wait for a worker to start.
   decodeHereBytes: 260 * 1024,

@@ -12,6 +12,8 @@ import type { UploadWork } from './upload/upload-work.ts';
 export interface Platform {
   /** What sends requests where the caller gives no `fetch`. */
   fetch: HttpOptions['fetch'];
+  /** Whether that also takes a body in pieces. */
+  takesPieces?: boolean;
   loadCodec: () => Promise<Codec>;
   spawnWorker: SpawnWorker | undefined;
   /** Whether a request may ask for several ranges without further ado: not so in a page. */

@@ -1,5 +1,5 @@
 import type { ChunkRecords } from '../src/chunks.ts';
-import type { Codec, CompressionChoice } from '../src/codec/codec.ts';
+import type { Codec } from '../src/codec/codec.ts';
 import type { uploadOperations } from './upload-operations.ts';
 
 /**
@@ -15,13 +15,6 @@ export const operations = {
   fileHash: (codec: Codec, chunks: ChunkRecords, salt?: Uint8Array) => codec.fileHash(chunks, salt),
   verificationHash: (codec: Codec, hashes: Uint8Array) => codec.verificationHash(hashes),
   keyedHashes: (codec: Codec, hashes: Uint8Array, key: Uint8Array) => codec.keyedHashes(hashes, key),
-  serializeXorb: (
-    codec: Codec,
-    data: Uint8Array,
-    chunks: ChunkRecords,
-    fileStarts: Uint32Array,
-    compression: CompressionChoice,
-  ) => codec.serializeXorb(data, chunks, fileStarts, compression),
 };
 
 /** Those of an upload are a table of their own, so that pages that only read need not load them. */

@@ -5,6 +5,7 @@ import type { ShardFile } from '../src/shard/shard.ts';
 
 /** What an upload asks of a codec beside the other operations. */
 export const uploadOperations = {
+  packInPlace: (codec: Codec, data: Uint8Array, chunks: ChunkRecords) => codec.packInPlace(data, chunks),
   cutChunks,
   sealFile,
   crc64,
@@ -49,9 +50,9 @@ function sealFile(
   return { hash: codec.fileHash(chunks), verification };
 }
 
-/** CRC-64/NVME of the bytes as a decimal number, and the bytes back. */
-function crc64(codec: Codec, bytes: Uint8Array): { bytes: Uint8Array; checksum: string } {
-  return { bytes, checksum: codec.crc64(bytes).toString() };
+/** CRC-64/NVME of bytes that go on with others, and the bytes back. */
+function crc64(codec: Codec, bytes: Uint8Array, before: bigint): { bytes: Uint8Array; checksum: bigint } {
+  return { bytes, checksum: codec.crc64(bytes, before) };
 }
 
 /** A shard as clients upload it. `chunks` are those of all its xorbs, back to back. */

@@ -1,6 +1,7 @@
 //! The WebAssembly surface. Hot paths work in place: JavaScript writes into a buffer whose address it asked
 //! for and reads results out of linear memory; everything else takes and gives byte arrays.
 
+use bytes::Bytes;
 use wasm_bindgen::prelude::*;
 use xet_core_structures::merklehash::MerkleHash;
 
@@ -16,15 +17,17 @@ fn raw(hash: MerkleHash) -> Vec<u8> {
     hash.as_bytes().to_vec()
 }
 
+/// Decodes runs of frames and makes them, in buffers that it keeps.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct Decoder {
+pub struct RunCodec {
     input: Vec<u8>,
-    inner: decode::RunDecoder,
+    packed: Vec<u8>,
+    decoder: decode::RunDecoder,
 }
 
 #[wasm_bindgen]
-impl Decoder {
+impl RunCodec {
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
@@ -37,28 +40,48 @@ impl Decoder {
     }
 
     /// Decodes what was written into the input.
-    pub fn run(&mut self) -> JsResult<()> {
-        self.inner.decode(&self.input).map_err(js)
+    pub fn decode(&mut self) -> JsResult<()> {
+        self.decoder.decode(&self.input).map_err(js)
+    }
+
+    /// Packs the chunks that were written into the input; gives the hash of the xorb that they make.
+    pub fn pack(&mut self, records: &[u8], file_starts: &[u32], scheme: &str) -> JsResult<Vec<u8>> {
+        let data = Bytes::from(core::mem::take(&mut self.input));
+        let xorb::SerializedXorb { hash, body } =
+            xorb::serialize(&data, records, file_starts, scheme).map_err(js)?;
+        self.input = data.into();
+        self.packed = body;
+        Ok(raw(hash))
+    }
+
+    #[wasm_bindgen(getter)]
+    pub fn packed(&self) -> *const u8 {
+        self.packed.as_ptr()
+    }
+
+    #[wasm_bindgen(getter, js_name = packedLength)]
+    pub fn packed_length(&self) -> usize {
+        self.packed.len()
     }
 
     #[wasm_bindgen(getter)]
     pub fn output(&self) -> *const u8 {
-        self.inner.output().as_ptr()
+        self.decoder.output().as_ptr()
     }
 
     #[wasm_bindgen(getter, js_name = outputLength)]
     pub fn output_length(&self) -> usize {
-        self.inner.output().len()
+        self.decoder.output().len()
     }
 
     #[wasm_bindgen(getter)]
     pub fn records(&self) -> *const u8 {
-        self.inner.records().as_ptr()
+        self.decoder.records().as_ptr()
     }
 
     #[wasm_bindgen(getter, js_name = recordsLength)]
     pub fn records_length(&self) -> usize {
-        self.inner.records().len()
+        self.decoder.records().len()
     }
 }
 
@@ -117,20 +140,6 @@ pub fn sha256_blocks(state: &[u8], data: &[u8]) -> JsResult<Vec<u8>> {
     sha256::blocks(state, data)
         .map(|after| after.to_vec())
         .map_err(js)
-}
-
-/// The serialised xorb: its 32-byte hash, then its body.
-#[wasm_bindgen(js_name = serializeXorb)]
-pub fn serialize_xorb(
-    data: Vec<u8>,
-    records: &[u8],
-    file_starts: &[u32],
-    scheme: &str,
-) -> JsResult<Vec<u8>> {
-    let packed = xorb::serialize(data, records, file_starts, scheme).map_err(js)?;
-    let mut out = packed.body;
-    out.splice(0..0, packed.hash.as_bytes().iter().copied());
-    Ok(out)
 }
 
 #[wasm_bindgen]

@@ -23,7 +23,7 @@ pub struct SerializedXorb {
 /// `data` is the chunks' bytes back to back, `records` their hashes and lengths, `file_starts` the ascending
 /// chunk indices where another file begins (the first is 0): the compression scheme is chosen anew there.
 pub fn serialize(
-    data: Vec<u8>,
+    data: &Bytes,
     records: &[u8],
     file_starts: &[u32],
     scheme: &str,
@@ -31,7 +31,6 @@ pub fn serialize(
     let records = read_records(records)?;
     check_limits(&records, data.len(), file_starts)?;
     let scheme = read_scheme(scheme)?;
-    let data = Bytes::from(data);
     let mut start = 0;
     let chunks: Vec<Chunk> = records
         .iter()

@@ -53,11 +53,11 @@ const CHECKSUM_STEP_BYTES = 256 * 1024;
 /** xet-core's chunker, hashes and codecs on the calling thread. Hashes are raw 32-byte arrays. */
 export class Codec {
   readonly #memory: WebAssembly.Memory;
-  readonly #decoder: wasm.Decoder;
+  readonly #runs: wasm.RunCodec;
 
   private constructor(memory: WebAssembly.Memory) {
     this.#memory = memory;
-    this.#decoder = new wasm.Decoder();
+    this.#runs = new wasm.RunCodec();
   }
 
   /**
@@ -80,7 +80,7 @@ export class Codec {
   /** Decodes whole frames of a xorb, hashing each chunk. Malformed frames throw `PROTOCOL`. */
   decodeRun(frames: Uint8Array): DecodedRun {
     const chunks = this.recordsOf(frames);
-    return { data: this.#copy(this.#decoder.output, this.#decoder.outputLength), chunks };
+    return { data: this.#copy(this.#runs.output, this.#runs.outputLength), chunks };
   }
 
   /**
@@ -88,22 +88,18 @@ export class Codec {
    * What is written somewhere and forgotten needs no memory of its own.
    */
   decodeRunInPlace(frames: Uint8Array): DecodedRun {
-    const room = frames.buffer as ArrayBuffer;
     const chunks = this.recordsOf(frames);
-    const { output, outputLength: length } = this.#decoder;
-    if (length > room.byteLength) return { data: this.#copy(output, length), chunks };
-    const data = new Uint8Array(room, 0, length);
-    data.set(new Uint8Array(this.#memory.buffer, output, length));
-    return { data, chunks };
+    const { output, outputLength } = this.#runs;
+    const fits = outputLength <= frames.buffer.byteLength;
+    return { data: this.#copy(output, outputLength, fits ? frames.buffer : undefined), chunks };
   }
 
   /** Hashes and lengths of the chunks of whole frames, for who has no use for their bytes. Malformed frames throw `PROTOCOL`. */
   recordsOf(frames: Uint8Array): ChunkRecords {
-    const decoder = this.#decoder;
-    const input = decoder.input(frames.length);
-    new Uint8Array(this.#memory.buffer, input, frames.length).set(frames);
-    guard('PROTOCOL', () => decoder.run());
-    return this.#copy(decoder.records, decoder.recordsLength);
+    const runs = this.#runs;
+    this.#give(frames);
+    guard('PROTOCOL', () => runs.decode());
+    return this.#copy(runs.records, runs.recordsLength);
   }
 
   /** Hashes chunks that lie back to back, up to the first that is not what its record says. */
@@ -120,8 +116,17 @@ export class Codec {
     return { bytes, good: chunkCount(chunks) };
   }
 
-  #copy(address: number, length: number): Uint8Array {
-    return new Uint8Array(this.#memory.buffer.slice(address, address + length));
+  #give(input: Uint8Array): void {
+    const address = this.#runs.input(input.length);
+    new Uint8Array(this.#memory.buffer, address, input.length).set(input);
+  }
+
+  /** Bytes of the module's memory, in memory of their own or at the start of some that is there. */
+  #copy(address: number, length: number, room?: ArrayBufferLike): Uint8Array {
+    if (!room) return new Uint8Array(this.#memory.buffer.slice(address, address + length));
+    const bytes = new Uint8Array(room, 0, length);
+    bytes.set(new Uint8Array(this.#memory.buffer, address, length));
+    return bytes;
   }
 
   /** Cuts a stream of bytes into chunks. */
@@ -186,8 +191,24 @@ export class Codec {
     fileStarts: Uint32Array = new Uint32Array(1),
     compression: CompressionChoice = 'auto',
   ): SerializedXorb {
-    const packed = guard('INVALID_ARGUMENT', () => wasm.serializeXorb(data, chunks, fileStarts, compression));
-    return { hash: packed.subarray(0, HASH_BYTES), body: packed.subarray(HASH_BYTES) };
+    const hash = this.#pack(data, chunks, fileStarts, compression);
+    return { hash, body: this.#copy(this.#runs.packed, this.#runs.packedLength) };
+  }
+
+  /**
+   * Packs chunks as {@link serializeXorb} does, into the memory that they were in unless that would leave most of it
+   * empty: it is theirs no more. Gives the frames only, which are a part of a xorb as well.
+   */
+  packInPlace(data: Uint8Array, chunks: ChunkRecords): Uint8Array {
+    this.#pack(data, chunks, new Uint32Array(1), 'auto');
+    const { packed, packedLength } = this.#runs;
+    const room = data.buffer.byteLength;
+    return this.#copy(packed, packedLength, packedLength <= room && room <= 2 * packedLength ? data.buffer : undefined);
+  }
+
+  #pack(data: Uint8Array, chunks: ChunkRecords, fileStarts: Uint32Array, compression: CompressionChoice): Uint8Array {
+    this.#give(data);
+    return guard('INVALID_ARGUMENT', () => this.#runs.pack(chunks, fileStarts, compression));
   }
 
   /** Checks and reads a shard, with or without a footer. A malformed one throws `PROTOCOL`. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Exchange } from './exchange.node.ts';
+import type { Pieces } from './http.ts';
 import { ReadBlocks } from './read-blocks.ts';
 import type { OpenSocket, ReadInto } from './sockets.node.ts';
 
@@ -39,7 +40,7 @@ export class Connection {
   }
 
   /** Sends a request; only when none is under way. */
-  send(method: string, head: string, body: string | Uint8Array | undefined): Exchange {
+  send(method: string, head: string, body: string | Uint8Array | Pieces | undefined): Exchange {
     const socket = this.#socket as Socket;
     const exchange = new Exchange(method, {
       resume: () => void socket.resume(),
@@ -50,7 +51,8 @@ export class Connection {
     socket.ref();
     socket.cork();
     socket.write(head, 'latin1');
-    if (body !== undefined && body.length > 0) socket.write(body);
+    const pieces: readonly (string | Uint8Array)[] = Array.isArray(body) ? body : [body ?? ''];
+    for (const piece of pieces) if (piece.length > 0) socket.write(piece);
     socket.uncork();
     return exchange;
   }

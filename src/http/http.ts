@@ -1,3 +1,4 @@
+import { joinBytes } from '../chunks.ts';
 import { isXetError, NO_LONGER_WANTED, publicText, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
@@ -50,6 +51,8 @@ export interface RetryNotice {
 
 export interface HttpOptions {
   fetch: (input: string, init?: RequestInit) => Promise<Answer>;
+  /** Whether it also takes a body that is an array of pieces. */
+  takesPieces?: boolean | undefined;
   rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
   timeouts: Timeouts;
   retry: RetryPolicy;
@@ -70,12 +73,15 @@ export interface Patience {
 /** The slowest line that a body may take: 64 MiB then need a quarter of an hour. */
 const SLOWEST_BYTES_PER_SECOND = 64 * 1024;
 
+/** Bytes that follow each other. */
+export type Pieces = readonly Uint8Array[];
+
 export interface RequestSpec {
   kind: UrlKind;
   url: string;
   method?: string;
   headers?: Record<string, string>;
-  body?: BodyInit;
+  body?: BodyInit | Pieces | undefined;
   signal?: AbortSignal | undefined;
   /** Statuses to hand to the caller beside 2xx. */
   accept?: readonly number[];
@@ -157,6 +163,16 @@ export class Http {
     await delay(delayMs, signal);
   }
 
+  /** Whether a body in pieces is sent as it is; else it is put together for each attempt. */
+  get takesPieces(): boolean {
+    return this.#options.takesPieces ?? false;
+  }
+
+  #bodyOf({ body }: RequestSpec): BodyInit | undefined {
+    if (!Array.isArray(body)) return body as BodyInit | undefined;
+    return (this.takesPieces ? body : joinBytes(body)) as BodyInit;
+  }
+
   async #attempt(spec: RequestSpec): Promise<Reply> {
     const { fetch, rewriteUrl } = this.#options;
     const { connect, stall } = this.#options.timeouts;
@@ -172,7 +188,7 @@ export class Http {
         fetch(url, {
           method: spec.method ?? 'GET',
           headers: spec.headers,
-          body: spec.body,
+          body: this.#bodyOf(spec),
           signal: connection.signal,
           ...(spec.cache && { cache: spec.cache }),
         }),

@@ -1,3 +1,4 @@
+import { joinBytes } from '../chunks.ts';
 import { publicUrl, XetError } from '../errors.ts';
 import type { Answer } from './http.ts';
 import { beneath } from './network-fetch.ts';
@@ -9,18 +10,23 @@ const builtIn = beneath(globalThis.fetch);
 /** Deno and Bun go by the same variables themselves, and have a `fetch` that costs little. */
 const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
 
-/** What sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also goes by what the environment says about proxies and certificates. */
+/** What sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also takes bodies in pieces, and goes by what the environment says about proxies and certificates. */
 export function makeNodeFetch(env: Environment): (input: string, init?: RequestInit) => Promise<Answer> {
   return async (input, init) => {
     const fetch = beneath(globalThis.fetch);
     // One that somebody put in its place has its own way through the network.
-    if (isNotNode || fetch !== builtIn || !isPlainBody(init?.body)) return fetch(input, init);
+    if (isNotNode || fetch !== builtIn || !isPlainBody(init?.body)) return fetch(input, inOne(init));
     try {
       return await nodeRequest(input, init, (url) => routeTo(url, env));
     } catch (error) {
       throw untrusted(error, input) ?? error;
     }
   };
+}
+
+/** With a body in pieces put together, as every `fetch` takes it. */
+function inOne(init: RequestInit | undefined): RequestInit | undefined {
+  return Array.isArray(init?.body) ? { ...init, body: joinBytes(init.body) } : init;
 }
 
 /** Of a certificate that nobody here vouches for: another attempt meets the same one. */

@@ -2,7 +2,7 @@ import type { AnswerHead } from './answer-head.ts';
 import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
 import { connectionTo } from './connections.node.ts';
 import { type Exchange, failed } from './exchange.node.ts';
-import type { Answer } from './http.ts';
+import type { Answer, Pieces } from './http.ts';
 import { basicCredentials, DIRECT, type Route } from './proxy-settings.node.ts';
 
 const MOST_REDIRECTS = 20;
@@ -10,11 +10,11 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** The few bytes that come with a redirect come at once. */
 const MOST_READ_OFF_MS = 1000;
 
-type Body = string | Uint8Array | undefined;
+type Body = string | Uint8Array | Pieces | undefined;
 
 /** Whether {@link nodeRequest} can send it. */
 export const isPlainBody = (body: unknown): body is Body =>
-  body === undefined || typeof body === 'string' || body instanceof Uint8Array;
+  body === undefined || typeof body === 'string' || body instanceof Uint8Array || Array.isArray(body);
 
 /**
  * What `fetch` does, over connections of our own: a quarter of the work for each byte or less, and nothing to be loaded first.
@@ -28,7 +28,7 @@ export async function nodeRequest(
   const signal = init.signal ?? undefined;
   let url = new URL(input);
   let method = init.method ?? 'GET';
-  let body = init.body as Body;
+  let body = init.body as unknown as Body;
   const headers = new Map([
     ['accept', '*/*'],
     ['user-agent', 'xetkit'],
@@ -87,6 +87,11 @@ async function sendOnce(
   }
 }
 
+function lengthOf(body: NonNullable<Body>): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  return body instanceof Uint8Array ? body.length : body.reduce((sum, { length }) => sum + length, 0);
+}
+
 function requestHead(
   url: URL,
   { proxy }: Route,
@@ -99,7 +104,7 @@ function requestHead(
   const credentials = asked && basicCredentials(asked);
   const lines = [`${method} ${asked ? url.origin : ''}${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`];
   if (credentials !== undefined) lines.push(`proxy-authorization: ${credentials}`);
-  if (body !== undefined) lines.push(`content-length: ${Buffer.byteLength(body)}`);
+  if (body !== undefined) lines.push(`content-length: ${lengthOf(body)}`);
   else if (method !== 'GET' && method !== 'HEAD') lines.push('content-length: 0');
   for (const [name, value] of headers) {
     if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {

@@ -9,6 +9,7 @@ export function runUpload<N extends keyof typeof uploadOperations>(
   input: Uint8Array,
   rest: OperationArguments<N>,
   signal: AbortSignal,
+  onSpent?: (memory: ArrayBufferLike) => void,
 ): Promise<OperationResult<N>> {
-  return pool.run(name, input, rest, signal, undefined, uploadOperations);
+  return pool.run(name, input, rest, signal, onSpent, uploadOperations);
 }

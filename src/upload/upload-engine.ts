@@ -65,8 +65,6 @@ const MIB = 1024 * 1024;
 /** Blocks whose questions to the CAS are under way: small files need many, large ones fill the budget before. */
 const BLOCKS_AHEAD = 16;
 const MOST_BLOCK_BYTES = 4 * MIB;
-/** One that is cut while one is packed. */
-const SPARE_BLOCKS = 2;
 
 /** Stores files in a CAS and registers them there. No commit is made: that is the Hub's part. */
 export class UploadEngine {
@@ -126,16 +124,17 @@ class UploadRun {
     const { pool, budget, posts = 4 } = parts;
     this.#held = new HeldMemory(budget);
     this.#blockBytes = Math.min(MOST_BLOCK_BYTES, Math.floor(budget.limitBytes / 32));
-    this.#blockBuffers = new RunBuffers(this.#blockBytes, SPARE_BLOCKS);
     // One that is filled, one that is sent and the copy that sending makes leave most of the budget to others.
     const maxXorbBytes = Math.min(XORB_LIMITS.maxBytes, Math.floor(budget.limitBytes / 8));
     this.#packer = new XorbPacker({ ...XORB_LIMITS, maxBytes: maxXorbBytes });
+    // The blocks of a xorb come back together, once it is sent.
+    this.#blockBuffers = new RunBuffers(this.#blockBytes, Math.ceil(maxXorbBytes / this.#blockBytes));
     this.#xorbs = new XorbFilling({
       pool,
       uploader: new XorbUploader(parts),
       held: this.#held,
       blocks: this.#blockBuffers,
-      maxXorbBytes,
+      blockBytes: this.#blockBytes,
       posts,
       signal: this.#signal,
       onFailure: this.#fail,

@@ -3,19 +3,19 @@ import { ChunkRecordList, type ChunkRecords, chunkCount, totalLength } from '../
 import { Lanes } from '../download/lanes.ts';
 import { hashToHex } from '../hash.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
-import { FrameBuffer } from './frame-buffer.ts';
+import { runUpload } from './codec-work.ts';
+import { FramePieces } from './frame-pieces.ts';
 import type { FreshPart } from './fresh-parts.ts';
 import type { HeldMemory } from './held-memory.ts';
 import type { XorbUploader } from './xorb-upload.ts';
 
 export interface FillingParts {
   pool: CodecPool;
-  uploader: Pick<XorbUploader, 'upload'>;
+  uploader: Pick<XorbUploader, 'upload' | 'copies'>;
   held: HeldMemory;
-  /** Where the memory of chunks goes when they are compressed. */
+  /** Where memory of `blockBytes` comes from and goes to: that of chunks, and of the frames that they become. */
   blocks: RunBuffers;
-  /** What a serialised xorb takes at most, in bytes. */
-  maxXorbBytes: number;
+  blockBytes: number;
   /** Xorbs that are sent at once. */
   posts: number;
   signal: AbortSignal;
@@ -37,7 +37,9 @@ export interface NamedXorb {
 interface OpenXorb {
   number: number;
   records: ChunkRecordList;
-  frames: FrameBuffer;
+  frames: FramePieces;
+  /** Bytes of memory that the frames take. */
+  memory: number;
   /** When all frames so far are in their place. */
   filled: Promise<void>;
 }
@@ -59,26 +61,32 @@ export class XorbFilling {
 
   /** Adds chunks to the xorb that they go into, compressed as soon as a worker is free. */
   async add({ xorb, data, records }: FreshPart): Promise<void> {
-    const { pool, held, blocks, maxXorbBytes, signal, onFailure } = this.#parts;
+    const { pool, held, blocks, blockBytes, signal, onFailure } = this.#parts;
     if (this.#open?.number !== xorb) await this.#close();
     this.#open ??= {
       number: xorb,
       records: new ChunkRecordList(),
-      frames: new FrameBuffer(maxXorbBytes),
+      frames: new FramePieces(blocks, blockBytes),
+      memory: 0,
       filled: Promise.resolve(),
     };
     const open = this.#open;
     open.records.push(records);
     held.moving++;
     const rawBytes = data.buffer.byteLength;
-    const onSpent = (memory: ArrayBufferLike) => blocks.give(memory);
+    let spent: ArrayBufferLike | undefined;
+    const onSpent = (memory: ArrayBufferLike) => {
+      spent = memory;
+    };
     // A xorb is nothing but its frames, so it can be made piece by piece: no worker ever holds all of it.
-    const packed = pool.run('serializeXorb', data, [records, Uint32Array.of(0), 'auto'], signal, onSpent);
+    const packed = runUpload(pool, 'packInPlace', data, [records], signal, onSpent);
     packed.catch(onFailure);
     open.filled = open.filled.then(async () => {
-      const { body } = await packed;
-      open.frames.push(body);
-      held.add(body.length);
+      const frames = await packed;
+      if (spent && spent !== frames.buffer) blocks.give(spent);
+      const memory = open.frames.push(frames);
+      open.memory += memory;
+      held.add(memory);
       held.moving--;
       held.release(rawBytes);
     });
@@ -108,7 +116,7 @@ export class XorbFilling {
     const named = this.#name(open);
     named.catch(onFailure);
     this.#named.push(named);
-    this.#posts.push(named.then((xorb) => this.#post(xorb, open.frames.take())).catch(onFailure));
+    this.#posts.push(named.then((xorb) => this.#post(xorb, open)).catch(onFailure));
   }
 
   async #name({ filled, records: list }: OpenXorb): Promise<NamedXorb> {
@@ -119,16 +127,17 @@ export class XorbFilling {
     return { hash, records, count: chunkCount(records) };
   }
 
-  async #post({ hash, records }: NamedXorb, body: Uint8Array): Promise<void> {
-    const { uploader, held, signal, onStored } = this.#parts;
-    const { length } = body;
-    // Runtimes copy what they send.
-    await held.acquire(length, () => this.#sending === 0, signal);
+  async #post({ hash, records }: NamedXorb, { frames, memory }: OpenXorb): Promise<void> {
+    const { uploader, held, blocks, signal, onStored } = this.#parts;
+    const pieces = frames.take();
+    const copied = uploader.copies * pieces.reduce((sum, { length }) => sum + length, 0);
+    await held.acquire(copied, () => this.#sending === 0, signal);
     this.#sending++;
-    const { sentBytes } = await uploader.upload(hash, body, signal);
+    const { sentBytes, body } = await uploader.upload(hash, pieces, signal);
+    for (const { buffer } of body) blocks.give(buffer);
     this.#sending--;
     held.moving--;
-    held.release(2 * length);
+    held.release(copied + memory);
     this.#lanes.leave();
     onStored({ sentBytes, storedBytes: totalLength(records) });
   }

@@ -1,7 +1,7 @@
 import type { CodecPool } from '../../workers/pool.ts';
 import { withToken } from '../cas/client.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
-import type { Http, Patience, RequestSpec } from '../http/http.ts';
+import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
 import { isRecord, readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { runUpload } from './codec-work.ts';
@@ -31,12 +31,15 @@ export interface StoredXorb {
   sentBytes: number;
 }
 
+/** The same, and the memory that its body was in: nobody looks at it any more. */
+type Uploaded = StoredXorb & { body: readonly Uint8Array[] };
+
 /** Stores xorbs: through grants where the CAS offers them, else by giving them to the CAS. */
 export class XorbUploader {
   readonly #http: Http;
   readonly #tokens: CasTokenSource;
   readonly #pool: CodecPool;
-  readonly #makeBody: MakeBody;
+  readonly #makeBody: MakeBody | undefined;
   /** Until a CAS says that it does not know of them. */
   #grants = true;
   /** As long as it answers whether it has a xorb. */
@@ -46,25 +49,41 @@ export class XorbUploader {
     this.#http = parts.http;
     this.#tokens = parts.tokens;
     this.#pool = parts.pool;
-    this.#makeBody = parts.makeBody ?? asBody;
+    this.#makeBody = parts.makeBody;
+  }
+
+  /** How often a body is in memory beside its pieces while it is sent: runtimes copy what they are given, and most want it in one. */
+  get copies(): number {
+    return this.#makeBody || this.#http.takesPieces ? 1 : 2;
   }
 
   /**
-   * Stores a serialised xorb, whose buffer is moved. Throws what the CAS says of it: `UNAUTHORIZED`, `FORBIDDEN`,
+   * Stores a serialised xorb, given in pieces, whose memory is moved and comes back. Throws what the CAS says of it: `UNAUTHORIZED`, `FORBIDDEN`,
    * `QUOTA`, `PROTOCOL` for one that it does not accept, and what lasts of network failures.
    */
-  async upload(hash: string, body: Uint8Array, signal: AbortSignal): Promise<StoredXorb> {
-    if (!this.#grants) return this.#post(hash, body, signal);
-    const { bytes, checksum } = await runUpload(this.#pool, 'crc64', body, [], signal);
+  async upload(hash: string, pieces: readonly Uint8Array[], signal: AbortSignal): Promise<Uploaded> {
+    if (!this.#grants) return { ...(await this.#post(hash, pieces, signal)), body: pieces };
+    let checksum = 0n;
+    const body: Uint8Array[] = [];
+    for (const piece of pieces) {
+      const summed = await runUpload(this.#pool, 'crc64', piece, [checksum], signal);
+      checksum = summed.checksum;
+      body.push(summed.bytes);
+    }
+    return { ...(await this.#grantedOrPosted(hash, body, checksum, signal)), body };
+  }
+
+  async #grantedOrPosted(hash: string, body: Pieces, checksum: bigint, signal: AbortSignal): Promise<StoredXorb> {
+    const length = lengthOf(body);
     for (let attempt = 1; attempt <= MAX_GRANTS && this.#grants; attempt++) {
-      const grant = await this.#ask(hash, bytes.length, checksum, signal);
+      const grant = await this.#ask(hash, length, checksum, signal);
       if (grant === 'stored') return { inserted: false, sentBytes: 0 };
       if (grant === 'not offered') {
         // Only the first answer is about grants as such; later ones may be about this xorb.
         if (attempt === 1) this.#grants = false;
         break;
       }
-      const put = await this.#put(grant, bytes, signal);
+      const put = await this.#put(grant, body, signal);
       if (put === 'unreachable') break;
       if (put instanceof XetError) {
         // Mostly a grant that has run out, or the same xorb on its way from elsewhere.
@@ -72,21 +91,26 @@ export class XorbUploader {
         continue;
       }
       if (await this.#commit(hash, grant.id, signal)) {
-        return { inserted: true, sentBytes: put === 'sent' ? bytes.length : 0 };
+        return { inserted: true, sentBytes: put === 'sent' ? length : 0 };
       }
     }
-    return this.#post(hash, bytes, signal);
+    return this.#post(hash, body, signal);
   }
 
-  async #post(hash: string, body: Uint8Array, signal: AbortSignal): Promise<StoredXorb> {
-    if (body.length >= WORTH_ASKING_BYTES && (await this.#isStored(hash, signal))) {
+  async #post(hash: string, body: Pieces, signal: AbortSignal): Promise<StoredXorb> {
+    const length = lengthOf(body);
+    if (length >= WORTH_ASKING_BYTES && (await this.#isStored(hash, signal))) {
       return { inserted: false, sentBytes: 0 };
     }
     const path = `/v1/xorbs/default/${hash}`;
-    const patience = sending(body.length);
-    const sent = await this.#makeBody(body);
+    const patience = sending(length);
+    const sent = await this.#bodyOf(body);
     const answer = await this.#call(path, sent, 'application/octet-stream', signal, { patience }, () => true);
-    return { inserted: insertedIn(answer.body, answer.url), sentBytes: body.length };
+    return { inserted: insertedIn(answer.body, answer.url), sentBytes: length };
+  }
+
+  #bodyOf(pieces: Pieces): NonNullable<RequestSpec['body']> | Promise<BodyInit> {
+    return this.#makeBody ? this.#makeBody(pieces) : pieces;
   }
 
   /** Whether the CAS has a xorb, as after an upload that was ended before it was registered. Not every one tells. */
@@ -112,10 +136,10 @@ export class XorbUploader {
   async #ask(
     hash: string,
     length: number,
-    checksum: string,
+    checksum: bigint,
     signal: AbortSignal,
   ): Promise<Grant | 'stored' | 'not offered'> {
-    const request = JSON.stringify({ length, checksum: { algo: 'crc64nvme', value: checksum } });
+    const request = JSON.stringify({ length, checksum: { algo: 'crc64nvme', value: checksum.toString() } });
     const { status, body, url } = await this.#call(
       `/v1/xorb-grants/default/${hash}`,
       request,
@@ -131,7 +155,7 @@ export class XorbUploader {
   /** Sends the xorb to where the grant says, with the grant's headers and no token. */
   async #put(
     grant: Grant,
-    body: Uint8Array,
+    body: Pieces,
     signal: AbortSignal,
   ): Promise<'sent' | 'there already' | 'unreachable' | XetError> {
     try {
@@ -140,10 +164,10 @@ export class XorbUploader {
         url: grant.url,
         method: grant.method,
         headers: grant.headers,
-        body: await this.#makeBody(body),
+        body: await this.#bodyOf(body),
         signal,
         accept: [400, 403, 409, 412],
-        patience: sending(body.length),
+        patience: sending(lengthOf(body)),
       });
       reply.drop();
       if (reply.status === 412) return 'there already';
@@ -167,7 +191,7 @@ export class XorbUploader {
 
   #call(
     path: string,
-    body: BodyInit,
+    body: NonNullable<RequestSpec['body']>,
     contentType: string | undefined,
     signal: AbortSignal,
     rest: Partial<RequestSpec>,
@@ -194,6 +218,8 @@ export class XorbUploader {
 export function asBody(bytes: Uint8Array): BodyInit {
   return bytes as Uint8Array<ArrayBuffer>;
 }
+
+const lengthOf = (pieces: Pieces) => pieces.reduce((sum, { length }) => sum + length, 0);
 
 /** The server looks at all that was sent before it answers. */
 export function sending(bytes: number): Patience {

@@ -100,6 +100,23 @@ describe('xorbs', () => {
     });
   });
 
+  test('are the same packed in place, whatever the room', () => {
+    const chunks = fc.array(bytes(20_000), { minLength: 1, maxLength: 20 });
+    holds(120, fc.tuple(chunks, fc.nat(400_000)), ([parts, spare]) => {
+      const records = recordsFor(parts);
+      const data = concat(parts);
+      const expected = codec.serializeXorb(data, records).body;
+      const room = new Uint8Array(data.length + spare);
+      room.set(data);
+      const packed = codec.packInPlace(room.subarray(0, data.length), records);
+      expect(sameBytes(packed, expected)).toBe(true);
+      // No memory is kept that is mostly empty.
+      expect(packed.buffer.byteLength).toBeLessThanOrEqual(2 * packed.length);
+      const fits = packed.length <= room.length && room.length <= 2 * packed.length;
+      expect(packed.buffer === room.buffer).toBe(fits);
+    });
+  });
+
   test('runs of frames can be cut between frames', () => {
     const chunks = fc.array(bytes(3000), { minLength: 2, maxLength: 12 });
     holds(60, fc.tuple(chunks, scheme, fc.nat(11)), ([parts, compression, at]) => {

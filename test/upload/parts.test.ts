@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { MemoryBudget } from '../../src/download/budget.ts';
 import type { ShardFile } from '../../src/shard/shard.ts';
 import { ahead } from '../../src/upload/ahead.ts';
-import { FrameBuffer } from '../../src/upload/frame-buffer.ts';
+import { FramePieces } from '../../src/upload/frame-pieces.ts';
 import { HeldMemory } from '../../src/upload/held-memory.ts';
 import { shardGroups } from '../../src/upload/shard-groups.ts';
+import { RunBuffers } from '../../src/xorb/buffers.ts';
 import { holds } from '../http/property.ts';
 import { randomBytes } from '../support/samples.ts';
 
@@ -46,15 +47,39 @@ describe('shards', () => {
   });
 });
 
-test('a frame buffer gives what was put into it, whatever its size', () => {
-  const bytes = randomBytes(3_000_000, 1);
-  for (const step of [1_000_000, 100_000, 2_999_999]) {
-    const buffer = new FrameBuffer(2_000_000);
-    for (let at = 0; at < bytes.length; at += step) buffer.push(bytes.subarray(at, at + step));
-    expect(buffer.length).toBe(bytes.length);
-    expect(Buffer.compare(buffer.take(), bytes)).toBe(0);
-    expect(buffer.length).toBe(0);
-  }
+describe('frames of a xorb', () => {
+  const BLOCK = 4000;
+  const framesOf = (lengths: number[]) => lengths.map((length, index) => randomBytes(length, index));
+
+  test('come out in order, and take as much memory as is said', () => {
+    holds(200, fc.array(fc.integer({ min: 1, max: 2 * BLOCK }), { maxLength: 40 }), (lengths) => {
+      const pieces = new FramePieces(new RunBuffers(BLOCK), BLOCK);
+      const frames = framesOf(lengths);
+      const memory = frames.reduce((sum, one) => sum + pieces.push(one.slice()), 0);
+      const taken = pieces.take();
+      expect(Buffer.compare(Buffer.concat(taken), Buffer.concat(frames))).toBe(0);
+      expect(taken.reduce((sum, { buffer }) => sum + buffer.byteLength, 0)).toBe(memory);
+      expect(pieces.take()).toEqual([]);
+    });
+  });
+
+  test('stay where they are if they are many, and are put together if they are few', () => {
+    const blocks = new RunBuffers(BLOCK);
+    const pieces = new FramePieces(blocks, BLOCK);
+    const frames = framesOf([...Array<number>(30).fill(100), 3000, 1001, ...Array<number>(30).fill(100)]);
+    for (const one of frames) pieces.push(one);
+    const taken = pieces.take();
+    expect(taken.map(({ length }) => length)).toEqual([3000, 3000, 1001, 3000]);
+    expect(taken.map(({ buffer }) => frames.some((one) => one.buffer === buffer))).toEqual([false, true, true, false]);
+  });
+
+  test('that were put together leave their memory to others', () => {
+    const blocks = new RunBuffers(BLOCK);
+    const memory = blocks.take(BLOCK);
+    new FramePieces(blocks, BLOCK).push(memory.subarray(0, 10));
+    // The first is where they were put.
+    expect(blocks.take(BLOCK).buffer).toBe(memory.buffer);
+  });
 });
 
 describe('working ahead', () => {

@@ -79,7 +79,7 @@ fn refused(frames: &[u8]) -> CodecError {
 
 fn check_round_trip(chunks: &[Vec<u8>], file_starts: &[u32], scheme: &str) -> Vec<u8> {
     let (data, records) = (chunks.concat(), records_for(chunks));
-    let packed = xorb::serialize(data.clone(), &records, file_starts, scheme).unwrap();
+    let packed = xorb::serialize(&data.clone().into(), &records, file_starts, scheme).unwrap();
     assert_eq!(packed.hash, xorb_hash(&records).unwrap());
     let mut decoder = RunDecoder::default();
     decoder.decode(&packed.body).unwrap();
@@ -525,7 +525,7 @@ fn xorbs_that_cannot_be() {
     let one = records_for(&[b"abc".to_vec()]);
     let is_argument = |data: &[u8], records: &[u8], starts: &[u32], scheme: &str| {
         matches!(
-            xorb::serialize(data.to_vec(), records, starts, scheme),
+            xorb::serialize(&data.to_vec().into(), records, starts, scheme),
             Err(CodecError::Argument(_))
         )
     };
