@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { ChunkRecords } from '../chunks.ts';
+import { type ChunkRecords, joinBytes } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
@@ -37,6 +37,7 @@ import {
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 import { LatelyMissing } from './lately-missing.ts';
 import { Turns } from './turns.ts';
+import { inRows, type WaitingRun } from './waiting-runs.ts';
 
 /** After having put this share of the limit, one asks whether others did as well, and looks what is there then. */
 const LOOK_SHARE = 0.01;
@@ -49,6 +50,8 @@ const MAX_REMEMBERED = 8192;
 /** Puts that fail in a row before there is a pause, and files that cannot be removed before eviction gives up. */
 const MAX_FAILED_PUTS = 3;
 const MAX_FAILED_REMOVALS = 8;
+/** Of the bytes of an entry that is made of several runs. A read may get all of an entry at once. */
+const MOST_ENTRY_BYTES = 2 * 1024 * 1024;
 
 /**
  * A chunk store of files in `v1` of a folder, for any number of processes at once. The folder is made by the first
@@ -71,6 +74,8 @@ class FolderChunkStore implements ChunkStore {
   #failedPuts = 0;
   #pausedUntil = 0;
   readonly #turns = new Turns();
+  /** Runs whose turn has not come. */
+  readonly #waiting: WaitingRun[] = [];
   /** Many small files are made of the same few xorbs, and each of them asks. */
   readonly #missing = new LatelyMissing();
   #closed = false;
@@ -106,19 +111,9 @@ class FolderChunkStore implements ChunkStore {
   async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     if (this.#closed) return;
-    await this.#turns.take(async () => {
-      try {
-        for (const chunks of subtractRanges(run.chunks, await entriesOf(this.#folder, xorb))) {
-          if (performance.now() < this.#pausedUntil) return;
-          await this.#keep(xorb, partOfRun(run, chunks));
-        }
-        this.#failedPuts = 0;
-      } catch {
-        // No permission, a full disk, a folder that is none: a cache may fail to keep things. Trying each time
-        // would only slow down what it is there to speed up.
-        if (++this.#failedPuts >= MAX_FAILED_PUTS) this.#pause();
-      }
-    });
+    this.#waiting.push({ xorb, run });
+    // One that went with those before it finds nothing to do when its turn comes.
+    await this.#turns.take(() => this.#keepWaiting());
   }
 
   async drop(xorb: string): Promise<void> {
@@ -165,12 +160,35 @@ class FolderChunkStore implements ChunkStore {
     return entries;
   }
 
-  async #keep(xorb: string, run: ChunkRun): Promise<void> {
-    const bytes = onDisk(entryBytes(run));
+  async #keepWaiting(): Promise<void> {
+    for (const { xorb, runs } of inRows(this.#waiting.splice(0), MOST_ENTRY_BYTES)) {
+      try {
+        const whole = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
+        for (const missing of subtractRanges(whole, await entriesOf(this.#folder, xorb))) {
+          if (performance.now() < this.#pausedUntil) return;
+          await this.#keep(
+            xorb,
+            runs.flatMap((run) => rangesWithin([run.chunks], missing).map((chunks) => partOfRun(run, chunks))),
+          );
+        }
+        this.#failedPuts = 0;
+      } catch {
+        // No permission, a full disk, a folder that is none: a cache may fail to keep things. Trying each time
+        // would only slow down what it is there to speed up.
+        if (++this.#failedPuts >= MAX_FAILED_PUTS) this.#pause();
+      }
+    }
+  }
+
+  /** Writes runs that follow each other as one entry. */
+  async #keep(xorb: string, runs: readonly ChunkRun[]): Promise<void> {
+    const chunks = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
+    const about = { chunks, records: joinBytes(runs.map(({ records }) => records)) };
+    const bytes = onDisk(entryBytes(about));
     if (!(await this.#makeRoom(bytes))) return;
-    const path = entryPath(this.#folder, xorb, run.chunks);
+    const path = entryPath(this.#folder, xorb, chunks);
     this.#missing.delete(xorb);
-    const parts = [encodeEntryHead(xorb, run), run.bytes];
+    const parts = [encodeEntryHead(xorb, about), ...runs.map((run) => run.bytes)];
     try {
       await writeEntry(this.#folder, path, parts);
     } catch (error) {

@@ -18,10 +18,13 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openFolderChunkStore } from '../../src/cache/chunk-store.node.ts';
 import type { ChunkStore } from '../../src/cache/chunk-store.ts';
+import { inRows } from '../../src/cache/waiting-runs.ts';
 import { loadCodec } from '../../src/codec.node.ts';
+import { holds } from '../http/property.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from './chunk-samples.ts';
 import { chunkStoreContract } from './chunk-store-contract.ts';
 import { bytesIn, filesIn } from './folder.ts';
@@ -93,6 +96,60 @@ describe('chunks in files', () => {
     const store = open(folder);
     for (let xorb = 0; xorb < 30; xorb++) await put(store, xorb, 0, 1 + (xorb % 7));
     expect((await store.usage()).bytes).toBeGreaterThanOrEqual(await bytesIn(folder));
+  });
+});
+
+describe('runs that are put while others are written', () => {
+  test('become few files, whatever their order, and all of them are given', async () => {
+    const folder = await scratch();
+    const store = open(folder);
+    const puts: Promise<unknown>[] = [];
+    for (let start = 0; start < 60; start += 3) {
+      for (const xorb of [1, 2]) puts.push(put(store, xorb, (start * 7) % 60, ((start * 7) % 60) + 3));
+    }
+    await Promise.all(puts);
+    expect([await readAll(store, 1), await readAll(store, 2)]).toEqual([60, 60]);
+    // The first went alone; of the others each xorb has one in front of it, and one behind.
+    expect((await entriesIn(folder)).length).toBeLessThanOrEqual(4);
+  });
+
+  test('are kept without what is there already', async () => {
+    const folder = await scratch();
+    await put(open(folder), 1, 10, 20);
+    const store = open(folder);
+    await Promise.all([put(store, 2, 0, 1), put(store, 1, 0, 15), put(store, 1, 15, 30), put(store, 1, 0, 30)]);
+    expect(await readAll(store, 1)).toBe(30);
+    expect(await entriesIn(folder)).toHaveLength(4);
+  });
+
+  test('are no longer together than a read may be', async () => {
+    const large = new SampleXorbs(60_000, 70_000);
+    const folder = await scratch();
+    const store = open(folder);
+    const runs = Array.from({ length: 30 }, (_, index) => ({ start: 4 * index, end: 4 * index + 4 }));
+    await Promise.all(runs.map((chunks) => store.put(large.name(1), large.run(1, chunks))));
+    const files = await Promise.all((await entriesIn(folder)).map(async (path) => (await stat(path)).size));
+    expect(files.length).toBeLessThan(8);
+    expect(Math.max(...files)).toBeLessThanOrEqual(2 * 1024 * 1024 + 4096);
+  });
+});
+
+test('rows hold everything once, in order, and nothing that does not follow', () => {
+  const arbitrary = fc.array(fc.tuple(fc.nat(2), fc.nat(12), fc.integer({ min: 1, max: 4 })), { maxLength: 24 });
+  holds(300, fc.tuple(arbitrary, fc.integer({ min: 1, max: 9000 })), ([given, mostBytes]) => {
+    const waiting = given.map(([xorb, start, count]) => ({
+      xorb: xorbs.name(xorb),
+      run: xorbs.run(xorb, { start, end: start + count }),
+    }));
+    const rows = inRows(waiting, mostBytes);
+    expect(new Set(rows.flatMap(({ runs }) => runs))).toEqual(new Set(waiting.map(({ run }) => run)));
+    expect(rows.flatMap(({ runs }) => runs)).toHaveLength(waiting.length);
+    for (const { xorb, runs } of rows) {
+      for (const run of runs) expect(waiting.find((one) => one.run === run)?.xorb).toBe(xorb);
+      for (const [index, run] of runs.slice(1).entries()) expect(run.chunks.start).toBe(runs[index]?.chunks.end);
+      const bytes = runs.reduce((sum, run) => sum + run.bytes.length, 0);
+      expect(bytes <= mostBytes || runs.length === 1).toBe(true);
+    }
   });
 });
 
