@@ -158,6 +158,33 @@ export class DownloadEngine {
     return this.#fillPlain(file, target, coverage, write, options, http);
   }
 
+  /**
+   * The bytes of a range in whatever order they come, each run lent to `take` until that returns: nothing waits in memory
+   * for its turn. Where Xet cannot serve, `restart` is called and all of it comes again. A whole file is verified.
+   */
+  async bring(
+    file: ResolvedFile,
+    range: ByteRange,
+    options: StreamOptions,
+    take: (content: Content) => void,
+    restart: () => void,
+  ): Promise<void> {
+    const { http, log } = this.#counted(options);
+    const counted = (content: Content) => {
+      log.add('content', content.bytes.length);
+      take(content);
+    };
+    if (this.#parts.xet && file.xetHash !== undefined) {
+      try {
+        return await this.#bringXet(file, file.xetHash, range, counted, options, http);
+      } catch (error) {
+        this.#fallBack(file, error, options);
+        restart();
+      }
+    }
+    for await (const content of this.#readPlain(file, range, range.start, options, http)) counted(content);
+  }
+
   /** Where one download of many notes its share of the client's requests and bytes. */
   newLog(): MetricsLog {
     return new MetricsLog(this.#parts.http.log);
@@ -299,19 +326,47 @@ export class DownloadEngine {
     // What is written at once is held for nobody, however often it is wanted.
     const how = { keep: false, maxHeldBytes: this.#parts.sequentialWrites ? undefined : Number.POSITIVE_INFINITY };
     const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, how);
-    const { budget, lanes, sequentialWrites } = this.#parts;
-    const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, budget.limitBytes), 0);
+    const { lanes, sequentialWrites } = this.#parts;
+    const scattering = this.#scattering(context);
     for await (const stage of timedStages(stages, [...coverage.parts], http.log)) {
       if (sequentialWrites) {
         const inOrder = assemble(stage, { ...context, inPlace: true }, { ...running, lookAhead: () => lanes.limit });
         for await (const content of inOrder) await write(content);
       } else {
-        const filling = scatter(stage, { ...context, backlog }, { ...running, write });
-        await http.log.timed('waitingForData', () => filling);
+        await http.log.timed('waitingForData', () => scatter(stage, scattering, { ...running, write }));
       }
     }
     await this.#seal(file, fileHash, coverage.records(), stages.terms);
     return 'xet';
+  }
+
+  async #bringXet(
+    file: ResolvedFile,
+    fileHash: string,
+    range: ByteRange,
+    take: (content: Content) => void,
+    options: StreamOptions,
+    http: Http,
+  ): Promise<void> {
+    const whole = isWhole(file, range);
+    const coverage = new Coverage();
+    const write = async (content: Content) => {
+      if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
+      take(content);
+    };
+    const how = { keep: true, maxHeldBytes: Number.POSITIVE_INFINITY };
+    const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, how);
+    const scattering = this.#scattering(context);
+    for await (const stage of timedStages(stages, [], http.log)) {
+      await http.log.timed('waitingForData', () => scatter(stage, scattering, { ...running, write }));
+    }
+    if (!whole) return;
+    await this.#seal(file, fileHash, coverage.records(), stages.terms);
+    options.onVerified?.('xet');
+  }
+
+  #scattering(context: JobContext): JobContext {
+    return { ...context, backlog: new MemoryBudget(Math.min(BACKLOG_BYTES, this.#parts.budget.limitBytes), 0) };
   }
 
   /** A range in order, from nowhere but the network. */

@@ -9,8 +9,10 @@ export interface FlightParts {
   fresh: boolean;
   /** Whether nobody is to be told before the end, as only then it is known that the bytes are right. */
   untilEnd: boolean;
-  /** Fetches the range, in order; what comes is copied before the next is asked for. */
-  open: (signal: AbortSignal) => AsyncIterable<Content>;
+  /** Whether it comes in whatever order: then nobody can join it once it has begun. */
+  anyOrder: boolean;
+  /** Fetches the range, each byte once. `take` copies what it is given; after `restart` all of it comes again. */
+  bring: (signal: AbortSignal, take: (content: Content) => void, restart: () => void) => Promise<void>;
   /** Copies what comes, for later; undefined where it would be too much. */
   keep: ((content: Content) => void) | undefined;
   /** Told once, before anybody else, that it has ended. */
@@ -29,6 +31,8 @@ interface Waiting extends ByteRange {
   into: Uint8Array;
   /** Offset in the file of the first byte of `into`. */
   origin: number;
+  /** Bytes that have not come. */
+  left: number;
   untilEnd: boolean;
   resolve: () => void;
   reject: (reason: unknown) => void;
@@ -40,14 +44,17 @@ interface Waiting extends ByteRange {
  */
 const ALONE_MS = 2000;
 
-/** One fetch of a range, in order, for all who want something of it. Begins when it is made. */
+/** One fetch of a range for all who want something of it. Begins when it is made. */
 export class Flight {
   readonly range: ByteRange;
   readonly fresh: boolean;
   readonly #parts: FlightParts;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<Waiting>();
+  /** Where what can still be joined begins. */
   #at: number;
+  /** Bytes that have not come. */
+  #left: number;
   #ended = false;
   #alone: ReturnType<typeof setTimeout> | undefined;
 
@@ -56,6 +63,7 @@ export class Flight {
     this.range = parts.range;
     this.fresh = parts.fresh;
     this.#at = parts.range.start;
+    this.#left = parts.range.end - parts.range.start;
     void this.#run();
   }
 
@@ -64,7 +72,7 @@ export class Flight {
     return !this.#ended && !this.#stop.signal.aborted;
   }
 
-  /** What is still to come. */
+  /** What is still to come, as far as it can be joined. */
   get ahead(): ByteRange {
     return { start: this.#at, end: this.range.end };
   }
@@ -79,7 +87,8 @@ export class Flight {
     let waiting: Waiting | undefined;
     const done = new Promise<void>((resolve, reject) => {
       const { start, end } = part;
-      waiting = { start, end, into, origin, untilEnd: untilEnd || this.#parts.untilEnd, resolve, reject };
+      const until = untilEnd || this.#parts.untilEnd;
+      waiting = { start, end, left: end - start, into, origin, untilEnd: until, resolve, reject };
       this.#waiting.add(waiting);
     });
     return {
@@ -96,8 +105,12 @@ export class Flight {
     try {
       // Whoever makes a flight joins it first.
       await undefined;
-      for await (const content of this.#parts.open(this.#stop.signal)) this.#take(content);
-      if (this.#at < this.range.end) throw new XetError('PROTOCOL', `The data ends at byte ${this.#at}.`);
+      await this.#parts.bring(
+        this.#stop.signal,
+        (content) => this.#take(content),
+        () => this.#restart(),
+      );
+      if (this.#left > 0) throw new XetError('PROTOCOL', `The data ends with ${this.#left} bytes missing.`);
       this.#end();
       for (const { resolve } of this.#drain()) resolve();
     } catch (error) {
@@ -119,18 +132,27 @@ export class Flight {
   }
 
   #take(content: Content): void {
-    const end = content.at + content.bytes.length;
-    this.#at = Math.max(this.#at, end);
+    const came = { start: content.at, end: content.at + content.bytes.length };
+    this.#at = this.#parts.anyOrder ? this.range.end : Math.max(this.#at, came.end);
+    this.#left -= sharedBytes(this.range, came);
     this.#parts.keep?.(content);
     for (const one of this.#waiting) {
-      const from = Math.max(one.start, content.at);
-      const to = Math.min(one.end, end);
-      if (from < to) one.into.set(content.bytes.subarray(from - content.at, to - content.at), from - one.origin);
-      if (one.end > end || one.untilEnd) continue;
+      const bytes = sharedBytes(one, came);
+      if (bytes > 0) {
+        const from = Math.max(one.start, content.at);
+        one.into.set(content.bytes.subarray(from - content.at, from - content.at + bytes), from - one.origin);
+        one.left -= bytes;
+      }
+      if (one.left > 0 || one.untilEnd) continue;
       this.#waiting.delete(one);
       one.resolve();
     }
-    if (this.#waiting.size === 0 && this.#at < this.range.end) this.#leftAlone();
+    if (this.#waiting.size === 0 && this.#left > 0) this.#leftAlone();
+  }
+
+  #restart(): void {
+    this.#left = this.range.end - this.range.start;
+    for (const one of this.#waiting) one.left = one.end - one.start;
   }
 
   #leftAlone(): void {
@@ -144,4 +166,8 @@ export class Flight {
     // Where that is a thing, the timer keeps no process alive either.
     (this.#alone as { unref?: () => void }).unref?.();
   }
+}
+
+function sharedBytes(a: ByteRange, b: ByteRange): number {
+  return Math.max(0, Math.min(a.end, b.end) - Math.max(a.start, b.start));
 }

@@ -143,14 +143,13 @@ export class SharedReads {
       range,
       fresh,
       untilEnd: whole && small,
-      open: (stop) =>
-        engine.read(file, range, {
-          signal: AbortSignal.any([signal, stop]),
-          fresh,
-          sections: this.#sections,
-          wholeChunks: small && !whole,
-          lent: true,
-        }),
+      anyOrder: !small,
+      bring: async (stop, take, restart) => {
+        const both = AbortSignal.any([signal, stop]);
+        const options = { signal: both, fresh, sections: this.#sections, wholeChunks: small && !whole, lent: true };
+        if (!small) return engine.bring(file, range, options, take, restart);
+        for await (const content of engine.read(file, range, options)) take(content);
+      },
       keep: small ? ({ at, bytes }) => memory.put(this.#key, at, bytes, fetched) : undefined,
       onEnd: (error) => {
         this.#flights = this.#flights.filter((one) => one !== flight);

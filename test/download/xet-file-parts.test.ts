@@ -161,25 +161,28 @@ describe('what is remembered of reads', () => {
 
 describe('one fetch for several readers', () => {
   /** A fetch of some bytes whose pieces come when they are told to. */
-  function flightOf(range: ByteRange, options: { untilEnd?: boolean; keeps?: boolean } = {}) {
+  function flightOf(range: ByteRange, options: { untilEnd?: boolean; keeps?: boolean; anyOrder?: boolean } = {}) {
     let signal: AbortSignal | undefined;
     let come: (content: Content | undefined) => void = () => undefined;
+    let again: () => void = () => undefined;
     const ends: unknown[] = [];
     const flight = new Flight({
       range,
       fresh: false,
       untilEnd: options.untilEnd ?? false,
+      anyOrder: options.anyOrder ?? false,
       keep: options.keeps === false ? undefined : () => undefined,
       onEnd: (error) => void ends.push(error),
-      async *open(stop) {
+      async bring(stop, take, restart) {
         signal = stop;
+        again = restart;
         for (;;) {
           const next = await new Promise<Content | undefined>((resolve, reject) => {
             come = resolve;
             stop.addEventListener('abort', () => reject(stop.reason));
           });
           if (!next) return;
-          yield next;
+          take(next);
         }
       },
     });
@@ -188,7 +191,14 @@ describe('one fetch for several readers', () => {
       come({ at, bytes: truth(at, length), chunks: NONE });
       await new Promise((resolve) => setImmediate(resolve));
     };
-    return { flight, bring, finish: () => come(undefined), ends, stopped: () => signal?.aborted };
+    return {
+      flight,
+      bring,
+      restart: () => again(),
+      finish: () => come(undefined),
+      ends,
+      stopped: () => signal?.aborted,
+    };
   }
 
   test('each has its part when it has come, whatever lies around it', async () => {
@@ -208,6 +218,52 @@ describe('one fetch for several readers', () => {
     finish();
     await vi.waitFor(() => expect(ends).toEqual([undefined]));
     expect(flight.isOpen).toBe(false);
+  });
+
+  test('in any order: each has its part when all of it has come, and nobody joins late', async () => {
+    const { flight, bring, finish, ends } = flightOf({ start: 0, end: 1000 }, { anyOrder: true, keeps: false });
+    const [one, two] = [new Uint8Array(400), new Uint8Array(1000)];
+    let early = false;
+    const first = flight.join({ start: 100, end: 500 }, one, 100);
+    void first.done.then(() => {
+      early = true;
+    });
+    const second = flight.join({ start: 0, end: 1000 }, two, 0);
+    await bring(400, 600);
+    expect(flight.ahead).toEqual({ start: 1000, end: 1000 });
+    expect(early).toBe(false);
+    await bring(0, 400);
+    await Promise.all([first.done, second.done]);
+    expect([one, two]).toEqual([truth(100, 400), truth(0, 1000)]);
+    finish();
+    await vi.waitFor(() => expect(ends).toEqual([undefined]));
+  });
+
+  test('what begins again is waited for from the start', async () => {
+    const { flight, bring, restart, finish } = flightOf({ start: 0, end: 100 }, { anyOrder: true, keeps: false });
+    const into = new Uint8Array(100);
+    let done = false;
+    const whole = flight.join({ start: 0, end: 100 }, into, 0).done.then(() => {
+      done = true;
+    });
+    await bring(50, 49);
+    restart();
+    await bring(0, 60);
+    expect(done).toBe(false);
+    await bring(60, 40);
+    await whole;
+    expect(into).toEqual(truth(0, 100));
+    finish();
+  });
+
+  test('what ends before all of it came is an error', async () => {
+    const { flight, bring, finish, ends } = flightOf({ start: 0, end: 100 }, { anyOrder: true, keeps: false });
+    const whole = flight.join({ start: 0, end: 100 }, new Uint8Array(100), 0);
+    await bring(0, 40);
+    await bring(60, 40);
+    finish();
+    await expect(whole.done).rejects.toMatchObject({ code: 'PROTOCOL' });
+    expect(ends).toEqual([expect.objectContaining({ code: 'PROTOCOL' })]);
   });
 
   test('who wants to know the end waits for it', async () => {

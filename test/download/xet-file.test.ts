@@ -366,6 +366,15 @@ describe('memory', () => {
     await vi.waitFor(() => expect(client.metrics().memory.usedNowBytes).toBeLessThanOrEqual(3 * MIB));
   });
 
+  test('of a large read nothing waits for what comes before it', async () => {
+    const bytes = randomBytes(32 * MIB, 2);
+    const { hub, client, file } = await opened({ bytes, commit: { chunksPerXorb: 64 } });
+    hub.faults.add({ kind: 'xorb', action: 'trickle', bytesPerSecond: 4 * MIB });
+    same(new Uint8Array(await file.arrayBuffer()), bytes);
+    // Each xorb has 4 MiB: several of them come while the first does.
+    expect(client.metrics().memory.peakBytes).toBeLessThan(8 * MIB);
+  });
+
   test('a read that is larger than a window goes by', async () => {
     const { client, file, bytes } = await opened();
     same(await file.read(100, 8_000_000), bytes.subarray(100, 8_000_000));
