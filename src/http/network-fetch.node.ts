@@ -8,7 +8,7 @@ import { type Environment, routeTo } from './proxy-settings.node.ts';
 const builtIn = beneath(globalThis.fetch);
 
 /** Deno and Bun go by the same variables themselves, and have a `fetch` that costs little. */
-const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
+export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
 
 /** What sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also takes bodies in pieces, and goes by what the environment says about proxies and certificates. */
 export function makeNodeFetch(env: Environment): (input: string, init?: RequestInit) => Promise<Answer> {
