@@ -48,7 +48,13 @@ export class Exchange {
     this.query = new URLSearchParams(question < 0 ? '' : target.slice(question + 1));
     this.segments = this.path.split('/').slice(1).map(decodeSegment);
     const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    const onGone = () => gone.abort();
+    // A response that has to wait for the one before it is not told when the connection is closed meanwhile.
+    request.socket.once('close', onGone);
+    response.once('close', () => {
+      request.socket.off('close', onGone);
+      onGone();
+    });
     this.signal = gone.signal;
   }
 
@@ -100,7 +106,7 @@ export class Exchange {
     // What goes wrong with a body comes after the headers, also where it is the first byte that does.
     if (this.fault) response.flushHeaders();
     for await (const piece of pieces) {
-      if (response.destroyed) return;
+      if (response.destroyed || this.signal.aborted) return;
       this.record.bytesSent += piece.length;
       if (!response.write(piece)) await this.#drained();
     }
@@ -124,15 +130,15 @@ export class Exchange {
 
   #drained(): Promise<void> {
     return new Promise((resolve) => {
-      const { response } = this;
-      if (response.destroyed) return resolve();
+      const { response, signal } = this;
+      if (response.destroyed || signal.aborted) return resolve();
       const finish = () => {
         response.off('drain', finish);
-        response.off('close', finish);
+        signal.removeEventListener('abort', finish);
         resolve();
       };
       response.on('drain', finish);
-      response.on('close', finish);
+      signal.addEventListener('abort', finish);
     });
   }
 
