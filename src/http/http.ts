@@ -1,9 +1,10 @@
 import { joinBytes } from '../chunks.ts';
-import { isXetError, NO_LONGER_WANTED, publicText, publicUrl, XetError } from '../errors.ts';
+import { isXetError, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
 import { delay } from './delay.ts';
 import { JSON_LIMIT_BYTES, readJson } from './json.ts';
+import { RequestGuard } from './request-guard.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 
@@ -180,160 +181,46 @@ export class Http {
     const sendingMs = ((patience.sendBytes ?? 0) / SLOWEST_BYTES_PER_SECOND) * 1000;
     const timeouts = { connect: connect * (patience.connect ?? 1) + sendingMs, stall: stall * (patience.stall ?? 1) };
     const url = rewriteUrl ? rewriteUrl(spec.url, spec.kind) : spec.url;
-    const connection = new Connection(url, spec.signal);
+    const guard = new RequestGuard(url, spec.signal);
     this.log.requested(spec.kind);
     let response: Answer;
     try {
-      response = await connection.within(timeouts.connect, 'TIMEOUT', () =>
+      response = await guard.within(timeouts.connect, 'TIMEOUT', () =>
         fetch(url, {
           method: spec.method ?? 'GET',
           headers: spec.headers,
           body: this.#bodyOf(spec),
-          signal: connection.signal,
+          signal: guard.signal,
           ...(spec.cache && { cache: spec.cache }),
         }),
       );
     } catch (error) {
-      const explained = connection.explain(error);
-      connection.drop();
+      const explained = guard.explain(error);
+      guard.drop();
       throw explained;
     }
     if (response.ok || spec.accept?.includes(response.status)) {
-      return new FetchReply(response, connection, timeouts.stall, this.log);
+      return new FetchReply(response, guard, timeouts.stall, this.log);
     }
     try {
-      const error = await connection.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
+      const error = await guard.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
       spec.signal?.throwIfAborted();
       throw error;
     } finally {
-      connection.drop();
+      guard.drop();
     }
-  }
-}
-
-/** One connection's abort: by the caller, by a timeout, or because nobody wants the rest. */
-class Connection {
-  readonly #controller = new AbortController();
-  readonly #url: string;
-  readonly #outer: AbortSignal | undefined;
-  readonly #onOuterAbort = () => this.#controller.abort(this.#outer?.reason);
-
-  constructor(url: string, outer: AbortSignal | undefined) {
-    this.#url = url;
-    this.#outer = outer;
-    outer?.throwIfAborted();
-    outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Runs a step that must not take longer than `ms`; past it the connection is closed. */
-  async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
-    const watch = this.watch(ms, code);
-    try {
-      return await watch.over(step());
-    } finally {
-      watch.end();
-    }
-  }
-
-  /** Closes the connection when one of several steps takes longer than `ms`. */
-  watch(ms: number, code: 'TIMEOUT' | 'STALLED'): Watch {
-    return new Watch(this.signal, ms, () => {
-      const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
-      const said = `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`;
-      this.#controller.abort(new XetError(code, said, { url: this.#url, retryable: true }));
-    });
-  }
-
-  /** What a failed fetch or read means: the caller's abort, a timeout, or the network. */
-  explain(error: unknown): unknown {
-    if (this.#outer?.aborted) return this.#outer.reason;
-    if (isXetError(error)) return error;
-    if (isXetError(this.signal.reason)) return this.signal.reason;
-    return new XetError('NETWORK', `The connection to ${publicUrl(this.#url)} failed: ${networkReason(error)}.`, {
-      url: this.#url,
-      retryable: true,
-      cause: error,
-    });
-  }
-
-  drop(): void {
-    this.release();
-    if (!this.signal.aborted) this.#controller.abort(NO_LONGER_WANTED);
-  }
-
-  release(): void {
-    this.#outer?.removeEventListener('abort', this.#onOuterAbort);
-  }
-}
-
-/**
- * Ends a wait that takes too long, or when the signal aborts. Bodies come in thousands of pieces: one timer and one
- * listener serve all waits for them.
- */
-class Watch {
-  readonly #signal: AbortSignal;
-  readonly #ms: number;
-  readonly #onTooLong: () => void;
-  /** Of the wait that is going on. */
-  #reject: ((reason: unknown) => void) | undefined;
-  #since = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(signal: AbortSignal, ms: number, onTooLong: () => void) {
-    this.#signal = signal;
-    this.#ms = ms;
-    this.#onTooLong = onTooLong;
-    // A fetch of somebody else's making may not listen to its signal.
-    signal.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  over<T>(step: Promise<T>): Promise<T> {
-    this.#since = performance.now();
-    this.#timer ??= setTimeout(this.#look, this.#ms);
-    return new Promise<T>((resolve, reject) => {
-      this.#reject = reject;
-      if (this.#signal.aborted) reject(this.#signal.reason);
-      const settle =
-        <R>(how: (result: R) => void) =>
-        (result: R) => {
-          // Before the next wait can begin.
-          this.#reject = undefined;
-          how(result);
-        };
-      step.then(settle(resolve), settle(reject));
-    });
-  }
-
-  readonly #onAbort = (): void => this.#reject?.(this.#signal.reason);
-
-  readonly #look = (): void => {
-    this.#timer = undefined;
-    // Between two waits it is the reader who takes his time.
-    if (!this.#reject) return;
-    const leftMs = this.#since + this.#ms - performance.now();
-    if (leftMs > 0) this.#timer = setTimeout(this.#look, leftMs);
-    else this.#onTooLong();
-  };
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#signal.removeEventListener('abort', this.#onAbort);
   }
 }
 
 class FetchReply implements Reply {
   readonly #response: Answer;
-  readonly #connection: Connection;
+  readonly #guard: RequestGuard;
   readonly #stallMs: number;
   readonly #log: MetricsLog;
 
-  constructor(response: Answer, connection: Connection, stallMs: number, log: MetricsLog) {
+  constructor(response: Answer, guard: RequestGuard, stallMs: number, log: MetricsLog) {
     this.#response = response;
-    this.#connection = connection;
+    this.#guard = guard;
     this.#stallMs = stallMs;
     this.#log = log;
   }
@@ -362,7 +249,7 @@ class FetchReply implements Reply {
   async *#pieces(open: (body: AnswerBody) => PieceReader): AsyncGenerator<Uint8Array, void, undefined> {
     const { body } = this.#response;
     const reader = body && open(body);
-    const watch = this.#connection.watch(this.#stallMs, 'STALLED');
+    const watch = this.#guard.watch(this.#stallMs, 'STALLED');
     let finished = false;
     try {
       while (reader) {
@@ -372,9 +259,9 @@ class FetchReply implements Reply {
         yield value;
       }
       finished = true;
-      this.#connection.release();
+      this.#guard.release();
     } catch (error) {
-      throw this.#connection.explain(error);
+      throw this.#guard.explain(error);
     } finally {
       watch.end();
       if (!finished) this.drop();
@@ -399,15 +286,6 @@ class FetchReply implements Reply {
   }
 
   drop(): void {
-    this.#connection.drop();
+    this.#guard.drop();
   }
-}
-
-/** The innermost reason, which runtimes bury under a general "fetch failed". */
-function networkReason(error: unknown): string {
-  let reason = error;
-  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  if (!(reason instanceof Error)) return publicText(String(reason));
-  const code = 'code' in reason && typeof reason.code === 'string' ? reason.code : undefined;
-  return publicText(reason.message || code || reason.name);
 }

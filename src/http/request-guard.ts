@@ -1,0 +1,124 @@
+import { isXetError, NO_LONGER_WANTED, publicText, publicUrl, XetError } from '../errors.ts';
+
+/** The abort of one request: by the caller, by a timeout, or because nobody wants the rest. */
+export class RequestGuard {
+  readonly #controller = new AbortController();
+  readonly #url: string;
+  readonly #outer: AbortSignal | undefined;
+  readonly #onOuterAbort = () => this.#controller.abort(this.#outer?.reason);
+
+  constructor(url: string, outer: AbortSignal | undefined) {
+    this.#url = url;
+    this.#outer = outer;
+    outer?.throwIfAborted();
+    outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Runs a step that must not take longer than `ms`; past it the connection is closed. */
+  async within<T>(ms: number, code: 'TIMEOUT' | 'STALLED', step: () => Promise<T>): Promise<T> {
+    const watch = this.watch(ms, code);
+    try {
+      return await watch.over(step());
+    } finally {
+      watch.end();
+    }
+  }
+
+  /** Closes the connection when one of several steps takes longer than `ms`. */
+  watch(ms: number, code: 'TIMEOUT' | 'STALLED'): Watch {
+    return new Watch(this.signal, ms, () => {
+      const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
+      const said = `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`;
+      this.#controller.abort(new XetError(code, said, { url: this.#url, retryable: true }));
+    });
+  }
+
+  /** What a failed fetch or read means: the caller's abort, a timeout, or the network. */
+  explain(error: unknown): unknown {
+    if (this.#outer?.aborted) return this.#outer.reason;
+    if (isXetError(error)) return error;
+    if (isXetError(this.signal.reason)) return this.signal.reason;
+    return new XetError('NETWORK', `The connection to ${publicUrl(this.#url)} failed: ${networkReason(error)}.`, {
+      url: this.#url,
+      retryable: true,
+      cause: error,
+    });
+  }
+
+  drop(): void {
+    this.release();
+    if (!this.signal.aborted) this.#controller.abort(NO_LONGER_WANTED);
+  }
+
+  release(): void {
+    this.#outer?.removeEventListener('abort', this.#onOuterAbort);
+  }
+}
+
+/**
+ * Ends a wait that takes too long, or when the signal aborts. Bodies come in thousands of pieces: one timer and one
+ * listener serve all waits for them.
+ */
+class Watch {
+  readonly #signal: AbortSignal;
+  readonly #ms: number;
+  readonly #onTooLong: () => void;
+  /** Of the wait that is going on. */
+  #reject: ((reason: unknown) => void) | undefined;
+  #since = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(signal: AbortSignal, ms: number, onTooLong: () => void) {
+    this.#signal = signal;
+    this.#ms = ms;
+    this.#onTooLong = onTooLong;
+    // A fetch of somebody else's making may not listen to its signal.
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  over<T>(step: Promise<T>): Promise<T> {
+    this.#since = performance.now();
+    this.#timer ??= setTimeout(this.#look, this.#ms);
+    return new Promise<T>((resolve, reject) => {
+      this.#reject = reject;
+      if (this.#signal.aborted) reject(this.#signal.reason);
+      const settle =
+        <R>(how: (result: R) => void) =>
+        (result: R) => {
+          // Before the next wait can begin.
+          this.#reject = undefined;
+          how(result);
+        };
+      step.then(settle(resolve), settle(reject));
+    });
+  }
+
+  readonly #onAbort = (): void => this.#reject?.(this.#signal.reason);
+
+  readonly #look = (): void => {
+    this.#timer = undefined;
+    // Between two waits it is the reader who takes his time.
+    if (!this.#reject) return;
+    const leftMs = this.#since + this.#ms - performance.now();
+    if (leftMs > 0) this.#timer = setTimeout(this.#look, leftMs);
+    else this.#onTooLong();
+  };
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+/** The innermost reason, which runtimes bury under a general "fetch failed". */
+function networkReason(error: unknown): string {
+  let reason = error;
+  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  if (!(reason instanceof Error)) return publicText(String(reason));
+  const code = 'code' in reason && typeof reason.code === 'string' ? reason.code : undefined;
+  return publicText(reason.message || code || reason.name);
+}
