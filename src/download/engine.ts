@@ -1,96 +1,29 @@
-import type { CodecPool } from '../../workers/pool.ts';
 import type { ChunkRun } from '../cache/chunk-store.ts';
-import type { Tiers } from '../cache/tiers.ts';
 import { CasClient, type CasVersions } from '../cas/client.ts';
 import type { Term } from '../cas/reconstruction.ts';
 import type { ChunkRecords } from '../chunks.ts';
 import { isXetError, XetError } from '../errors.ts';
 import { hashToHex } from '../hash.ts';
 import type { Http } from '../http/http.ts';
-import type { HubClient, ResolvedFile } from '../hub/client.ts';
+import type { ResolvedFile } from '../hub/client.ts';
 import { MetricsLog } from '../metrics.ts';
 import { type ByteRange, lengthOf } from '../ranges.ts';
-import type { FileSink } from '../repo/place.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { runBufferBytes } from '../xorb/frames.ts';
 import { assemble, type RunOptions, type Stage } from './assemble.ts';
 import { MemoryBudget } from './budget.ts';
-import type { MakeContentHash, Verified } from './content-hash.ts';
+import type { Verified } from './content-hash.ts';
 import { Coverage } from './coverage.ts';
+import type { EngineParts, FillOptions, FillTarget, ReadOptions, StreamOptions } from './engine-types.ts';
 import { RUN_BYTES } from './fetch-runs.ts';
 import { Pace } from './hedge.ts';
-import type { Lanes } from './lanes.ts';
 import { RequestSteps } from './open-range.ts';
 import { fillPlain, type PlainSource, readPlain } from './plain.ts';
 import type { JobContext } from './range-job.ts';
-import type { Sections } from './read-sections.ts';
 import { scatter } from './scatter.ts';
 import type { Content } from './shares.ts';
-import { type Ahead, Stages } from './stages.ts';
+import { Stages } from './stages.ts';
 import { TaskTurns } from './task-turns.ts';
-
-export interface EngineParts {
-  http: Http;
-  hub: HubClient;
-  pool: CodecPool;
-  budget: MemoryBudget;
-  lanes: Lanes;
-  makeHash: MakeContentHash;
-  attempts: number;
-  /** Whether several ranges may be asked for at once; in a page that costs a preflight. */
-  groupRanges: boolean;
-  /** How much one request for data asks for at most, in bytes. Default: no limit. */
-  requestBytes?: number | undefined;
-  /** Whether files come through the CAS at all. */
-  xet: boolean;
-  /** Whether plain HTTP may step in where Xet cannot serve. */
-  fallback: boolean;
-  onWarning: (message: string) => void;
-  /** Whether files are written from start to end. */
-  sequentialWrites?: boolean | undefined;
-  /** What this machine remembers of files and chunks. */
-  tiers?: Tiers | undefined;
-  /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
-  windowBytes?: number;
-}
-
-export interface ReadOptions {
-  signal: AbortSignal;
-  /** Notes the requests and bytes of this read. */
-  log?: MetricsLog;
-  /** Past all caches, as an earlier try gave corrupt data. */
-  fresh?: boolean;
-  /** Everything over the network, whatever is on this machine. */
-  networkOnly?: boolean;
-  onNetworkBytes?: (bytes: number) => void;
-  /** Told of content that came from this machine. */
-  onCachedBytes?: (bytes: number) => void;
-}
-
-export interface StreamOptions extends ReadOptions {
-  /** Told how the whole file was found to be right, before the end. */
-  onVerified?: (verified: Verified) => void;
-  /** What other reads of the file asked the CAS, and will. */
-  sections?: Sections;
-  /** Begins before the range and ends behind it where its chunks do, if that is known. */
-  wholeChunks?: boolean;
-  /** What comes is only looked at until the next is asked for, so its memory may be used again. */
-  lent?: boolean;
-}
-
-export interface FillOptions extends ReadOptions {
-  /** Has its reconstruction, perhaps. */
-  ahead?: Ahead | undefined;
-  /** Over plain HTTP from the start, as Xet could not serve this file a moment ago. */
-  plain?: boolean;
-  /** Told when plain HTTP steps in. */
-  onFallback?: () => void;
-  /** Told of bytes that need not be fetched, as they are in place. */
-  onFound?: (bytes: number) => void;
-}
-
-/** Where a whole file is put together, in any order. */
-export type FillTarget = Pick<FileSink, 'held' | 'unchecked' | 'read' | 'write'>;
 
 const WINDOW_BYTES = 8 * 1024 ** 3;
 
@@ -325,16 +258,17 @@ export class DownloadEngine {
     const range = { start: 0, end: file.size };
     // What is written at once is held for nobody, however often it is wanted.
     const how = { keep: false, maxHeldBytes: this.#parts.sequentialWrites ? undefined : Number.POSITIVE_INFINITY };
-    const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, how);
+    const reading = await this.#reading(file, fileHash, range, options, http, how);
+    const { stages, context, running } = reading;
     const { lanes, sequentialWrites } = this.#parts;
-    const scattering = this.#scattering(context);
-    for await (const stage of timedStages(stages, [...coverage.parts], http.log)) {
-      if (sequentialWrites) {
+    const had = [...coverage.parts];
+    if (sequentialWrites) {
+      for await (const stage of timedStages(stages, had, http.log)) {
         const inOrder = assemble(stage, { ...context, inPlace: true }, { ...running, lookAhead: () => lanes.limit });
         for await (const content of inOrder) await write(content);
-      } else {
-        await http.log.timed('waitingForData', () => scatter(stage, scattering, { ...running, write }));
       }
+    } else {
+      await this.#scattered(reading, had, write, http);
     }
     await this.#seal(file, fileHash, coverage.records(), stages.terms);
     return 'xet';
@@ -355,18 +289,25 @@ export class DownloadEngine {
       take(content);
     };
     const how = { keep: true, maxHeldBytes: Number.POSITIVE_INFINITY };
-    const { stages, context, running } = await this.#reading(file, fileHash, range, options, http, how);
-    const scattering = this.#scattering(context);
-    for await (const stage of timedStages(stages, [], http.log)) {
-      await http.log.timed('waitingForData', () => scatter(stage, scattering, { ...running, write }));
-    }
+    const reading = await this.#reading(file, fileHash, range, options, http, how);
+    await this.#scattered(reading, [], write, http);
     if (!whole) return;
-    await this.#seal(file, fileHash, coverage.records(), stages.terms);
+    await this.#seal(file, fileHash, coverage.records(), reading.stages.terms);
     options.onVerified?.('xet');
   }
 
-  #scattering(context: JobContext): JobContext {
-    return { ...context, backlog: new MemoryBudget(Math.min(BACKLOG_BYTES, this.#parts.budget.limitBytes), 0) };
+  /** Gives all but what is there already to `write`, in whatever order it comes. */
+  async #scattered(
+    { stages, context, running }: Reading,
+    had: readonly ByteRange[],
+    write: (content: Content) => Promise<void>,
+    http: Http,
+  ): Promise<void> {
+    const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, this.#parts.budget.limitBytes), 0);
+    for await (const stage of timedStages(stages, had, http.log)) {
+      const scattering = scatter(stage, { ...context, backlog }, { ...running, write });
+      await http.log.timed('waitingForData', () => scattering);
+    }
   }
 
   /** A range in order, from nowhere but the network. */
@@ -389,7 +330,7 @@ export class DownloadEngine {
     options: Pick<StreamOptions, 'sections' | 'wholeChunks'> & Pick<FillOptions, 'ahead'> & ReadOptions,
     http: Http,
     how: { keep: boolean; networkOnly?: boolean; maxHeldBytes?: number | undefined },
-  ): Promise<{ stages: Stages; context: JobContext; running: RunOptions }> {
+  ): Promise<Reading> {
     const { hub, pool, budget, lanes, attempts, groupRanges, windowBytes = WINDOW_BYTES } = this.#parts;
     const { signal, fresh = false, onNetworkBytes = () => undefined } = options;
     const tiers = fresh || options.networkOnly || how.networkOnly ? undefined : this.#parts.tiers;
@@ -456,6 +397,13 @@ export class DownloadEngine {
       `'${file.path}' came with file hash ${actual}, asked for was ${expected}. The data is corrupt.`,
     );
   }
+}
+
+/** What a read over Xet needs. */
+interface Reading {
+  stages: Stages;
+  context: JobContext;
+  running: RunOptions;
 }
 
 /** Nothing from here, and nothing kept here. */

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { loadCodec } from '../../src/codec.node.ts';
-import type { EngineParts } from '../../src/download/engine.ts';
+import type { EngineParts } from '../../src/download/engine-types.ts';
 import { Lanes } from '../../src/download/lanes.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
 import { rejectionOf } from '../http/property.ts';

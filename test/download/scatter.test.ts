@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { chunkCount } from '../../src/chunks.ts';
 import { MemoryBudget } from '../../src/download/budget.ts';
-import type { EngineParts } from '../../src/download/engine.ts';
+import type { EngineParts } from '../../src/download/engine-types.ts';
 import { Lanes } from '../../src/download/lanes.ts';
 import { XetError } from '../../src/errors.ts';
 import type { LocalHub } from '../../src/local-hub.ts';

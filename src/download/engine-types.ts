@@ -1,0 +1,74 @@
+import type { CodecPool } from '../../workers/pool.ts';
+import type { Tiers } from '../cache/tiers.ts';
+import type { Http } from '../http/http.ts';
+import type { HubClient } from '../hub/client.ts';
+import type { MetricsLog } from '../metrics.ts';
+import type { FileSink } from '../repo/place.ts';
+import type { MemoryBudget } from './budget.ts';
+import type { MakeContentHash, Verified } from './content-hash.ts';
+import type { Lanes } from './lanes.ts';
+import type { Sections } from './read-sections.ts';
+import type { Ahead } from './stages.ts';
+
+export interface EngineParts {
+  http: Http;
+  hub: HubClient;
+  pool: CodecPool;
+  budget: MemoryBudget;
+  lanes: Lanes;
+  makeHash: MakeContentHash;
+  attempts: number;
+  /** Whether several ranges may be asked for at once; in a page that costs a preflight. */
+  groupRanges: boolean;
+  /** How much one request for data asks for at most, in bytes. Default: no limit. */
+  requestBytes?: number | undefined;
+  /** Whether files come through the CAS at all. */
+  xet: boolean;
+  /** Whether plain HTTP may step in where Xet cannot serve. */
+  fallback: boolean;
+  onWarning: (message: string) => void;
+  /** Whether files are written from start to end. */
+  sequentialWrites?: boolean | undefined;
+  /** What this machine remembers of files and chunks. */
+  tiers?: Tiers | undefined;
+  /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
+  windowBytes?: number;
+}
+
+export interface ReadOptions {
+  signal: AbortSignal;
+  /** Notes the requests and bytes of this read. */
+  log?: MetricsLog;
+  /** Past all caches, as an earlier try gave corrupt data. */
+  fresh?: boolean;
+  /** Everything over the network, whatever is on this machine. */
+  networkOnly?: boolean;
+  onNetworkBytes?: (bytes: number) => void;
+  /** Told of content that came from this machine. */
+  onCachedBytes?: (bytes: number) => void;
+}
+
+export interface StreamOptions extends ReadOptions {
+  /** Told how the whole file was found to be right, before the end. */
+  onVerified?: (verified: Verified) => void;
+  /** What other reads of the file asked the CAS, and will. */
+  sections?: Sections;
+  /** Begins before the range and ends behind it where its chunks do, if that is known. */
+  wholeChunks?: boolean;
+  /** What comes is only looked at until the next is asked for, so its memory may be used again. */
+  lent?: boolean;
+}
+
+export interface FillOptions extends ReadOptions {
+  /** Has its reconstruction, perhaps. */
+  ahead?: Ahead | undefined;
+  /** Over plain HTTP from the start, as Xet could not serve this file a moment ago. */
+  plain?: boolean;
+  /** Told when plain HTTP steps in. */
+  onFallback?: () => void;
+  /** Told of bytes that need not be fetched, as they are in place. */
+  onFound?: (bytes: number) => void;
+}
+
+/** Where a whole file is put together, in any order. */
+export type FillTarget = Pick<FileSink, 'held' | 'unchecked' | 'read' | 'write'>;
