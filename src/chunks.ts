@@ -56,9 +56,14 @@ export function totalLength(records: ChunkRecords): number {
   return total;
 }
 
+/** Bytes of arrays together. */
+export function joinedLength(arrays: readonly Uint8Array[]): number {
+  return arrays.reduce((sum, { length }) => sum + length, 0);
+}
+
 /** Arrays one after the other, in memory of their own. */
 export function joinBytes(arrays: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  const whole = new Uint8Array(joinedLength(arrays));
   let at = 0;
   for (const array of arrays) {
     whole.set(array, at);

@@ -84,7 +84,7 @@ export class Codec {
   }
 
   /**
-   * The same, with the chunks' bytes in the memory that the frames were in, if there is room: it is theirs no more.
+   * The same, with the chunks' bytes in the buffer that the frames were in, if there is room: all of it may be written over.
    * What is written somewhere and forgotten needs no memory of its own.
    */
   decodeRunInPlace(frames: Uint8Array): DecodedRun {
@@ -196,8 +196,8 @@ export class Codec {
   }
 
   /**
-   * Packs chunks as {@link serializeXorb} does, into the memory that they were in unless that would leave most of it
-   * empty: it is theirs no more. Gives the frames only, which are a part of a xorb as well.
+   * Packs chunks as {@link serializeXorb} does, into the buffer that they were in unless that would leave most of it
+   * empty. All of that buffer may be written over, also what is beside the chunks. Gives the frames only, which are a part of a xorb as well.
    */
   packInPlace(data: Uint8Array, chunks: ChunkRecords): Uint8Array {
     this.#pack(data, chunks, new Uint32Array(1), 'auto');

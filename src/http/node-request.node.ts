@@ -1,3 +1,4 @@
+import { joinedLength } from '../chunks.ts';
 import type { AnswerHead } from './answer-head.ts';
 import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
 import { connectionTo } from './connections.node.ts';
@@ -89,7 +90,7 @@ async function sendOnce(
 
 function lengthOf(body: NonNullable<Body>): number {
   if (typeof body === 'string') return Buffer.byteLength(body);
-  return body instanceof Uint8Array ? body.length : body.reduce((sum, { length }) => sum + length, 0);
+  return body instanceof Uint8Array ? body.length : joinedLength(body);
 }
 
 function requestHead(

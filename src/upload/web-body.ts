@@ -1,10 +1,11 @@
 import { TaskTurns } from '../download/task-turns.ts';
+import type { Pieces } from '../http/http.ts';
 
 /** Bytes that are handed to the browser without a turn of the event loop. */
 const TURN_BYTES = 2 * 1024 * 1024;
 
 /** How the bytes of a xorb are handed to `fetch`. */
-export type MakeBody = (pieces: readonly Uint8Array[]) => BodyInit | Promise<BodyInit>;
+export type MakeBody = (pieces: Pieces) => BodyInit | Promise<BodyInit>;
 
 /**
  * Hands bytes to the browser piece by piece. Given to `fetch` as they are, a page would stand still while a whole xorb is

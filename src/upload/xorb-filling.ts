@@ -1,5 +1,5 @@
 import type { CodecPool } from '../../workers/pool.ts';
-import { ChunkRecordList, type ChunkRecords, chunkCount, totalLength } from '../chunks.ts';
+import { ChunkRecordList, type ChunkRecords, chunkCount, joinedLength, totalLength } from '../chunks.ts';
 import { Lanes } from '../download/lanes.ts';
 import { hashToHex } from '../hash.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
@@ -130,7 +130,7 @@ export class XorbFilling {
   async #post({ hash, records }: NamedXorb, { frames, memory }: OpenXorb): Promise<void> {
     const { uploader, held, blocks, signal, onStored } = this.#parts;
     const pieces = frames.take();
-    const copied = uploader.copies * pieces.reduce((sum, { length }) => sum + length, 0);
+    const copied = uploader.copies * joinedLength(pieces);
     await held.acquire(copied, () => this.#sending === 0, signal);
     this.#sending++;
     const { sentBytes, body } = await uploader.upload(hash, pieces, signal);

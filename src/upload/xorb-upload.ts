@@ -1,5 +1,6 @@
 import type { CodecPool } from '../../workers/pool.ts';
 import { withToken } from '../cas/client.ts';
+import { joinedLength } from '../chunks.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
 import { isRecord, readJson } from '../http/json.ts';
@@ -32,7 +33,7 @@ export interface StoredXorb {
 }
 
 /** The same, and the memory that its body was in: nobody looks at it any more. */
-type Uploaded = StoredXorb & { body: readonly Uint8Array[] };
+type Uploaded = StoredXorb & { body: Pieces };
 
 /** Stores xorbs: through grants where the CAS offers them, else by giving them to the CAS. */
 export class XorbUploader {
@@ -61,7 +62,7 @@ export class XorbUploader {
    * Stores a serialised xorb, given in pieces, whose memory is moved and comes back. Throws what the CAS says of it: `UNAUTHORIZED`, `FORBIDDEN`,
    * `QUOTA`, `PROTOCOL` for one that it does not accept, and what lasts of network failures.
    */
-  async upload(hash: string, pieces: readonly Uint8Array[], signal: AbortSignal): Promise<Uploaded> {
+  async upload(hash: string, pieces: Pieces, signal: AbortSignal): Promise<Uploaded> {
     if (!this.#grants) return { ...(await this.#post(hash, pieces, signal)), body: pieces };
     let checksum = 0n;
     const body: Uint8Array[] = [];
@@ -74,7 +75,7 @@ export class XorbUploader {
   }
 
   async #grantedOrPosted(hash: string, body: Pieces, checksum: bigint, signal: AbortSignal): Promise<StoredXorb> {
-    const length = lengthOf(body);
+    const length = joinedLength(body);
     for (let attempt = 1; attempt <= MAX_GRANTS && this.#grants; attempt++) {
       const grant = await this.#ask(hash, length, checksum, signal);
       if (grant === 'stored') return { inserted: false, sentBytes: 0 };
@@ -98,7 +99,7 @@ export class XorbUploader {
   }
 
   async #post(hash: string, body: Pieces, signal: AbortSignal): Promise<StoredXorb> {
-    const length = lengthOf(body);
+    const length = joinedLength(body);
     if (length >= WORTH_ASKING_BYTES && (await this.#isStored(hash, signal))) {
       return { inserted: false, sentBytes: 0 };
     }
@@ -167,7 +168,7 @@ export class XorbUploader {
         body: await this.#bodyOf(body),
         signal,
         accept: [400, 403, 409, 412],
-        patience: sending(lengthOf(body)),
+        patience: sending(joinedLength(body)),
       });
       reply.drop();
       if (reply.status === 412) return 'there already';
@@ -218,8 +219,6 @@ export class XorbUploader {
 export function asBody(bytes: Uint8Array): BodyInit {
   return bytes as Uint8Array<ArrayBuffer>;
 }
-
-const lengthOf = (pieces: Pieces) => pieces.reduce((sum, { length }) => sum + length, 0);
 
 /** The server looks at all that was sent before it answers. */
 export function sending(bytes: number): Patience {
