@@ -1,8 +1,9 @@
 import type { Tiers } from '../cache/tiers.ts';
+import type { Term } from '../cas/reconstruction.ts';
 import { isXetError } from '../errors.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import type { RepoStore } from '../repo/place.ts';
-import type { DownloadEngine } from './engine.ts';
+import { ASKING, type DownloadEngine } from './engine.ts';
 
 export interface AdoptParts {
   engine: DownloadEngine;
@@ -49,8 +50,8 @@ export class Adoption {
           ? hub.fileOf(file.repo, commit, listed)
           : await hub.resolve(file.repo, commit, file.path, { signal });
         if (!engine.overXet(other) || (await this.#isKnown(other))) continue;
-        const wanted = new Set((await engine.terms(file, signal)).map(({ xorb }) => xorb));
-        if ((await engine.terms(other, signal)).some(({ xorb }) => wanted.has(xorb)))
+        const wanted = new Set((await this.#terms(file, signal)).map(({ xorb }) => xorb));
+        if ((await this.#terms(other, signal)).some(({ xorb }) => wanted.has(xorb)))
           await this.#take(other, path, signal);
       }
     });
@@ -60,8 +61,17 @@ export class Adoption {
     return xetHash === undefined || (await this.#parts.tiers.termsOf(xetHash, size)) !== undefined;
   }
 
+  /** How a file is built, as its CAS says. */
+  async #terms(file: ResolvedFile, signal: AbortSignal): Promise<readonly Term[]> {
+    const { engine } = this.#parts;
+    if (!engine.overXet(file)) return [];
+    const { stages } = await engine.begin(file, { start: 0, end: file.size }, { signal }, engine.parts.http, ASKING);
+    for await (const _ of stages.all([])) signal.throwIfAborted();
+    return stages.terms;
+  }
+
   async #take(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
-    const terms = await this.#parts.engine.terms(file, signal);
+    const terms = await this.#terms(file, signal);
     await this.#parts.tiers.adopt(path, file, terms, signal);
   }
 

@@ -5,6 +5,7 @@ import { type OnProgress, ProgressMeter } from '../progress.ts';
 import type { FileSink, Place } from '../repo/place.ts';
 import type { Verified } from './content-hash.ts';
 import type { DownloadEngine } from './engine.ts';
+import { fillFile } from './fill-file.ts';
 import type { Ahead } from './stages.ts';
 
 export interface DownloadOutcome {
@@ -126,7 +127,8 @@ class Filling {
     const { held, unchecked } = sink;
     this.resumed = 0;
     this.cached = 0;
-    return engine.fill(
+    return fillFile(
+      engine,
       file,
       {
         held,

@@ -2,10 +2,12 @@ import type { SpawnWorker } from '../../workers/spawn.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { type ByteRange, without } from '../ranges.ts';
+import { bringRange } from './bring-range.ts';
 import type { DownloadEngine } from './engine.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { Flight, type Passenger } from './read-flight.ts';
 import type { ReadMemory } from './read-memory.ts';
+import { readRange } from './read-range.ts';
 import { Sections } from './read-sections.ts';
 import type { Content } from './shares.ts';
 
@@ -57,7 +59,7 @@ export class SharedReads {
   stream(range: ByteRange, signal: AbortSignal): AsyncGenerator<Content, void, undefined> {
     const { engine, file } = this.parts;
     const both = AbortSignal.any([this.parts.signal, signal]);
-    return engine.read(file, range, { signal: both, sections: this.#sections });
+    return readRange(engine, file, range, { signal: both, sections: this.#sections });
   }
 
   async #fill(bytes: Uint8Array, range: ByteRange, signal: AbortSignal | undefined, fresh: boolean): Promise<void> {
@@ -147,8 +149,8 @@ export class SharedReads {
       bring: async (stop, take, restart) => {
         const both = AbortSignal.any([signal, stop]);
         const options = { signal: both, fresh, sections: this.#sections, wholeChunks: small && !whole, lent: true };
-        if (!small) return engine.bring(file, range, options, take, restart);
-        for await (const content of engine.read(file, range, options)) take(content);
+        if (!small) return bringRange(engine, file, range, options, take, restart);
+        for await (const content of readRange(engine, file, range, options)) take(content);
       },
       keep: small ? ({ at, bytes }) => memory.put(this.#key, at, bytes, fetched) : undefined,
       onEnd: (error) => {

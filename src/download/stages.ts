@@ -3,6 +3,7 @@ import type { CasClient } from '../cas/client.ts';
 import type { Reconstruction, Term } from '../cas/reconstruction.ts';
 import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
+import type { MetricsLog } from '../metrics.ts';
 import { type ByteRange, type ChunkRange, joinNearest, lengthOf, without } from '../ranges.ts';
 import type { Stage } from './assemble.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
@@ -225,4 +226,14 @@ function trimmed(window: ByteRange, had: readonly ByteRange[]): ByteRange | unde
 /** Bytes that the terms of a reconstruction give, from where it was asked to begin. */
 function reach({ terms, offsetIntoFirstTerm }: Reconstruction): number {
   return terms.reduce((sum, { unpackedLength }) => sum + unpackedLength, 0) - offsetIntoFirstTerm;
+}
+
+/** The stages of a read, with the time that planning takes noted. */
+export async function* timedStages(stages: Stages, had: readonly ByteRange[], log: MetricsLog): AsyncGenerator<Stage> {
+  const all = stages.all(had);
+  for (;;) {
+    const { done, value } = await log.timed('planning', () => all.next());
+    if (done) return;
+    yield value;
+  }
 }

@@ -1,6 +1,7 @@
 import type { Verified } from '../download/content-hash.ts';
 import type { DownloadEngine } from '../download/engine.ts';
 import type { DownloadOutcome } from '../download/file.ts';
+import { readRange } from '../download/read-range.ts';
 import { XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { MetricsLog } from '../metrics.ts';
@@ -27,7 +28,8 @@ export async function saveToStream(
   const meter = new ProgressMeter({ files: 1, bytes: file.size }, onProgress);
   const bytes = { network: 0, cache: 0, local: 0 };
   let verified: Verified | undefined;
-  const content = engine.read(
+  const content = readRange(
+    engine,
     file,
     { start: 0, end: file.size },
     {

@@ -13,7 +13,9 @@ import { Tiers } from '../../src/cache/tiers.ts';
 import { CHUNK_RECORD_BYTES, chunkCount, chunkSlice } from '../../src/chunks.ts';
 import { loadCodec } from '../../src/codec.node.ts';
 import { MemoryBudget } from '../../src/download/budget.ts';
+import { fillFile } from '../../src/download/fill-file.ts';
 import { Lanes } from '../../src/download/lanes.ts';
+import { readRange } from '../../src/download/read-range.ts';
 import type { PlacedTerm } from '../../src/download/stages.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
 import { CodecPool } from '../../workers/pool.ts';
@@ -106,7 +108,7 @@ async function fill({ engine, hub }: SetUp, file: ResolvedFile, target: MemoryTa
   hub.resetRequests();
   let cached = 0;
   let network = 0;
-  const verified = await engine.fill(file, target, {
+  const verified = await fillFile(engine, file, target, {
     signal,
     onCachedBytes: (bytes) => {
       cached += bytes;
@@ -145,7 +147,7 @@ async function readAll(
   signal = noSignal,
 ): Promise<Buffer> {
   const runs: Uint8Array[] = [];
-  for await (const { bytes } of engine.read(file, range, { signal })) runs.push(bytes);
+  for await (const { bytes } of readRange(engine, file, range, { signal })) runs.push(bytes);
   return Buffer.concat(runs);
 }
 
@@ -205,7 +207,7 @@ describe('a file on this disk', () => {
     await bringOriginal(all);
     const target = new MemoryTarget(original);
     let cached = 0;
-    await all.engine.fill(all.files.original, target, {
+    await fillFile(all.engine, all.files.original, target, {
       signal: noSignal,
       networkOnly: true,
       onCachedBytes: (bytes) => {
@@ -385,7 +387,8 @@ describe('a file on this disk', () => {
   test('is let go of when its reader has enough', async () => {
     const all = await setUp();
     await bringOriginal(all);
-    for await (const { bytes } of all.engine.read(
+    for await (const { bytes } of readRange(
+      all.engine,
       all.files.original,
       { start: 0, end: original.length },
       { signal: noSignal },
@@ -492,7 +495,7 @@ describe('chunks of reads that leave no file', () => {
     const all = await setUp({}, 11);
     await readAll(all, all.files.original);
     const runs: Uint8Array[] = [];
-    const reading = all.engine.read(all.files.original, { start: 0, end: original.length }, { signal: noSignal });
+    const reading = readRange(all.engine, all.files.original, { start: 0, end: original.length }, { signal: noSignal });
     for await (const { bytes } of reading) {
       runs.push(bytes);
       if (runs.length === 1) await all.tiers.parts.chunks?.clear();
@@ -508,7 +511,7 @@ describe('chunks of reads that leave no file', () => {
     expect(first).toMatchObject({ code: 'INTEGRITY' });
     const fresh: Uint8Array[] = [];
     const range = { start: 0, end: original.length };
-    for await (const { bytes } of all.engine.read(all.files.original, range, { signal: noSignal, fresh: true })) {
+    for await (const { bytes } of readRange(all.engine, all.files.original, range, { signal: noSignal, fresh: true })) {
       fresh.push(bytes);
     }
     expect(sha256(Buffer.concat(fresh))).toBe(sha256(original));
@@ -542,10 +545,10 @@ describe('recipes', () => {
       const { engine } = engineFor(all.hub, { tiers: later.tiers, pool: all.pool, budget: all.budget });
       expect(await later.tiers.termsOf(all.files.original.xetHash ?? '', original.length)).toBeUndefined();
       const target = new MemoryTarget(variant);
-      expect(await engine.fill(all.files.variant, target, { signal: noSignal })).toBe('xet');
+      expect(await fillFile(engine, all.files.variant, target, { signal: noSignal })).toBe('xet');
       expectWhole(target, variant);
       const again = new MemoryTarget(original);
-      await engine.fill(all.files.original, again, { signal: noSignal });
+      await fillFile(engine, all.files.original, again, { signal: noSignal });
       expectWhole(again, original);
       expect(await later.tiers.termsOf(all.files.original.xetHash ?? '', original.length)).toBeDefined();
     }
@@ -587,11 +590,11 @@ describe('recipes', () => {
       windowBytes: 500_000,
     });
     const hash = all.files.original.xetHash ?? '';
-    await engine.fill(all.files.original, new MemoryTarget(original), { signal: noSignal });
+    await fillFile(engine, all.files.original, new MemoryTarget(original), { signal: noSignal });
     expect(await all.tiers.termsOf(hash, original.length)).toBeDefined();
     const runs: Uint8Array[] = [];
     const range = { start: 0, end: original.length };
-    for await (const { bytes } of engine.read(all.files.original, range, { signal: noSignal })) {
+    for await (const { bytes } of readRange(engine, all.files.original, range, { signal: noSignal })) {
       runs.push(bytes);
       // Somebody else got corrupt data, and begins afresh.
       if (runs.length === 2) await all.tiers.forget(hash);

@@ -1,7 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { loadCodec } from '../../src/codec.node.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
+import { fillFile } from '../../src/download/fill-file.ts';
 import { Lanes } from '../../src/download/lanes.ts';
+import { readRange } from '../../src/download/read-range.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
 import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
@@ -13,7 +15,8 @@ async function readAll(hub: LocalHub, path: string, parts: Partial<EngineParts> 
   const file = await hubClient.resolve(repo, 'main', path);
   const runs: Uint8Array[] = [];
   let verified = '';
-  const content = engine.read(
+  const content = readRange(
+    engine,
     file,
     { start: 0, end: file.size },
     {
@@ -51,7 +54,7 @@ test.each([true, false])('what is only looked at comes in the same memory again 
   const memory = new Set<ArrayBufferLike>();
   const runs: Uint8Array[] = [];
   const range = { start: 0, end: file.size };
-  for await (const content of engine.read(file, range, { signal: new AbortController().signal, lent })) {
+  for await (const content of readRange(engine, file, range, { signal: new AbortController().signal, lent })) {
     memory.add(content.bytes.buffer);
     runs.push(lent ? content.bytes.slice() : content.bytes);
   }
@@ -197,7 +200,8 @@ test.each([false, true])(
     hub.faults.add({ kind: 'xorb', action: 'delay', ms: 300, times: 1 });
     const written = new Uint8Array(bytes.length);
     const starts: number[] = [];
-    const verified = await engine.fill(
+    const verified = await fillFile(
+      engine,
       file,
       {
         held: [],

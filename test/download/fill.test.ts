@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { chunkCount } from '../../src/chunks.ts';
+import { fillFile } from '../../src/download/fill-file.ts';
 import type { FaultRule } from '../../src/local-hub.ts';
 import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
@@ -44,7 +45,7 @@ describe('a file that is filled in', () => {
     const chunks = chunkCount((await chunksOf(bytes)).records);
     const held = await heldParts(bytes, [[random(chunks - 3), chunks - random(3)]]);
     const target = new MemoryTarget(bytes, seed % 2 === 0 ? held : []);
-    expect(await engine.fill(file, target, { signal: noSignal })).toBe('xet');
+    expect(await fillFile(engine, file, target, { signal: noSignal })).toBe('xet');
     expectWhole(target, bytes);
     await vi.waitFor(() => expect([budget.usedBytes, lanes.used]).toEqual([0, 0]));
   });
@@ -57,7 +58,7 @@ describe('a file that is filled in', () => {
     for (const offset of [0, 4, 5, 7]) {
       const hit = hub.faults.add({ kind: 'xorb', action: 'corrupt', offset, mask: 0x40, after: 1 });
       const target = new MemoryTarget(bytes);
-      expect(await engine.fill(file, target, { signal: noSignal })).toBe('xet');
+      expect(await fillFile(engine, file, target, { signal: noSignal })).toBe('xet');
       expectWhole(target, bytes);
       expect(hit.hits).toBe(1);
     }
@@ -78,7 +79,7 @@ describe('a file that is filled in', () => {
       hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 5, mask: 0x40 });
       const hit = hub.faults.add({ kind: 'xorb', ...fault });
       const target = new MemoryTarget(bytes);
-      expect(await engine.fill(file, target, { signal: noSignal })).toBe('xet');
+      expect(await fillFile(engine, file, target, { signal: noSignal })).toBe('xet');
       expect(hit.hits).toBe(1);
       expectWhole(target, bytes);
     }
@@ -90,10 +91,10 @@ describe('a file that is filled in', () => {
     const { engine, hubClient, budget, lanes } = engineFor(hub, { fallback: true });
     const file = await hubClient.resolve(repo, 'main', 'a');
     hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 5000 });
-    const error = await rejectionOf(engine.fill(file, new MemoryTarget(bytes), { signal: noSignal }));
+    const error = await rejectionOf(fillFile(engine, file, new MemoryTarget(bytes), { signal: noSignal }));
     expect(error).toMatchObject({ code: 'INTEGRITY' });
     const target = new MemoryTarget(bytes);
-    expect(await engine.fill(file, target, { signal: noSignal, fresh: true })).toBe('xet');
+    expect(await fillFile(engine, file, target, { signal: noSignal, fresh: true })).toBe('xet');
     expectWhole(target, bytes);
     expect(requests(hub, 'bridge')).toEqual([]);
     expect([budget.usedBytes, lanes.used]).toEqual([0, 0]);
@@ -117,7 +118,7 @@ describe('a file that is filled in', () => {
       const target = new MemoryTarget(bytes, await heldParts(bytes, held));
       const starts: number[] = [];
       target.onWrite = (at) => void starts.push(at);
-      expect(await engine.fill(file, target, { signal: noSignal })).toBe('xet');
+      expect(await fillFile(engine, file, target, { signal: noSignal })).toBe('xet');
       expectWhole(target, bytes);
       expect(starts).toEqual([...starts].sort((a, b) => a - b));
       expect(target.mostAtOnce).toBe(1);
@@ -132,7 +133,7 @@ describe('a file that is filled in', () => {
     const file = await hubClient.resolve(repo, 'main', 'a');
     hub.resetRequests();
     const target = new MemoryTarget(bytes);
-    await engine.fill(file, target, { signal: noSignal });
+    await fillFile(engine, file, target, { signal: noSignal });
     expectWhole(target, bytes);
     expect(requests(hub, 'reconstruction').length).toBeLessThanOrEqual(6);
 
@@ -141,7 +142,7 @@ describe('a file that is filled in', () => {
     const to = starts.findIndex((start) => start > 4_900_000);
     const half = new MemoryTarget(bytes, await heldParts(bytes, [[from, to]]));
     hub.resetRequests();
-    await engine.fill(file, half, { signal: noSignal });
+    await fillFile(engine, file, half, { signal: noSignal });
     expectWhole(half, bytes);
     expect(requests(hub, 'reconstruction').length).toBeLessThanOrEqual(4);
   });
@@ -162,7 +163,7 @@ describe('plain HTTP in place of Xet', () => {
     hub.faults.add({ ...gone, after });
     const target = new MemoryTarget(bytes, await heldParts(bytes, [[5, 9]]));
     let fellBack = 0;
-    const verified = await engine.fill(file, target, {
+    const verified = await fillFile(engine, file, target, {
       signal: noSignal,
       onFallback: () => {
         fellBack++;
@@ -197,7 +198,7 @@ describe('plain HTTP in place of Xet', () => {
       },
     };
     hub.resetRequests();
-    expect(await engine.fill(file, target, options)).toBe('sha256');
+    expect(await fillFile(engine, file, target, options)).toBe('sha256');
     expect(found).toBe(300_001 + 722_223);
     expect(target.written).toBe(bytes.length - found);
     expect(sent(hub, 'bridge')).toBe(bytes.length - found);
@@ -205,7 +206,7 @@ describe('plain HTTP in place of Xet', () => {
 
     const wrong = new MemoryTarget(bytes, [], unchecked);
     wrong.bytes[800_000] = (wrong.bytes[800_000] ?? 0) ^ 1;
-    expect(await rejectionOf(engine.fill(file, wrong, { signal: noSignal }))).toMatchObject({ code: 'INTEGRITY' });
+    expect(await rejectionOf(fillFile(engine, file, wrong, { signal: noSignal }))).toMatchObject({ code: 'INTEGRITY' });
   });
 
   test('is of no use to what came over Xet without its chunks: those bytes are fetched again', async () => {
@@ -214,7 +215,7 @@ describe('plain HTTP in place of Xet', () => {
     const { engine, hubClient } = engineFor(hub);
     const file = await hubClient.resolve(repo, 'main', 'a');
     const target = new MemoryTarget(bytes, [], [{ start: 0, end: 400_000 }]);
-    expect(await engine.fill(file, target, { signal: noSignal })).toBe('xet');
+    expect(await fillFile(engine, file, target, { signal: noSignal })).toBe('xet');
     expect(target.written).toBe(bytes.length);
     expectWhole(target, bytes);
   });
@@ -231,7 +232,7 @@ describe('plain HTTP in place of Xet', () => {
       hub.faults.clear();
       hub.faults.add(rule);
       const target = new MemoryTarget(bytes);
-      expect(await rejectionOf(engine.fill(file, target, { signal: noSignal }))).toMatchObject({ code });
+      expect(await rejectionOf(fillFile(engine, file, target, { signal: noSignal }))).toMatchObject({ code });
       expect(requests(hub, 'bridge')).toEqual([]);
       await vi.waitFor(() => expect([budget.usedBytes, lanes.used]).toEqual([0, 0]));
     }
@@ -247,7 +248,7 @@ describe('plain HTTP in place of Xet', () => {
     target.onWrite = () => {
       if (target.written > 500_000) stop.abort('enough');
     };
-    expect(await rejectionOf(engine.fill(file, target, { signal: stop.signal }))).toBe('enough');
+    expect(await rejectionOf(fillFile(engine, file, target, { signal: stop.signal }))).toBe('enough');
     expect(target.written).toBeLessThan(bytes.length);
     expect(target.mistakes).toEqual([]);
   });

@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { chunkCount } from '../../src/chunks.ts';
 import { MemoryBudget } from '../../src/download/budget.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
+import { fillFile } from '../../src/download/fill-file.ts';
 import { Lanes } from '../../src/download/lanes.ts';
 import { XetError } from '../../src/errors.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
@@ -76,7 +77,7 @@ describe('a file that is put together in any order', () => {
       hub.resetRequests();
       let network = 0;
       let found = 0;
-      const verified = await engine.fill(file, target, {
+      const verified = await fillFile(engine, file, target, {
         signal: noSignal,
         onNetworkBytes: (count) => {
           network += count;
@@ -101,7 +102,7 @@ describe('a file that is put together in any order', () => {
     const chunks = chunkCount((await chunksOf(bytes)).records);
     const target = new MemoryTarget(bytes, await heldParts(bytes, [[0, chunks]]));
     hub.resetRequests();
-    expect(await engine.fill(file, target, { signal: noSignal })).toBe('xet');
+    expect(await fillFile(engine, file, target, { signal: noSignal })).toBe('xet');
     expect(target.writes).toBe(0);
     expect(hub.requests).toEqual([]);
   });
@@ -113,7 +114,9 @@ describe('a file that is put together in any order', () => {
     const [part] = await heldParts(bytes, [[2, 5]]);
     const [wrong] = await heldParts(other, [[2, 5]]);
     const target = new MemoryTarget(bytes, [{ ...part!, chunks: wrong!.chunks }]);
-    expect(await rejectionOf(engine.fill(file, target, { signal: noSignal }))).toMatchObject({ code: 'INTEGRITY' });
+    expect(await rejectionOf(fillFile(engine, file, target, { signal: noSignal }))).toMatchObject({
+      code: 'INTEGRITY',
+    });
     await expectAllGivenBack({ budget, lanes });
   });
 
@@ -125,7 +128,7 @@ describe('a file that is put together in any order', () => {
     const target = new MemoryTarget(bytes);
     const order: number[] = [];
     target.onWrite = (at) => void order.push(at);
-    await engine.fill(file, target, { signal: noSignal });
+    await fillFile(engine, file, target, { signal: noSignal });
     expectWhole(target, bytes);
     expect(order[0]).toBeGreaterThan(0);
     expect(order).toContain(0);
@@ -140,7 +143,7 @@ describe('a file that is put together in any order', () => {
       });
       hub.resetRequests();
       const target = new MemoryTarget(bytes);
-      await engine.fill(file, target, { signal: noSignal });
+      await fillFile(engine, file, target, { signal: noSignal });
       expectWhole(target, bytes);
       await expectAllGivenBack({ budget, lanes });
     }
@@ -153,7 +156,7 @@ describe('a file that is put together in any order', () => {
     const { hub, file, engine } = await setUp(bytes, 8192, { budget: new MemoryBudget(16 * MIB, 4 * MIB) });
     hub.resetRequests();
     const target = new MemoryTarget(bytes);
-    await engine.fill(file, target, { signal: noSignal });
+    await fillFile(engine, file, target, { signal: noSignal });
     expectWhole(target, bytes);
     expect(sent(hub, 'xorb')).toBeLessThan(part.length + 700_000);
   });
@@ -167,7 +170,7 @@ describe('memory', () => {
     const { file, engine } = await setUp(bytes, 5, { budget, lanes });
     const target = new MemoryTarget(bytes);
     target.onWrite = () => sleep(1);
-    await engine.fill(file, target, { signal: noSignal });
+    await fillFile(engine, file, target, { signal: noSignal });
     expectWhole(target, bytes);
     expect(lanes.peak).toBeGreaterThan(4);
     expect(budget.peakBytes).toBeLessThanOrEqual(16 * MIB);
@@ -186,7 +189,7 @@ describe('memory', () => {
     const gate = gateway();
     target.onWrite = () => gate.passed;
     let network = 0;
-    const filling = engine.fill(file, target, {
+    const filling = fillFile(engine, file, target, {
       signal: noSignal,
       onNetworkBytes: (count) => {
         network += count;
@@ -217,7 +220,7 @@ describe('memory', () => {
           const file = await hubClient.resolve(repo, 'main', path);
           const target = new MemoryTarget(bytes);
           target.onWrite = () => sleep(1);
-          await engine.fill(file, target, { signal: noSignal });
+          await fillFile(engine, file, target, { signal: noSignal });
           expectWhole(target, bytes);
         }),
       );
@@ -245,12 +248,14 @@ describe('memory', () => {
       .map(async ([path, bytes]) => {
         const target = new MemoryTarget(bytes);
         target.onWrite = () => gate.passed;
-        return rejectionOf(engine.fill(await hubClient.resolve(repo, 'main', path), target, { signal: stop.signal }));
+        return rejectionOf(
+          fillFile(engine, await hubClient.resolve(repo, 'main', path), target, { signal: stop.signal }),
+        );
       });
     await standstill(() => budget.usedBytes);
     // One file can go on beside those that wait for their disk.
     const target = new MemoryTarget(files.f0!);
-    await engine.fill(await hubClient.resolve(repo, 'main', 'f0'), target, { signal: noSignal });
+    await fillFile(engine, await hubClient.resolve(repo, 'main', 'f0'), target, { signal: noSignal });
     expectWhole(target, files.f0!);
     stop.abort('enough');
     gate.open();
@@ -273,7 +278,7 @@ describe('an abort', () => {
       if (target.writes > last) stop.abort(reason);
       await sleep(random(3));
     };
-    const outcome = await rejectionOf(engine.fill(file, target, { signal: stop.signal }));
+    const outcome = await rejectionOf(fillFile(engine, file, target, { signal: stop.signal }));
     const { written } = target;
     if (written < bytes.length) expect(outcome).toBe(reason);
     const asked = http.log.totalRequests;
@@ -292,7 +297,7 @@ describe('an abort', () => {
     hub.resetRequests();
     const target = new MemoryTarget(bytes);
     const signal = AbortSignal.abort('never');
-    expect(await rejectionOf(engine.fill(file, target, { signal }))).toBe('never');
+    expect(await rejectionOf(fillFile(engine, file, target, { signal }))).toBe('never');
     expect(hub.requests).toEqual([]);
   });
 
@@ -303,7 +308,7 @@ describe('an abort', () => {
       const { hub, file, engine, budget, lanes } = await setUp(bytes, 4);
       hub.faults.add({ kind, action: 'stall', afterBytes: 0, times: 1e9 });
       const stop = new AbortController();
-      const filling = rejectionOf(engine.fill(file, new MemoryTarget(bytes), { signal: stop.signal }));
+      const filling = rejectionOf(fillFile(engine, file, new MemoryTarget(bytes), { signal: stop.signal }));
       await vi.waitFor(() => expect(requests(hub, kind).length).toBeGreaterThan(0));
       stop.abort('enough');
       expect(await filling).toBe('enough');
@@ -319,7 +324,7 @@ describe('an abort', () => {
     const gate = gateway();
     const target = new MemoryTarget(bytes);
     target.onWrite = () => gate.passed;
-    const filling = rejectionOf(engine.fill(file, target, { signal: stop.signal }));
+    const filling = rejectionOf(fillFile(engine, file, target, { signal: stop.signal }));
     await standstill(() => budget.usedBytes);
     const begun = target.writes;
     stop.abort('enough');
@@ -337,7 +342,7 @@ describe('an abort', () => {
       stop.abort('enough');
       await sleep(20);
     };
-    expect(await rejectionOf(engine.fill(file, target, { signal: stop.signal }))).toBe('enough');
+    expect(await rejectionOf(fillFile(engine, file, target, { signal: stop.signal }))).toBe('enough');
     // Whoever closes the file next must not do so under a write.
     expect(target.writing).toBe(0);
     expect(target.written).toBeGreaterThan(0);
@@ -360,7 +365,7 @@ describe('a write that fails', () => {
       if (target.writes > after) throw error;
     };
     hub.resetRequests();
-    expect(await rejectionOf(engine.fill(file, target, { signal: noSignal }))).toBe(error);
+    expect(await rejectionOf(fillFile(engine, file, target, { signal: noSignal }))).toBe(error);
     expect(warnings).toEqual([]);
     expect(requests(hub, 'bridge')).toEqual([]);
     await expectAllGivenBack({ budget, lanes });
@@ -376,7 +381,7 @@ describe('a write that fails', () => {
         await sleep(1);
         throw error;
       };
-      expect(await rejectionOf(engine.fill(file, target, { signal: noSignal }))).toBe(error);
+      expect(await rejectionOf(fillFile(engine, file, target, { signal: noSignal }))).toBe(error);
       await expectAllGivenBack({ budget, lanes });
     }
   });
@@ -406,7 +411,7 @@ describe('a write that fails', () => {
         }
         return done;
       };
-      const error = await rejectionOf(engine.fill(file, target, { signal: noSignal }));
+      const error = await rejectionOf(fillFile(engine, file, target, { signal: noSignal }));
       expect(error, `${lead} turns`).toMatchObject({ code: 'DISK_FULL' });
     }
   });
@@ -422,8 +427,8 @@ describe('a write that fails', () => {
     const fine = new MemoryTarget(files.b);
     const [a, b] = await Promise.all(['a', 'b'].map((path) => hubClient.resolve(repo, 'main', path)));
     const both = await Promise.allSettled([
-      engine.fill(a!, broken, { signal: noSignal }),
-      engine.fill(b!, fine, { signal: noSignal }),
+      fillFile(engine, a!, broken, { signal: noSignal }),
+      fillFile(engine, b!, fine, { signal: noSignal }),
     ]);
     expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
     expectWhole(fine, files.b);
@@ -440,7 +445,7 @@ describe('a fetch that fails', () => {
     const { hub, file, engine, budget, lanes } = await setUp(bytes, 5);
     stopAll(hub, after);
     const target = new MemoryTarget(bytes);
-    expect(await rejectionOf(engine.fill(file, target, { signal: noSignal }))).toMatchObject({
+    expect(await rejectionOf(fillFile(engine, file, target, { signal: noSignal }))).toMatchObject({
       code: 'ENTRY_NOT_FOUND',
     });
     expect(target.mistakes).toEqual([]);

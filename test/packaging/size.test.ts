@@ -5,9 +5,9 @@ import { measure } from '../../scripts/size.mjs';
 
 /** Gzipped, in kB: what is reached, rounded up. The goal of the download path is 25. */
 const LIMITS = {
-  'download path': 50.4,
-  'fetch adapter': 56.1,
-  'service worker': 57.3,
+  'download path': 50,
+  'fetch adapter': 55.7,
+  'service worker': 56.9,
   'codec worker': 18,
   WebAssembly: 80,
 };

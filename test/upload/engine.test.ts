@@ -3,6 +3,7 @@ import { memoryRecipeStore } from '../../src/cache/recipe-store.memory.ts';
 import { chunkCount, totalLength } from '../../src/chunks.ts';
 import { loadCodec } from '../../src/codec.node.ts';
 import { MemoryBudget } from '../../src/download/budget.ts';
+import { readRange } from '../../src/download/read-range.ts';
 import { ZERO_HASH } from '../../src/hash.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
 import { nodeContentHash } from '../../src/repo/content-check.node.ts';
@@ -44,7 +45,7 @@ async function download(hub: LocalHub, path: string): Promise<Uint8Array> {
   const { engine, hubClient } = engineFor(hub);
   const file = await hubClient.resolve(REPO, 'main', path);
   const parts: Uint8Array[] = [];
-  const read = engine.read(file, { start: 0, end: file.size }, { signal: new AbortController().signal });
+  const read = readRange(engine, file, { start: 0, end: file.size }, { signal: new AbortController().signal });
   for await (const { bytes } of read) parts.push(bytes);
   return Buffer.concat(parts);
 }

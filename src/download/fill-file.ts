@@ -1,0 +1,95 @@
+import type { Http } from '../http/http.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import { lengthOf } from '../ranges.ts';
+import { assemble } from './assemble.ts';
+import type { Verified } from './content-hash.ts';
+import { Coverage } from './coverage.ts';
+import type { CasFile, DownloadEngine } from './engine.ts';
+import type { FillOptions, FillTarget } from './engine-types.ts';
+import { fillPlain } from './plain.ts';
+import { scatterAll } from './scattered.ts';
+import type { Content } from './shares.ts';
+import { timedStages } from './stages.ts';
+
+const NO_CHUNKS = new Uint8Array();
+
+/**
+ * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how
+ * it was found to be right, or throws `INTEGRITY`.
+ */
+export async function fillFile(
+  engine: DownloadEngine,
+  file: ResolvedFile,
+  target: FillTarget,
+  options: FillOptions,
+): Promise<Verified> {
+  const { http, log } = engine.counted(options);
+  const coverage = new Coverage();
+  for (const { start, end, chunks } of target.held) coverage.add(start, end - start, chunks);
+  options.onFound?.(lengthOf(target.held));
+  const write = async (content: Content) => {
+    await log.timed('writing', () => target.write(content.at, content.bytes, content.chunks));
+    coverage.add(content.at, content.bytes.length, content.chunks);
+    log.add('content', content.bytes.length);
+  };
+  if (engine.overXet(file) && !options.plain) {
+    try {
+      return await fillXet(engine, file, coverage, write, options, http);
+    } catch (error) {
+      engine.fallBack(file, error, options);
+      options.onFallback?.();
+    }
+  }
+  return fillOverHttp(engine, file, target, coverage, write, options, http);
+}
+
+async function fillXet(
+  engine: DownloadEngine,
+  file: CasFile,
+  coverage: Coverage,
+  write: (content: Content) => Promise<void>,
+  options: FillOptions,
+  http: Http,
+): Promise<Verified> {
+  const { lanes, sequentialWrites } = engine.parts;
+  // What is written at once is held for nobody, however often it is wanted.
+  const how = { keep: false, maxHeldBytes: sequentialWrites ? undefined : Number.POSITIVE_INFINITY };
+  const reading = await engine.begin(file, { start: 0, end: file.size }, options, http, how);
+  const { stages, context, running } = reading;
+  const had = [...coverage.parts];
+  if (sequentialWrites) {
+    for await (const stage of timedStages(stages, had, http.log)) {
+      const inOrder = assemble(stage, { ...context, inPlace: true }, { ...running, lookAhead: () => lanes.limit });
+      for await (const content of inOrder) await write(content);
+    }
+  } else {
+    await scatterAll(reading, had, write, http);
+  }
+  await engine.seal(file, coverage.records(), stages.terms);
+  return 'xet';
+}
+
+async function fillOverHttp(
+  engine: DownloadEngine,
+  file: ResolvedFile,
+  target: FillTarget,
+  coverage: Coverage,
+  write: (content: Content) => Promise<void>,
+  options: FillOptions,
+  http: Http,
+): Promise<Verified> {
+  const before = lengthOf(coverage.parts);
+  for (const { start, end } of target.unchecked) {
+    for (const part of coverage.holes({ start, end })) coverage.add(part.start, part.end - part.start, NO_CHUNKS);
+  }
+  options.onFound?.(lengthOf(coverage.parts) - before);
+  return fillPlain(engine.plainSource(http), file, {
+    ...options,
+    had: [...coverage.parts],
+    read: (range) => target.read(range),
+    write: async (at, bytes) => {
+      if (engine.overXet(file)) http.log.add('fallback', bytes.length);
+      await write({ at, bytes, chunks: NO_CHUNKS });
+    },
+  });
+}
