@@ -21,6 +21,7 @@ const banner = {
 
 const web = {
   index: 'src/index.ts',
+  download: 'src/download.ts',
   codec: 'src/codec.ts',
   fetch: 'src/fetch.ts',
   'service-worker': 'src/service-worker.ts',
@@ -39,6 +40,7 @@ export default defineConfig([
     ...common,
     entry: {
       node: 'src/node.ts',
+      'download.node': 'src/download.node.ts',
       'fetch.node': 'src/fetch.node.ts',
       'codec.node': 'src/codec.node.ts',
       'compat.node': 'src/compat.node.ts',

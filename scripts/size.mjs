@@ -12,7 +12,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** What each part is when somebody uses it. @type {Record<string, Part>} */
 const PARTS = {
-  'download path': { stdin: from("export { XetClient } from 'xetkit';") },
+  'download path': { stdin: from("export { XetDownloader } from 'xetkit/download';") },
+  'whole client': { stdin: from("export { XetClient } from 'xetkit';") },
   'fetch adapter': { stdin: from("export { createXetFetch } from 'xetkit/fetch';") },
   'service worker': { stdin: from("export { installXet } from 'xetkit/service-worker';") },
   'codec worker': { entryPoints: ['dist/codec.worker.js'] },

@@ -1,100 +1,23 @@
-import { CodecPool } from '../workers/pool.ts';
 import type { CacheControl } from './cache/cache-control.ts';
 import type { Tiers } from './cache/tiers.ts';
-import { MemoryBudget } from './download/budget.ts';
-import { DownloadEngine } from './download/engine.ts';
-import { Lanes } from './download/lanes.ts';
 import { ReadMemory } from './download/read-memory.ts';
-import { DEFAULT_TIMEOUTS, Http } from './http/http.ts';
-import { DEFAULT_RETRY } from './http/retry-timing.ts';
-import { HubClient } from './hub/client.ts';
-import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
+import { type DownloadParts, downloadParts } from './download-parts.ts';
+import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 
 /** What all calls of a client share. */
-export interface ClientParts {
-  http: Http;
-  hub: HubClient;
-  pool: CodecPool;
-  budget: MemoryBudget;
+export interface ClientParts extends DownloadParts<Tiers> {
   memory: ReadMemory;
-  lanes: Lanes;
-  tiers: Tiers;
   cache: CacheControl;
-  engine: DownloadEngine;
-  /** Attempts at a request. */
-  attempts: number;
-  /** Whether no server may be asked. */
-  offline: boolean;
-  onWarning: (message: string) => void;
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
 export function partsOf(options: XetClientOptions, platform: Platform, closing: AbortSignal): ClientParts {
-  const { workers = 'auto', concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
-  const onWarning = (message: string) => options.onWarning?.(message);
-  const retry = { ...DEFAULT_RETRY, ...options.retry };
-  const http = new Http({
-    fetch: options.fetch ?? platform.fetch,
-    takesPieces: !options.fetch && platform.takesPieces,
-    rewriteUrl: options.rewriteUrl,
-    timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
-    retry,
-    onRetry: options.onRetry,
-  });
-  const hub = new HubClient(http, {
-    endpoint: options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT,
-    accessToken: async () => {
-      const { accessToken } = options;
-      if (accessToken === undefined) return platform.defaultToken();
-      return typeof accessToken === 'function' ? accessToken() : accessToken;
-    },
-  });
-  const pool = new CodecPool({
-    spawn: platform.spawnWorker,
-    size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors - 1)) : workers,
-    load: platform.loadCodec,
-    smallBytes: platform.decodeHereBytes,
-    onWarning: options.onWarning,
-  });
-  const budget = new MemoryBudget(memoryBudget, memoryBudget / 4);
-  const lanes = new Lanes(concurrency);
-  const tiers = platform.openTiers({
-    chunkCache: options.chunkCache,
-    name: options.cacheDir,
-    pool,
-    spawnWorker: workers === 0 ? undefined : platform.spawnWorker,
-    budget,
-    onWarning,
-  });
-  const engine = new DownloadEngine({
-    http,
-    hub,
-    pool,
-    budget,
-    lanes,
-    makeHash: platform.makeContentHash,
-    attempts: retry.attempts,
-    groupRanges: platform.multiRange,
-    requestBytes: platform.requestBytes,
-    xet: options.xet ?? !platform.xetDisabled(),
-    fallback: options.fallback !== 'never',
-    sequentialWrites: options.sequentialWrites,
-    tiers,
-    onWarning,
-  });
+  const parts = downloadParts(options, platform, platform.openTiers);
+  const { tiers, budget } = parts;
   return {
-    http,
-    hub,
-    pool,
-    budget,
+    ...parts,
     memory: new ReadMemory(budget),
-    lanes,
-    tiers,
     cache: platform.openCacheControl({ tiers: tiers.parts, cacheDir: options.cacheDir, closing }),
-    engine,
-    attempts: retry.attempts,
-    offline: options.offline ?? platform.offline(),
-    onWarning,
   };
 }

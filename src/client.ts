@@ -1,14 +1,14 @@
 import type { CacheControl } from './cache/cache-control.ts';
 import { type ClientParts, partsOf } from './client-parts.ts';
-import type { DownloadFileOptions, DownloadResult, FileTarget, ListOptions, OpenTarget } from './client-types.ts';
+import type { DownloadFileOptions, DownloadResult, ListOptions } from './client-types.ts';
 import type { Adoption } from './download/adopt.ts';
 import { SharedReads } from './download/read-shared.ts';
-import { XetFile } from './download/xet-file.ts';
+import { BaseXetDownloader, checkOnline, untilClosed } from './downloader.ts';
 import { XetError } from './errors.ts';
-import type { FileInfo, ListEntry, ResolvedFile } from './hub/client.ts';
+import type { ListEntry } from './hub/entries.ts';
+import { listEntries } from './hub/listing.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo, repoText } from './hub/repo.ts';
-import type { CasAccess } from './hub/token.ts';
-import { type Metrics, MetricsLog } from './metrics.ts';
+import { hitRatesOf, type Metrics, MetricsLog } from './metrics.ts';
 import { checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { FileWork } from './repo/file-work.ts';
@@ -33,47 +33,29 @@ import type {
 /** What writes files, and where to. */
 type Files = FileWork & { store: RepoStore; adoption: Adoption };
 
-/** Opens a file of which all is known, without asking the Hub; for modules of this package. */
-export let openResolved: (client: BaseXetClient, file: ResolvedFile, access?: CasAccess) => XetFile;
-
 /** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
-export class BaseXetClient {
-  static {
-    openResolved = (client, file, access) => {
-      if (access) client.#parts.hub.tokens(file.tokenUrl).give(access);
-      return client.#opened(file, client.#signal(undefined));
-    };
-  }
-
+export class BaseXetClient extends BaseXetDownloader {
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
   readonly #parts: ClientParts;
-  readonly #closing = new AbortController();
+  readonly #closing: AbortController;
 
   constructor(options: XetClientOptions, platform: Platform) {
     checkOptions(options);
+    const closing = new AbortController();
+    const parts = partsOf(options, platform, closing.signal);
+    const { engine, memory, onWarning } = parts;
+    const { spawnWorker } = platform;
+    super(parts, closing, (opened) => new SharedReads({ ...opened, engine, memory, spawnWorker, onWarning }));
     this.#options = options;
     this.#platform = platform;
-    this.#parts = partsOf(options, platform, this.#closing.signal);
-  }
-
-  /** The Hub in use, without a slash at its end. */
-  get endpoint(): string {
-    return this.#parts.hub.endpoint;
+    this.#parts = parts;
+    this.#closing = closing;
   }
 
   /** What is kept on this machine: how much it takes, whether it is right, and what of it can go. */
   get cache(): CacheControl {
     return this.#parts.cache;
-  }
-
-  /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
-  async fileInfo(target: FileTarget): Promise<FileInfo> {
-    const { path, size, etag, commit, xetHash } = await this.#resolve(
-      { ...target, beginning: false },
-      this.#signal(target.signal),
-    );
-    return { path, size, etag, commit, xetHash };
   }
 
   /**
@@ -87,11 +69,11 @@ export class BaseXetClient {
   listFiles(options: ListOptions): AsyncGenerator<ListEntry, void, undefined> {
     const { path, recursive, revision = DEFAULT_REVISION } = options;
     const repo = parseRepo(options.repo);
-    this.#checkOnline(`${repoText(repo)} holds`);
-    return this.#parts.hub.list(repo, revision, {
+    checkOnline(this.#parts, `${repoText(repo)} holds`);
+    return listEntries(this.#parts.hub, repo, revision, {
       path: path === undefined ? undefined : checkPath(path),
       recursive,
-      signal: this.#signal(options.signal),
+      signal: untilClosed(this.#closing, options.signal),
     });
   }
 
@@ -113,7 +95,7 @@ export class BaseXetClient {
    */
   async downloadFile(options: DownloadFileOptions): Promise<DownloadResult> {
     const { locate, downloadTo, store, adoption } = this.#files(options.localDir);
-    const signal = this.#signal(options.signal);
+    const signal = untilClosed(this.#closing, options.signal);
     const started = performance.now();
     const { engine, hub, offline, onWarning } = this.#parts;
     const log = new MetricsLog(this.#parts.http.log);
@@ -194,7 +176,7 @@ export class BaseXetClient {
       onWarning: this.#parts.onWarning,
     };
     const { offline = this.#parts.offline } = options;
-    return { files, parts, selection: { ...options, offline, signal: this.#signal(options.signal) } };
+    return { files, parts, selection: { ...options, offline, signal: untilClosed(this.#closing, options.signal) } };
   }
 
   #files(localDir: string | undefined): Files {
@@ -210,28 +192,6 @@ export class BaseXetClient {
     const store = files.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
     const adoption = new files.Adoption({ engine, hub, tiers });
     return { ...files, store, adoption };
-  }
-
-  /**
-   * Opens a file for reading, whole or in ranges, without keeping it as a file.
-   *
-   * @example
-   * ```js
-   * const opened = await client.open({ repo: 'owner/model', path: 'model.safetensors' });
-   * const header = await opened.read(0, 1024);
-   * const tail = await opened.slice(-1024).arrayBuffer();
-   * console.log(opened.size, header.length, tail.byteLength);
-   * ```
-   */
-  async open(target: OpenTarget): Promise<XetFile> {
-    const signal = this.#signal(target.signal);
-    return this.#opened(await this.#resolve(target, signal), signal);
-  }
-
-  #opened(file: ResolvedFile, signal: AbortSignal): XetFile {
-    const { engine, memory, onWarning } = this.#parts;
-    const { spawnWorker } = this.#platform;
-    return new XetFile(new SharedReads({ engine, memory, spawnWorker, file, signal, onWarning }));
   }
 
   /**
@@ -251,7 +211,7 @@ export class BaseXetClient {
    */
   async upload(options: UploadOptions): Promise<UploadResult> {
     const { uploads, parts } = this.#uploading();
-    return uploads.upload(parts, { ...options, signal: this.#signal(options.signal) });
+    return uploads.upload(parts, { ...options, signal: untilClosed(this.#closing, options.signal) });
   }
 
   /** Deletes files, and folders that end in `/`, in one commit. */
@@ -262,13 +222,13 @@ export class BaseXetClient {
   /** Makes a repository; one that is there is `CONFLICT` unless `existOk`. */
   async createRepo(options: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
     const { uploads, parts } = this.#uploading();
-    return uploads.createRepo(parts, options, this.#signal(options.signal));
+    return uploads.createRepo(parts, options, untilClosed(this.#closing, options.signal));
   }
 
   /** Makes a branch; one that is there is `CONFLICT` unless `overwrite`. */
   async createBranch(options: CreateBranchOptions): Promise<void> {
     const { uploads, parts } = this.#uploading();
-    await uploads.createBranch(parts, options, this.#signal(options.signal));
+    await uploads.createBranch(parts, options, untilClosed(this.#closing, options.signal));
   }
 
   #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {
@@ -288,14 +248,14 @@ export class BaseXetClient {
   /** What this client has done so far. */
   metrics(): Metrics {
     const { http, budget, pool, lanes } = this.#parts;
-    const { requests, retries, bytes, hitRates, seconds } = http.log;
+    const { requests, retries, bytes, seconds } = http.log;
     const { limitBytes, usedBytes, peakBytes } = budget;
     const { sent, here, lost } = pool.counts;
     return {
       requests: { ...requests },
       retries: { ...retries },
       bytes: { ...bytes },
-      hitRates,
+      hitRates: hitRatesOf(bytes),
       memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
       concurrency: { limitNow: lanes.limit, now: lanes.used, peak: lanes.peak },
       codec: { inWorkers: sent, onThread: here, workersLost: lost },
@@ -303,34 +263,8 @@ export class BaseXetClient {
     };
   }
 
-  /** Stops what is under way and ends the workers. The client is of no use afterwards. */
-  async close(): Promise<void> {
-    this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
-    this.#parts.pool.close();
+  override close(): Promise<void> {
     this.#parts.memory.clear();
-    await this.#parts.tiers.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  #resolve(target: OpenTarget, signal: AbortSignal): Promise<ResolvedFile> {
-    const { revision = DEFAULT_REVISION, path, beginning = true } = target;
-    const repo = parseRepo(target.repo);
-    this.#checkOnline(`'${path}' of ${repoText(repo)} is`);
-    return this.#parts.http.log.timed('resolving', () =>
-      this.#parts.hub.resolve(repo, revision, checkPath(path), { signal, beginning }),
-    );
-  }
-
-  #checkOnline(question: string): void {
-    if (!this.#parts.offline) return;
-    throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
-  }
-
-  /** The caller's abort, and the client's end. */
-  #signal(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+    return super.close();
   }
 }

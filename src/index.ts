@@ -2,8 +2,10 @@
  * `xetkit` for browsers and other places without a file system. Same surface as the Node entry.
  * @module
  */
+import { openWebTiers } from './cache/tiers.web.ts';
 import { BaseXetClient } from './client.ts';
-import type { XetClientOptions } from './options.ts';
+import { Codec } from './codec/codec.ts';
+import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
 import { webPlatform } from './platform.web.ts';
 
 export * from './exports.ts';
@@ -26,3 +28,33 @@ export class XetClient extends BaseXetClient {
     super(options, webPlatform);
   }
 }
+
+/**
+ * Remembers chunks, and how files are built, in the browser: what a `XetClient` does by itself, and a `XetDownloader` when it
+ * is handed in.
+ *
+ * @example
+ * <!-- page -->
+ * ```js
+ * import { xetCaches } from 'xetkit';
+ * import { XetDownloader } from 'xetkit/download';
+ *
+ * const downloader = new XetDownloader({ caches: xetCaches });
+ * ```
+ */
+export const xetCaches: CacheWork = openWebTiers;
+
+/**
+ * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetDownloader` in such
+ * places.
+ *
+ * @example
+ * <!-- page -->
+ * ```js
+ * import { threadCodec } from 'xetkit';
+ * import { XetDownloader } from 'xetkit/download';
+ *
+ * const downloader = new XetDownloader({ codec: threadCodec });
+ * ```
+ */
+export const threadCodec: CodecWork = () => Codec.load();

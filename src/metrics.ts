@@ -86,15 +86,15 @@ export class MetricsLog {
     this.#whole?.took(stage, seconds);
   }
 
-  get hitRates(): Metrics['hitRates'] {
-    const { content, local, cache } = this.bytes;
-    // What comes from chunks here is counted first as such, and then as content when it is delivered.
-    const wanted = Math.max(content, cache) + local;
-    const share = (bytes: number) => (bytes === 0 ? 0 : bytes / wanted);
-    return { local: share(local), cache: share(cache), all: share(local + cache) };
-  }
-
   get totalRequests(): number {
     return Object.values(this.requests).reduce((sum, count) => sum + count, 0);
   }
+}
+
+/** What of the content that was wanted was here. */
+export function hitRatesOf({ content, local, cache }: Metrics['bytes']): Metrics['hitRates'] {
+  // What comes from chunks here is counted first as such, and then as content when it is delivered.
+  const wanted = Math.max(content, cache) + local;
+  const share = (bytes: number) => (bytes === 0 ? 0 : bytes / wanted);
+  return { local: share(local), cache: share(cache), all: share(local + cache) };
 }

@@ -2,8 +2,10 @@
  * `xetkit` for Node, Deno and Bun.
  * @module
  */
+import { openNodeTiers } from './cache/tiers.node.ts';
 import { BaseXetClient } from './client.ts';
-import type { XetClientOptions } from './options.ts';
+import { loadCodec } from './codec.node.ts';
+import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
 import { nodePlatform } from './platform.node.ts';
 
 export * from './exports.ts';
@@ -26,3 +28,9 @@ export class XetClient extends BaseXetClient {
     super(options, nodePlatform);
   }
 }
+
+/** Remembers chunks, and how files are built, on the disk: what a `XetClient` does by itself, for a `XetDownloader`. */
+export const xetCaches: CacheWork = openNodeTiers;
+
+/** Decodes on the calling thread. Here a `XetDownloader` has it in any case. */
+export const threadCodec: CodecWork = loadCodec;

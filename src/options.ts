@@ -1,10 +1,13 @@
-import type { ChunkCacheOptions } from './cache/open-tiers.ts';
+import type { CacheWork, ChunkCacheOptions } from './cache/open-tiers.ts';
+import type { CodecWork } from './codec/codec-work.ts';
 import { XetError } from './errors.ts';
 import type { Fetch, RetryNotice, Timeouts } from './http/http.ts';
 import type { UrlKind } from './http/response-error.ts';
 import type { RetryPolicy } from './http/retry-timing.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { UploadWork } from './upload/upload-work.ts';
+
+export type { CacheWork, CodecWork };
 
 /** The Hub where nothing else is said. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
@@ -64,6 +67,16 @@ export interface XetClientOptions {
   onRetry?: (notice: RetryNotice) => void;
   /** Told once of what works less well than it could. */
   onWarning?: (message: string) => void;
+}
+
+/**
+ * What a {@link XetDownloader} goes by. What it is not handed it does without, and a page that uses it does not carry it.
+ */
+export interface XetDownloaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
+  /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */
+  caches?: CacheWork;
+  /** Decodes where no worker can be started, as in a service worker: `threadCodec`. Default in pages: that is `UNSUPPORTED`. */
+  codec?: CodecWork;
 }
 
 const MIB = 1024 * 1024;

@@ -5,6 +5,7 @@ import { spawnNodeWorker } from '../workers/spawn.node.ts';
 import { openNodeCacheControl } from './cache/cache-control.node.ts';
 import { openNodeTiers } from './cache/tiers.node.ts';
 import { loadCodec } from './codec.node.ts';
+import { fetchTogether } from './download/fetch-together.ts';
 import { isNotNode, nodeFetch } from './http/network-fetch.node.ts';
 import type { Platform } from './platform.ts';
 import { nodeContentHash } from './repo/content-check.node.ts';
@@ -22,7 +23,7 @@ const isYes = (value: string | undefined) => /^(1|on|yes|true)$/i.test(value ?? 
 export const nodePlatform: Platform = {
   fetch: nodeFetch,
   takesPieces: !isNotNode,
-  multiRange: true,
+  fetchTogether,
   // The first run of a download is not longer: its reader need not wait for a worker to start.
   decodeHereBytes: 260 * 1024,
   loadCodec,

@@ -3,21 +3,23 @@ import type { OpenCacheControl } from './cache/cache-control.ts';
 import type { OpenTiers } from './cache/open-tiers.ts';
 import type { Codec } from './codec/codec.ts';
 import type { MakeContentHash } from './download/content-hash.ts';
+import type { FetchTogether } from './download/fetch-runs.ts';
 import type { HttpOptions } from './http/http.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { NamePlatform } from './repo/names.ts';
 import type { UploadWork } from './upload/upload-work.ts';
 
-/** All that differs between browsers, Node, Deno and Bun. An entry of the package picks one. */
-export interface Platform {
+/** What reading takes of browsers, Node, Deno and Bun. */
+export interface DownloadPlatform {
   /** What sends requests where the caller gives no `fetch`. */
   fetch: HttpOptions['fetch'];
   /** Whether that also takes a body in pieces. */
   takesPieces?: boolean;
-  loadCodec: () => Promise<Codec>;
+  /** The codec of the calling thread; undefined where that is to do without. */
+  loadCodec: (() => Promise<Codec>) | undefined;
   spawnWorker: SpawnWorker | undefined;
-  /** Whether a request may ask for several ranges without further ado: not so in a page. */
-  multiRange: boolean;
+  /** Asks for several ranges with one request; undefined in pages, where that costs a preflight. */
+  fetchTogether: FetchTogether | undefined;
   /**
    * How much one request for data asks for at most, in bytes; without a limit where what nobody reads waits at its
    * sender.
@@ -37,6 +39,10 @@ export interface Platform {
   defaultToken: () => Promise<string | undefined>;
   /** Whether the environment asks to go without any server. */
   offline: () => boolean;
+}
+
+/** All that differs between browsers, Node, Deno and Bun. An entry of the package picks one. */
+export interface Platform extends DownloadPlatform {
   /** Which names files may have. */
   names: NamePlatform;
   /** What writes files; undefined where there is no file system. */

@@ -80,6 +80,7 @@ function nodeOutsideOfAdapters(modules: Modules): string[] {
 /** What browsers load. A bundler follows every import, also one that would never be reached. */
 const WEB_ENTRIES = [
   'src/index.ts',
+  'src/download.ts',
   'src/codec.ts',
   'src/fetch.ts',
   'src/service-worker.ts',

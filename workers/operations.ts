@@ -1,41 +1,49 @@
-import type { ChunkRecords } from '../src/chunks.ts';
 import type { Codec } from '../src/codec/codec.ts';
 import type { uploadOperations } from './upload-operations.ts';
 
-/**
- * What can be asked of a codec wherever it runs. The first argument is the data: it is moved to the worker,
- * not copied, and comes back after a trap.
- */
-export const operations = {
-  decodeRun: (codec: Codec, frames: Uint8Array) => codec.decodeRun(frames),
-  decodeRunInPlace: (codec: Codec, frames: Uint8Array) => codec.decodeRunInPlace(frames),
-  chunkHash: (codec: Codec, chunk: Uint8Array) => codec.chunkHash(chunk),
-  checkChunks: (codec: Codec, bytes: Uint8Array, chunks: ChunkRecords) => codec.checkChunks(bytes, chunks),
-  xorbHash: (codec: Codec, chunks: ChunkRecords) => codec.xorbHash(chunks),
-  fileHash: (codec: Codec, chunks: ChunkRecords, salt?: Uint8Array) => codec.fileHash(chunks, salt),
-  verificationHash: (codec: Codec, hashes: Uint8Array) => codec.verificationHash(hashes),
-  keyedHashes: (codec: Codec, hashes: Uint8Array, key: Uint8Array) => codec.keyedHashes(hashes, key),
-};
+/** Methods of a codec that take data first, and can be asked for wherever it runs. */
+type CodecMethod =
+  | 'decodeRun'
+  | 'decodeRunInPlace'
+  | 'chunkHash'
+  | 'checkChunks'
+  | 'xorbHash'
+  | 'fileHash'
+  | 'verificationHash'
+  | 'keyedHashes';
 
-/** Those of an upload are a table of their own, so that pages that only read need not load them. */
-type AllOperations = typeof operations & typeof uploadOperations;
-export type OperationName = keyof AllOperations;
-type Tail<A> = A extends [Codec, Uint8Array, ...infer Rest] ? Rest : never;
+type Tail<A> = A extends [Uint8Array, ...infer Rest] ? Rest : never;
+type TailAfterCodec<A> = A extends [Codec, ...infer Rest] ? Tail<Rest> : never;
+
+/** What can be asked of a codec. The data is moved to the worker, not copied, and comes back after a trap. */
+export type OperationName = CodecMethod | keyof typeof uploadOperations;
 /** What an operation takes after its data. */
-export type OperationArguments<N extends OperationName> = Tail<Parameters<AllOperations[N]>>;
-export type OperationResult<N extends OperationName> = ReturnType<AllOperations[N]>;
+export type OperationArguments<N extends OperationName> = N extends keyof typeof uploadOperations
+  ? TailAfterCodec<Parameters<(typeof uploadOperations)[N]>>
+  : N extends CodecMethod
+    ? Tail<Parameters<Codec[N]>>
+    : never;
+export type OperationResult<N extends OperationName> = N extends keyof typeof uploadOperations
+  ? ReturnType<(typeof uploadOperations)[N]>
+  : N extends CodecMethod
+    ? ReturnType<Codec[N]>
+    : never;
 
-/** Operations that can be done on this thread. */
-export type OperationTable = Partial<AllOperations>;
+/** Operations beside the methods of a codec: those of an upload, so that pages that only read need not load them. */
+export type OperationTable = Partial<typeof uploadOperations>;
 
-/** An operation by name; the types of its arguments were checked where it was asked for. */
+/** Does an operation by name; the types of its arguments were checked where it was asked for. */
 export function operate(
-  table: OperationTable,
   codec: Codec,
   name: OperationName,
   input: Uint8Array,
   rest: readonly unknown[],
+  table: OperationTable,
 ): unknown {
-  const operation = table[name] as (codec: Codec, input: Uint8Array, ...rest: unknown[]) => unknown;
-  return operation(codec, input, ...rest);
+  const added = table[name as keyof OperationTable] as
+    | ((codec: Codec, input: Uint8Array, ...rest: unknown[]) => unknown)
+    | undefined;
+  if (added) return added(codec, input, ...rest);
+  const methods = codec as unknown as Record<OperationName, (input: Uint8Array, ...rest: unknown[]) => unknown>;
+  return methods[name](input, ...rest);
 }

@@ -9,7 +9,6 @@ import {
   type OperationResult,
   type OperationTable,
   operate,
-  operations,
 } from './operations.ts';
 import type { SpawnedWorker, SpawnWorker } from './spawn.ts';
 
@@ -18,8 +17,8 @@ export interface PoolOptions {
   spawn?: SpawnWorker | undefined;
   /** Workers at most; 0 does everything on the calling thread. */
   size: number;
-  /** The codec of the calling thread, for work that is not worth a message and for places without workers. */
-  load: () => Promise<Codec>;
+  /** The codec of the calling thread, for work that is not worth a message and for places without workers, if there is one. */
+  load?: (() => Promise<Codec>) | undefined;
   onWarning?: ((message: string) => void) | undefined;
   /** Input up to this long is done on the calling thread while no worker has been started, in bytes. */
   smallBytes?: number | undefined;
@@ -30,7 +29,7 @@ interface Task {
   input: Uint8Array;
   name: OperationName;
   rest: readonly unknown[];
-  /** Where the operation is found if it is done on this thread. */
+  /** Where the operation is found if it is done on this thread and is no method of the codec. */
   table: OperationTable;
   /** How often it has already brought a worker down. */
   traps: number;
@@ -116,19 +115,19 @@ export class CodecPool {
     for (const task of this.#queue.splice(0)) task.reject(error);
   }
 
-  /** Any operation; its data is moved. `table` has it for the case that there are no workers. */
+  /** Any operation; its data is moved. `table` has it for the case that there are no workers, unless it is a method of the codec. */
   async run<N extends OperationName>(
     name: N,
     input: Uint8Array,
     rest: OperationArguments<N>,
     signal?: AbortSignal,
     onSpent?: (buffer: ArrayBufferLike) => void,
-    table: OperationTable = operations,
+    table: OperationTable = {},
   ): Promise<OperationResult<N>> {
     signal?.throwIfAborted();
     if (this.#closed) throw new XetError('CLOSED', 'The client is closed.');
     const { smallBytes = SMALL_BYTES } = this.#options;
-    const small = input.length <= smallBytes && this.#workers.size === 0;
+    const small = this.#options.load !== undefined && input.length <= smallBytes && this.#workers.size === 0;
     const noWorkers = this.#workers.size === 0 && !this.#canSpawn();
     if (small || noWorkers) return (await this.#here(table, name, input, rest, onSpent)) as OperationResult<N>;
     return (await new Promise<unknown>((resolve, reject) => {
@@ -179,10 +178,12 @@ export class CodecPool {
     rest: readonly unknown[],
     onSpent: ((buffer: ArrayBufferLike) => void) | undefined,
   ): Promise<unknown> {
+    const { load } = this.#options;
+    if (!load) throw noCodec(this.#startFailure);
     this.counts.here++;
-    const codec = await this.#options.load();
+    const codec = await load();
     try {
-      const value = operate(table, codec, name, input, rest);
+      const value = operate(codec, name, input, rest, table);
       onSpent?.(input.buffer);
       return value;
     } catch (error) {
@@ -248,7 +249,7 @@ export class CodecPool {
 
   /** Told once: everything is slower from here on. */
   #warnNoWorkers(): void {
-    if (this.#startFailure === undefined) return;
+    if (this.#startFailure === undefined || !this.#options.load) return;
     this.#options.onWarning?.(
       `Codec workers cannot be started here (${String(this.#startFailure)}); decoding on the calling thread.`,
     );
@@ -376,6 +377,14 @@ class PoolWorker {
   #holdWhileBusy(): void {
     if (!this.#dead) this.#spawned.hold(!this.started || this.load > 0);
   }
+}
+
+function noCodec(startFailure: unknown): XetError {
+  const reason = startFailure === undefined ? '' : ` (${String(startFailure)})`;
+  return new XetError(
+    'UNSUPPORTED',
+    `Codec workers cannot be started here${reason}, and no codec was handed in for this thread: see threadCodec.`,
+  );
 }
 
 function crashed(reason: Error): XetError {

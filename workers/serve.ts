@@ -3,10 +3,8 @@ import { expose, transfer } from 'comlink';
 import type { Chunker, Codec } from '../src/codec/codec.ts';
 import { isXetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
-import { operate, operations } from './operations.ts';
+import { operate } from './operations.ts';
 import { uploadOperations } from './upload-operations.ts';
-
-const ALL_OPERATIONS = { ...operations, ...uploadOperations };
 
 /** Puts a codec behind an endpoint. The same on every platform; only loading and the endpoint differ. */
 export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): void {
@@ -32,7 +30,7 @@ export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): voi
     ready: async () => {
       await load();
     },
-    run: (name, input, rest) => answer(input, (codec) => operate(ALL_OPERATIONS, codec, name, input, rest)),
+    run: (name, input, rest) => answer(input, (codec) => operate(codec, name, input, rest, uploadOperations)),
     chunk: (stream, block, last) =>
       answer(block, (codec) => {
         const chunker = streams.get(stream) ?? codec.chunker();

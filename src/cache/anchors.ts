@@ -1,4 +1,6 @@
+import type { Reconstruction } from '../cas/reconstruction.ts';
 import { totalLength } from '../chunks.ts';
+import type { PlacedTerm } from '../download/stages.ts';
 import type { ChunkRange } from '../ranges.ts';
 import type { RecipeTerm } from './recipes.ts';
 import { type KnownEnds, knownChunks, type SourcedRecipe } from './xorb-knowledge.ts';
@@ -29,3 +31,40 @@ export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRec
   );
   return apart.map(({ start, end }) => Math.floor(gapStart + perChunk * ((start + end) / 2 - gap.start)));
 }
+
+/** Asks the CAS for the byte of the wanted file at an offset: the answer says which chunk that is in, and where it begins. */
+export type AskAt = (offset: number) => Promise<Reconstruction>;
+
+/** Places that are worth a question each. */
+const MOST_ASKED = 32;
+
+/**
+ * Terms cut at the chunks that are at these places: how long the chunks before them are only the CAS knows. One
+ * small question each.
+ */
+export async function cutAtAnchors(
+  terms: readonly PlacedTerm[],
+  places: readonly number[],
+  ask: AskAt,
+): Promise<PlacedTerm[]> {
+  const anchors = await Promise.all(
+    places.slice(0, MOST_ASKED).map(async (offset) => {
+      const { terms: found, offsetIntoFirstTerm } = await ask(offset);
+      return { at: offset - offsetIntoFirstTerm, xorb: found[0]?.xorb, chunk: found[0]?.chunks.start ?? 0 };
+    }),
+  );
+  return terms.flatMap((term) => {
+    const end = term.at + term.unpackedLength;
+    const cuts = anchors
+      .filter(({ at, xorb, chunk }) => xorb === term.xorb && at > term.at && at < end && isWithin(chunk, term.chunks))
+      .sort((a, b) => a.at - b.at)
+      .filter(({ chunk }, index, all) => index === 0 || chunk > (all[index - 1]?.chunk ?? 0));
+    const borders = [{ at: term.at, chunk: term.chunks.start }, ...cuts, { at: end, chunk: term.chunks.end }];
+    return borders.slice(1).map((border, index) => {
+      const { at, chunk } = borders[index] ?? border;
+      return { ...term, at, unpackedLength: border.at - at, chunks: { start: chunk, end: border.chunk } };
+    });
+  });
+}
+
+const isWithin = (chunk: number, { start, end }: ChunkRange) => start < chunk && chunk < end;

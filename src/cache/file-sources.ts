@@ -4,8 +4,9 @@ import type { MemoryBudget } from '../download/budget.ts';
 import type { LocalReading } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
 import type { PlacedTerm } from '../download/stages.ts';
+import type { ByteRange } from '../ranges.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
-import { likelyPlaces } from './anchors.ts';
+import { type AskAt, cutAtAnchors, likelyPlaces } from './anchors.ts';
 import type { FoundRun } from './found-runs.ts';
 import type { KnownFiles } from './known-files.ts';
 import { covers } from './recipe-facts.ts';
@@ -71,16 +72,25 @@ export class FileSources {
     };
   }
 
-  /** Offsets in the wanted file at which, most likely, chunks are that files have in the middle of a term. */
-  async unplaced(terms: readonly PlacedTerm[]): Promise<number[]> {
+  /**
+   * Terms cut where chunks of them are that files have, in their middle: it takes the CAS to say which chunk is where, and
+   * several megabytes to be worth that. Then {@link finder} finds them.
+   */
+  async anchored(
+    terms: readonly PlacedTerm[],
+    wanted: readonly ByteRange[],
+    ask: AskAt,
+  ): Promise<readonly PlacedTerm[]> {
     const places: number[] = [];
     const sourcesOf = this.#sourceFinder();
     for (const term of terms) {
+      const end = term.at + term.unpackedLength;
+      if (!wanted.some((one) => one.start < end && term.at < one.end)) continue;
       const sources = await sourcesOf(term);
       if (sources.length === 0) continue;
       places.push(...likelyPlaces(term, sources, knownEnds(term, sources)).map((offset) => term.at + offset));
     }
-    return places;
+    return places.length === 0 ? terms : cutAtAnchors(terms, places, ask);
   }
 
   cut(path: string, signal: AbortSignal): Promise<CutFile> {

@@ -28,3 +28,6 @@ export interface TierSettings {
 
 /** Opens nothing yet: stores touch their folder or database when they are first used. */
 export type OpenTiers = (settings: TierSettings) => Tiers;
+
+/** What remembers chunks, and how files are built. Handed in as `caches`. */
+export type CacheWork = OpenTiers;

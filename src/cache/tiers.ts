@@ -5,6 +5,7 @@ import type { LocalPart } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
 import type { PlacedTerm } from '../download/stages.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
+import type { AskAt } from './anchors.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 import type { FileSources } from './file-sources.ts';
 import { type FoundRun, wantedParts } from './found-runs.ts';
@@ -138,11 +139,14 @@ export class Tiers {
   }
 
   /**
-   * Offsets in the file at which, most likely, chunks are that files here have, in the middle of a term: it takes a
-   * CAS to say which chunk is where, and then {@link locals} of the parts of the term finds them.
+   * Terms cut so that {@link locals} finds what files here have of their middle: `ask` is asked which chunk is where.
    */
-  async unplaced(terms: readonly PlacedTerm[]): Promise<number[]> {
-    return (await this.#sources?.unplaced(terms)) ?? [];
+  async anchored(
+    terms: readonly PlacedTerm[],
+    wanted: readonly ByteRange[],
+    ask: AskAt,
+  ): Promise<readonly PlacedTerm[]> {
+    return this.#sources?.anchored(terms, wanted, ask) ?? terms;
   }
 
   async #inStore(term: PlacedTerm, own: Recipe | undefined): Promise<FoundRun[]> {

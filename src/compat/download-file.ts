@@ -1,5 +1,5 @@
-import { openResolved } from '../client.ts';
 import type { XetFile } from '../download/xet-file.ts';
+import { openResolved } from '../downloader.ts';
 import type { CasAccess } from '../hub/token.ts';
 import type { ClientSettings } from './clients.ts';
 import { clientsOf } from './clients.ts';

@@ -2,6 +2,7 @@ import type { Tiers } from '../cache/tiers.ts';
 import type { Term } from '../cas/reconstruction.ts';
 import { isXetError } from '../errors.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
+import { fileOf } from '../hub/listing.ts';
 import type { RepoStore } from '../repo/place.ts';
 import { ASKING, type DownloadEngine } from './engine.ts';
 
@@ -47,7 +48,7 @@ export class Adoption {
       for (const { path, commit } of (await store.earlier(file)).slice(0, MOST_EARLIER)) {
         const listed = (await store.tree(file.repo, commit))?.find((entry) => entry.path === file.path);
         const other = listed
-          ? hub.fileOf(file.repo, commit, listed)
+          ? fileOf(hub, file.repo, commit, listed)
           : await hub.resolve(file.repo, commit, file.path, { signal });
         if (!engine.overXet(other) || (await this.#isKnown(other))) continue;
         const wanted = new Set((await this.#terms(file, signal)).map(({ xorb }) => xorb));

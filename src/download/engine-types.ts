@@ -6,6 +6,7 @@ import type { MetricsLog } from '../metrics.ts';
 import type { FileSink } from '../repo/place.ts';
 import type { MemoryBudget } from './budget.ts';
 import type { MakeContentHash, Verified } from './content-hash.ts';
+import type { FetchTogether } from './fetch-runs.ts';
 import type { Lanes } from './lanes.ts';
 import type { Sections } from './read-sections.ts';
 import type { Ahead } from './stages.ts';
@@ -18,8 +19,8 @@ export interface EngineParts {
   lanes: Lanes;
   makeHash: MakeContentHash;
   attempts: number;
-  /** Whether several ranges may be asked for at once; in a page that costs a preflight. */
-  groupRanges: boolean;
+  /** Asks for several ranges at once; undefined where that costs a preflight. */
+  together?: FetchTogether | undefined;
   /** How much one request for data asks for at most, in bytes. Default: no limit. */
   requestBytes?: number | undefined;
   /** Whether files come through the CAS at all. */

@@ -77,7 +77,7 @@ export class DownloadEngine {
     http: Http,
     how: { keep: boolean; networkOnly?: boolean; maxHeldBytes?: number | undefined },
   ): Promise<Reading> {
-    const { hub, pool, budget, lanes, attempts, groupRanges, windowBytes = WINDOW_BYTES } = this.parts;
+    const { hub, pool, budget, lanes, attempts, together, windowBytes = WINDOW_BYTES } = this.parts;
     const { xetHash: fileHash } = file;
     const { signal, fresh = false, onNetworkBytes = () => undefined } = options;
     const tiers = fresh || options.networkOnly || how.networkOnly ? undefined : this.parts.tiers;
@@ -91,7 +91,7 @@ export class DownloadEngine {
       fileSize: file.size,
       range,
       windowBytes,
-      plan: { maxHeldBytes: how.maxHeldBytes ?? budget.limitBytes / 8, group: groupRanges },
+      plan: { maxHeldBytes: how.maxHeldBytes ?? budget.limitBytes / 8, group: together !== undefined },
       tiers,
       sections: fresh ? undefined : options.sections,
       ahead: fresh ? undefined : options.ahead,
@@ -108,6 +108,7 @@ export class DownloadEngine {
       pace: this.#pace,
       buffers: this.#buffers,
       steps: this.#steps,
+      together,
       fresh,
       attempts,
       onNetworkBytes,

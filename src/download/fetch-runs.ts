@@ -4,12 +4,14 @@ import type { RunBuffers } from '../xorb/buffers.ts';
 import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
 import { hedged, type Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
-import { openGroup, openRange, type RangeSource } from './open-range.ts';
+import { openRange, type RangeSource } from './open-range.ts';
 
 export interface RunSource extends RangeSource {
   xorb: string;
-  /** Ascending; more than one are asked for together, as far as the server does that. */
+  /** Ascending. */
   ranges: readonly FetchRange[];
+  /** Asks for all ranges at once, as far as the server does that. */
+  together?: FetchTogether | undefined;
   signal: AbortSignal;
   lanes: Lanes;
   pace: Pace;
@@ -20,6 +22,9 @@ export interface RunSource extends RangeSource {
   needed: () => boolean;
   onNetworkBytes: (bytes: number) => void;
 }
+
+/** What gives runs of several ranges of one xorb for one request; what it does not give is left to requests of their own. */
+export type FetchTogether = (source: RunSource, parts: RangePart[]) => AsyncGenerator<FrameRun, void, undefined>;
 
 /** The first bytes of a range are handed on early: somebody may wait for them, or the process may not live long. */
 const FIRST_RUN_BYTES = 128 * 1024;
@@ -33,26 +38,8 @@ export const RUN_BYTES = 512 * 1024;
  */
 export async function* fetchRuns(source: RunSource): AsyncGenerator<FrameRun, void, undefined> {
   const parts = source.ranges.map((range) => new RangePart(source, range));
-  if (parts.length > 1) yield* together(source, parts);
+  if (parts.length > 1 && source.together) yield* source.together(source, parts);
   for (const part of parts) yield* untilComplete(source, part);
-}
-
-/** One request for all; what it does not give is left to requests of their own. */
-async function* together(source: RunSource, parts: RangePart[]): AsyncGenerator<FrameRun, void, undefined> {
-  try {
-    for await (const { start, bytes } of openGroup(source, source.xorb, source.ranges, source.signal)) {
-      source.onNetworkBytes(bytes.length);
-      source.lanes.received(bytes.length);
-      const part = parts.find(({ cutter }) => cutter.received === start);
-      if (!part)
-        throw new XetError('PROTOCOL', `Xorb ${source.xorb}: a part begins at byte ${start}.`, { retryable: true });
-      yield* part.push(bytes);
-      if (part.received) yield* part.finish();
-    }
-  } catch (error) {
-    if (source.signal.aborted || !isXetError(error) || !(error.retryable || error.code === 'FORBIDDEN')) throw error;
-    for (const part of parts) yield* part.keepWhole();
-  }
 }
 
 async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerator<FrameRun, void, undefined> {
@@ -96,7 +83,7 @@ async function* once(source: RunSource, part: RangePart): AsyncGenerator<FrameRu
 }
 
 /** One range and how far it has come. */
-class RangePart {
+export class RangePart {
   readonly range: FetchRange;
   readonly cutter: FrameCutter;
   readonly #xorb: string;

@@ -125,29 +125,8 @@ async function* single(
   }
 }
 
-/**
- * All the given ranges of a xorb with one request, as far as the server answers so. They must share a signed
- * address. Each piece is of use until the next is asked for.
- */
-export async function* openGroup(
-  source: RangeSource,
-  xorb: string,
-  ranges: readonly FetchRange[],
-  signal: AbortSignal,
-): AsyncGenerator<PartPiece, void, undefined> {
-  const [first] = ranges;
-  if (!first) return;
-  const signed = source.urls.find(xorb, first);
-  try {
-    return yield* multi(source, signed.url, ranges, signal);
-  } catch (error) {
-    if (!isXetError(error, 'FORBIDDEN')) throw error;
-  }
-  const renewed = await source.urls.renew(xorb, first, signed.url, signal);
-  yield* multi(source, renewed.url, ranges, signal);
-}
-
-async function* multi(
+/** Some ranges of a xorb with one request, as far as the server answers so. Each piece is of use until the next is asked for. */
+export async function* multi(
   { http, fresh }: RangeSource,
   url: string,
   ranges: readonly FetchRange[],

@@ -9,7 +9,7 @@ import type { ByteRange, ChunkRange } from '../ranges.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import type { FrameRun } from '../xorb/frames.ts';
 import type { MemoryBudget } from './budget.ts';
-import { corrupt, cutShort, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
+import { corrupt, cutShort, type FetchTogether, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
 import type { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
 import { openRange, type RequestSteps } from './open-range.ts';
@@ -34,6 +34,8 @@ export interface JobContext {
   pace: Pace;
   buffers: RunBuffers;
   steps: RequestSteps;
+  /** Asks for several ranges at once. */
+  together?: FetchTogether | undefined;
   fresh: boolean;
   attempts: number;
   onNetworkBytes: (bytes: number) => void;

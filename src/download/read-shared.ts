@@ -1,9 +1,7 @@
-import type { SpawnWorker } from '../../workers/spawn.ts';
 import { isXetError, XetError } from '../errors.ts';
-import type { ResolvedFile } from '../hub/client.ts';
 import { type ByteRange, without } from '../ranges.ts';
 import { bringRange } from './bring-range.ts';
-import type { DownloadEngine } from './engine.ts';
+import { type FileReads, type FileReadsParts, filled } from './file-reads.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { Flight, type Passenger } from './read-flight.ts';
 import type { ReadMemory } from './read-memory.ts';
@@ -11,22 +9,15 @@ import { readRange } from './read-range.ts';
 import { Sections } from './read-sections.ts';
 import type { Content } from './shares.ts';
 
-export interface SharedReadsParts {
-  engine: DownloadEngine;
-  file: ResolvedFile;
-  /** Ends all reads. */
-  signal: AbortSignal;
+export interface SharedReadsParts extends FileReadsParts {
   memory: ReadMemory;
-  /** What else it takes to save the file. */
-  spawnWorker?: SpawnWorker | undefined;
-  onWarning?: ((message: string) => void) | undefined;
 }
 
 /**
  * All reads of one opened file: what is asked of the CAS, what is on its way and what has come serves every one of
  * them. Small reads bring what lies around them; large ones go by, and are shared only while they are under way.
  */
-export class SharedReads {
+export class SharedReads implements FileReads {
   readonly parts: SharedReadsParts;
   readonly #whole: ByteRange;
   readonly #key: string;
@@ -43,19 +34,10 @@ export class SharedReads {
     this.#ahead = new ReadAhead(size, parts.memory.fetchBytes);
   }
 
-  /** The bytes of a range, in memory of the caller's own. A whole file is verified; corrupt data is fetched once more. */
-  async read(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
-    const bytes = new Uint8Array(range.end - range.start);
-    try {
-      await this.#fill(bytes, range, signal, false);
-    } catch (error) {
-      if (!isXetError(error, 'INTEGRITY')) throw error;
-      await this.#fill(bytes, range, signal, true);
-    }
-    return bytes;
+  read(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+    return filled(range.end - range.start, (bytes, fresh) => this.#fill(bytes, range, signal, fresh));
   }
 
-  /** The bytes of a range as they come, for one reader at his own pace. */
   stream(range: ByteRange, signal: AbortSignal): AsyncGenerator<Content, void, undefined> {
     const { engine, file } = this.parts;
     const both = AbortSignal.any([this.parts.signal, signal]);

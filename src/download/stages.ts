@@ -4,7 +4,7 @@ import type { Reconstruction, Term } from '../cas/reconstruction.ts';
 import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { MetricsLog } from '../metrics.ts';
-import { type ByteRange, type ChunkRange, joinNearest, lengthOf, without } from '../ranges.ts';
+import { type ByteRange, joinNearest, lengthOf, without } from '../ranges.ts';
 import type { Stage } from './assemble.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './read-sections.ts';
@@ -94,38 +94,11 @@ export class Stages {
     return this.#around(stage, wanted, await this.#anchored(placed(base), wanted), base);
   }
 
-  /**
-   * Terms cut where chunks of them are that this machine has, in their middle: how long the chunks before those are
-   * only the CAS knows. One small question each, where several megabytes are at stake.
-   */
-  async #anchored(terms: PlacedTerm[], wanted: readonly ByteRange[]): Promise<PlacedTerm[]> {
+  /** Terms with what this machine has of their middle set apart. */
+  async #anchored(terms: PlacedTerm[], wanted: readonly ByteRange[]): Promise<readonly PlacedTerm[]> {
     const { tiers, cas, fileHash, signal } = this.#options;
-    const needed = terms.filter(({ at, unpackedLength }) =>
-      wanted.some((one) => one.start < at + unpackedLength && at < one.end),
-    );
-    const places = (await tiers?.unplaced(needed)) ?? [];
-    const anchors = await Promise.all(
-      places.slice(0, MOST_HOLES_ASKED).map(async (offset) => {
-        const { terms: found, offsetIntoFirstTerm } = await cas.reconstruction(
-          fileHash,
-          { start: offset, end: offset + 1 },
-          signal,
-        );
-        return { at: offset - offsetIntoFirstTerm, xorb: found[0]?.xorb, chunk: found[0]?.chunks.start ?? 0 };
-      }),
-    );
-    return terms.flatMap((term) => {
-      const end = term.at + term.unpackedLength;
-      const cuts = anchors
-        .filter(({ at, xorb, chunk }) => xorb === term.xorb && at > term.at && at < end && isWithin(chunk, term.chunks))
-        .sort((a, b) => a.at - b.at)
-        .filter(({ chunk }, index, all) => index === 0 || chunk > (all[index - 1]?.chunk ?? 0));
-      const borders = [{ at: term.at, chunk: term.chunks.start }, ...cuts, { at: end, chunk: term.chunks.end }];
-      return borders.slice(1).map((border, index) => {
-        const { at, chunk } = borders[index] ?? border;
-        return { ...term, at, unpackedLength: border.at - at, chunks: { start: chunk, end: border.chunk } };
-      });
-    });
+    if (!tiers) return terms;
+    return tiers.anchored(terms, wanted, (at) => cas.reconstruction(fileHash, { start: at, end: at + 1 }, signal));
   }
 
   async #around(
@@ -195,8 +168,6 @@ function chunksAround({ from, span }: Asked, { start, end }: ByteRange, fileSize
     end: last - end < MAX_CHUNK_BYTES ? Math.max(last, end) : end,
   };
 }
-
-const isWithin = (chunk: number, { start, end }: ChunkRange) => start < chunk && chunk < end;
 
 /** A reconstruction of a span of a file, and its addresses. */
 export type Asked = Omit<Section, 'wanted'> & { urls: SignedUrls };

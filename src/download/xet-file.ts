@@ -1,28 +1,28 @@
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
-import type { SharedReads } from './read-shared.ts';
+import type { FileReads } from './file-reads.ts';
 
 /** Slices up to this length are fetched before their stream begins, in bytes: so they share what other reads have. */
 const SMALL_STREAM_BYTES = 1024 * 1024;
 
 /** What a file reads from; for modules of this package. */
-export let readsOf: (file: XetFile) => { reads: SharedReads; range: ByteRange };
+export let readsOf: (file: XetFile) => { reads: FileReads; range: ByteRange };
 
 /**
  * A file of a repository, or a slice of one, to read from. Nothing is fetched before it is read.
  *
  * Reads share what was fetched for others of the same file: a reader of headers that takes a few bytes at a time costs
- * a few requests, and what was read a moment ago costs none.
+ * a few requests, and what was read a moment ago costs none. Files of a `XetDownloader` do not: each read asks for its own.
  */
 export class XetFile {
-  readonly #reads: SharedReads;
+  readonly #reads: FileReads;
   readonly #range: ByteRange;
 
   static {
     readsOf = (file) => ({ reads: file.#reads, range: file.#range });
   }
 
-  constructor(reads: SharedReads, range: ByteRange = { start: 0, end: reads.parts.file.size }) {
+  constructor(reads: FileReads, range: ByteRange = { start: 0, end: reads.parts.file.size }) {
     this.#reads = reads;
     this.#range = range;
   }

@@ -1,9 +1,10 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';
 import { rangeHeader } from '../ranges.ts';
+import { incomplete, pathsInfo } from './entries.ts';
 import { parseLinks } from './links.ts';
 import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
@@ -40,22 +41,6 @@ export interface ResolveOptions {
   beginning?: boolean;
 }
 
-/** A file or folder of a repository. */
-export interface ListEntry {
-  /** Path in the repository. */
-  path: string;
-  /** Folders have no content of their own. */
-  type: 'file' | 'directory';
-  /** Bytes; 0 for a directory. */
-  size: number;
-  /** Git object id. */
-  oid: string;
-  /** sha256 of the content, for files kept outside of git. */
-  sha256: string | undefined;
-  /** Undefined for folders, and for files that the Hub keeps in git. */
-  xetHash: string | undefined;
-}
-
 export interface HubOptions {
   endpoint: string;
   accessToken: () => Promise<string | undefined>;
@@ -65,18 +50,16 @@ const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
 const COMMIT = /^[0-9a-f]{40}$/;
 /** What an answer about a file has at most. Most files that describe a model are shorter: whoever wants one asks once. */
 const MOST_BYTES = 64 * 1024;
-/** Paths in one question about paths, so that no server finds its body too large. */
-const PATHS_AT_ONCE = 500;
-
-/** The Hub's side of a download: what a path means, what a repository holds, who may ask the CAS. */
+/** The Hub's side of a download: what a path means, and who may ask the CAS. */
 export class HubClient {
   readonly endpoint: string;
-  readonly #http: Http;
+  /** What its requests go through. */
+  readonly http: Http;
   readonly #accessToken: () => Promise<string | undefined>;
   readonly #tokens: Map<string, CasTokenSource>;
 
   constructor(http: Http, options: HubOptions, tokens = new Map<string, CasTokenSource>()) {
-    this.#http = http;
+    this.http = http;
     this.endpoint = options.endpoint.replace(/\/+$/, '');
     this.#accessToken = options.accessToken;
     this.#tokens = tokens;
@@ -98,7 +81,7 @@ export class HubClient {
    * that a page could not see, and with a single byte of a file that is not in a CAS, or its beginning.
    */
   async resolve(repo: RepoId, revision: string, path: string, options: ResolveOptions = {}): Promise<ResolvedFile> {
-    const { signal, http = this.#http } = options;
+    const { signal, http = this.http } = options;
     const url = resolveUrl(this.endpoint, repo, revision, path);
     const range = rangeHeader({ start: 0, end: options.beginning ? MOST_BYTES : 1 });
     const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range };
@@ -127,12 +110,12 @@ export class HubClient {
       !COMMIT.test(commit ?? '') ||
       commit === null
     ) {
-      throw this.#incomplete(url, 'Xet file information');
+      throw incomplete(url, 'Xet file information');
     }
     const links = parseLinks(headers.get('link'));
     const given =
       typeof info.refreshUrl === 'string' ? info.refreshUrl : (links['xet-auth'] ?? headers.get('x-xet-refresh-route'));
-    const tokenUrl = this.#onEndpoint(given) ?? apiUrl(this.endpoint, repo, 'xet-read-token', commit);
+    const tokenUrl = this.onEndpoint(given) ?? apiUrl(this.endpoint, repo, 'xet-read-token', commit);
     return { repo, path, size, etag: plainEtag(etag), commit, xetHash, url, tokenUrl };
   }
 
@@ -154,10 +137,11 @@ export class HubClient {
     const found = { repo, path, url, xetHash: undefined, tokenUrl: '' };
     if (commit && COMMIT.test(commit) && isCount(size) && etag !== undefined) return { ...found, size, etag, commit };
     // A redirect to another host hid the Hub's own headers, or it names content by a hash of its own: ask for the entry.
-    const [pinned, entry] = await Promise.all([
+    const [pinned, entries] = await Promise.all([
       commit && COMMIT.test(commit) ? commit : this.commitOf(repo, revision, signal),
-      this.pathInfo(repo, revision, path, signal),
+      pathsInfo(this, repo, revision, [path], signal),
     ]);
+    const entry = entries.find((one) => one.path === path);
     if (entry?.type !== 'file') {
       throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${repoText(repo)} at '${revision}'.`, { url });
     }
@@ -175,102 +159,16 @@ export class HubClient {
   async commitOf(repo: RepoId, revision: string, signal?: AbortSignal): Promise<string> {
     if (COMMIT.test(revision)) return revision;
     const url = apiUrl(this.endpoint, repo, 'revision', revision);
-    const { body } = await this.#http.json({ kind: 'hub', url, headers: await this.headers(), signal });
-    if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha))
-      throw this.#incomplete(url, 'a commit');
+    const { body } = await this.http.json({ kind: 'hub', url, headers: await this.headers(), signal });
+    if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha)) throw incomplete(url, 'a commit');
     return body.sha;
-  }
-
-  /** One entry, or undefined if there is none. */
-  async pathInfo(repo: RepoId, revision: string, path: string, signal?: AbortSignal): Promise<ListEntry | undefined> {
-    return (await this.pathsInfo(repo, revision, [path], signal)).find((entry) => entry.path === path);
-  }
-
-  /** The entries of some paths; what does not exist is left out. */
-  async pathsInfo(
-    repo: RepoId,
-    revision: string,
-    paths: readonly string[],
-    signal?: AbortSignal,
-  ): Promise<ListEntry[]> {
-    const url = apiUrl(this.endpoint, repo, 'paths-info', revision);
-    const found: ListEntry[] = [];
-    for (let at = 0; at < paths.length; at += PATHS_AT_ONCE) {
-      const { body } = await this.#http.json({
-        kind: 'hub',
-        url,
-        method: 'POST',
-        headers: { ...(await this.headers()), 'content-type': 'application/json' },
-        body: JSON.stringify({ paths: paths.slice(at, at + PATHS_AT_ONCE), expand: false }),
-        signal,
-      });
-      found.push(...this.#entries(body, url));
-    }
-    return found;
-  }
-
-  /** What {@link resolve} would say of a file that was listed at a commit, without asking. */
-  fileOf(repo: RepoId, commit: string, entry: ListEntry): ResolvedFile {
-    const { path, size, xetHash } = entry;
-    const url = resolveUrl(this.endpoint, repo, commit, path);
-    const etag = entry.sha256 ?? entry.oid;
-    // Files are named after it, and their content is checked by it.
-    if (!isContentId(etag)) throw this.#incomplete(url, 'the sha1 or sha256 of its content');
-    return { repo, path, size, etag, commit, xetHash, url, tokenUrl: this.tokenUrl(repo, commit) };
-  }
-
-  /** The entries under a folder, page by page as they are asked for. */
-  async *list(
-    repo: RepoId,
-    revision: string,
-    options: { path?: string | undefined; recursive?: boolean | undefined; signal?: AbortSignal | undefined } = {},
-  ): AsyncGenerator<ListEntry, void, undefined> {
-    const folder = options.path ? [options.path] : [];
-    let url: string | undefined =
-      `${apiUrl(this.endpoint, repo, 'tree', revision, ...folder)}?recursive=${options.recursive ?? false}&expand=false`;
-    const seen = new Set<string>();
-    while (url !== undefined) {
-      if (seen.has(url)) throw new XetError('PROTOCOL', `${publicUrl(url)} lists in a circle.`, { url });
-      seen.add(url);
-      const spec: RequestSpec = { kind: 'hub', url, headers: await this.headers(), signal: options.signal };
-      const { body, reply } = await this.#http.json(spec);
-      const next = this.#onEndpoint(parseLinks(reply.headers.get('link')).next);
-      yield* this.#entries(body, url);
-      url = next;
-    }
-  }
-
-  #entries(body: unknown, url: string): ListEntry[] {
-    if (!Array.isArray(body)) throw this.#incomplete(url, 'a list of entries');
-    return body.map((item: unknown): ListEntry => {
-      const entry = isRecord(item) ? item : {};
-      const { path, type, oid } = entry;
-      const size = entry.size ?? 0;
-      const lfs = isRecord(entry.lfs) ? entry.lfs : undefined;
-      if (
-        typeof path !== 'string' ||
-        (type !== 'file' && type !== 'directory') ||
-        !isCount(size) ||
-        typeof oid !== 'string'
-      ) {
-        throw this.#incomplete(url, 'a list of entries');
-      }
-      return {
-        path,
-        type,
-        size: lfs && isCount(lfs.size) ? lfs.size : size,
-        oid,
-        sha256: typeof lfs?.oid === 'string' ? lfs.oid : undefined,
-        xetHash: isHashHex(entry.xetHash) ? entry.xetHash : undefined,
-      };
-    });
   }
 
   /** The token source of a route; one for all files that share the route. */
   tokens(tokenUrl: string): CasTokenSource {
     let source = this.#tokens.get(tokenUrl);
     if (!source) {
-      source = new CasTokenSource(this.#http, tokenUrl, this.headers);
+      source = new CasTokenSource(this.http, tokenUrl, this.headers);
       this.#tokens.set(tokenUrl, source);
     }
     return source;
@@ -285,16 +183,12 @@ export class HubClient {
    * An address that the Hub gave, on the endpoint in use: a mirror may repeat the Hub's own. The Hub token is
    * sent there, so no other host will do.
    */
-  #onEndpoint(given: string | null | undefined): string | undefined {
+  onEndpoint(given: string | null | undefined): string | undefined {
     if (!given || !URL.canParse(given, `${this.endpoint}/`)) return undefined;
     const url = new URL(given, `${this.endpoint}/`);
     if (url.origin === new URL(this.endpoint).origin) return url.href;
     const at = url.pathname.indexOf('/api/');
     return at < 0 ? undefined : `${this.endpoint}${url.pathname.slice(at)}${url.search}`;
-  }
-
-  #incomplete(url: string, wanted: string): XetError {
-    return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
   }
 }
 

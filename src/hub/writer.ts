@@ -2,6 +2,7 @@ import { isXetError, publicUrl, XetError } from '../errors.ts';
 import type { Http, RequestSpec } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
 import type { HubClient } from './client.ts';
+import { pathsInfo } from './entries.ts';
 import { lineOf, type Operation } from './operations.ts';
 import { apiUrl, type RepoId, type RepoType, repoText } from './repo.ts';
 
@@ -180,7 +181,7 @@ export class HubWriter {
   /** Whether at a commit everything is as some operations make it. */
   async #holds(repo: RepoId, commit: string, operations: readonly Operation[], signal: AbortSignal): Promise<boolean> {
     const paths = operations.map(({ path }) => path);
-    const entries = await this.#hub.pathsInfo(repo, commit, paths, signal);
+    const entries = await pathsInfo(this.#hub, repo, commit, paths, signal);
     const ids = new Map(entries.map(({ path, sha256, oid }) => [path, sha256 ?? oid]));
     return operations.every((operation) => ids.get(operation.path) === ('id' in operation ? operation.id : undefined));
   }

@@ -1,6 +1,7 @@
 import type { DiskHelp, PlaceInStore, StoreFolders } from '../disk/disk-help.ts';
 import type { Verified } from '../download/content-hash.ts';
-import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { ListEntry } from '../hub/entries.ts';
 import type { RepoId } from '../hub/repo.ts';
 import { untilAborted } from '../until-aborted.ts';
 import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';

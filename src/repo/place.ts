@@ -3,7 +3,8 @@ import type { KnownFiles } from '../cache/known-files.ts';
 import type { ChunkRecords } from '../chunks.ts';
 import type { DiskHelp } from '../disk/disk-help.ts';
 import type { Verified } from '../download/content-hash.ts';
-import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { ListEntry } from '../hub/entries.ts';
 import type { RepoId } from '../hub/repo.ts';
 import type { ByteRange } from '../ranges.ts';
 

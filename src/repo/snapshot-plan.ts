@@ -1,6 +1,9 @@
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
-import { type HubClient, isContentId, type ListEntry, type ResolvedFile } from '../hub/client.ts';
+import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
+import type { ListEntry } from '../hub/entries.ts';
+import { pathsInfo } from '../hub/entries.ts';
+import { fileOf, listEntries } from '../hub/listing.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation, type RepoId, repoText } from '../hub/repo.ts';
 import { MetricsLog } from '../metrics.ts';
 import { inParallel } from './in-parallel.ts';
@@ -114,7 +117,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
 
   store.expect?.(fitting.length);
   const files = await inParallel(fitting, LOOKUPS_AT_ONCE, async (entry): Promise<PlannedFile> => {
-    const resolved = query.hub.fileOf(repo, commit, entry);
+    const resolved = fileOf(query.hub, repo, commit, entry);
     return { entry, resolved, held: await heldOf(query, earlier === commit ? [commit] : [commit, earlier], resolved) };
   });
   if (local) requireAll(query, commit, files);
@@ -209,7 +212,7 @@ async function standIn(
     const contents = await fromHere(query, commit);
     const wanted = wantedOf(query, contents.commit, contents.entries);
     const files = await inParallel(wanted, LOOKUPS_AT_ONCE, async (entry) => {
-      const resolved = query.hub.fileOf(query.repo, contents.commit, entry);
+      const resolved = fileOf(query.hub, query.repo, contents.commit, entry);
       return { resolved, held: await heldOf(query, [contents.commit], resolved) };
     });
     requireAll(query, contents.commit, files);
@@ -265,7 +268,7 @@ async function entriesAt(query: Query, commit: string): Promise<{ entries: ListE
   if (tree) return { entries: tree };
   const { files } = selection;
   if (files === undefined) {
-    const listing = await collect(hub.list(repo, commit, { recursive: true, signal }));
+    const listing = await collect(listEntries(hub, repo, commit, { recursive: true, signal }));
     return { entries: listing, listing };
   }
   const names = files.filter((name) => !isFolder(name));
@@ -275,10 +278,10 @@ async function entriesAt(query: Query, commit: string): Promise<{ entries: ListE
     const here = await inParallel(names, LOOKUPS_AT_ONCE, (path) => store.find(repo, commit, path));
     if (here.every((held) => held)) return { entries: names.map((name, index) => entryOf(name, here[index])) };
   }
-  const entries = names.length === 0 ? [] : await hub.pathsInfo(repo, commit, names, signal);
+  const entries = names.length === 0 ? [] : await pathsInfo(hub, repo, commit, names, signal);
   for (const folder of folders) {
     try {
-      const listed = hub.list(repo, commit, { path: folder.slice(0, -1), recursive: true, signal });
+      const listed = listEntries(hub, repo, commit, { path: folder.slice(0, -1), recursive: true, signal });
       for await (const entry of listed) entries.push(entry);
     } catch (error) {
       // That there is no such folder is told together with what else there is not.

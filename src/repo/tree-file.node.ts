@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { ListEntry } from '../hub/client.ts';
+import type { ListEntry } from '../hub/entries.ts';
 import { makeFolder } from './disk-errors.node.ts';
 import { readSmall, writeInOneStep } from './small-files.node.ts';
 import { formatTree, parseTree } from './tree-format.ts';

@@ -1,6 +1,6 @@
 import { isHashHex } from '../hash.ts';
 import { isCount, isRecord } from '../http/json.ts';
-import type { ListEntry } from '../hub/client.ts';
+import type { ListEntry } from '../hub/entries.ts';
 import { checkPath } from '../hub/repo.ts';
 
 /*

@@ -1,6 +1,7 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
 import { XetError } from '../errors.ts';
-import type { ListEntry, ResolvedFile } from '../hub/client.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { ListEntry } from '../hub/entries.ts';
 import { isCommit, type RepoId, repoText } from '../hub/repo.ts';
 import { fileWork } from '../repo/file-work.ts';
 import type { HeldFile, OpenRepoStore, Place, RepoStore } from '../repo/place.ts';

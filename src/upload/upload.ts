@@ -5,6 +5,7 @@ import { gitBlobHash, type MakeContentHash } from '../download/content-hash.ts';
 import { XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient } from '../hub/client.ts';
+import { pathsInfo } from '../hub/entries.ts';
 import type { Operation } from '../hub/operations.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
 import { base64, type CommitTarget, HubWriter, type MadeCommit, type UploadVerdict } from '../hub/writer.ts';
@@ -241,7 +242,7 @@ class Upload {
     const paths = files.filter(({ verdict }) => verdict.presentId !== undefined).map(({ path }) => path);
     if (paths.length === 0) return [];
     const { repo, branch } = this.#target;
-    const entries = await this.#hub.pathsInfo(repo, branch, paths, this.#signal);
+    const entries = await pathsInfo(this.#hub, repo, branch, paths, this.#signal);
     return entries.flatMap(({ xetHash }) => xetHash ?? []);
   }
 

@@ -93,7 +93,7 @@ test('small ranges of one address are asked for together', async () => {
   const together = requests(hub, 'xorb').length;
   expect(requests(hub, 'xorb').some(({ range }) => range?.includes(','))).toBe(true);
   hub.resetRequests();
-  expect(sha256(await readAll(hub, 'fragmented', { groupRanges: false }))).toBe(sha256(bytes));
+  expect(sha256(await readAll(hub, 'fragmented', { together: undefined }))).toBe(sha256(bytes));
   const apart = requests(hub, 'xorb').length;
   expect(requests(hub, 'xorb').every(({ range }) => !range?.includes(','))).toBe(true);
   expect(together * 5).toBeLessThan(apart);

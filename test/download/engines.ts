@@ -4,6 +4,7 @@ import { loadCodec } from '../../src/codec.node.ts';
 import { MemoryBudget } from '../../src/download/budget.ts';
 import { DownloadEngine } from '../../src/download/engine.ts';
 import type { EngineParts, FillTarget } from '../../src/download/engine-types.ts';
+import { fetchTogether } from '../../src/download/fetch-together.ts';
 import { Lanes } from '../../src/download/lanes.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import { HubClient } from '../../src/hub/client.ts';
@@ -38,7 +39,7 @@ export function engineFor(hub: LocalHub, parts: Partial<EngineParts> = {}) {
     hub: hubClient,
     makeHash: nodeContentHash,
     attempts: 4,
-    groupRanges: true,
+    together: fetchTogether,
     xet: true,
     fallback: false,
     onWarning: () => undefined,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type AskAt, cutAtAnchors } from '../../src/cache/anchors.ts';
 import type { Tiers } from '../../src/cache/tiers.ts';
 import type { CasClient } from '../../src/cas/client.ts';
 import type { FetchRange, Reconstruction, SignedXorb, Term } from '../../src/cas/reconstruction.ts';
@@ -180,19 +181,22 @@ class FakeTiers implements Tierlike {
     return found.filter((part) => wanted.some(({ start, end }) => part.start < end && start < part.end));
   }
 
-  /** Somewhere in the first and the last third of each term, be anything there or not. */
-  async unplaced(terms: readonly PlacedTerm[]): Promise<number[]> {
+  /** Cuts somewhere in the first and the last third of each wanted term, be anything there or not. */
+  async anchored(terms: readonly PlacedTerm[], wanted: readonly ByteRange[], ask: AskAt) {
+    const needed = terms.filter(({ at, unpackedLength }) =>
+      wanted.some(({ start, end }) => start < at + unpackedLength && at < end),
+    );
     const places = this.#tier.anchors
-      ? terms.flatMap(({ at, unpackedLength }) => [1, 2].map((third) => at + Math.floor((unpackedLength * third) / 3)))
+      ? needed.flatMap(({ at, unpackedLength }) => [1, 2].map((third) => at + Math.floor((unpackedLength * third) / 3)))
       : [];
     this.places.push(places.length);
-    return places;
+    return cutAtAnchors(terms, places, ask);
   }
 }
 
 async function* nothing() {}
 
-type Tierlike = Pick<Tiers, 'termsOf' | 'locals' | 'unplaced'>;
+type Tierlike = Pick<Tiers, 'termsOf' | 'locals' | 'anchored'>;
 
 interface Case {
   model: Model;

@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { HubClient, isContentId, type ListEntry } from '../../src/hub/client.ts';
+import { HubClient, isContentId } from '../../src/hub/client.ts';
+import type { ListEntry } from '../../src/hub/entries.ts';
+import { listEntries } from '../../src/hub/listing.ts';
 import { parseRepo } from '../../src/hub/repo.ts';
 import { xorbHash } from '../cas/wire.ts';
 import { rejectionOf } from '../http/property.ts';
@@ -179,7 +181,7 @@ describe('HubClient.list', () => {
   const entry = (path: string) => ({ path, type: 'file', size: 1, oid: 'b'.repeat(40) });
   const all = async (hub: HubClient, options = {}) => {
     const entries: ListEntry[] = [];
-    for await (const one of hub.list(repo, 'v/1', options)) entries.push(one);
+    for await (const one of listEntries(hub, repo, 'v/1', options)) entries.push(one);
     return entries.map(({ path }) => path);
   };
 
@@ -227,7 +229,7 @@ describe('HubClient.list', () => {
     ];
     const { hub } = await clientOf(inTurn(json(entries)));
     const got: ListEntry[] = [];
-    for await (const one of hub.list(repo, 'main')) got.push(one);
+    for await (const one of listEntries(hub, repo, 'main')) got.push(one);
     expect(got).toMatchObject([
       { size: 1, sha256: undefined, xetHash: undefined },
       { size: 5e9, sha256, xetHash: xorbHash(3) },

@@ -20,7 +20,9 @@ import { XetClient } from 'xetkit';
 import { type LocalHub, startLocalHub } from 'xetkit/local-hub';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import { DEFAULT_RETRY } from '../../src/http/retry-timing.ts';
-import { HubClient, type ListEntry, type ResolvedFile } from '../../src/hub/client.ts';
+import { HubClient, type ResolvedFile } from '../../src/hub/client.ts';
+import type { ListEntry } from '../../src/hub/entries.ts';
+import { fileOf, listEntries } from '../../src/hub/listing.ts';
 import { parseRepo } from '../../src/hub/repo.ts';
 import { carryOut, planPrune, planRemoval } from '../../src/repo/cache-clean.node.ts';
 import { scanCache } from '../../src/repo/cache-scan.node.ts';
@@ -160,13 +162,13 @@ const byModules: Fetcher = async (name, revision, into) => {
   let entries = await store.tree(repo, commit);
   if (!entries) {
     entries = [];
-    for await (const entry of client.list(repo, commit, { recursive: true })) entries.push(entry);
+    for await (const entry of listEntries(client, repo, commit, { recursive: true })) entries.push(entry);
     await store.noteTree(repo, commit, entries);
   }
   await store.noteCommit(repo, revision, commit);
   const wrote: string[] = [];
   const bring = async (entry: ListEntry) => {
-    const file = client.fileOf(repo, commit, entry);
+    const file = fileOf(client, repo, commit, entry);
     const place = store.place(file, revision);
     if (await place.existing(quiet.signal)) return;
     let waited = false;
@@ -338,7 +340,7 @@ describe.each([
     const [model, dataset] = [parseRepo(REPO), parseRepo(VARIANT)];
     const described = async (repo: typeof model) => {
       const entries: ListEntry[] = [];
-      for await (const entry of api().list(repo, 'main', { recursive: true })) entries.push(entry);
+      for await (const entry of listEntries(api(), repo, 'main', { recursive: true })) entries.push(entry);
       return entries.filter(({ type }) => type === 'file').sort((a, b) => (a.path < b.path ? -1 : 1));
     };
     const ours = (await described(model)).map(({ path, size, oid, xetHash }) => ({

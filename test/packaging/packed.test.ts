@@ -59,14 +59,19 @@ test.each([
   expect(stderr).toBe('');
 });
 
-test.each(['xetkit', 'xetkit/codec', 'xetkit/fetch', 'xetkit/service-worker', 'xetkit/compat', 'xetkit/local-hub'])(
-  '%s can be imported and required',
-  async (name) => {
-    const script = `const { deepStrictEqual } = require('node:assert'); const required = require('${name}');
+test.each([
+  'xetkit',
+  'xetkit/download',
+  'xetkit/codec',
+  'xetkit/fetch',
+  'xetkit/service-worker',
+  'xetkit/compat',
+  'xetkit/local-hub',
+])('%s can be imported and required', async (name) => {
+  const script = `const { deepStrictEqual } = require('node:assert'); const required = require('${name}');
     import('${name}').then((imported) => deepStrictEqual(Object.keys(imported).sort(), Object.keys(required).sort()));`;
-    expect(await node(['-e', script])).toEqual({ stdout: '', stderr: '' });
-  },
-);
+  expect(await node(['-e', script])).toEqual({ stdout: '', stderr: '' });
+});
 
 test('the command is there', async () => {
   const { stdout } = await run(join(project, 'node_modules/.bin/xetkit'), ['--help'], { env: environment() });

@@ -3,12 +3,13 @@ import { measure } from '../../scripts/size.mjs';
 
 // Larger is allowed, but not by accident: `node scripts/size.mjs --modules` says what takes most.
 
-/** Gzipped, in kB: what is reached, rounded up. The goal of the download path is 25. */
+/** Gzipped, in kB. That of the download path is a promise, the others are what is reached, rounded up. */
 const LIMITS = {
-  'download path': 50,
-  'fetch adapter': 55.7,
-  'service worker': 56.9,
-  'codec worker': 18,
+  'download path': 25,
+  'whole client': 50,
+  'fetch adapter': 55.5,
+  'service worker': 56.8,
+  'codec worker': 17.2,
   WebAssembly: 80,
 };
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import type { FileContent, KnownFiles } from '../../src/cache/known-files.ts';
 import type { Verified } from '../../src/download/content-hash.ts';
-import type { ListEntry, ResolvedFile } from '../../src/hub/client.ts';
+import type { ResolvedFile } from '../../src/hub/client.ts';
+import type { ListEntry } from '../../src/hub/entries.ts';
 import type { Place } from '../../src/repo/place.ts';
 
 export const REPO = { type: 'model', name: 'owner/model' } as const;

@@ -4,7 +4,7 @@
 
 /**
  * @typedef {{ endpoint: string, repo: string, many: string, files: Record<string, { size: number, sha256: string }>, corrupt: string, remembered?: string }} Expected
- * @typedef {typeof import('../../src/index.ts')} Xetkit
+ * @typedef {typeof import('../../src/index.ts') & Pick<typeof import('../../src/download.ts'), 'XetDownloader'>} Xetkit
  */
 
 /** @param {Uint8Array} bytes */
@@ -72,6 +72,39 @@ export function cases(xetkit, expected) {
       const end = new Uint8Array(await file.slice(-1000).arrayBuffer());
       equal(await sha256(end), await sha256(whole.subarray(size - 1000)), 'the end');
       await client.close();
+    },
+    'a downloader that has nothing but what it is handed': async () => {
+      /** @type {string[]} */
+      const warnings = [];
+      const onWarning = (/** @type {string} */ text) => void warnings.push(text);
+      const plain = { endpoint, accessToken: '', onWarning };
+      const remembering = { ...plain, caches: xetkit.xetCaches, chunkCache: { dir: dir() } };
+      for (const options of [plain, remembering, { ...plain, workers: 0, codec: xetkit.threadCodec }]) {
+        const downloader = new xetkit.XetDownloader(options);
+        for (const [path, { size, sha256: hash }] of Object.entries(files)) {
+          const file = await downloader.open({ repo, path });
+          equal(file.size, size, `size of ${path}`);
+          equal(
+            await sha256(new Uint8Array(await new Response(file.stream()).arrayBuffer())),
+            hash,
+            `stream of ${path}`,
+          );
+        }
+        const file = await downloader.open({ repo, path: largest });
+        const bytes = new Uint8Array(await file.arrayBuffer());
+        equal(await sha256(bytes), largestHash, 'content');
+        const middle = await file.slice(largestSize >> 2).read(0, 200_000);
+        equal(await sha256(middle), await sha256(bytes.subarray(largestSize >> 2).subarray(0, 200_000)), 'a range');
+        if (remembered === undefined) {
+          const saved = await xetkit.saveFile(file, { opfs: `${dir()}/saved` });
+          equal(`${saved.verified} ${saved.size}`, `xet ${largestSize}`, 'what was saved');
+        }
+        const corrupt = await downloader.open({ repo, path: expected.corrupt });
+        const error = await corrupt.arrayBuffer().catch((/** @type {unknown} */ caught) => caught);
+        equal(xetkit.isXetError(error, 'INTEGRITY'), true, `corrupt data is an INTEGRITY error (${String(error)})`);
+        await downloader.close();
+      }
+      equal(warnings.join('; '), '', 'warnings');
     },
     'an abort': async () => {
       const client = makeClient();

@@ -74,6 +74,40 @@ describe('work that is to come', () => {
   });
 });
 
+describe('without a codec for this thread', () => {
+  test('the least is done by a worker', async () => {
+    const { spawn, workers } = codecWorkers(loadCodec);
+    const pool = makePool({ load: undefined, spawn });
+    const records = codec.decodeRun(framesOf(1)).chunks;
+    expect(await pool.fileHash(records.slice())).toEqual(codec.fileHash(records));
+    expect(await pool.fileHash(new Uint8Array())).toEqual(codec.fileHash(new Uint8Array()));
+    expect(workers).toHaveLength(1);
+    expect(pool.counts).toEqual({ sent: 2, here: 0, lost: 0 });
+  });
+
+  test('where there are no workers it is told what to hand in', async () => {
+    const onWarning = vi.fn();
+    const pool = makePool({ load: undefined, spawn: undefined, onWarning });
+    const error = await rejectionOf(pool.decodeRun(framesOf(1)));
+    expect(error).toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('threadCodec') });
+    expect(onWarning).not.toHaveBeenCalled();
+  });
+
+  test('where no worker can be started it is told why', async () => {
+    const onWarning = vi.fn();
+    const spawn = () => {
+      throw new Error('refused by the policy');
+    };
+    const pool = makePool({ load: undefined, spawn, onWarning });
+    for (let turn = 0; turn < 2; turn++) {
+      const error = await rejectionOf(pool.decodeRun(framesOf(1)));
+      expect(error).toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('refused by the policy') });
+    }
+    // It is the error that tells.
+    expect(onWarning).not.toHaveBeenCalled();
+  });
+});
+
 describe('results', () => {
   test.each([1, 2, 3])('of %i workers are those of the calling thread', async (size) => {
     const { spawn, workers } = codecWorkers(loadCodec);

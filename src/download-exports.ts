@@ -1,0 +1,10 @@
+export type { ChunkCacheOptions } from './cache/open-tiers.ts';
+export type { FileTarget, OpenTarget } from './client-types.ts';
+export type { XetFile } from './download/xet-file.ts';
+export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from './errors.ts';
+export type { Fetch, RetryNotice, Timeouts } from './http/http.ts';
+export type { UrlKind } from './http/response-error.ts';
+export type { RetryPolicy } from './http/retry-timing.ts';
+export type { FileInfo } from './hub/client.ts';
+export type { RepoDesignation, RepoId, RepoType } from './hub/repo.ts';
+export type { CacheWork, CodecWork, XetDownloaderOptions } from './options.ts';

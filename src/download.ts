@@ -1,0 +1,32 @@
+/**
+ * `xetkit/download` for pages that only read, and are to be small: verified downloads without caches, files and uploads.
+ * Same surface as the Node entry.
+ * @module
+ */
+import { webDownloads } from './download-platform.web.ts';
+import { BaseXetDownloader, bareParts } from './downloader.ts';
+import type { XetDownloaderOptions } from './options.ts';
+
+export * from './download-exports.ts';
+
+/**
+ * Reads files of Hugging Face repositories over the Xet protocol, and does nothing else: a `XetClient` without caches,
+ * files, listings and uploads, in half the size. Every whole file is verified, broken connections go on where they
+ * broke, and one memory budget holds for all that is under way.
+ *
+ * @example
+ * ```js
+ * import { XetDownloader } from 'xetkit/download';
+ *
+ * const downloader = new XetDownloader({ endpoint: process.env.HF_ENDPOINT });
+ * const file = await downloader.open({ repo: 'owner/model', path: 'model.safetensors' });
+ * const bytes = await new Response(file.stream()).arrayBuffer();
+ * console.log(file.size, bytes.byteLength);
+ * await downloader.close();
+ * ```
+ */
+export class XetDownloader extends BaseXetDownloader {
+  constructor(options: XetDownloaderOptions = {}) {
+    super(...bareParts(options, webDownloads));
+  }
+}
