@@ -9,6 +9,7 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'test/packaging/browser/**'],
     // Tests use the package as it ships: workers and WASM from dist/, which `npm test` builds first.
     alias: {
+      'xetkit/download': built('download.node'),
       'xetkit/fetch': built('fetch.node'),
       'xetkit/codec': built('codec.node'),
       'xetkit/compat': built('compat.node'),

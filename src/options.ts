@@ -75,7 +75,10 @@ export interface XetClientOptions {
 export interface XetDownloaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
   /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */
   caches?: CacheWork;
-  /** Decodes where no worker can be started, as in a service worker: `threadCodec`. Default in pages: that is `UNSUPPORTED`. */
+  /**
+   * Decodes where no worker can be started, as in a service worker: `threadCodec`. Default in pages: none, so that files come over
+   * plain HTTP there, or are `UNSUPPORTED` with `fallback: 'never'`.
+   */
   codec?: CodecWork;
 }
 

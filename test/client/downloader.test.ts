@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { XetDownloader } from '../../src/download.node.ts';
+import { XetDownloader as WebDownloader } from '../../src/download.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
 import { threadCodec, xetCaches } from '../../src/node.ts';
 import type { XetDownloaderOptions } from '../../src/options.ts';
@@ -128,6 +129,22 @@ describe('a downloader', () => {
     const downloader = downloaderOf(hub, { offline: true });
     expect(await rejectionOf(downloader.open({ repo, path: 'noise' }))).toMatchObject({ code: 'OFFLINE' });
     expect(hub.requests).toEqual([]);
+  });
+
+  test('of pages takes plain HTTP where there is neither a worker nor a codec, and says what to do', async () => {
+    const hub = await hubWithFiles();
+    const warnings: string[] = [];
+    const options = { endpoint: hub.url, onWarning: (text: string) => void warnings.push(text) };
+    const lost = new WebDownloader(options);
+    const strict = new WebDownloader({ ...options, fallback: 'never' });
+    const handed = new WebDownloader({ ...options, codec: threadCodec });
+    onTestFinished(async () => void (await Promise.all([lost, strict, handed].map((one) => one.close()))));
+    const target = { repo, path: 'noise' };
+    same(new Uint8Array(await (await handed.open(target)).arrayBuffer()), noise);
+    expect(warnings).toEqual([]);
+    same(new Uint8Array(await (await lost.open(target)).arrayBuffer()), noise);
+    expect(warnings).toEqual([expect.stringMatching(/workers cannot be started here.*threadCodec.*plain HTTP/)]);
+    expect(await rejectionOf((await strict.open(target)).arrayBuffer())).toMatchObject({ code: 'UNSUPPORTED' });
   });
 
   test.each([

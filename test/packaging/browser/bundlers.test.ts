@@ -21,7 +21,7 @@ const vites = [
   { name: 'Vite', load: () => import('vite') },
   { name: 'Vite 7', load: await toolAtHand<Vite>('vite-7') },
 ];
-const contexts = ['page', 'in-worker'] as const;
+const contexts = ['page', 'in-worker', 'small'] as const;
 const noWorkers = expect.stringMatching(/^Codec workers cannot be started here .* calling thread/);
 
 let harness: Harness;

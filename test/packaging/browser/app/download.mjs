@@ -15,28 +15,44 @@
  * @property {string[]} [warnings]
  * @property {string} [error]
  */
-/** @typedef {typeof import('../../../../src/index.ts').XetClient} Client */
+/** @typedef {import('../../../../src/index.ts').XetClient} Client */
+/** @typedef {import('../../../../src/download.ts').XetDownloader} Downloader */
+/** @typedef {import('../../../../src/index.ts').XetClientOptions} Options */
 
 /** @returns {Order} */
 export const orderOfPage = () => JSON.parse(new URLSearchParams(location.search).get('order') ?? '{}');
 
 /**
- * Reads a file and says how; never fails.
- * @param {Client} XetClient
+ * Reads a file with a client and says how.
+ * @param {typeof import('../../../../src/index.ts').XetClient} XetClient
  * @param {Order} order
+ */
+export const download = (XetClient, order) =>
+  read(
+    (options) => new XetClient(options),
+    order,
+    (client) => (client.metrics().codec.inWorkers > 0 ? 'workers' : 'thread'),
+  );
+
+/**
+ * Reads a file and says how; never fails.
+ * @template {Client | Downloader} C
+ * @param {(options: Options) => C} make
+ * @param {Order} order
+ * @param {(client: C) => Outcome['decodedIn']} whereOf
  * @returns {Promise<Outcome>}
  */
-export async function download(XetClient, { endpoint, repo, path }) {
+export async function read(make, { endpoint, repo, path }, whereOf) {
   /** @type {string[]} */
   const warnings = [];
   try {
-    const client = new XetClient({ endpoint, accessToken: '', onWarning: (text) => void warnings.push(text) });
+    const client = make({ endpoint, accessToken: '', onWarning: (text) => void warnings.push(text) });
     const file = await client.open({ repo, path });
     const digest = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
-    const { codec } = client.metrics();
+    const decodedIn = whereOf(client);
     await client.close();
     const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    return { digest: hex, decodedIn: codec.inWorkers > 0 ? 'workers' : 'thread', warnings };
+    return { digest: hex, decodedIn, warnings };
   } catch (error) {
     return { error: error instanceof Error ? `${error.message}\n${error.stack}` : String(error), warnings };
   }
