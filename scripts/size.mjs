@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** What each part is when somebody uses it. @type {Record<string, Part>} */
 const PARTS = {
   'download path': { stdin: from("export { XetDownloader } from 'xetkit/download';") },
+  'small fetch adapter': { stdin: from("export { createXetFetch } from 'xetkit/download';") },
   'whole client': { stdin: from("export { XetClient } from 'xetkit';") },
   'fetch adapter': { stdin: from("export { createXetFetch } from 'xetkit/fetch';") },
   'service worker': { stdin: from("export { installXet } from 'xetkit/service-worker';") },
@@ -81,7 +82,7 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
     /** @param {number} bytes */
     const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(9);
     for (const [name, { raw, gzip }] of Object.entries(await measure())) {
-      console.log(`${name.padEnd(15)}${kilobytes(raw)}  gzip ${kilobytes(gzip)}`);
+      console.log(`${name.padEnd(20)}${kilobytes(raw)}  gzip ${kilobytes(gzip)}`);
     }
   }
 }

@@ -3,8 +3,11 @@
  * Same surface as the Node entry.
  * @module
  */
+
+import type { SmallXetFetchOptions } from './download-exports.ts';
 import { webDownloads } from './download-platform.web.ts';
 import { BaseXetDownloader, bareParts } from './downloader.ts';
+import { makeXetFetch, type XetFetch } from './fetch/xet-fetch.ts';
 import type { XetDownloaderOptions } from './options.ts';
 
 export * from './download-exports.ts';
@@ -29,4 +32,21 @@ export class XetDownloader extends BaseXetDownloader {
   constructor(options: XetDownloaderOptions = {}) {
     super(...bareParts(options, webDownloads));
   }
+}
+
+/**
+ * A `fetch` that gets files of the Hub through Xet, as that of `xetkit/fetch` does, over a {@link XetDownloader}.
+ *
+ * @example
+ * ```js
+ * import { createXetFetch } from 'xetkit/download';
+ *
+ * const xetFetch = createXetFetch();
+ * const url = `${process.env.HF_ENDPOINT}/owner/model/resolve/main/model.safetensors`;
+ * console.log((await xetFetch(url)).headers.get('content-length'));
+ * await xetFetch.close();
+ * ```
+ */
+export function createXetFetch(options: SmallXetFetchOptions = {}): XetFetch {
+  return makeXetFetch(options, (clientOptions) => new XetDownloader(clientOptions));
 }

@@ -1,8 +1,8 @@
-import type { BaseXetClient } from '../client.ts';
+import type { BaseXetDownloader } from '../downloader.ts';
 import { OpenedFiles } from './opened-files.ts';
 
 /** What is asked of a client. */
-export type FetchClient = Pick<BaseXetClient, 'endpoint' | 'open' | 'close'>;
+export type FetchClient = Pick<BaseXetDownloader, 'endpoint' | 'open' | 'close'>;
 
 /** A client in use; it is not closed before it is given back. */
 export interface Lease {

@@ -1,4 +1,3 @@
-import type { BaseXetClient } from '../client.ts';
 import { BENEATH, beneath } from '../http/network-fetch.ts';
 import type { XetClientOptions } from '../options.ts';
 import { ProgressMeter } from '../progress.ts';
@@ -56,7 +55,7 @@ export interface XetFetch {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export type MakeClient = (options: XetClientOptions) => BaseXetClient;
+export type MakeClient = (options: XetClientOptions) => FetchClient;
 
 /** What one request wants to hear. */
 export interface Hooks {

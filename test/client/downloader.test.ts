@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { XetDownloader } from '../../src/download.node.ts';
+import { createXetFetch, XetDownloader } from '../../src/download.node.ts';
 import { XetDownloader as WebDownloader } from '../../src/download.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
 import { threadCodec, xetCaches } from '../../src/node.ts';
@@ -153,5 +153,57 @@ describe('a downloader', () => {
     [{ concurrency: 0 }, /concurrency/],
   ])('does not take %o', (options, message) => {
     expect(() => new XetDownloader(options)).toThrow(message);
+  });
+});
+
+describe('its fetch', () => {
+  test('answers for files of the Hub, whole and in ranges, and passes all else on', async () => {
+    const hub = await hubWithFiles();
+    const passed: string[] = [];
+    const original = async (input: RequestInfo | URL, init?: RequestInit) => {
+      passed.push(new URL(input instanceof Request ? input.url : input).pathname);
+      return fetch(input, init);
+    };
+    const xetFetch = createXetFetch({
+      client: { endpoint: hub.url, accessToken: '', workers: 0, codec: threadCodec },
+      fetch: original as typeof fetch,
+    });
+    onTestFinished(() => xetFetch.close());
+    const url = `${hub.url}/${repo}/resolve/main/noise`;
+    const whole = await xetFetch(url);
+    expect(whole.status).toBe(200);
+    expect(whole.headers.get('content-length')).toBe(String(noise.length));
+    same(new Uint8Array(await whole.arrayBuffer()), noise);
+    const part = await xetFetch(url, { headers: { range: 'bytes=1000-1999' } });
+    expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 1000-1999/${noise.length}`]);
+    same(new Uint8Array(await part.arrayBuffer()), noise.subarray(1000, 2000));
+    // Its client asks through the same door: what the path stands for, and then the CAS.
+    expect(passed.filter((path) => path.includes('/resolve/'))).toHaveLength(asked(hub, 'resolve'));
+    expect(asked(hub, 'xorb')).toBeGreaterThan(0);
+    expect(passed).not.toContain(`/api/models/${repo}`);
+    const other = await xetFetch(`${hub.url}/api/models/${repo}`);
+    expect(await other.json()).toMatchObject({ id: repo });
+    expect(passed).toContain(`/api/models/${repo}`);
+  });
+
+  test('has the caches that it is handed', async () => {
+    const hub = await hubWithFiles();
+    const chunkCache = { dir: freshTiers() };
+    for (const most of [Number.POSITIVE_INFINITY, 0]) {
+      const client = {
+        endpoint: hub.url,
+        accessToken: '',
+        workers: 0,
+        codec: threadCodec,
+        caches: xetCaches,
+        chunkCache,
+      };
+      const xetFetch = createXetFetch({ client });
+      hub.resetRequests();
+      const answer = await xetFetch(`${hub.url}/${repo}/resolve/main/noise`);
+      same(new Uint8Array(await answer.arrayBuffer()), noise);
+      expect(asked(hub, 'xorb')).toBeLessThanOrEqual(most);
+      await xetFetch.close();
+    }
   });
 });
