@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { readFile, realpath, stat, utimes } from '../disk/disk.node.ts';
+import { ManyLooks } from '../disk/many-looks.node.ts';
 import { isVerified, type Verified } from '../download/content-hash.ts';
 import { isHashHex } from '../hash.ts';
 import { isRecord } from '../http/json.ts';
+import { setLatest } from '../latest.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
 import {
   forAll,
@@ -18,24 +19,22 @@ import {
   removeMark,
 } from './cache-folder.node.ts';
 import { onDisk } from './chunk-files.node.ts';
-import type { FileContent, KnownFiles } from './known-files.ts';
+import type { FileContent, KnownFiles, SeenFile, SnapshotsSeen } from './known-files.ts';
+import { sha256Of, signed, unsigned } from './signed-text.node.ts';
+import { SnapshotLooks } from './snapshot-looks.node.ts';
 
-/** What a file looked like when its content was known. Numbers that may exceed 2^53 are text. */
-interface Stamp extends FileContent {
+/** A file that was seen, and where. */
+interface Stamp extends FileContent, SeenFile {
   /** Absolute, without links. */
   path: string;
-  /** Bytes. */
-  size: number;
-  /** Nanoseconds since 1970. */
-  mtimeNs: string;
-  /** Of the last change of anything about the file: it moves on even where the time of modification is put back. */
-  ctimeNs: string;
-  inode: string;
 }
 
 /** The coarsest clock of a file system in use: FAT's two seconds, and some room. */
 const COARSEST_CLOCK_NS = 2_500_000_000n;
 const BACK_NS = 4_000n;
+
+/** Paths of which this process knows by itself what is there. */
+const MOST_RECENT = 131_072;
 
 /**
  * Stamps of verified files, in a folder that any number of processes may share: `v1/files/<2 hex>/<sha256 of the
@@ -55,12 +54,28 @@ class FolderKnownFiles implements KnownFiles {
   readonly #files: string;
   readonly #marks: string;
   readonly #temporary: string;
+  readonly #notes: SnapshotLooks;
+  readonly #looks = new ManyLooks();
+  readonly snapshots: SnapshotsSeen;
+  /** Files that this process has remembered or checked, by the paths that it was told and by their true ones. */
+  readonly #recent = new Map<string, Stamp>();
   #tidied = false;
 
   constructor(folder: string) {
     this.#files = join(folder, 'files');
     this.#marks = join(folder, 'marks');
     this.#temporary = join(folder, 'temporary');
+    const notes = new SnapshotLooks(join(folder, 'snapshots'), this.#temporary);
+    this.#notes = notes;
+    this.snapshots = {
+      read: (root, commit) => notes.read(root, commit),
+      write: (root, commit, files) => notes.write(root, commit, files),
+      look: (path, etag) => this.#look(path, etag),
+      isSame: async (path, seen) => {
+        const found = await ifDiskAllows(() => this.#looks.stat(path));
+        return found !== undefined && looksTheSame(seen, found);
+      },
+    };
   }
 
   async remember(path: string, content: FileContent): Promise<void> {
@@ -69,7 +84,7 @@ class FolderKnownFiles implements KnownFiles {
       const real = await realpath(path);
       const found = await settle(real);
       if (!found) return;
-      const name = sha256(real);
+      const name = sha256Of(real);
       const before = await this.#read(name);
       // Who does not know the xet hash says nothing about it: the same content still has the same one.
       const xetHash = content.xetHash ?? (before?.etag === etag ? before.xetHash : undefined);
@@ -79,7 +94,8 @@ class FolderKnownFiles implements KnownFiles {
       }
       // First the mark: without a stamp it is nothing, and a stamp without it would be no source for others.
       if (isHashHex(xetHash)) await putMark(this.#markPath(xetHash, name));
-      await putFile(this.#temporary, this.#stampPath(name), encodeStamp(stamp));
+      await putFile(this.#temporary, this.#stampPath(name), signed(JSON.stringify(stamp)));
+      this.#noteRecent(path, stamp);
       if (this.#tidied) return;
       this.#tidied = true;
       await this.#tidy(name);
@@ -89,10 +105,12 @@ class FolderKnownFiles implements KnownFiles {
   async check(path: string, etag: string, size?: number): Promise<Verified | undefined> {
     return ifDiskAllows(async () => {
       const real = await realpath(path);
-      const stamp = await this.#read(sha256(real));
+      const stamp = await this.#read(sha256Of(real));
       if (stamp?.path !== real || stamp.etag !== etag) return undefined;
       if (size !== undefined && stamp.size !== size) return undefined;
-      return looksTheSame(stamp, await stat(real, { bigint: true })) ? stamp.verified : undefined;
+      if (!looksTheSame(stamp, await stat(real, { bigint: true }))) return undefined;
+      this.#noteRecent(path, stamp);
+      return stamp.verified;
     });
   }
 
@@ -114,10 +132,13 @@ class FolderKnownFiles implements KnownFiles {
   }
 
   async forget(path: string): Promise<void> {
-    const name = sha256(await whereItIs(path));
+    const name = sha256Of(await whereItIs(path));
     const stamp = await this.#read(name);
     if (stamp?.xetHash !== undefined) await removeMark(this.#markPath(stamp.xetHash, name));
     await removeMark(this.#stampPath(name));
+    this.#recent.clear();
+    // It may be in any of them, and this is rare.
+    await ifDiskAllows(() => this.#notes.clear());
   }
 
   async usage(): Promise<{ bytes: number; files: number }> {
@@ -131,19 +152,34 @@ class FolderKnownFiles implements KnownFiles {
         bytes += onDisk(found.size);
       }
     });
-    return { bytes, files };
+    return { bytes: bytes + (await this.#notes.usage()), files };
   }
 
   async clear(): Promise<void> {
     await diskErrors(this.#files, async () => {
       await removeFolder(this.#temporary, this.#files);
       await removeFolder(this.#temporary, this.#marks);
+      await this.#notes.clear();
+      this.#recent.clear();
     });
   }
 
   async #read(name: string): Promise<Stamp | undefined> {
     const text = await ifDiskAllows(() => readFile(this.#stampPath(name), 'utf8'));
     return text === undefined ? undefined : decodeStamp(text);
+  }
+
+  /** What was known of it then is what it has to look like: whether it still does is seen the next time. */
+  async #look(path: string, etag: string): Promise<SeenFile | undefined> {
+    const stamp = this.#recent.get(path) ?? this.#recent.get((await ifDiskAllows(() => realpath(path))) ?? '');
+    if (stamp?.etag !== etag) return undefined;
+    const { size, mtimeNs, ctimeNs, inode, verified } = stamp;
+    return { etag, size, mtimeNs, ctimeNs, inode, verified };
+  }
+
+  #noteRecent(path: string, stamp: Stamp): void {
+    setLatest(this.#recent, path, stamp, MOST_RECENT);
+    if (path !== stamp.path) setLatest(this.#recent, stamp.path, stamp, MOST_RECENT);
   }
 
   /** Once per process, in one of 256 folders: forgets files that are gone, so that the stamps do not only grow. */
@@ -185,7 +221,7 @@ function seconds(ns: bigint): number {
   return Number(ns) / 1e9;
 }
 
-function lookOf(found: BigIntStats) {
+function lookOf(found: BigIntStats): Omit<SeenFile, 'etag' | 'verified'> {
   return {
     size: Number(found.size),
     mtimeNs: String(found.mtimeNs),
@@ -194,7 +230,7 @@ function lookOf(found: BigIntStats) {
   };
 }
 
-function looksTheSame(stamp: Stamp, found: BigIntStats): boolean {
+function looksTheSame(stamp: SeenFile, found: BigIntStats): boolean {
   const look = lookOf(found);
   return (
     found.isFile() &&
@@ -224,32 +260,12 @@ async function whereItIs(path: string): Promise<string> {
   return folder === undefined ? resolve(path) : join(folder, basename(path));
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/** JSON, and a line with its sha256: a number in JSON with a digit changed is still a number. */
-function encodeStamp(stamp: Stamp): Uint8Array {
-  const json = JSON.stringify(stamp);
-  return new TextEncoder().encode(`${json}\n${sha256(json)}\n`);
-}
-
 function decodeStamp(text: string): Stamp | undefined {
-  const [json = '', sum, ...rest] = text.split('\n');
-  if (sum !== sha256(json) || rest.join('') !== '') return undefined;
-  const stamp: unknown = parse(json);
+  const stamp = unsigned(text);
   if (!isRecord(stamp)) return undefined;
   const { path, size, mtimeNs, ctimeNs, inode, etag, xetHash, verified } = stamp;
   const texts = [path, mtimeNs, ctimeNs, inode, etag];
   if (!texts.every((value) => typeof value === 'string') || typeof size !== 'number') return undefined;
   if (xetHash !== undefined && !isHashHex(xetHash)) return undefined;
   return isVerified(verified) ? (stamp as unknown as Stamp) : undefined;
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,3 +1,4 @@
+import type { SeenFile } from '../cache/known-files.ts';
 import type { Recipe } from '../cache/recipes.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -27,6 +28,8 @@ export interface DiskSteps {
   existing(place: PlaceInStore): Promise<{ path: string; verified: Verified } | undefined>;
   /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
   put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
+  /** What files looked like when these steps found, or wrote, them. */
+  looks(files: readonly { path: string; etag: string }[]): Promise<(SeenFile | undefined)[]>;
   /** How a file is built, if that is known. */
   recipe(fileHash: string): Promise<Recipe | undefined>;
   /** Keeps how a file is built. */

@@ -60,6 +60,7 @@ function stepsIn(folder: string): DiskSteps {
         await sink.close();
       }
     },
+    looks: async (files) => Promise.all(files.map(({ path, etag }) => known.snapshots?.look(path, etag))),
     recipe: (fileHash) => recipes.get(fileHash),
     keepRecipe: (recipe) => recipes.put(recipe),
   };

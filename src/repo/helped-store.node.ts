@@ -1,26 +1,25 @@
 import type { DiskHelp, PlaceInStore, StoreFolders } from '../disk/disk-help.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import type { ListEntry } from '../hub/entries.ts';
 import type { RepoId } from '../hub/repo.ts';
 import { untilAborted } from '../until-aborted.ts';
-import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
+import { DelegatingStore } from './delegating-store.ts';
+import type { FileSink, HeldFile, Place, RepoStore } from './place.ts';
 
 /** A longer file takes longer to hand over than to write. */
-const MOST_BYTES = 64 * 1024;
+export const HELPED_BYTES = 64 * 1024;
 
 let opened = 0;
 
 type SinkOptions = Parameters<Place['openSink']>[0];
 
 /** A store whose steps for small files somebody else takes, if there are many. */
-export class HelpedStore implements RepoStore {
-  readonly #store: RepoStore;
+export class HelpedStore extends DelegatingStore {
   readonly #folders: StoreFolders;
   readonly #help: DiskHelp;
 
   constructor(store: RepoStore, folders: Omit<StoreFolders, 'id'>, help: DiskHelp) {
-    this.#store = store;
+    super(store);
     opened++;
     this.#folders = { id: String(opened), ...folders };
     this.#help = help;
@@ -30,47 +29,15 @@ export class HelpedStore implements RepoStore {
     this.#help.expect(files);
   }
 
-  place(file: ResolvedFile, revision: string): Place {
-    const place = this.#store.place(file, revision);
-    if (file.size > MOST_BYTES) return place;
+  override place(file: ResolvedFile, revision: string): Place {
+    const place = this.store.place(file, revision);
+    if (file.size > HELPED_BYTES) return place;
     return new HelpedPlace(place, { store: this.#folders, file, revision }, this.#help);
   }
 
-  find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
-    const here = () => this.#store.find(repo, commit, path);
+  override find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
+    const here = () => this.store.find(repo, commit, path);
     return this.#help.take('find', [this.#folders, repo, commit, path], here);
-  }
-
-  commitOf(repo: RepoId, revision: string): Promise<string | undefined> {
-    return this.#store.commitOf(repo, revision);
-  }
-
-  noteCommit(repo: RepoId, revision: string, commit: string): Promise<void> {
-    return this.#store.noteCommit(repo, revision, commit);
-  }
-
-  tree(repo: RepoId, commit: string): Promise<ListEntry[] | undefined> {
-    return this.#store.tree(repo, commit);
-  }
-
-  noteTree(repo: RepoId, commit: string, entries: readonly ListEntry[]): Promise<void> {
-    return this.#store.noteTree(repo, commit, entries);
-  }
-
-  knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean> {
-    return this.#store.knownMissing(repo, commit, path);
-  }
-
-  noteMissing(repo: RepoId, commit: string, path: string): Promise<void> {
-    return this.#store.noteMissing(repo, commit, path);
-  }
-
-  earlier(file: ResolvedFile): Promise<EarlierFile[]> {
-    return this.#store.earlier(file);
-  }
-
-  folder(repo: RepoId, commit: string): string {
-    return this.#store.folder(repo, commit);
   }
 }
 

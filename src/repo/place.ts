@@ -49,6 +49,17 @@ export interface HeldFile {
   etag: string;
 }
 
+/** A file of a snapshot that is in place. */
+export interface BroughtFile {
+  /** Path in the repository. */
+  file: string;
+  /** Path on this machine. */
+  path: string;
+  etag: string;
+  /** Bytes. */
+  size: number;
+}
+
 /** A version of a file that is here, as far as is known of another commit. */
 export interface EarlierFile {
   path: string;
@@ -61,8 +72,8 @@ export interface EarlierFile {
  * checked or absent.
  */
 export interface RepoStore {
-  /** Told that so many files will be looked for, and most of them written, soon. */
-  expect?(files: number): void;
+  /** Told that so many files of a commit will be looked for, and most of them written, soon. */
+  expect?(files: number, repo: RepoId, commit: string): Promise<void> | void;
   place(file: ResolvedFile, revision: string): Place;
   /** The commit that a revision stood for when a server was last asked; a commit stands for itself. */
   commitOf(repo: RepoId, revision: string): Promise<string | undefined>;
@@ -73,6 +84,8 @@ export interface RepoStore {
   /** Whether a server said that a commit has no such file. */
   knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean>;
   noteMissing(repo: RepoId, commit: string, path: string): Promise<void>;
+  /** Told what a snapshot has brought, or found in place, so that the next one finds it sooner. Never fails. */
+  noteSnapshot?(repo: RepoId, commit: string, files: readonly BroughtFile[]): Promise<void>;
   /** A file at a commit, if it is here. */
   find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
   /** Other versions of a file that are here, the latest first: most of their chunks are likely the same. */

@@ -4,13 +4,14 @@ import { HelpedStore } from './helped-store.node.ts';
 import { HubCache } from './hub-cache.node.ts';
 import { LocalDir } from './local-dir.node.ts';
 import type { OpenRepoStore } from './place.ts';
+import { SeenStore } from './seen-store.node.ts';
 
 /** The folder that was asked for, or the Hub cache folder. */
 export const openRepoStore: OpenRepoStore = ({ localDir, cacheDir = hubCacheDir(), known, help }) => {
   const store =
     localDir === undefined ? new HubCache(cacheDir, known) : new LocalDir({ folder: localDir, cacheDir, known });
-  if (!help) return store;
   // Where a path begins may change before it is used elsewhere.
   const folders = { localDir: localDir === undefined ? undefined : resolve(localDir), cacheDir: resolve(cacheDir) };
-  return new HelpedStore(store, folders, help);
+  const helped = help ? new HelpedStore(store, folders, help) : store;
+  return known.snapshots ? new SeenStore(helped, known.snapshots, help) : helped;
 };

@@ -115,7 +115,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
   const fitting = selected.filter(({ path }) => !verdict.leftOut.has(path));
   if (fitting.length === 0 && selected.length > 0) throw new XetError('UNSUPPORTED', verdict.warnings.join(' '));
 
-  store.expect?.(fitting.length);
+  await store.expect?.(fitting.length, repo, commit);
   const files = await inParallel(fitting, LOOKUPS_AT_ONCE, async (entry): Promise<PlannedFile> => {
     const resolved = fileOf(query.hub, repo, commit, entry);
     return { entry, resolved, held: await heldOf(query, earlier === commit ? [commit] : [commit, earlier], resolved) };
@@ -188,7 +188,9 @@ async function fromHub(query: Query, warn: (warning: string) => void): Promise<C
     // Who waits for it gets the error.
     asked.catch(() => undefined);
     // While the Hub is asked: most likely there are as many files as there were.
-    if (store.expect && earlier !== undefined) store.expect((await store.tree(repo, earlier))?.length ?? 0);
+    if (store.expect && earlier !== undefined) {
+      await store.expect((await store.tree(repo, earlier))?.length ?? 0, repo, earlier);
+    }
     const commit = await asked;
     return { commit, earlier, local: false, ...(await entriesAt(query, commit)) };
   } catch (error) {

@@ -164,6 +164,7 @@ export async function runSnapshot(
   }
 
   const results = files.flatMap((file) => done.get(file) ?? []);
+  await parts.store.noteSnapshot?.(repo, commit, results);
   const sum = (of: (file: SnapshotFile) => number) => results.reduce((total, file) => total + of(file), 0);
   return {
     path: plan.folder,

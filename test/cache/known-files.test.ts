@@ -19,7 +19,8 @@ import { join, relative } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { memoryKnownFiles } from '../../src/cache/known-files.memory.ts';
 import { openKnownFiles } from '../../src/cache/known-files.node.ts';
-import type { KnownFiles } from '../../src/cache/known-files.ts';
+import type { KnownFiles, SnapshotsSeen } from '../../src/cache/known-files.ts';
+import { signed } from '../../src/cache/signed-text.node.ts';
 import { hashOf, numbers } from './recipe-samples.ts';
 import { scratchFolder } from './scratch.ts';
 
@@ -275,6 +276,121 @@ describe('known files', () => {
     const found = await Promise.all(paths.map((path, index) => known.check(path, `${index}`)));
     expect(found).toEqual(paths.map(() => 'xet'));
     expect((await known.pathsOf(XET)).sort()).toEqual([...paths].sort());
+  });
+});
+
+describe('what the files of a snapshot looked like', () => {
+  const COMMIT = 'c'.repeat(40);
+  const seenOf = (of: KnownFiles): SnapshotsSeen => {
+    if (!of.snapshots) throw new Error('Nothing is noted of snapshots');
+    return of.snapshots;
+  };
+  const lookOf = async (path: string, of = known) => {
+    const look = await seenOf(of).look(path, ETAG);
+    if (!look) throw new Error(`Nobody knows what ${path} looked like`);
+    return look;
+  };
+
+  test('is known to who remembered or checked a file, under this name or its true one', async () => {
+    const name = join(folder, 'link');
+    await symlink(file, name);
+    await known.remember(name, content);
+    const look = await lookOf(name);
+    expect(look).toMatchObject({ etag: ETAG, verified: 'xet', size: 10 });
+    expect(await lookOf(file)).toEqual(look);
+    expect(await seenOf(known).look(file, 'f'.repeat(64))).toBeUndefined();
+    const next = openKnownFiles(cache);
+    expect(await seenOf(next).look(name, ETAG)).toBeUndefined();
+    await next.check(name, ETAG);
+    expect(await lookOf(file, next)).toEqual(look);
+    await next.forget(name);
+    expect(await seenOf(next).look(name, ETAG)).toBeUndefined();
+  });
+
+  test.each<[string, (path: string) => Promise<unknown>]>([
+    ['written to, to the same length', (path) => writeFile(path, 'some other', { flag: 'r+' })],
+    ['made longer', (path) => appendFile(path, '!')],
+    ['removed', (path) => rm(path)],
+    [
+      'replaced by another one with its times',
+      async (path) => {
+        const { atime, mtime } = await stat(path);
+        await writeFile(`${path}.new`, 'some bytez');
+        await utimes(`${path}.new`, atime, mtime);
+        await rename(`${path}.new`, path);
+      },
+    ],
+    [
+      'written to, and given its time back',
+      async (path) => {
+        const { atime, mtime } = await stat(path);
+        await writeFile(path, 'some bytez', { flag: 'r+' });
+        await utimes(path, atime, mtime);
+      },
+    ],
+  ])('is not what a file looks like that was %s', async (_, change) => {
+    await age(file);
+    await known.remember(file, content);
+    const look = await lookOf(file);
+    expect(await seenOf(known).isSame(file, look)).toBe(true);
+    await change(file);
+    expect(await seenOf(known).isSame(file, look)).toBe(false);
+  });
+
+  test('is noted for a folder and a commit', async () => {
+    await known.remember(file, content);
+    const files = new Map([
+      ['a', await lookOf(file)],
+      ['folder/__proto__', { ...(await lookOf(file)), verified: 'git-sha1' as const }],
+    ]);
+    const before = (await known.usage()).bytes;
+    await seenOf(known).write('/root', COMMIT, files);
+    expect(await seenOf(openKnownFiles(cache)).read('/root', COMMIT)).toEqual(files);
+    expect(await seenOf(known).read('/root', 'd'.repeat(40))).toBeUndefined();
+    expect(await seenOf(known).read('/other', COMMIT)).toBeUndefined();
+    expect((await known.usage()).bytes).toBeGreaterThan(before);
+    // Who finds that a file is not what it was said to be trusts none of it any more.
+    await known.forget(file);
+    expect(await seenOf(known).read('/root', COMMIT)).toBeUndefined();
+    await seenOf(known).write('/root', COMMIT, files);
+    await known.clear();
+    expect(await seenOf(known).read('/root', COMMIT)).toBeUndefined();
+    expect(await known.usage()).toEqual({ bytes: 0, files: 0 });
+  });
+
+  test('is not believed where it is damaged', async () => {
+    await known.remember(file, content);
+    const files = new Map([['a', await lookOf(file)]]);
+    await seenOf(known).write('/root', COMMIT, files);
+    const [note] = (await filesUnder(join(cache, 'v1', 'snapshots'))) as [string];
+    const bytes = await readFile(note);
+    for (let at = 0; at < bytes.length; at += 3) {
+      const damaged = Buffer.from(bytes);
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      await writeFile(note, damaged);
+      expect(await seenOf(known).read('/root', COMMIT), `byte ${at}`).toBeUndefined();
+    }
+    for (const json of ['{}', '[]', '{"root":"/root","commit":"c","files":[]}']) {
+      await writeFile(note, signed(json));
+      expect(await seenOf(known).read('/root', COMMIT)).toBeUndefined();
+    }
+    const rows = [['a'], ['a', -1, '1', '1', '1', 'xet'], ['a', 1, 1, '1', '1', 'xet'], ['a', 1, '1', '1', '1', 'no']];
+    for (const row of rows) {
+      await writeFile(note, signed(JSON.stringify({ root: '/root', commit: COMMIT, files: { a: row } })));
+      expect(await seenOf(known).read('/root', COMMIT)).toBeUndefined();
+    }
+  });
+
+  test('is forgotten when nobody has noted it for a season', async () => {
+    await known.remember(file, content);
+    const files = new Map([['a', await lookOf(file)]]);
+    await seenOf(known).write('/old', COMMIT, files);
+    const [note] = (await filesUnder(join(cache, 'v1', 'snapshots'))) as [string];
+    const then = new Date(Date.now() - 100 * 24 * 3600 * 1000);
+    await utimes(note, then, then);
+    await seenOf(openKnownFiles(cache)).write('/new', COMMIT, files);
+    expect(await seenOf(known).read('/old', COMMIT)).toBeUndefined();
+    expect(await seenOf(known).read('/new', COMMIT)).toEqual(files);
   });
 });
 

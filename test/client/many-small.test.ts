@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -56,6 +56,29 @@ describe('a snapshot of many small files', () => {
     // The commit that the branch stands for.
     expect(hub.requests.length - before).toBe(1);
     expect((await filesUnder(folder)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+  });
+
+  test('notices a file that was changed since, and fetches that one', async () => {
+    const hub = await filled();
+    const folder = await scratch();
+    const cacheDir = join(folder, 'hub');
+    const selection = { repo: REPO, localDir: join(folder, 'out') };
+    const first = clientOf(hub, { cacheDir });
+    const { path } = await first.snapshot(selection);
+    await first.close();
+    const [name = '', content = new Uint8Array()] = [...contents][10] ?? [];
+    const changed = content.slice();
+    changed[5] = (changed[5] ?? 0) ^ 1;
+    const { atime, mtime } = await stat(join(path, name));
+    await writeFile(join(path, name), changed, { flag: 'r+' });
+    await utimes(join(path, name), atime, mtime);
+    for (const fetched of [1, 0]) {
+      const client = clientOf(hub, { cacheDir });
+      const { files } = await client.snapshot(selection);
+      expect(files.filter(({ bytes }) => bytes.local === 0)).toHaveLength(fetched);
+      expect(await rightIn(path)).toBe(COUNT);
+      await client.close();
+    }
   });
 
   test('that is stopped leaves what is right, and goes on', async () => {

@@ -48,7 +48,7 @@ async function helped({ localDir = false, files = MANY, budget = new MemoryBudge
   const known = openKnownFiles(join(folder, 'tiers/files'));
   const cacheDir = join(folder, 'hub');
   const store = openRepoStore({ cacheDir, known, help, ...(localDir && { localDir: join(folder, 'out') }) });
-  store.expect?.(files);
+  await store.expect?.(files, REPO, COMMIT);
   return { store, help, threads, folder, cacheDir, known };
 }
 
@@ -162,7 +162,7 @@ describe('a thread that is lost', () => {
     expect(await Promise.all(written.map(({ path }) => readFile(path, 'utf8')))).toEqual(
       indices.map((index) => `file ${index}`),
     );
-    store.expect?.(MANY);
+    await store.expect?.(MANY, REPO, COMMIT);
     expect(threads).toHaveLength(1);
   });
 
@@ -182,7 +182,7 @@ describe('a thread that is lost', () => {
     );
     for (const [index, help] of [missing, refused].entries()) {
       const store = openRepoStore({ cacheDir: folder, known: openKnownFiles(folder), help });
-      store.expect?.(MANY);
+      await store.expect?.(MANY, REPO, COMMIT);
       expect(await fill(store.place(fileAt(index), 'main'), content(index))).toMatchObject({ wrote: true });
       expect(help.isThere).toBe(false);
       await help.close();
