@@ -18,9 +18,9 @@ import {
   removeLeftovers,
   removeMark,
 } from './cache-folder.node.ts';
+import { parseWithSum, sha256Of, withSum } from './checked-json.node.ts';
 import { onDisk } from './chunk-files.node.ts';
 import type { FileContent, KnownFiles, SeenFile, SnapshotsSeen } from './known-files.ts';
-import { sha256Of, signed, unsigned } from './signed-text.node.ts';
 import { SnapshotLooks } from './snapshot-looks.node.ts';
 
 /** A file that was seen, and where. */
@@ -94,7 +94,7 @@ class FolderKnownFiles implements KnownFiles {
       }
       // First the mark: without a stamp it is nothing, and a stamp without it would be no source for others.
       if (isHashHex(xetHash)) await putMark(this.#markPath(xetHash, name));
-      await putFile(this.#temporary, this.#stampPath(name), signed(JSON.stringify(stamp)));
+      await putFile(this.#temporary, this.#stampPath(name), withSum(JSON.stringify(stamp)));
       this.#noteRecent(path, stamp);
       if (this.#tidied) return;
       this.#tidied = true;
@@ -261,7 +261,7 @@ async function whereItIs(path: string): Promise<string> {
 }
 
 function decodeStamp(text: string): Stamp | undefined {
-  const stamp = unsigned(text);
+  const stamp = parseWithSum(text);
   if (!isRecord(stamp)) return undefined;
   const { path, size, mtimeNs, ctimeNs, inode, etag, xetHash, verified } = stamp;
   const texts = [path, mtimeNs, ctimeNs, inode, etag];

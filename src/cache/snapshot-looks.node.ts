@@ -3,11 +3,11 @@ import { readFile, stat } from '../disk/disk.node.ts';
 import { isVerified, type Verified } from '../download/content-hash.ts';
 import { isCount, isRecord } from '../http/json.ts';
 import { ifDiskAllows, namesIn, putFile, removeFolder, removeMark } from './cache-folder.node.ts';
+import { parseWithSum, sha256Of, withSum } from './checked-json.node.ts';
 import { onDisk } from './chunk-files.node.ts';
 import type { FilesSeen, SeenFile } from './known-files.ts';
-import { sha256Of, signed, unsigned } from './signed-text.node.ts';
 
-/** Snapshots of which nobody has seen anything for so long are forgotten, in milliseconds. */
+/** Notes are forgotten when they are so old, in milliseconds: snapshots come and go. */
 const FORGOTTEN_MS = 90 * 24 * 60 * 60 * 1000;
 
 /** What the files of snapshots looked like, in one file a snapshot: `v1/snapshots/<sha256 of folder and commit>`. */
@@ -23,7 +23,7 @@ export class SnapshotLooks {
 
   async read(root: string, commit: string): Promise<FilesSeen | undefined> {
     const text = await ifDiskAllows(() => readFile(this.#path(root, commit), 'utf8'));
-    const found = text === undefined ? undefined : unsigned(text);
+    const found = text === undefined ? undefined : parseWithSum(text);
     if (!isRecord(found) || found.root !== root || found.commit !== commit || !isRecord(found.files)) return undefined;
     const files = new Map<string, SeenFile>();
     for (const [path, row] of Object.entries(found.files)) {
@@ -36,7 +36,7 @@ export class SnapshotLooks {
 
   async write(root: string, commit: string, files: FilesSeen): Promise<void> {
     const rows = Object.fromEntries(Array.from(files, ([path, file]) => [path, rowOf(file)]));
-    const text = signed(JSON.stringify({ root, commit, files: rows }));
+    const text = withSum(JSON.stringify({ root, commit, files: rows }));
     await ifDiskAllows(async () => {
       await putFile(this.#temporary, this.#path(root, commit), text);
       if (this.#tidied) return;

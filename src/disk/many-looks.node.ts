@@ -1,5 +1,4 @@
 import type { BigIntStats } from 'node:fs';
-import { TaskTurns } from '../download/task-turns.ts';
 import { quickDisk } from './quick-disk.node.ts';
 
 /** Looks in one task of the event loop: a few milliseconds. */
@@ -11,11 +10,19 @@ const LOOKS_A_TURN = 500;
  */
 export class ManyLooks {
   readonly #disk = quickDisk();
-  readonly #turns = new TaskTurns(LOOKS_A_TURN);
+  #looks = 0;
+  /** All wait for it, or each of them could take as many looks. */
+  #nextTurn: Promise<void> | undefined;
 
   /** Follows links. Rejects as `stat` does. */
   async stat(path: string): Promise<BigIntStats> {
-    await this.#turns.after(1);
+    while (this.#nextTurn) await this.#nextTurn;
+    this.#looks++;
+    if (this.#looks % LOOKS_A_TURN === 0) {
+      this.#nextTurn = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+        this.#nextTurn = undefined;
+      });
+    }
     return this.#disk.stat(path, { bigint: true });
   }
 }

@@ -17,10 +17,10 @@ import {
 } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { withSum } from '../../src/cache/checked-json.node.ts';
 import { memoryKnownFiles } from '../../src/cache/known-files.memory.ts';
 import { openKnownFiles } from '../../src/cache/known-files.node.ts';
 import type { KnownFiles, SnapshotsSeen } from '../../src/cache/known-files.ts';
-import { signed } from '../../src/cache/signed-text.node.ts';
 import { hashOf, numbers } from './recipe-samples.ts';
 import { scratchFolder } from './scratch.ts';
 
@@ -341,7 +341,7 @@ describe('what the files of a snapshot looked like', () => {
     await known.remember(file, content);
     const files = new Map([
       ['a', await lookOf(file)],
-      ['folder/__proto__', { ...(await lookOf(file)), verified: 'git-sha1' as const }],
+      ['__proto__', { ...(await lookOf(file)), verified: 'git-sha1' as const }],
     ]);
     const before = (await known.usage()).bytes;
     await seenOf(known).write('/root', COMMIT, files);
@@ -371,12 +371,12 @@ describe('what the files of a snapshot looked like', () => {
       expect(await seenOf(known).read('/root', COMMIT), `byte ${at}`).toBeUndefined();
     }
     for (const json of ['{}', '[]', '{"root":"/root","commit":"c","files":[]}']) {
-      await writeFile(note, signed(json));
+      await writeFile(note, withSum(json));
       expect(await seenOf(known).read('/root', COMMIT)).toBeUndefined();
     }
     const rows = [['a'], ['a', -1, '1', '1', '1', 'xet'], ['a', 1, 1, '1', '1', 'xet'], ['a', 1, '1', '1', '1', 'no']];
     for (const row of rows) {
-      await writeFile(note, signed(JSON.stringify({ root: '/root', commit: COMMIT, files: { a: row } })));
+      await writeFile(note, withSum(JSON.stringify({ root: '/root', commit: COMMIT, files: { a: row } })));
       expect(await seenOf(known).read('/root', COMMIT)).toBeUndefined();
     }
   });

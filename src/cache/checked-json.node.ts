@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 
 /** JSON, and a line with its sha256: a number in JSON with a digit changed is still a number. */
-export function signed(json: string): Uint8Array {
+export function withSum(json: string): Uint8Array {
   return new TextEncoder().encode(`${json}\n${sha256Of(json)}\n`);
 }
 
-/** The value that was signed; undefined for anything else. */
-export function unsigned(text: string): unknown {
+/** The value of JSON whose sum is right; undefined for anything else. */
+export function parseWithSum(text: string): unknown {
   const [json = '', sum, ...rest] = text.split('\n');
   if (sum !== sha256Of(json) || rest.join('') !== '') return undefined;
   try {
