@@ -176,8 +176,6 @@ class UploadRun {
     const { pool, makeHash } = this.#parts;
     const held = this.#held;
     const signal = this.#signal;
-    const buffer = new Uint8Array(this.#blockBytes);
-    held.add(buffer.length);
     for await (const source of sources) {
       const hash = makeHash(pool, signal);
       const [terms, rule, records] = [new FileTerms(), new FragmentationRule(), new ChunkRecordList()];
@@ -185,11 +183,10 @@ class UploadRun {
       for await (const block of cutFile(source.bytes, hash, {
         pool,
         held,
-        buffer,
+        blockBytes: this.#blockBytes,
         blocks: this.#blockBuffers,
         signal,
       })) {
-        held.moving++;
         file.size += block.bytes.length;
         if (block.endsFile) file.sha256 = await hash.digest();
         this.#note({ readBytes: block.bytes.length });

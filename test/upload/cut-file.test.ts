@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, onTestFinished, test } from 'vitest';
+import { loadCodec } from '../../src/codec.node.ts';
+import { MemoryBudget } from '../../src/download/budget.ts';
+import { type CutBlock, cutFile } from '../../src/upload/cut-file.ts';
+import { HeldMemory } from '../../src/upload/held-memory.ts';
+import type { UploadHash } from '../../src/upload/upload-hash.ts';
+import { RunBuffers } from '../../src/xorb/buffers.ts';
+import { CodecPool } from '../../workers/pool.ts';
+import { chunksOf } from '../download/engines.ts';
+import { holdsAsync, rejectionOf } from '../http/property.ts';
+import { randomBytes, text } from '../support/samples.ts';
+import { manualWorkers } from '../workers/fake-workers.ts';
+
+const KIB = 1024;
+const never = new AbortController().signal;
+
+/** What a file is cut with; the budget is large unless the test says otherwise. */
+function cutter({ blockBytes = 512 * KIB, limitBytes = 1e9, pool = poolHere(), signal = never } = {}) {
+  const budget = new MemoryBudget(limitBytes, 0);
+  const held = new HeldMemory(budget);
+  const digest = createHash('sha256');
+  const hash: UploadHash = {
+    // Later than it is called, as in pages: the bytes must still be there.
+    update: async (bytes) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      digest.update(bytes);
+    },
+    digest: async () => digest.digest('hex'),
+  };
+  const blocks = new RunBuffers(blockBytes, 4);
+  return { budget, held, hash, parts: { pool, held, blockBytes, blocks, signal } };
+}
+
+function poolHere(): CodecPool {
+  const pool = new CodecPool({ size: 0, load: loadCodec });
+  onTestFinished(() => pool.close());
+  return pool;
+}
+
+/** A file in pieces of the given lengths, again and again, each in the memory of the one before. */
+function* piecesOf(bytes: Uint8Array, lengths: readonly number[]): Generator<Uint8Array> {
+  const memory = new Uint8Array(Math.max(...lengths));
+  for (let at = 0, turn = 0; at < bytes.length; turn++) {
+    const piece = bytes.subarray(at, at + (lengths[turn % lengths.length] ?? 1));
+    memory.set(piece);
+    yield memory.subarray(0, piece.length);
+    at += piece.length;
+  }
+}
+
+test('blocks are the chunks of the file, whatever the pieces it comes in, and its sha256 is right', async () => {
+  const noise = randomBytes(2_500_000, 1);
+  const words = text(2_500_000, 2);
+  const cases = fc.record({
+    words: fc.boolean(),
+    length: fc.oneof(fc.nat(300_000), fc.integer({ min: 300_000, max: 2_500_000 })),
+    blockBytes: fc.integer({ min: 260 * KIB, max: 1024 * KIB }),
+    pieces: fc.array(fc.integer({ min: 1000, max: 1_500_000 }), { minLength: 1, maxLength: 4 }),
+  });
+  await holdsAsync(60, cases, async (one) => {
+    const bytes = (one.words ? words : noise).subarray(0, one.length);
+    const { hash, held, budget, parts } = cutter({ blockBytes: one.blockBytes });
+    const found: CutBlock[] = [];
+    for await (const block of cutFile(piecesOf(bytes, one.pieces), hash, parts)) {
+      // Whoever gets a block may change it at once.
+      found.push({ ...block, bytes: block.bytes.slice() });
+      block.bytes.fill(0);
+      parts.blocks.give(block.bytes.buffer);
+      held.moving--;
+      held.release(block.heldBytes);
+    }
+    const { records } = await chunksOf(bytes);
+    expect(Buffer.compare(Buffer.concat(found.map(({ bytes }) => bytes)), bytes)).toBe(0);
+    expect(Buffer.compare(Buffer.concat(found.map(({ chunks }) => chunks)), records)).toBe(0);
+    expect(found.map(({ startsFile }) => startsFile)).toEqual(found.map((_, index) => index === 0));
+    expect(found.map(({ endsFile }) => endsFile)).toEqual(found.map((_, index) => index === found.length - 1));
+    expect(await hash.digest()).toBe(createHash('sha256').update(bytes).digest('hex'));
+    expect([budget.usedBytes, held.moving]).toEqual([0, 0]);
+  });
+});
+
+test('a small file takes little memory', async () => {
+  const { hash, parts } = cutter({ blockBytes: 4096 * KIB });
+  const { value: block } = await cutFile([randomBytes(1000, 1)], hash, parts).next();
+  expect(block?.heldBytes).toBe(1000);
+  expect(block?.bytes.buffer.byteLength).toBe(1000);
+});
+
+test('the next block is read and hashed while one is cut, and no more than that', async () => {
+  const { spawn, workers } = manualWorkers();
+  const pool = new CodecPool({ size: 1, spawn });
+  onTestFinished(() => pool.close());
+  const blockBytes = 512 * KIB;
+  const { hash, parts } = cutter({ blockBytes, pool });
+  const bytes = randomBytes(3_000_000, 1);
+  let read = 0;
+  function* source() {
+    for (const piece of piecesOf(bytes, [32 * KIB])) {
+      yield piece;
+      read += piece.length;
+    }
+  }
+  const blocks = cutFile(source(), hash, parts);
+  const first = blocks.next();
+  const fresh = blockBytes - 128 * KIB;
+  await expect.poll(() => read).toBeGreaterThanOrEqual(2 * fresh - 32 * KIB);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(read).toBeLessThanOrEqual(2 * fresh);
+  expect(workers[0]?.calls).toHaveLength(1);
+  pool.close();
+  expect(await rejectionOf(first)).toMatchObject({ code: 'CLOSED' });
+});
+
+test('where there is no room for another block it is read once the one before has gone on', async () => {
+  const { hash, held, parts } = cutter({ blockBytes: 512 * KIB, limitBytes: 700 * KIB });
+  let read = 0;
+  function* source() {
+    for (const piece of piecesOf(randomBytes(1_500_000, 1), [32 * KIB])) {
+      yield piece;
+      read += piece.length;
+    }
+  }
+  const blocks = cutFile(source(), hash, parts);
+  const { value: block } = await blocks.next();
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(read).toBeLessThanOrEqual(384 * KIB);
+  held.moving--;
+  held.release(block?.heldBytes ?? 0);
+  expect((await blocks.next()).value?.startsFile).toBe(false);
+  await blocks.return();
+});
+
+test('what cannot be read, and an abort, are told, and the source is left', async () => {
+  let left = 0;
+  async function* failing(fails: () => void) {
+    try {
+      yield randomBytes(700_000, 1);
+      fails();
+      yield randomBytes(700_000, 2);
+    } finally {
+      left++;
+    }
+  }
+  const all = async (blocks: AsyncIterable<CutBlock>) => {
+    for await (const _ of blocks);
+  };
+  const broken = cutter();
+  const reason = new Error('the disk is gone');
+  const fails = () => {
+    throw reason;
+  };
+  expect(await rejectionOf(all(cutFile(failing(fails), broken.hash, broken.parts)))).toBe(reason);
+  const stop = new AbortController();
+  const stopped = cutter({ signal: stop.signal });
+  const stops = () => stop.abort(reason);
+  expect(await rejectionOf(all(cutFile(failing(stops), stopped.hash, stopped.parts)))).toBe(reason);
+  expect(left).toBe(2);
+  const odd = cutter();
+  const texts = ['text'] as unknown as Uint8Array[];
+  expect(await rejectionOf(all(cutFile(texts, odd.hash, odd.parts)))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+});
