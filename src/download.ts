@@ -3,7 +3,6 @@
  * Same surface as the Node entry.
  * @module
  */
-
 import type { SmallXetFetchOptions } from './download-exports.ts';
 import { webDownloads } from './download-platform.web.ts';
 import { BaseXetDownloader, bareParts } from './downloader.ts';
