@@ -1,6 +1,6 @@
 import { releaseProxy, transfer, wrap } from 'comlink';
 import type { ChunkRecords } from '../src/chunks.ts';
-import type { CheckedChunks, Codec, DecodedRun } from '../src/codec/codec.ts';
+import type { Codec, DecodedRun } from '../src/codec/codec.ts';
 import { isXetError, XetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
 import {
@@ -92,12 +92,6 @@ export class CodecPool {
   /** The file hash of a list of chunks, whose records are moved. */
   fileHash(chunks: ChunkRecords, signal?: AbortSignal): Promise<Uint8Array> {
     return this.run('fileHash', chunks, [], signal);
-  }
-
-  /** How many of these chunks, from the first on, are what their records say; the bytes are moved there and back. */
-  checkChunks(bytes: Uint8Array, chunks: ChunkRecords, signal?: AbortSignal): Promise<CheckedChunks> {
-    // A view would be cloned with all of the memory that it is a view of.
-    return this.run('checkChunks', bytes, [chunks.slice()], signal);
   }
 
   /** Starts a worker for input of so many bytes that is still to come, where that is worth one and none is there. */

@@ -1,5 +1,6 @@
 import type { CodecPool } from '../../workers/pool.ts';
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
+import { checkChunks } from '../codec/check-chunks.ts';
 import type { MemoryBudget } from '../download/budget.ts';
 import type { LocalReading } from '../download/local-part.ts';
 import type { Content } from '../download/shares.ts';
@@ -135,7 +136,7 @@ export class FileSources {
         try {
           const memory = lent ? this.#buffers.fitting(length) : new Uint8Array(length);
           const bytes = await file.read(offset + at, memory).catch(() => new Uint8Array());
-          const checked = await pool.checkChunks(bytes, chunks, signal);
+          const checked = await checkChunks(pool, bytes, chunks, signal);
           const good = chunkSlice(chunks, 0, checked.good);
           const goodBytes = totalLength(good);
           if (checked.good > 0) yield { at: start + at, bytes: checked.bytes.subarray(0, goodBytes), chunks: good };

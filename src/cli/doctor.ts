@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CodecPool } from '../../workers/pool.ts';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
+import { checkChunks } from '../codec/check-chunks.ts';
 import { chunkCount, hashToHex } from '../codec/exports.ts';
 import { loadCodec } from '../codec.node.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
@@ -259,7 +260,7 @@ async function lookAtWorker(): Promise<Found> {
   chunker.free();
   const pool = new CodecPool({ spawn: () => spawnNodeWorker(), size: 1, load: loadCodec });
   try {
-    const { good } = await pool.checkChunks(bytes, chunks);
+    const { good } = await checkChunks(pool, bytes, chunks);
     const advice = 'Downloads work all the same, on the main thread. Look for a policy that forbids worker threads.';
     if (pool.counts.sent === 0 || pool.counts.lost > 0) return warn('cannot be started', advice);
     return good === chunkCount(chunks)
