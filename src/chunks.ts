@@ -56,6 +56,9 @@ export function totalLength(records: ChunkRecords): number {
   return total;
 }
 
+/** Where it is not known which chunks bytes are. */
+export const NO_CHUNKS: ChunkRecords = new Uint8Array();
+
 /** Bytes of arrays together. */
 export function joinedLength(arrays: readonly Uint8Array[]): number {
   return arrays.reduce((sum, { length }) => sum + length, 0);

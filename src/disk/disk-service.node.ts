@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Answer, answer } from '../answers.ts';
 import { openKnownFiles } from '../cache/known-files.node.ts';
 import { openFolderRecipeStore } from '../cache/recipe-store.node.ts';
+import { NO_CHUNKS } from '../chunks.ts';
 import { setLatest } from '../latest.ts';
 import type { RepoStore } from '../repo/place.ts';
 import { openRepoStore } from '../repo/repo-store.node.ts';
@@ -21,7 +22,6 @@ export interface DiskService {
 
 /** One that was let go of is opened again. */
 const MOST_STORES = 8;
-const NO_CHUNKS = new Uint8Array();
 
 /** Steps on the disk, taken by this thread. */
 export function diskService(): DiskService {

@@ -1,3 +1,4 @@
+import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { lengthOf } from '../ranges.ts';
@@ -10,8 +11,6 @@ import { fillPlain } from './plain.ts';
 import { scatterAll } from './scattered.ts';
 import type { Content } from './shares.ts';
 import { timedStages } from './stages.ts';
-
-const NO_CHUNKS = new Uint8Array();
 
 /**
  * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how

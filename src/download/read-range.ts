@@ -1,3 +1,4 @@
+import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
@@ -9,8 +10,6 @@ import { readPlain } from './plain.ts';
 import type { Content } from './shares.ts';
 import { timedStages } from './stages.ts';
 import { TaskTurns } from './task-turns.ts';
-
-const NO_CHUNKS = new Uint8Array();
 
 /**
  * The bytes of a half-open range, in order. When that is the whole file, the end is reached only after the

@@ -50,6 +50,7 @@ const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
 const COMMIT = /^[0-9a-f]{40}$/;
 /** What an answer about a file has at most. Most files that describe a model are shorter: whoever wants one asks once. */
 const MOST_BYTES = 64 * 1024;
+
 /** The Hub's side of a download: what a path means, and who may ask the CAS. */
 export class HubClient {
   readonly endpoint: string;

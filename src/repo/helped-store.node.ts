@@ -1,3 +1,4 @@
+import { NO_CHUNKS } from '../chunks.ts';
 import type { DiskHelp, PlaceInStore, StoreFolders } from '../disk/disk-help.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -75,7 +76,7 @@ class HelpedPlace implements Place {
     const here = async () => {
       const sink = await this.#place.openSink(options);
       try {
-        await sink.write(0, bytes, new Uint8Array());
+        await sink.write(0, bytes, NO_CHUNKS);
         return await sink.publish(verified);
       } finally {
         await sink.close();
