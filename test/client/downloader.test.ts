@@ -189,7 +189,7 @@ describe('its fetch', () => {
   test('has the caches that it is handed', async () => {
     const hub = await hubWithFiles();
     const chunkCache = { dir: freshTiers() };
-    for (const most of [Number.POSITIVE_INFINITY, 0]) {
+    for (const isFirst of [true, false]) {
       const client = {
         endpoint: hub.url,
         accessToken: '',
@@ -202,7 +202,7 @@ describe('its fetch', () => {
       hub.resetRequests();
       const answer = await xetFetch(`${hub.url}/${repo}/resolve/main/noise`);
       same(new Uint8Array(await answer.arrayBuffer()), noise);
-      expect(asked(hub, 'xorb')).toBeLessThanOrEqual(most);
+      expect(asked(hub, 'xorb') > 0).toBe(isFirst);
       await xetFetch.close();
     }
   });
