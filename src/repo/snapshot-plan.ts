@@ -1,8 +1,7 @@
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
-import type { ListEntry } from '../hub/entries.ts';
-import { pathsInfo } from '../hub/entries.ts';
+import { type ListEntry, pathsInfo } from '../hub/entries.ts';
 import { fileOf, listEntries } from '../hub/listing.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation, type RepoId, repoText } from '../hub/repo.ts';
 import { MetricsLog } from '../metrics.ts';
