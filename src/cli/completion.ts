@@ -1,4 +1,5 @@
 import { Argument, type Command } from 'commander';
+import { writeOut } from './streams.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
@@ -28,7 +29,7 @@ export function addCompletionCommand(root: Command): void {
         '  xetkit completion zsh > ~/.zfunc/_xetkit        # with ~/.zfunc in fpath\n' +
         '  xetkit completion fish > ~/.config/fish/completions/xetkit.fish',
     )
-    .action((shell: Shell) => void process.stdout.write(WRITE[shell](nodesOf(root))));
+    .action((shell: Shell) => writeOut(WRITE[shell](nodesOf(root))));
 }
 
 function nodesOf(command: Command, words: string[] = []): Node[] {

@@ -1,6 +1,7 @@
 import { SingleBar } from 'cli-progress';
 import type { Progress } from '../progress.ts';
 import { saysYes } from './environment.ts';
+import { isStdoutLost, writeError, writeOut } from './streams.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
 export interface OutputOptions {
@@ -29,7 +30,7 @@ export class Output {
 
   /** One object on a line of stdout, with `--json`. */
   record(object: unknown): void {
-    if (this.#json) process.stdout.write(`${JSON.stringify(object)}\n`);
+    if (this.#json) writeOut(`${JSON.stringify(object)}\n`);
   }
 
   /** A result for people, on stdout. */
@@ -37,14 +38,14 @@ export class Output {
     const { isTTY } = process.stdout;
     if (isTTY) this.#clearBar();
     // A program gets the names as they are.
-    if (!this.#json) process.stdout.write(`${isTTY ? plainText(line) : line}\n`);
+    if (!this.#json) writeOut(`${isTTY ? plainText(line) : line}\n`);
   }
 
   /** A remark for people. */
   note(line: string): void {
-    if (this.#quiet) return;
+    if (this.#quiet || isStdoutLost()) return;
     this.#clearBar();
-    process.stderr.write(`${plainText(line)}\n`);
+    writeError(`${plainText(line)}\n`);
   }
 
   progress(progress: Progress): void {
@@ -86,7 +87,7 @@ export class Output {
     }
     this.#lastLine = now;
     const { name, percent, done, all, rate, eta_text: eta } = fields(progress);
-    process.stderr.write(`${name} ${percent} ${done}/${all} ${rate} ${eta}\n`);
+    writeError(`${name} ${percent} ${done}/${all} ${rate} ${eta}\n`);
   }
 
   end(): void {

@@ -16,21 +16,25 @@ import { hash } from './hash.ts';
 import { ls } from './ls.ts';
 import { Output, plainText } from './output.ts';
 import { serve } from './serve.ts';
+import { writeError, writeOut } from './streams.ts';
 import { parseTarget } from './target.ts';
 import { formatDuration, parseSize } from './units.ts';
 import { addUploadCommand } from './upload-command.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
-/** Runs the command line and gives its exit code. */
-export async function run(args: string[]): Promise<number> {
+class Interrupted extends Error {}
+
+/** Runs the command line and gives its exit code. `lost` ends it when nobody reads what it prints. */
+export async function run(args: string[], lost?: AbortSignal): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = () => {
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
-    interrupt.abort(new Error('interrupted'));
+    interrupt.abort(new Interrupted('interrupted'));
   };
   process.on('SIGINT', onInterrupt);
   process.on('SIGTERM', onInterrupt);
+  lost?.addEventListener('abort', () => interrupt.abort(lost.reason));
   try {
     await program(interrupt.signal).parseAsync(args, { from: 'user' });
     return EXIT.done;
@@ -46,15 +50,17 @@ function explain(error: unknown, signal: AbortSignal): number {
   // Commander has already said what is wrong with the words of the command, or printed the help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (signal.aborted) {
-    process.stderr.write('Interrupted. What was transferred is kept: run the same command to go on from there.\n');
+    if (signal.reason instanceof Interrupted) {
+      writeError('Interrupted. What was transferred is kept: run the same command to resume.\n');
+    }
     return EXIT.interrupted;
   }
   if (isXetError(error)) {
     const request = error.requestId === undefined ? '' : ` [request ${error.requestId}]`;
-    process.stderr.write(`xetkit: ${plainText(error.message)}${request}\n`);
+    writeError(`xetkit: ${plainText(error.message)}${request}\n`);
     return error.code === 'INVALID_ARGUMENT' ? EXIT.usage : EXIT.failed;
   }
-  process.stderr.write(`xetkit: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  writeError(`xetkit: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.failed;
 }
 
@@ -79,6 +85,7 @@ function program(signal: AbortSignal): Command {
     .description('Move files to and from Hugging Face repositories over the Xet protocol, verified.')
     .version(VERSION)
     .exitOverride()
+    .configureOutput({ writeOut, writeErr: writeError })
     .configureHelp({ sortSubcommands: false })
     .addHelpText(
       'after',
@@ -237,6 +244,6 @@ function clientOptions(output: Output): XetClientOptions {
 }
 
 function say(text: string): string {
-  process.stderr.write(`error: ${text}\n`);
+  writeError(`error: ${text}\n`);
   return text;
 }

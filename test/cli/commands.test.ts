@@ -196,7 +196,7 @@ test('an interrupted download ends at once with 130, and leaves no file that loo
     interruptWhen: () => seen(hub, 'xorb').length > 0 || hub.requests.some(({ path }) => path.includes('/xorbs/')),
   });
   expect(ran).toMatchObject({ code: 130, stdout: '' });
-  expect(ran.stderr).toMatch(/Interrupted\. .*run the same command to go on/);
+  expect(ran.stderr).toMatch(/Interrupted\. .*run the same command to resume/);
   expect(await contentUnder(localDir)).not.toContain('big.bin');
 });
 
