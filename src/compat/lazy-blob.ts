@@ -51,7 +51,6 @@ export class LazyBlob implements Blob {
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    if (this.size === 0) return new ArrayBuffer(0);
     const { signal } = this.#source;
     const { file, release } = this.#source.open();
     try {
@@ -91,7 +90,6 @@ export class LazyBlob implements Blob {
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.size === 0) return;
     const { signal } = this.#source;
     const { file, release } = this.#source.open();
     let given = 0;

@@ -103,8 +103,12 @@ export class XetFile {
   }
 
   async *#bytes(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.size === 0) return;
-    if (this.size <= SMALL_STREAM_BYTES) return yield await this.#reads.read(this.#range, signal);
+    if (this.size <= SMALL_STREAM_BYTES) {
+      // An empty file is checked as any other; of a slice without bytes there is nothing to give.
+      const bytes = await this.#reads.read(this.#range, signal);
+      if (bytes.length > 0) yield bytes;
+      return;
+    }
     for await (const { bytes } of this.#reads.stream(this.#range, signal)) yield bytes;
   }
 }

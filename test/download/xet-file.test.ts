@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
+import type { XetFile } from '../../src/download/xet-file.ts';
 import type { CommitOptions } from '../../src/local-hub/commit-files.ts';
 import type { LocalHub, LocalHubOptions } from '../../src/local-hub.ts';
 import type { XetClientOptions } from '../../src/options.ts';
@@ -410,5 +411,50 @@ describe.each<[string, Setting]>([
       };
       await Promise.all(chosen.map(readOne));
     });
+  });
+});
+
+describe.each<[string, CommitOptions]>([
+  ['over Xet', { xet: 'always' }],
+  ['over plain HTTP', { xet: 'never' }],
+])('a file of which the Hub says that it is empty, %s,', (_what, commit) => {
+  /** The Hub's answers about files, with another size. */
+  const sayingEmpty: typeof fetch = async (input, init) => {
+    const reply = await fetch(input, init);
+    if (!/\/resolve\//.test(String(input instanceof Request ? input.url : input))) return reply;
+    const headers = new Headers(reply.headers);
+    for (const name of ['x-linked-size', 'content-length']) if (headers.has(name)) headers.set(name, '0');
+    const { status } = reply;
+    if (headers.get('content-type')?.includes('json')) {
+      headers.delete('content-length');
+      return Response.json({ ...((await reply.json()) as object), size: 0 }, { status, headers });
+    }
+    const body = status === 200 || status === 206 ? new Uint8Array() : reply.body;
+    headers.delete('content-range');
+    return new Response(body, { status: status === 206 ? 200 : status, headers });
+  };
+  const reads: [string, (file: XetFile) => Promise<unknown>][] = [
+    ['a stream', (file) => new Response(file.stream()).arrayBuffer()],
+    ['a buffer', (file) => file.arrayBuffer()],
+    ['text', (file) => file.text()],
+    ['a read', (file) => file.read(0, 0)],
+    ['the stream of a slice', (file) => new Response(file.slice(0, 10).stream()).arrayBuffer()],
+    ['a slice', (file) => file.slice(-5).arrayBuffer()],
+  ];
+
+  test.each(reads)('is INTEGRITY as %s where its hash is not that of an empty file', async (_how, read) => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repo, { file: text(5000, 1) }, commit);
+    const file = await sourceClient(hub, { fetch: sayingEmpty }).open({ repo, path: 'file' });
+    expect(file.size).toBe(0);
+    expect(await rejectionOf(read(file))).toMatchObject({ code: 'INTEGRITY' });
+  });
+
+  test.each(reads)('is empty as %s where it is', async (_how, read) => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repo, { file: new Uint8Array() }, commit);
+    const file = await sourceClient(hub).open({ repo, path: 'file' });
+    const found = await read(file);
+    expect(typeof found === 'string' ? found.length : (found as ArrayBuffer).byteLength).toBe(0);
   });
 });
