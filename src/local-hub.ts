@@ -15,12 +15,14 @@ import { RequestLog, type RequestRecord } from './local-hub/http/request-log.ts'
 import { Signer } from './local-hub/http/signature.ts';
 import { startRepo } from './local-hub/hub/manage.ts';
 import { listen, stop } from './local-hub/listen.ts';
-import { type LocalHubOptions, settle } from './local-hub/options.ts';
+import { type LocalHubOptions, type Settings, settle } from './local-hub/options.ts';
 import type { RepoRecord } from './local-hub/repo/repo.ts';
 import { parseRepo, type RepoDesignation } from './local-hub/repo/repo-id.ts';
 import { RepoStore } from './local-hub/repo/repo-store.ts';
 import { type SeededRepo, seed } from './local-hub/seed.ts';
 import { createHubServer } from './local-hub/server.ts';
+import type { FolderLock } from './local-hub/store/folder-lock.ts';
+import { openHubFolder } from './local-hub/store/hub-folder.ts';
 import { openStore } from './local-hub/store/store.ts';
 
 export type { CommitOptions } from './local-hub/commit-files.ts';
@@ -82,7 +84,22 @@ export async function startLocalHub(options: LocalHubOptions = {}): Promise<Loca
   const settings = settle(options);
   const temporary = options.dir === undefined;
   const dir = temporary ? await mkdtemp(join(tmpdir(), 'xetkit-hub-')) : resolve(options.dir ?? '.');
-  const [codec, store] = await Promise.all([loadCodec(), openStore(dir)]);
+  const lock = await openHubFolder(dir);
+  const leave = async () => {
+    await lock.release();
+    if (temporary) await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  try {
+    return await serve(dir, lock, settings, leave);
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+}
+
+/** Serves a folder that is locked; `leave` is called when that has ended. */
+async function serve(dir: string, lock: FolderLock, settings: Settings, leave: () => Promise<void>): Promise<LocalHub> {
+  const [codec, store] = await Promise.all([loadCodec(), openStore(dir, lock.confirm)]);
   const repos = await RepoStore.open(dir, store.staging, settings.now);
   const context: HubContext = {
     settings,
@@ -96,19 +113,12 @@ export async function startLocalHub(options: LocalHubOptions = {}): Promise<Loca
   const faults = new FaultPlan();
   const log = new RequestLog();
   const server = createHubServer(context, faults, log);
-  const removeTemporary = async () => {
-    if (temporary) await rm(dir, { recursive: true, force: true, maxRetries: 3 });
-  };
-  try {
-    context.origin = await listen(server, settings.host, settings.port);
-  } catch (error) {
-    await removeTemporary();
-    throw error;
-  }
+  context.origin = await listen(server, settings.host, settings.port);
+  await lock.announce(context.origin);
 
   let closing: Promise<void> | undefined;
   const close = () => {
-    closing ??= stop(server).then(removeTemporary);
+    closing ??= stop(server).then(leave);
     return closing;
   };
   const existing = (repo: RepoDesignation) => {

@@ -7,6 +7,7 @@ import { commitChange, type Operation } from './repo/change.ts';
 import type { RepoId } from './repo/repo-id.ts';
 import type { Tree, TreeFile } from './repo/tree.ts';
 import { collect } from './store/collect.ts';
+import { wholeObject } from './store/store.ts';
 
 /** How to commit. */
 export interface CommitOptions extends IngestOptions {
@@ -74,7 +75,9 @@ async function storeFiles(
       continue;
     }
     const present = before.get(path);
-    if (present?.lfs && present.size === source.size && (await sha256Of(source)) === present.lfs.sha256) {
+    const known = present?.lfs?.sha256;
+    if (known !== undefined && present?.size === source.size && (await sha256Of(source)) === known) {
+      if (!(await wholeObject(context.store, known))) await ingest.add(source.pieces());
       stored.push([path, present]);
     } else {
       large.push({ path, ...(await ingest.add(source.pieces())) });

@@ -1,3 +1,5 @@
+import { isXetError } from '../errors.ts';
+
 /** The words that clients know in `X-Error-Code`. */
 export type HubErrorCode = 'RepoNotFound' | 'RevisionNotFound' | 'EntryNotFound' | 'GatedRepo';
 
@@ -12,5 +14,23 @@ export class HubError extends Error {
     this.status = status;
     this.code = code;
     this.headers = headers;
+  }
+}
+
+/** What a request is answered that failed like this. */
+export function asHubError(error: unknown): HubError {
+  if (error instanceof HubError) return error;
+  // What the codec finds wrong with received bytes is the sender's doing.
+  if (isXetError(error, 'PROTOCOL', 'INVALID_ARGUMENT')) return new HubError(400, error.message);
+  if (isXetError(error, 'CONFLICT')) return new HubError(503, error.message);
+  switch ((error as NodeJS.ErrnoException | undefined)?.code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new HubError(507, 'The disk of this Hub is full. Free some space there, then send this again.');
+    case 'EMFILE':
+    case 'ENFILE':
+      return new HubError(503, 'This Hub has too many files open. Try again.', undefined, { 'retry-after': '1' });
+    default:
+      return new HubError(500, 'Internal server error');
   }
 }

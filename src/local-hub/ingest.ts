@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { ChunkRecordList, type ChunkRecords, chunkCount, chunkHashHex, chunkLength, chunkSlice } from '../chunks.ts';
 import type { Codec, CompressionChoice } from '../codec/codec.ts';
 import { HASH_BYTES, hashToHex } from '../hash.ts';
@@ -129,7 +129,7 @@ export class Ingest {
   /** Learns all chunks of the shard that a chunk came with, as a client does from the answer to its query. */
   async #askStore(hash: string): Promise<void> {
     for (const name of this.#store.dedup.lookUp(hash) ?? []) {
-      const xorb = await this.#store.xorbs.index(name);
+      const xorb = await this.#store.xorbs.whole(name);
       for (let index = 0; index < (xorb?.count ?? 0); index++) {
         const chunk = xorb ? chunkHashHex(xorb.chunks, index) : '';
         if (!this.#places.has(chunk)) this.#places.set(chunk, { xorb: name, index });
@@ -152,8 +152,7 @@ export class Ingest {
     );
     const name = hashToHex(hash);
     const index = new XorbIndex(name, chunks, Uint32Array.from(frameEnds(body, chunks)));
-    const staged = this.#store.staging.path();
-    await writeFile(staged, body);
+    const staged = await this.#store.staging.stage(body);
     if (!(await this.#store.xorbs.add(index, staged))) await rm(staged, { force: true });
     this.#xorbs.push((await this.#store.xorbs.index(name)) ?? index);
     for (const place of this.#places.values()) place.xorb ??= name;

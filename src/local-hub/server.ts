@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isXetError } from '../errors.ts';
 import { Grants } from './cas/grants.ts';
 import { casRoutes, signedRoute } from './cas/routes.ts';
 import { CAS_PREFIX, type HubContext } from './context.ts';
@@ -11,7 +10,7 @@ import { pause } from './http/pause.ts';
 import type { RequestLog, RequestRecord } from './http/request-log.ts';
 import type { Route } from './http/route.ts';
 import { hubRoute } from './hub/routes.ts';
-import { HubError } from './hub-error.ts';
+import { asHubError } from './hub-error.ts';
 
 /** Bytes that may wait in a connection before its body is held back. */
 const SEND_BUFFER_BYTES = 1024 * 1024;
@@ -119,7 +118,7 @@ async function sendError(exchange: Exchange, route: Route, error: unknown, conte
     return;
   }
   const known = asHubError(error);
-  if (known.status === 500) context.settings.log?.(`Failed: ${exchange.path}: ${errorText(error)}`);
+  if (known.status >= 500) context.settings.log?.(`Failed: ${exchange.path}: ${errorText(error)}`);
   const headers = {
     ...known.headers,
     'x-error-message': headerText(known.message),
@@ -129,13 +128,6 @@ async function sendError(exchange: Exchange, route: Route, error: unknown, conte
   if (route.kind === 'resolve' || route.kind === 'resolve-cache')
     return exchange.text(known.status, known.message, headers);
   await exchange.json(known.status, { error: known.message }, headers);
-}
-
-function asHubError(error: unknown): HubError {
-  if (error instanceof HubError) return error;
-  // What the codec finds wrong with received bytes is the sender's doing.
-  if (isXetError(error, 'PROTOCOL', 'INVALID_ARGUMENT')) return new HubError(400, error.message);
-  return new HubError(500, 'Internal server error');
 }
 
 function errorText(error: unknown): string {

@@ -27,7 +27,7 @@ export async function checkShard(
   const indexOf = async (hash: string): Promise<XorbIndex> => {
     const known = xorbs.get(hash);
     if (known) return known;
-    const index = await store.xorbs.index(hash);
+    const index = await store.xorbs.whole(hash);
     if (!index) throw refused(`xorb ${hash} is not stored`);
     xorbs.set(hash, index);
     return index;

@@ -15,7 +15,7 @@ export async function sendChunkAnswer(context: HubContext, exchange: Exchange, h
   const writer = codec.shardWriter();
   try {
     for (const name of xorbs) {
-      const index = await store.xorbs.index(name);
+      const index = await store.xorbs.whole(name);
       if (index) writer.addXorb({ hash: name, chunks: index.chunks, bytesOnDisk: index.storedBytes });
     }
     const now = nowSeconds(context);

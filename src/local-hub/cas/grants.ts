@@ -7,6 +7,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
+import { writeAll } from '../store/atomic-file.ts';
 import { readPieces } from '../store/read-pieces.ts';
 import { MAX_XORB_BODY_BYTES, receiveXorb } from '../store/receive-xorb.ts';
 
@@ -38,7 +39,7 @@ export class Grants {
     if (algo !== 'crc64nvme' || typeof value !== 'string' || !/^\d{1,20}$/.test(value)) {
       throw new HubError(400, 'Invalid checksum');
     }
-    if (await context.store.xorbs.has(hash)) return exchange.json(200, {});
+    if (await context.store.xorbs.whole(hash)) return exchange.json(200, {});
     await this.#dropExpired(context);
     const id = randomBytes(16).toString('base64url');
     const { staging } = context.store;
@@ -84,7 +85,7 @@ export class Grants {
         received += piece.length;
         if (received > grant.length) break;
         checksum = codec.crc64(piece, checksum);
-        await file.write(piece);
+        await writeAll(file, piece);
       }
       if (received !== grant.length) throw new HubError(400, 'The length is not the one of the grant');
       if (checksum !== BigInt(grant.checksum)) throw new HubError(400, 'The checksum does not match');

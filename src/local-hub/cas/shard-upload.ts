@@ -1,10 +1,9 @@
-import { isXetError } from '../../errors.ts';
 import type { Shard } from '../../shard/shard.ts';
 import type { HubContext } from '../context.ts';
 import { readBody } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { requireScope } from '../hub/xet-token.ts';
-import { HubError } from '../hub-error.ts';
+import { asHubError, HubError } from '../hub-error.ts';
 import { type CheckedShard, checkShard } from './check-shard.ts';
 
 const MAX_SHARD_BYTES = 128 * 1024 * 1024;
@@ -46,8 +45,8 @@ async function* registration(context: HubContext, shard: Shard): AsyncGenerator<
     await register(context, checked);
     yield line({ type: 'result' });
   } catch (error) {
-    const known = error instanceof HubError || isXetError(error);
-    yield line({ type: 'error', message: known ? error.message : 'Internal error', retryable: !known });
+    const { status, message } = asHubError(error);
+    yield line({ type: 'error', message, retryable: status >= 500 });
   }
 }
 

@@ -14,7 +14,7 @@ export async function uploadXorb(context: HubContext, exchange: Exchange, hash: 
 
 export async function probeXorb(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
   requireScope(context, exchange, 'read');
-  const index = await context.store.xorbs.index(hash);
+  const index = await context.store.xorbs.whole(hash);
   if (!index) throw new HubError(404, 'Xorb not found');
   await exchange.send(200, {}, { length: index.storedBytes, pieces: nothing() });
 }

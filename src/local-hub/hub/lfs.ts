@@ -5,6 +5,7 @@ import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import { Ingest } from '../ingest.ts';
 import type { RepoId } from '../repo/repo-id.ts';
+import { wholeObject } from '../store/store.ts';
 import { openRepo, readableRepo, requireContributor } from './access.ts';
 import { issueToken, tokenHeaders } from './xet-token.ts';
 
@@ -32,7 +33,7 @@ export async function lfsBatch(context: HubContext, exchange: Exchange, id: Repo
   const xet = Array.isArray(transfers) && transfers.includes('xet');
   const answers = await Promise.all(
     asked.map(async ({ oid, size }) => {
-      const stored = await context.store.files.object(oid);
+      const stored = await wholeObject(context.store, oid);
       if (stored?.size === size) return { oid, size };
       const actions = xet ? xetActions(context, exchange, id) : basicActions(context, exchange, { oid, size });
       return { oid, size, actions };

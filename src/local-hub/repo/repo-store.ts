@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StagingArea } from '../store/atomic-file.ts';
 import { Repo, type RepoRecord } from './repo.ts';
@@ -92,9 +92,7 @@ export class RepoStore {
 
   async delete(id: RepoId): Promise<void> {
     this.#repos.delete(key(id));
-    const grave = this.#staging.path();
-    await rename(this.#folder(id), grave);
-    await rm(grave, { recursive: true, force: true });
+    await this.#staging.discard(this.#folder(id));
   }
 
   #folder({ type, name }: RepoId): string {

@@ -1,21 +1,36 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { XetError } from '../../errors.ts';
+import { STAGING } from './hub-folder.ts';
+
+const STAGED_NAME = /^[0-9a-f]{24}$/;
 
 /** Where files are written before they get their name, so that a killed process leaves no half of one behind. */
 export class StagingArea {
   readonly folder: string;
+  readonly #confirm: () => Promise<void>;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, confirm: () => Promise<void>) {
     this.folder = folder;
+    this.#confirm = confirm;
   }
 
-  /** Empties what an earlier process may have left: nothing there was ever promised to anyone. */
-  static async open(dir: string): Promise<StagingArea> {
-    const folder = join(dir, 'tmp');
-    await rm(folder, { recursive: true, force: true });
+  /**
+   * Removes what an earlier process may have left: nothing there was ever promised to anyone. The caller has locked
+   * the folder; `confirm` rejects once that no longer holds, and then nothing is published.
+   */
+  static async open(dir: string, confirm: () => Promise<void>): Promise<StagingArea> {
+    const folder = join(dir, STAGING);
     await mkdir(folder, { recursive: true });
-    return new StagingArea(folder);
+    // Through a link, files of somebody else would be removed.
+    if (!(await lstat(folder)).isDirectory()) {
+      throw new XetError('INVALID_ARGUMENT', `${folder} is not a folder. Remove it, or use another --dir.`);
+    }
+    for (const name of await readdir(folder)) {
+      if (STAGED_NAME.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+    }
+    return new StagingArea(folder, confirm);
   }
 
   /** A name of its own for a new file in the staging area. */
@@ -24,16 +39,60 @@ export class StagingArea {
   }
 
   async write(target: string, data: string | Uint8Array): Promise<void> {
-    const temporary = this.path();
-    await writeFile(temporary, data);
-    await this.publish(temporary, target);
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    await this.publish(await this.stage(bytes), target, bytes.length);
   }
 
-  /** Gives a staged file its name, replacing what was there. */
-  async publish(staged: string, target: string): Promise<void> {
-    await mkdir(dirname(target), { recursive: true });
-    await rename(staged, target);
+  /** Writes a new staged file and gives its path. Nothing is left of it where that fails. */
+  async stage(bytes: Uint8Array): Promise<string> {
+    const staged = this.path();
+    try {
+      const file = await open(staged, 'wx');
+      try {
+        await writeAll(file, bytes);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      await rm(staged, { force: true });
+      throw error;
+    }
+    return staged;
   }
+
+  /** Gives a staged file of `size` bytes its name, replacing what was there. A shorter file is removed and not published. */
+  async publish(staged: string, target: string, size: number): Promise<void> {
+    try {
+      if ((await stat(staged)).size !== size) throw diskFull();
+      await mkdir(dirname(target), { recursive: true });
+      await this.#confirm();
+      await rename(staged, target);
+    } catch (error) {
+      await rm(staged, { force: true });
+      throw error;
+    }
+  }
+
+  /** Takes a folder of the Hub out of its place in one step, and removes it. */
+  async discard(folder: string): Promise<void> {
+    const grave = this.path();
+    await this.#confirm();
+    await rename(folder, grave);
+    await rm(grave, { recursive: true, force: true });
+  }
+}
+
+/** Writes all of the bytes: a disk that fills up takes fewer than it is given, without an error. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at);
+    if (bytesWritten === 0) throw diskFull();
+    at += bytesWritten;
+  }
+}
+
+function diskFull(): Error {
+  return Object.assign(new Error('A file could not be written in full'), { code: 'ENOSPC' });
 }
 
 /** The content of a file, `undefined` where there is none. */

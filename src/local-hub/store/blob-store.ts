@@ -22,7 +22,8 @@ export class BlobStore {
       if (isMissing(error)) return undefined;
       throw error;
     });
-    if (!present) await this.#staging.write(path, content);
+    // One that was cut off is written again.
+    if (present?.size !== content.length) await this.#staging.write(path, content);
     return id;
   }
 

@@ -5,7 +5,7 @@ import { XetError } from '../../errors.ts';
 import { hashToHex } from '../../hash.ts';
 import { RunBuffers } from '../../xorb/buffers.ts';
 import { FrameCutter, type FrameRun, runBufferBytes } from '../../xorb/frames.ts';
-import type { StagingArea } from './atomic-file.ts';
+import { type StagingArea, writeAll } from './atomic-file.ts';
 import { frameEnds, XorbIndex } from './xorb-index.ts';
 import type { XorbStore } from './xorb-store.ts';
 
@@ -39,7 +39,7 @@ export async function receiveXorb(
       chunks.push(records);
       ends.push(...frameEnds(run.frames, records, run.start));
       if (chunks.count > MAX_XORB_CHUNKS) throw refused(`it holds more than ${MAX_XORB_CHUNKS} chunks`);
-      await file.write(run.frames);
+      await writeAll(file, run.frames);
       buffers.give(run.frames.buffer);
     };
     let received = 0;

@@ -1,7 +1,7 @@
 import { StagingArea } from './atomic-file.ts';
 import { BlobStore } from './blob-store.ts';
 import { DedupIndex } from './dedup-index.ts';
-import { FileStore } from './file-store.ts';
+import { FileStore, type LargeObject } from './file-store.ts';
 import { XorbStore } from './xorb-store.ts';
 
 /** Everything that is stored once, whatever repository it belongs to. */
@@ -13,8 +13,8 @@ export interface Store {
   dedup: DedupIndex;
 }
 
-export async function openStore(dir: string): Promise<Store> {
-  const staging = await StagingArea.open(dir);
+export async function openStore(dir: string, confirm: () => Promise<void>): Promise<Store> {
+  const staging = await StagingArea.open(dir, confirm);
   return {
     staging,
     xorbs: new XorbStore(dir, staging),
@@ -22,4 +22,13 @@ export async function openStore(dir: string): Promise<Store> {
     blobs: new BlobStore(dir, staging),
     dedup: await DedupIndex.open(dir, staging),
   };
+}
+
+/** The object with this digest, if all of its data is there: a client that is told so sends none. */
+export async function wholeObject({ files, xorbs }: Store, sha256: string): Promise<LargeObject | undefined> {
+  const object = await files.object(sha256);
+  const file = object && (await files.file(object.xetHash));
+  if (!file) return undefined;
+  for (const xorb of new Set(file.terms.map((term) => term.xorb))) if (!(await xorbs.whole(xorb))) return undefined;
+  return object;
 }

@@ -53,9 +53,10 @@ export class XorbIndex {
     return bytes;
   }
 
-  static decode(hash: string, bytes: Uint8Array): XorbIndex {
+  /** `undefined` where the bytes are not those of an index: it was cut off. */
+  static read(hash: string, bytes: Uint8Array): XorbIndex | undefined {
     const count = bytes.length / (CHUNK_RECORD_BYTES + 4);
-    if (!Number.isInteger(count) || count === 0) throw new Error(`The index of xorb ${hash} is damaged`);
+    if (!Number.isInteger(count) || count === 0) return undefined;
     const chunks = bytes.subarray(0, count * CHUNK_RECORD_BYTES);
     const numbers = new DataView(bytes.buffer, bytes.byteOffset + chunks.length, count * 4);
     const ends = Uint32Array.from({ length: count }, (_, index) => numbers.getUint32(index * 4, true));

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ByteRange } from '../../ranges.ts';
 import { isMissing, readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
@@ -18,29 +18,39 @@ export class XorbStore {
     this.#staging = staging;
   }
 
+  /** The index of a xorb whose body is as long as it says. */
   async index(hash: string): Promise<XorbIndex | undefined> {
     const known = this.#indexes.get(hash);
     if (known) return known;
     const bytes = await readIfExists(shardedPath(this.#root, hash, '.index'));
-    if (!bytes) return undefined;
-    const index = XorbIndex.decode(hash, bytes);
+    const index = bytes && XorbIndex.read(hash, bytes);
+    if (!index || (await this.#bodyBytes(hash)) !== index.storedBytes) return undefined;
     this.#indexes.set(hash, index);
     return index;
   }
 
-  async has(hash: string): Promise<boolean> {
-    if (this.#indexes.get(hash)) return true;
+  /**
+   * The index of a xorb that is stored and whole. Looks at the disk each time: on this answer a client may leave out data,
+   * and a body that was cut off is then never mended.
+   */
+  async whole(hash: string): Promise<XorbIndex | undefined> {
+    const index = await this.index(hash);
+    if (!index || (await this.#bodyBytes(hash)) === index.storedBytes) return index;
+    this.#indexes.delete(hash);
+    return undefined;
+  }
+
+  async #bodyBytes(hash: string): Promise<number | undefined> {
     try {
-      await stat(shardedPath(this.#root, hash, '.index'));
-      return true;
+      return (await stat(this.path(hash))).size;
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (isMissing(error)) return undefined;
       throw error;
     }
   }
 
   /**
-   * Takes over a staged file of checked frames. A xorb that is there already stays: its ranges may be in use.
+   * Takes over a staged file of checked frames. A whole xorb that is there already stays: its ranges may be in use.
    * Two senders of one xorb take turns, as each may have compressed it in his own way and body and index belong together.
    */
   async add(index: XorbIndex, staged: string): Promise<boolean> {
@@ -53,8 +63,10 @@ export class XorbStore {
   }
 
   async #store(index: XorbIndex, staged: string): Promise<boolean> {
-    if (await this.has(index.hash)) return false;
-    await this.#staging.publish(staged, shardedPath(this.#root, index.hash, '.xorb'));
+    if (await this.whole(index.hash)) return false;
+    // The index of a damaged body must not vouch for a new one, whose frames may lie elsewhere.
+    await rm(shardedPath(this.#root, index.hash, '.index'), { force: true });
+    await this.#staging.publish(staged, this.path(index.hash), index.storedBytes);
     await this.#staging.write(shardedPath(this.#root, index.hash, '.index'), index.encode());
     this.#indexes.set(index.hash, index);
     return true;
