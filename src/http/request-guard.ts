@@ -97,7 +97,11 @@ class Watch {
     });
   }
 
-  readonly #onAbort = (): void => this.#reject?.(this.#signal.reason);
+  /** Whoever gave up on a body in the middle of it may never ask for more: no timer is left behind for that. */
+  readonly #onAbort = (): void => {
+    clearTimeout(this.#timer);
+    this.#reject?.(this.#signal.reason);
+  };
 
   readonly #look = (): void => {
     this.#timer = undefined;

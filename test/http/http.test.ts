@@ -246,6 +246,16 @@ describe('silence and breaks', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test('a body that is given up between two pieces leaves no timer behind', async () => {
+    vi.useFakeTimers();
+    const stop = new AbortController();
+    const fetch = async () => new Response(new ReadableStream({ start: (body) => body.enqueue(new Uint8Array(5)) }));
+    const reply = await makeHttp({ fetch }).send({ kind: 'xorb', url: 'https://cdn.test/', signal: stop.signal });
+    expect((await reply.chunks().next()).value).toHaveLength(5);
+    stop.abort();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('an explanation of an error that never comes is STALLED', async () => {
     const handler = inTurn((_, response) => {
       response.writeHead(404, { 'content-length': '100' });
