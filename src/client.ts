@@ -7,7 +7,7 @@ import { BaseXetDownloader, checkOnline, untilClosed } from './downloader.ts';
 import { XetError } from './errors.ts';
 import type { ListEntry } from './hub/entries.ts';
 import { listEntries } from './hub/listing.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo, repoText } from './hub/repo.ts';
+import { DEFAULT_REVISION, givenFolder, givenPath, parseRepo, repoText } from './hub/repo.ts';
 import { hitRatesOf, type Metrics, MetricsLog } from './metrics.ts';
 import { checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
@@ -71,7 +71,7 @@ export class BaseXetClient extends BaseXetDownloader {
     const repo = parseRepo(options.repo);
     checkOnline(this.#parts, `${repoText(repo)} holds`);
     return listEntries(this.#parts.hub, repo, revision, {
-      path: path === undefined ? undefined : checkPath(path),
+      path: givenFolder(path),
       recursive,
       signal: untilClosed(this.#closing, options.signal),
     });
@@ -102,7 +102,7 @@ export class BaseXetClient extends BaseXetDownloader {
     const { repo, revision = DEFAULT_REVISION, path } = options;
     // Without a server there is nothing to fetch again.
     const force = (options.force ?? false) && !offline;
-    const wanted = { repo: parseRepo(repo), revision, path: checkPath(path), force, signal };
+    const wanted = { repo: parseRepo(repo), revision, path: givenPath(path), force, signal };
     const http = this.#parts.http.with(log);
     const parts = { http, hub, store, offline, onWarning };
     const { file, place, asked } = await log.timed('resolving', () => locate(parts, wanted));

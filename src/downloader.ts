@@ -5,7 +5,7 @@ import { XetFile } from './download/xet-file.ts';
 import { type DownloadParts, downloadParts } from './download-parts.ts';
 import { XetError } from './errors.ts';
 import type { FileInfo, ResolvedFile } from './hub/client.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo, repoText } from './hub/repo.ts';
+import { DEFAULT_REVISION, givenPath, parseRepo, repoText } from './hub/repo.ts';
 import type { CasAccess } from './hub/token.ts';
 import { checkOptions, type XetDownloaderOptions } from './options.ts';
 import type { DownloadPlatform } from './platform.ts';
@@ -84,7 +84,7 @@ export class BaseXetDownloader {
     const repo = parseRepo(target.repo);
     checkOnline(this.#parts, `'${path}' of ${repoText(repo)} is`);
     return this.#parts.http.log.timed('resolving', () =>
-      this.#parts.hub.resolve(repo, revision, checkPath(path), { signal, beginning }),
+      this.#parts.hub.resolve(repo, revision, givenPath(path), { signal, beginning }),
     );
   }
 }

@@ -1,5 +1,5 @@
 import { isCount, isRecord } from '../http/json.ts';
-import { apiUrl, checkPath, DEFAULT_REVISION } from '../hub/repo.ts';
+import { apiUrl, DEFAULT_REVISION, givenFolder } from '../hub/repo.ts';
 import { type DoorParams, HubDoor } from './door.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import { fileUrl, isPath } from './paths.ts';
@@ -25,8 +25,8 @@ export async function* listFiles(
 ): AsyncGenerator<ListFileEntry, void, undefined> {
   const { recursive = false, expand = false, revision = DEFAULT_REVISION } = params;
   const door = new HubDoor(params);
-  const folder = params.path ? [checkPath(params.path.replace(/\/+$/, ''))] : [];
-  const base = apiUrl(door.hubUrl, repoOf(params.repo), 'tree', revision, ...folder);
+  const folder = givenFolder(params.path);
+  const base = apiUrl(door.hubUrl, repoOf(params.repo), 'tree', revision, ...(folder === undefined ? [] : [folder]));
   const seen = new Set<string>();
   for (let url: string | undefined = `${base}?recursive=${recursive}&expand=${expand}`; url !== undefined; ) {
     if (seen.has(url)) throw new InvalidApiResponseFormatError(`${base} lists in a circle`);

@@ -1,5 +1,5 @@
 import { isXetError } from '../errors.ts';
-import { checkPath, type RepoId, repoText, resolveUrl } from '../hub/repo.ts';
+import { checkPath, type RepoId, resolveUrl } from '../hub/repo.ts';
 
 /** Whether a repository could have such a file at all. */
 export function isPath(path: string): boolean {
@@ -13,7 +13,5 @@ export function isPath(path: string): boolean {
 
 /** Address of a file's content, or with `raw` of what git stores for it. */
 export function fileUrl(hubUrl: string, repo: RepoId, revision: string, path: string, raw: boolean): string {
-  if (!raw) return resolveUrl(hubUrl, repo, revision, path);
-  const parts = [revision, ...path.split('/')].map(encodeURIComponent);
-  return [`${hubUrl}/${repoText(repo)}/raw`, ...parts].join('/');
+  return resolveUrl(hubUrl, repo, revision, path, raw ? 'raw' : 'resolve');
 }

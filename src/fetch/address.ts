@@ -1,4 +1,12 @@
-import { checkPath, DEFAULT_REVISION, parseRepo, type RepoId, type RepoType, resolveUrl } from '../hub/repo.ts';
+import {
+  checkPath,
+  DEFAULT_REVISION,
+  parseRepo,
+  type RepoId,
+  type RepoType,
+  resolveUrl,
+  takeRevision,
+} from '../hub/repo.ts';
 
 /** A file of a repository, as an address names it. */
 export interface HubAddress {
@@ -21,8 +29,6 @@ const TYPES = new Map<string, RepoType>([
 ]);
 /** Nobody's name, but kinds of things that are no repositories of files. */
 const OTHER_KINDS = ['api', 'buckets', 'collections', 'kernels', 'papers'];
-/** Revisions whose slashes need no escaping, as it is known where they end. */
-const SPECIAL_REVISION = /^refs\/(?:convert\/[\w.-]+|pr\/\d+)(?=\/)/;
 
 /** Tells the addresses of files on a Hub from all others. */
 export class HubAddresses {
@@ -89,11 +95,9 @@ function typed(words: string[]): { type: RepoType; words: string[] } {
 /** Undefined for what no client would ask a Hub for: such a request is not ours to judge. */
 function placeOf(repo: RepoId, escaped: string[]): Place | undefined {
   try {
-    const words = escaped.map((word) => decodeURIComponent(word));
-    const text = words.join('/');
-    const revision = SPECIAL_REVISION.exec(text)?.[0] ?? words[0] ?? '';
-    const path = text.slice(revision.length + 1);
-    return revision === '' ? undefined : { repo: parseRepo(repo), revision, path: checkPath(path) };
+    const [revision, path] = takeRevision(escaped.map((word) => decodeURIComponent(word)));
+    if (revision === '' || revision === '.' || revision === '..') return undefined;
+    return { repo: parseRepo(repo), revision, path: checkPath(path.join('/')) };
   } catch {
     return undefined;
   }

@@ -34,9 +34,12 @@ const TYPES = new Map<string, RepoType>([
   ['spaces', 'space'],
 ]);
 const NAME_PART = /^[\w.-]{1,96}$/;
-/** Revisions that contain slashes, which is why a path cannot simply be cut at the first one. */
-const SPECIAL_REVISION = /^refs\/(?:convert\/[\w.-]+|pr\/\d+)(?=\/|$)/;
-const VERBS = new Set(['resolve', 'blob', 'tree', 'raw']);
+/** Words behind which an address of the Hub names a revision. */
+const VERBS = new Set(['resolve', 'blob', 'tree', 'raw', 'blame', 'commit']);
+/** Kinds of repositories that hold no files that are read here, and whose names look like those of owners. */
+const OTHER_KINDS = new Set(['buckets', 'kernels']);
+/** Whichever Hub is in use, people paste addresses of the public one. */
+const PUBLIC_HUBS = ['https://huggingface.co', 'https://hf.co'];
 
 /** A repository by its name, whichever way it was said. Throws `INVALID_ARGUMENT` for what is none. */
 export function parseRepo(repo: RepoDesignation): RepoId {
@@ -62,56 +65,80 @@ function describe(repo: RepoDesignation): string {
   return (typeof repo === 'string' ? repo : `${repo.type} ${repo.name}`).slice(0, 200);
 }
 
-function fromText(text: string): RepoId {
+function fromText(given: string): RepoId {
+  // A slash at the end, as shells complete folders, is no part of a name.
+  const slash = given.indexOf('/');
+  const text = slash > 0 && slash < given.length - 1 && given.endsWith('/') ? given.slice(0, -1) : given;
   const [first = '', ...rest] = text.split('/');
   const type = TYPES.get(first);
   return type !== undefined && rest.length > 0 ? { type, name: rest.join('/') } : { type: 'model', name: text };
 }
 
 /**
- * Reads `hf://[datasets/|spaces/]owner/name[@revision][/path]`, and the address of a repository, a folder or a
- * file on the Hub at `endpoint`. Undefined for anything else, such as a plain repository name.
+ * Reads `hf://[datasets/|spaces/]owner/name[@revision][/path]`, and the address of a repository, a folder or a file on
+ * the Hub at `endpoint`, huggingface.co or hf.co. The path of a folder ends in `/`. Undefined for anything else, such as
+ * a plain repository name.
  */
 export function parseLocation(text: string, endpoint: string): RepoLocation | undefined {
   if (text.startsWith('hf://')) return fromHfUri(text.slice('hf://'.length));
-  const base = endpoint.replace(/\/+$/, '');
-  if (text !== base && !text.startsWith(`${base}/`)) return undefined;
-  return fromHubPath(new URL(text).pathname.slice(new URL(`${base}/`).pathname.length));
+  const path = pathOnHub(text, endpoint);
+  return path === undefined ? undefined : fromHubPath(path);
 }
 
+/** The encoded path of an address of the Hub, from the endpoint on. */
+function pathOnHub(text: string, endpoint: string): string | undefined {
+  const address = /^(?:huggingface|hf)\.co\/[^/]+\/[^/]/i.test(text) ? `https://${text}` : text;
+  if (!/^https?:\/\//i.test(address) || !URL.canParse(address)) return undefined;
+  const { host, pathname } = new URL(address);
+  for (const hub of [endpoint, ...PUBLIC_HUBS]) {
+    if (!URL.canParse(hub)) continue;
+    const base = new URL(`${hub.replace(/\/+$/, '')}/`);
+    if (base.host === host && `${pathname}/`.startsWith(base.pathname)) return pathname.slice(base.pathname.length);
+  }
+  return undefined;
+}
+
+/** In these addresses only the revision is encoded: a path is what it says. */
 function fromHfUri(text: string): RepoLocation {
-  const [withType, type] = stripType(text);
-  const [owner = '', nameAndRevision = '', ...path] = withType.split('/');
+  const { type, words } = typed(text.split('/'));
+  const [owner = '', nameAndRevision = '', ...path] = words;
   const at = nameAndRevision.indexOf('@');
   if (at < 0) return location({ type, name: `${owner}/${nameAndRevision}` }, '', path.join('/'));
-  const behind = [nameAndRevision.slice(at + 1), ...path].join('/');
-  return location({ type, name: `${owner}/${nameAndRevision.slice(0, at)}` }, ...cutRevision(behind));
+  const [revision, rest] = takeRevision([nameAndRevision.slice(at + 1), ...path]);
+  if (revision === '') throw new XetError('INVALID_ARGUMENT', `No revision follows the '@' of 'hf://${text}'.`);
+  return location({ type, name: `${owner}/${nameAndRevision.slice(0, at)}` }, decode(revision), rest.join('/'));
 }
 
 function fromHubPath(pathname: string): RepoLocation {
-  const [withType, type] = stripType(pathname);
-  const parts = withType.replace(/\/+$/, '').split('/').map(decode);
+  const parts = pathname.split('/').filter((part) => part !== '');
+  const { type, words } = typed(parts.map(decode));
+  const isVerb = (at: number) => VERBS.has(words[at] ?? '');
   // A few old models have no owner.
-  const names = parts.length < 2 || VERBS.has(parts[1] ?? '') ? 1 : 2;
-  const repo = { type, name: parts.slice(0, names).join('/') };
-  if (!VERBS.has(parts[names] ?? '')) return location(repo, '', '');
-  return location(repo, ...cutRevision(parts.slice(names + 1).join('/')));
+  const names = words.length < 2 || (isVerb(1) && !isVerb(2)) ? 1 : 2;
+  const repo = { type, name: words.slice(0, names).join('/') };
+  if (!isVerb(names)) return location(repo, '', '');
+  const [revision, path] = takeRevision(words.slice(names + 1));
+  const verb = words[names];
+  if (verb === 'commit') return location(repo, revision, '');
+  return location(repo, revision, `${path.join('/')}${verb === 'tree' && path.length > 0 ? '/' : ''}`);
 }
 
-/** A revision and the path behind it. */
-function cutRevision(text: string): [revision: string, path: string] {
-  const plain = decode(text);
-  const special = SPECIAL_REVISION.exec(plain)?.[0];
-  if (special !== undefined) return [special, plain.slice(special.length + 1)];
-  const [revision = '', ...path] = text.split('/');
-  return [decode(revision), path.join('/')];
+/**
+ * The revision that the parts of an address begin with, and those of the path behind it. They are cut before they are
+ * decoded, so that a part with an encoded slash stays one; of those that the Hub makes it is known where they end.
+ */
+export function takeRevision(parts: readonly string[]): [revision: string, path: string[]] {
+  const special = /^refs\/(?:convert\/[\w.-]+|pr\/\d+)$/.test(parts.slice(0, 3).join('/'));
+  const length = special && parts.length >= 3 ? 3 : 1;
+  return [parts.slice(0, length).join('/'), parts.slice(length)];
 }
 
-function stripType(text: string): [rest: string, type: RepoType] {
-  for (const type of ['dataset', 'space'] as const) {
-    if (text.startsWith(PREFIX[type])) return [text.slice(PREFIX[type].length), type];
-  }
-  return [text.startsWith('models/') ? text.slice('models/'.length) : text, 'model'];
+function typed(words: string[]): { type: RepoType; words: string[] } {
+  const [first = ''] = words;
+  // What is none of ours is not to be taken for an owner.
+  if (OTHER_KINDS.has(first)) return { type: 'model', words: [words.slice(0, 3).join('/')] };
+  const type = TYPES.get(first);
+  return type === undefined ? { type: 'model', words } : { type, words: words.slice(1) };
 }
 
 function location(repo: RepoId, revision: string, path: string): RepoLocation {
@@ -131,18 +158,32 @@ export function repoText(repo: RepoId): string {
   return `${PREFIX[repo.type]}${repo.name}`;
 }
 
-function encodePath(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/');
+/** One part of an address. What would lead to another place of the Hub is refused: no revision or name is like that. */
+function encodePart(part: string): string {
+  if (part === '' || part === '.' || part === '..' || LONE_SURROGATE.test(part)) {
+    throw new XetError('INVALID_ARGUMENT', `'${part}' names nothing on the Hub: no branch, tag, commit or path.`);
+  }
+  return encodeURIComponent(part);
 }
 
-/** Address of a file's content. */
-export function resolveUrl(endpoint: string, repo: RepoId, revision: string, path: string): string {
-  return `${endpoint}/${PREFIX[repo.type]}${repo.name}/resolve/${encodeURIComponent(revision)}/${encodePath(path)}`;
+function encodePath(path: string): string {
+  return path.split('/').map(encodePart).join('/');
+}
+
+/** Address of a file's content, or as `raw` of what git stores for it. */
+export function resolveUrl(
+  endpoint: string,
+  repo: RepoId,
+  revision: string,
+  path: string,
+  verb: 'resolve' | 'raw' = 'resolve',
+): string {
+  return `${endpoint}/${repoText(repo)}/${verb}/${encodePart(revision)}/${encodePath(path)}`;
 }
 
 /** Address of a call about a repository; the parts are encoded here. */
 export function apiUrl(endpoint: string, repo: RepoId, ...parts: string[]): string {
-  return [`${endpoint}/api/${repo.type}s/${repo.name}`, ...parts.map(encodeURIComponent)].join('/');
+  return [`${endpoint}/api/${repo.type}s/${repo.name}`, ...parts.map(encodePart)].join('/');
 }
 
 /** Half of a character: no file system and no URL has it. */
@@ -164,6 +205,23 @@ export function checkPath(path: string): string {
     );
   }
   return path;
+}
+
+/**
+ * A path in a repository as people and programs give it: with `./` or `/` in front of it the same one, as for other
+ * clients of the Hub. Throws `INVALID_ARGUMENT` as {@link checkPath} does.
+ */
+export function givenPath(path: string): string {
+  if (typeof path !== 'string') throw new XetError('INVALID_ARGUMENT', 'A path in the repository is needed.');
+  return checkPath(path.replace(/^(?:\.?\/)+/, ''));
+}
+
+/** The same for a folder, which may end in `/`; undefined for the root. */
+export function givenFolder(path: string | undefined): string | undefined {
+  if (path === undefined || /^\.?\/*$/.test(path)) return undefined;
+  let end = path.length;
+  while (path[end - 1] === '/') end--;
+  return givenPath(path.slice(0, end));
 }
 
 /** Whether a revision is a commit in full, and so stands for the same for ever. */

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import {
   apiUrl,
   checkPath,
+  givenFolder,
+  givenPath,
   parseLocation,
   parseRepo,
   type RepoDesignation,
@@ -18,6 +20,8 @@ describe('parseRepo', () => {
   test.each([
     ['owner/name', 'model', 'owner/name'],
     ['models/owner/name', 'model', 'owner/name'],
+    ['owner/name/', 'model', 'owner/name'],
+    ['datasets/owner/name/', 'dataset', 'owner/name'],
     ['datasets/owner/name', 'dataset', 'owner/name'],
     ['spaces/owner/name', 'space', 'owner/name'],
     ['gpt2', 'model', 'gpt2'],
@@ -143,7 +147,30 @@ describe('parseLocation', () => {
     [`${HUB}/datasets/owner/name`, { repo: dataset }],
     [`${HUB}/spaces/owner/name`, { repo: space }],
     [`${HUB}/owner/name/tree/main`, { repo: model, revision: 'main' }],
-    [`${HUB}/owner/name/tree/v1/folder/sub`, { repo: model, revision: 'v1', path: 'folder/sub' }],
+    // What a page shows as a folder is one.
+    [`${HUB}/owner/name/tree/v1/folder/sub`, { repo: model, revision: 'v1', path: 'folder/sub/' }],
+    [`${HUB}/owner/name/tree/v1/folder/sub/`, { repo: model, revision: 'v1', path: 'folder/sub/' }],
+    [`${HUB}/owner/name/blame/v1/a.txt`, { repo: model, revision: 'v1', path: 'a.txt' }],
+    [`${HUB}/owner/name/commit/${'a'.repeat(40)}`, { repo: model, revision: 'a'.repeat(40) }],
+    // Each part is decoded once, after the address was cut.
+    [`${HUB}/owner/name/blob/feat%2Fa%231/n.bin`, { repo: model, revision: 'feat/a#1', path: 'n.bin' }],
+    [`${HUB}/owner/name/tree/feature%2Fx`, { repo: model, revision: 'feature/x' }],
+    [`${HUB}/owner/name/resolve/a%2520b/a.txt`, { repo: model, revision: 'a%20b', path: 'a.txt' }],
+    [`${HUB}/owner/name/blob/main/100%2525.txt`, { repo: model, revision: 'main', path: '100%25.txt' }],
+    [`${HUB}/owner/name/blob/refs/pr/1/100%2525.txt`, { repo: model, revision: 'refs/pr/1', path: '100%25.txt' }],
+    [`${HUB}/owner/name/blob/refs%2Fpr%2F1/100%2525.txt`, { repo: model, revision: 'refs/pr/1', path: '100%25.txt' }],
+    [`${HUB}/owner/name/blob/refs%2Fpr%2F1/pr/2/x`, { repo: model, revision: 'refs/pr/1', path: 'pr/2/x' }],
+    [`${HUB}/owner/name/resolve/main/100%.txt`, { repo: model, revision: 'main', path: '100%.txt' }],
+    // A path in an hf:// address is not encoded, a revision is.
+    ['hf://owner/name@refs/pr/1/100%25.txt', { repo: model, revision: 'refs/pr/1', path: '100%25.txt' }],
+    ['hf://owner/name@a%2520b/100%25.txt', { repo: model, revision: 'a%20b', path: '100%25.txt' }],
+    ['hf://owner/name@refs%2Fpr%2F1/100%25.txt', { repo: model, revision: 'refs/pr/1', path: '100%25.txt' }],
+    // The public Hub under all of its names, with and without a scheme.
+    ['https://hf.co/owner/name', { repo: model }],
+    ['http://huggingface.co/owner/name/blob/main/a.txt', { repo: model, revision: 'main', path: 'a.txt' }],
+    ['HTTPS://HuggingFace.co/datasets/owner/name/', { repo: dataset }],
+    ['hf.co/spaces/owner/name', { repo: space }],
+    ['huggingface.co/owner/name/tree/v1', { repo: model, revision: 'v1' }],
     [`${HUB}/owner/name/blob/main/a.txt`, { repo: model, revision: 'main', path: 'a.txt' }],
     [`${HUB}/owner/name/raw/main/a.txt`, { repo: model, revision: 'main', path: 'a.txt' }],
     [`${HUB}/owner/name/resolve/main/a.txt?download=true`, { repo: model, revision: 'main', path: 'a.txt' }],
@@ -186,6 +213,12 @@ describe('parseLocation', () => {
     `${HUB}/`,
     `${HUB}/owner/na%20me`,
     `${HUB}/owner/%2e%2e%2fname`,
+    'hf://owner/name@',
+    'hf://owner/name@/x',
+    'hf://buckets/owner/name/x',
+    'hf://kernels/owner/name',
+    `${HUB}/buckets/owner/name/tree/x`,
+    'https://hf.co/kernels/owner/name',
   ])('%j names no repository', (text) => {
     expect(thrownBy(() => parseLocation(text, HUB))).toMatchObject(invalid);
   });
@@ -202,6 +235,12 @@ describe('parseLocation', () => {
       expect(parseLocation(`${base}/datasets/owner/name/resolve/v1/a/b`, endpoint)).toEqual(expected);
     }
     expect(parseLocation('https://mirror.test/owner/name', 'https://mirror.test/hf')).toBeUndefined();
+    expect(parseLocation('https://mirror.test/hfx/name', 'https://mirror.test/hf')).toBeUndefined();
+    // Whichever Hub is in use, addresses of the public one name the same repositories.
+    const pasted = 'https://huggingface.co/owner/name/blob/main/a.txt';
+    const expected = { repo: model, revision: 'main', path: 'a.txt' };
+    expect(parseLocation(pasted, 'http://127.0.0.1:5000')).toEqual(expected);
+    expect(parseLocation(pasted, 'no address')).toEqual(expected);
   });
 
   test('any text is a location, none, or INVALID_ARGUMENT', () => {
@@ -253,6 +292,13 @@ describe('addresses', () => {
     expect(resolveUrl(HUB, repo, revision, path)).toBe(`${HUB}/datasets/owner/name/resolve/${expected}`);
   });
 
+  test.each(['.', '..', '', 'a\ud800'])('%j is part of none: it would lead to another place', (part) => {
+    expect(thrownBy(() => resolveUrl(HUB, repo, part, 'a.txt'))).toMatchObject(invalid);
+    expect(thrownBy(() => resolveUrl(HUB, repo, 'main', `a/${part}/b`))).toMatchObject(invalid);
+    expect(thrownBy(() => apiUrl(HUB, repo, 'tree', part))).toMatchObject(invalid);
+    expect(thrownBy(() => apiUrl(HUB, repo, 'tree', 'main', part))).toMatchObject(invalid);
+  });
+
   test('models have no prefix', () => {
     expect(resolveUrl(HUB, parseRepo('o/n'), 'main', 'f')).toBe(`${HUB}/o/n/resolve/main/f`);
     expect(resolveUrl(HUB, parseRepo('spaces/o/n'), 'main', 'f')).toBe(`${HUB}/spaces/o/n/resolve/main/f`);
@@ -288,6 +334,28 @@ describe('addresses', () => {
         expect(decodeURIComponent(url.pathname.slice(prefix.length))).toBe(path);
       },
     );
+  });
+});
+
+describe('givenPath', () => {
+  test.each([
+    ['a/b', 'a/b'],
+    ['./a', 'a'],
+    ['/a/b', 'a/b'],
+    ['././/a', 'a'],
+    ['.a', '.a'],
+    ['...', '...'],
+  ])('%j is %j', (given, path) => expect(givenPath(given)).toBe(path));
+
+  test.each(['', '.', './', '/', '..', '/..', './../a', 'a/./b', 'a//b', 'a/', '/C:/x', 5, undefined, null])(
+    '%j is none',
+    (given) => expect(thrownBy(() => givenPath(given as string))).toMatchObject(invalid),
+  );
+
+  test('of a folder may end in a slash, and the root has none', () => {
+    expect(['a', 'a/', './a//', '/a/b/'].map(givenFolder)).toEqual(['a', 'a', 'a', 'a/b']);
+    expect([undefined, '', '.', './', '/', '//'].map(givenFolder)).toEqual(Array(6).fill(undefined));
+    expect(thrownBy(() => givenFolder('../'))).toMatchObject(invalid);
   });
 });
 
