@@ -12,6 +12,7 @@ import type { Content } from './local-hub/content.ts';
 import type { HubContext } from './local-hub/context.ts';
 import { FaultPlan } from './local-hub/faults.ts';
 import { RequestLog, type RequestRecord } from './local-hub/http/request-log.ts';
+import { parseOrigin } from './local-hub/http/sender.ts';
 import { Signer } from './local-hub/http/signature.ts';
 import { startRepo } from './local-hub/hub/manage.ts';
 import { listen, stop } from './local-hub/listen.ts';
@@ -63,6 +64,8 @@ export interface LocalHub extends AsyncDisposable {
   createRepo(repo: RepoDesignation, settings?: RepoSettings): Promise<void>;
   /** Changes what holds for a repository. Rejects where there is none. */
   setRepo(repo: RepoDesignation, settings: RepoSettings): Promise<void>;
+  /** Lets the pages of an origin write and send tokens, like the option `allowedOrigins`. */
+  allowOrigin(origin: string): void;
   /** Closes every connection at once. Only a folder of the Hub's own choice is removed. */
   close(): Promise<void>;
 }
@@ -139,6 +142,9 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
       if (!made) throw new Error(`There is a repository ${JSON.stringify(repo)} already`);
     },
     setRepo: async (repo, repoSettings) => existing(repo).update(repoSettings),
+    allowOrigin: (origin) => {
+      settings.senders.origins.add(parseOrigin(origin));
+    },
     close,
     [Symbol.asyncDispose]: close,
   };

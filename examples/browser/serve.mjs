@@ -49,6 +49,8 @@ export async function startExample({ shape = DEMO_SHAPE, bytesPerSecond = 0, por
     const repos = await seed(hub, shape);
     hub.faults.bytesPerSecond = bytesPerSecond;
     const site = await startSite(port, { endpoint: hub.url, repos });
+    // The page uploads, and opens what is private with a token: a page of any other origin may do neither.
+    hub.allowOrigin(site.url);
     const close = async () => void (await Promise.all([site.close(), hub.close()]));
     return { url: site.url, hub, repos, close };
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { Codec } from '../codec/codec.ts';
 import type { Exchange } from './http/exchange.ts';
+import { senderOf, trustedHost } from './http/sender.ts';
 import { type Signer, signPath } from './http/signature.ts';
 import type { Settings } from './options.ts';
 import type { RepoStore } from './repo/repo-store.ts';
@@ -22,8 +23,13 @@ export const CAS_PREFIX = '/cas';
 
 /** The server's address as this client reaches it: links must lead there, not to what the server calls itself. */
 export function baseUrl(context: HubContext, exchange: Exchange): string {
-  const host = exchange.header('host');
-  return host !== undefined && /^[\w.:[\]-]+$/.test(host) ? `http://${host}` : context.origin;
+  const host = trustedHost(exchange.senderFacts, context.settings.senders);
+  return host === undefined ? context.origin : `http://${host}`;
+}
+
+/** Whether the request comes from a page that this Hub does not know. */
+export function isForeign(context: HubContext, exchange: Exchange): boolean {
+  return senderOf(exchange.senderFacts, context.settings.senders) === 'foreign';
 }
 
 export function casUrl(context: HubContext, exchange: Exchange): string {

@@ -1,3 +1,5 @@
+import { parseHost, parseOrigin } from './http/sender.ts';
+
 /** An access token's owner and what it may do. */
 export interface TokenGrant {
   /** Who it is. */
@@ -14,6 +16,16 @@ export interface LocalHubOptions {
   host?: string;
   /** Default 0: any free port. */
   port?: number;
+  /**
+   * Origins of pages that may write and send tokens, such as `http://localhost:3000`. A page of any other origin
+   * only reads what is public.
+   */
+  allowedOrigins?: string[];
+  /**
+   * Names and addresses that clients reach the Hub by, without a port. `localhost`, the machine's own addresses and
+   * `host` need no mention. Requests for any other host are refused.
+   */
+  allowedHosts?: string[];
   /** Access tokens that are known, by their text. Default: `hf_local`, which may write. */
   tokens?: Record<string, TokenGrant>;
   /** Lets everybody write, and takes any token for a good one. Default: only while no `tokens` are given. */
@@ -48,8 +60,15 @@ export interface LocalHubOptions {
 }
 
 /** The options with every default in place. */
-export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl'>> &
-  Pick<LocalHubOptions, 'log' | 'casUrl'>;
+export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl' | 'allowedOrigins' | 'allowedHosts'>> &
+  Pick<LocalHubOptions, 'log' | 'casUrl'> & {
+    senders: { hosts: ReadonlySet<string>; origins: Set<string> };
+  };
+
+/** The host to listen on, where it is one that clients can name as well. */
+function namedHost(host = '127.0.0.1'): string[] {
+  return host === '0.0.0.0' || host === '::' || host === '' ? [] : [host];
+}
 
 export const DEFAULT_TOKEN = 'hf_local';
 
@@ -57,6 +76,10 @@ export function settle(options: LocalHubOptions): Settings {
   return {
     host: options.host ?? '127.0.0.1',
     port: options.port ?? 0,
+    senders: {
+      hosts: new Set((options.allowedHosts ?? []).concat(namedHost(options.host)).map(parseHost)),
+      origins: new Set((options.allowedOrigins ?? []).map(parseOrigin)),
+    },
     tokens: options.tokens ?? { [DEFAULT_TOKEN]: { name: 'local', write: true } },
     openWrites: options.openWrites ?? options.tokens === undefined,
     now: options.now ?? Date.now,

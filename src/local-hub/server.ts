@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Grants } from './cas/grants.ts';
 import { casRoutes, signedRoute } from './cas/routes.ts';
-import { CAS_PREFIX, type HubContext } from './context.ts';
+import { CAS_PREFIX, type HubContext, isForeign } from './context.ts';
 import type { FaultPlan } from './faults.ts';
 import { corsHeaders, sendPreflight } from './http/cors.ts';
 import { Exchange } from './http/exchange.ts';
 import { pause } from './http/pause.ts';
 import type { RequestLog, RequestRecord } from './http/request-log.ts';
 import type { Route } from './http/route.ts';
+import { refusalOf } from './http/sender.ts';
 import { hubRoute } from './hub/routes.ts';
 import { asHubError } from './hub-error.ts';
 
@@ -82,7 +83,9 @@ async function answer(
 }
 
 async function respond(exchange: Exchange, faults: FaultPlan, route: Route, context: HubContext): Promise<void> {
-  if (exchange.method === 'OPTIONS') return sendPreflight(familyOf(exchange), exchange);
+  const refusal = refusalOf(exchange.senderFacts, context.settings.senders);
+  if (refusal !== undefined) return exchange.json(403, { error: refusal }, { 'x-error-message': headerText(refusal) });
+  if (exchange.method === 'OPTIONS') return sendPreflight(familyOf(exchange), exchange, isForeign(context, exchange));
   exchange.begin(route.kind);
   const headers = corsHeaders(route.family, exchange);
   for (const [name, value] of Object.entries(headers))

@@ -39,6 +39,7 @@ describe.skipIf(chromium.command === undefined && !required)('blocks for browser
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    hub.allowOrigin(origin);
     browser = await playwright.launch({ executablePath: chromium.command ?? '', args: CHROMIUM_FLAGS });
     return async () => {
       await browser.close();

@@ -38,6 +38,7 @@ describe.skipIf(chromium.command === undefined && !required)('512 MB through a p
       title: 'xetkit trace',
       files: { 'page.js': await bundled('test/browser/long-tasks/page.ts'), ...(await besideBundles()) },
     });
+    hub.allowOrigin(site.origin);
     profile = await makeProfile();
     devTools = startWithDevTools(chromium, profile);
     return async () => {

@@ -130,6 +130,7 @@ test('pages of other origins see what production lets them see', async () => {
     method: 'OPTIONS',
     headers: { ...headers, 'access-control-request-headers': 'authorization,range' },
   });
+  // What the CAS is asked with is a token for public files.
   expect(preflight.status).toBe(204);
   expect(preflight.headers.get('access-control-allow-headers')).toBe('authorization,range');
 });

@@ -21,6 +21,7 @@ const HUB_EXPOSED = [
 
 const DAY_SECONDS = 86_400;
 
+/** What a page may read of the answer. A page that this Hub does not know sends no token, so gets what is public. */
 export function corsHeaders(family: Family, exchange: Exchange): ResponseHeaders {
   if (family !== 'hub') return { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' };
   const origin = exchange.header('origin');
@@ -32,12 +33,25 @@ export function corsHeaders(family: Family, exchange: Exchange): ResponseHeaders
   };
 }
 
-export function sendPreflight(family: Family, exchange: Exchange): Promise<void> {
+/** A page that this Hub does not know may read only, and send the tokens of the CAS but none of the Hub. */
+export function sendPreflight(family: Family, exchange: Exchange, foreign: boolean): Promise<void> {
+  // A wildcard would not cover `Authorization`, so what is asked for is named.
+  const asked = exchange.header('access-control-request-headers') ?? '*';
+  const headers = foreign && family !== 'cas' ? withoutToken(asked) : asked;
+  const nearby = !foreign && exchange.header('access-control-request-private-network') === 'true';
   return exchange.send(204, {
     ...corsHeaders(family, exchange),
-    'access-control-allow-methods': 'GET,HEAD,POST,PUT,DELETE,OPTIONS',
-    // A wildcard would not cover `Authorization`, so what is asked for is named.
-    'access-control-allow-headers': exchange.header('access-control-request-headers') ?? '*',
-    'access-control-max-age': DAY_SECONDS,
+    vary: 'Origin, Access-Control-Request-Headers',
+    'access-control-allow-methods': foreign ? 'GET,HEAD,OPTIONS' : 'GET,HEAD,POST,PUT,DELETE,OPTIONS',
+    'access-control-allow-headers': headers === '' ? undefined : headers,
+    'access-control-max-age': foreign ? 0 : DAY_SECONDS,
+    ...(nearby && { 'access-control-allow-private-network': 'true' }),
   });
+}
+
+function withoutToken(names: string): string {
+  return names
+    .split(',')
+    .filter((name) => name.trim().toLowerCase() !== 'authorization')
+    .join(',');
 }

@@ -5,6 +5,7 @@ import { HubError } from '../hub-error.ts';
 import { only, type Pace, type Pieces, paced, tamper } from './body-faults.ts';
 import { pause } from './pause.ts';
 import type { RequestRecord } from './request-log.ts';
+import type { SenderFacts } from './sender.ts';
 
 export type ResponseHeaders = Record<string, string | number | undefined>;
 
@@ -67,6 +68,12 @@ export class Exchange {
   header(name: string): string | undefined {
     const value = this.request.headers[name.toLowerCase()];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  get senderFacts(): SenderFacts {
+    const { host, origin, 'sec-fetch-site': fetchSite } = this.request.headers;
+    const { localAddress } = this.request.socket;
+    return { method: this.method, host, origin, fetchSite: fetchSite?.toString(), localAddress };
   }
 
   bearer(): string | undefined {

@@ -1,4 +1,4 @@
-import type { HubContext } from '../context.ts';
+import { type HubContext, isForeign } from '../context.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { Repo } from '../repo/repo.ts';
@@ -8,25 +8,44 @@ import type { RepoId } from '../repo/repo-id.ts';
 export interface Visitor {
   name: string | undefined;
   write: boolean;
+  /** Whether the token is one of this Hub's: what is private is for those who have such a token. */
+  known: boolean;
 }
 
 /** The Hub does not tell strangers whether a repository is missing or private: both look like a bad login. */
 const UNKNOWN_LOGIN = 'Invalid username or password.';
 
-export function visitor({ settings }: HubContext, exchange: Exchange): Visitor {
+export function visitor(context: HubContext, exchange: Exchange): Visitor {
+  const { tokens, openWrites } = context.settings;
   const token = exchange.bearer();
-  if (token === undefined) return { name: undefined, write: settings.openWrites };
-  const grant = Object.hasOwn(settings.tokens, token) ? settings.tokens[token] : undefined;
-  if (grant) return { name: grant.name, write: grant.write === true || settings.openWrites };
-  if (settings.openWrites) return { name: 'guest', write: true };
+  if (isForeign(context, exchange)) {
+    if (exchange.header('authorization') === undefined) return { name: undefined, write: false, known: false };
+    throw new HubError(403, 'A page of an origin that this Hub does not know may not send a token.');
+  }
+  if (token === undefined) return { name: undefined, write: openWrites, known: false };
+  const grant = Object.hasOwn(tokens, token) ? tokens[token] : undefined;
+  if (grant) return { name: grant.name, write: grant.write === true || openWrites, known: true };
+  if (openWrites) return { name: 'guest', write: true, known: false };
   throw new HubError(401, 'Invalid credentials in Authorization header');
+}
+
+/** Whether somebody may know of a repository. */
+export function maySee({ record }: Repo, { known }: Pick<Visitor, 'known'>): boolean {
+  return known || !record.private;
+}
+
+/** Whether somebody may have the files of a repository. */
+export function mayRead(repo: Repo, who: Pick<Visitor, 'name' | 'known'>): boolean {
+  const { gated, allowed, disabled } = repo.record;
+  if (disabled || !maySee(repo, who)) return false;
+  return gated === false || (who.known && who.name !== undefined && allowed.includes(who.name));
 }
 
 /** The repository, if this visitor may know of it. */
 export function readableRepo(context: HubContext, exchange: Exchange, id: RepoId): Repo {
   const who = visitor(context, exchange);
   const repo = context.repos.get(id);
-  if (!repo || (repo.record.private && who.name === undefined)) {
+  if (!repo || !maySee(repo, who)) {
     const other = repo ? undefined : context.repos.findOtherCase(id);
     if (other && !other.record.private) throw renamed(exchange, id, other.id);
     throw who.name === undefined
@@ -40,9 +59,9 @@ export function readableRepo(context: HubContext, exchange: Exchange, id: RepoId
 /** The repository, if this visitor may have its files. */
 export function openRepo(context: HubContext, exchange: Exchange, id: RepoId): Repo {
   const repo = readableRepo(context, exchange, id);
-  const { gated, allowed } = repo.record;
-  const { name } = visitor(context, exchange);
-  if (gated === false || (name !== undefined && allowed.includes(name))) return repo;
+  const who = visitor(context, exchange);
+  if (mayRead(repo, who)) return repo;
+  const { name } = who;
   const why =
     name === undefined
       ? `Access to ${id.type} ${id.name} is restricted. You must have access to it and be authenticated to access it. Please log in.`
@@ -60,7 +79,7 @@ export function writableRepo(context: HubContext, exchange: Exchange, id: RepoId
 export function requireWriter(context: HubContext, exchange: Exchange): string {
   const who = visitor(context, exchange);
   if (who.write) return who.name ?? 'local';
-  if (who.name === undefined) throw new HubError(401, UNKNOWN_LOGIN);
+  if (who.name === undefined) throw notLoggedIn(context, exchange);
   throw new HubError(403, 'Forbidden: you must use a write token to write to this repository.');
 }
 
@@ -68,7 +87,21 @@ export function requireWriter(context: HubContext, exchange: Exchange): string {
 export function requireContributor(context: HubContext, exchange: Exchange): string {
   const who = visitor(context, exchange);
   if (who.name !== undefined || who.write) return who.name ?? 'local';
-  throw new HubError(401, UNKNOWN_LOGIN);
+  throw notLoggedIn(context, exchange);
+}
+
+/** The name of somebody who may make a repository private: whose token is not known could not open it afterwards. */
+export function requireKnown(context: HubContext, exchange: Exchange): void {
+  if (visitor(context, exchange).known) return;
+  throw new HubError(
+    403,
+    'A private repository needs a token that this Hub knows: one of its tokens (--token), or hf_local where none are set.',
+  );
+}
+
+function notLoggedIn(context: HubContext, exchange: Exchange): HubError {
+  if (!isForeign(context, exchange)) return new HubError(401, UNKNOWN_LOGIN);
+  return new HubError(403, 'A page of an origin that this Hub does not know may only read.');
 }
 
 /** Another spelling of the name is answered with a relative redirect to the right one. */

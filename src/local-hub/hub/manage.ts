@@ -5,7 +5,7 @@ import { HubError } from '../hub-error.ts';
 import { commitChange } from '../repo/change.ts';
 import type { Repo, RepoRecord } from '../repo/repo.ts';
 import { isRepoName, isRepoType, type RepoId, urlPrefix } from '../repo/repo-id.ts';
-import { requireWriter, visitor, writableRepo } from './access.ts';
+import { requireKnown, requireWriter, visitor, writableRepo } from './access.ts';
 import { defaultAttributes } from './upload-mode.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -14,8 +14,10 @@ export async function createRepo(context: HubContext, exchange: Exchange): Promi
   const author = requireWriter(context, exchange);
   const body = await readJsonObject(exchange.request, MAX_BODY_BYTES);
   const id = namedRepo(body, author);
+  const secret = body.private === true || body.visibility === 'private';
+  if (secret) requireKnown(context, exchange);
   const repo = await startRepo(context, id, author, {
-    private: body.private === true || body.visibility === 'private',
+    private: secret,
     ...(typeof body.sdk === 'string' && { sdk: body.sdk }),
   });
   const url = `${baseUrl(context, exchange)}/${urlPrefix(id.type)}${id.name}`;
@@ -62,6 +64,7 @@ export async function changeSettings(context: HubContext, exchange: Exchange, id
   const changes: Partial<RepoRecord> = {};
   if (typeof secret === 'boolean') changes.private = secret;
   if (visibility === 'private' || visibility === 'public') changes.private = visibility === 'private';
+  if (changes.private) requireKnown(context, exchange);
   if (gated === false || gated === 'auto' || gated === 'manual') changes.gated = gated;
   await repo.update(changes);
   await exchange.json(200, { private: repo.record.private, gated: repo.record.gated });

@@ -3,7 +3,7 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId, RepoType } from '../repo/repo-id.ts';
 import type { Tree } from '../repo/tree.ts';
-import { readableRepo, visitor } from './access.ts';
+import { maySee, readableRepo, visitor } from './access.ts';
 import { flag, positive } from './listing.ts';
 import { findCommit } from './locate.ts';
 
@@ -32,12 +32,12 @@ export async function sendRepoInfo(
 
 /** `GET /api/{type}s`: the repositories that the visitor may see. */
 export async function sendRepoList(context: HubContext, exchange: Exchange, type: RepoType): Promise<void> {
-  const { name } = visitor(context, exchange);
+  const who = visitor(context, exchange);
   const search = exchange.query.get('search')?.toLowerCase();
   const author = exchange.query.get('author');
   const repos = context.repos
     .list(type)
-    .filter((repo) => !repo.record.private || name !== undefined)
+    .filter((repo) => maySee(repo, who))
     .filter((repo) => search === undefined || repo.id.name.toLowerCase().includes(search))
     .filter((repo) => author === null || repo.id.name.startsWith(`${author}/`))
     .slice(0, Math.min(1000, positive(exchange.query.get('limit')) ?? 1000));

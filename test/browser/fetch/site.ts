@@ -40,5 +40,6 @@ export async function startFetchSite(hub: LocalHub): Promise<FetchSite> {
       },
     },
   });
+  hub.allowOrigin(pages.origin);
   return { ...pages, asked, page: (cases, values = {}) => pages.page({ cases, hub: hub.url, ...values }) };
 }

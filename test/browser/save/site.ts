@@ -26,5 +26,6 @@ export async function startSaveSite(hub: LocalHub): Promise<SaveSite> {
     headers: { 'cache-control': 'no-store' },
     routes: { '/hub': (_params, order) => obey(hub, order as HubOrder) },
   });
+  hub.allowOrigin(pages.origin);
   return { ...pages, page: (cases, values = {}) => pages.page({ cases, hub: hub.url, ...values }) };
 }
