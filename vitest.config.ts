@@ -6,7 +6,8 @@ const built = (name: string) => fileURLToPath(new URL(`./dist/${name}.js`, impor
 export default defineConfig({
   test: {
     include: ['test/!(interop|faults|browser|clients|projects|nginx|shardline)/**/*.test.ts', 'test/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/packaging/browser/**'],
+    // Tests that take long have a command of their own: npm run test:slow.
+    exclude: [...configDefaults.exclude, 'test/packaging/browser/**', '**/*.slow.test.ts'],
     // Tests use the package as it ships: workers and WASM from dist/, which `npm test` builds first.
     alias: {
       'xetkit/download': built('download.node'),

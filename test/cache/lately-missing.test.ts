@@ -1,7 +1,9 @@
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { LatelyMissing } from '../../src/cache/lately-missing.ts';
 
-test('what was missing is for a moment, unless it comes', () => {
+afterEach(() => vi.restoreAllMocks());
+
+test('a missing name is believed missing for half a second, unless it is deleted', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(10);
   const missing = new LatelyMissing();
   missing.add('a');
@@ -13,17 +15,15 @@ test('what was missing is for a moment, unless it comes', () => {
   expect(missing.has('b')).toBe(true);
   now.mockReturnValue(510);
   expect(missing.has('b')).toBe(false);
-  now.mockRestore();
 });
 
-test('only so many names are kept, the latest', () => {
-  const now = vi.spyOn(performance, 'now').mockReturnValue(10);
+test('only the latest 64 names are kept', () => {
+  vi.spyOn(performance, 'now').mockReturnValue(10);
   const missing = new LatelyMissing();
   for (let index = 0; index < 100; index++) missing.add(`name ${index}`);
   missing.add('name 36');
   missing.add('one more');
   const kept = Array.from({ length: 100 }, (_, index) => missing.has(`name ${index}`));
   expect(kept.filter(Boolean)).toHaveLength(63);
-  now.mockRestore();
   expect([kept[35], kept[36], kept[37], kept[38], missing.has('one more')]).toEqual([false, true, false, true, true]);
 });
