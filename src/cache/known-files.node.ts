@@ -20,7 +20,7 @@ import {
 } from './cache-folder.node.ts';
 import { parseWithSum, sha256Of, withSum } from './checked-json.node.ts';
 import { onDisk } from './chunk-files.node.ts';
-import type { FileContent, KnownFiles, SeenFile, SnapshotsSeen } from './known-files.ts';
+import type { FileContent, FileLook, KnownFiles, SeenFile, SnapshotsSeen } from './known-files.ts';
 import { SnapshotLooks } from './snapshot-looks.node.ts';
 
 /** A file that was seen, and where. */
@@ -78,11 +78,11 @@ class FolderKnownFiles implements KnownFiles {
     };
   }
 
-  async remember(path: string, content: FileContent): Promise<void> {
+  async remember(path: string, content: FileContent, look?: FileLook): Promise<void> {
     const { etag, verified } = content;
     await ifDiskAllows(async () => {
       const real = await realpath(path);
-      const found = await settle(real);
+      const found = await settle(real, look);
       if (!found) return;
       const name = sha256Of(real);
       const before = await this.#read(name);
@@ -207,14 +207,19 @@ class FolderKnownFiles implements KnownFiles {
 }
 
 /** How a file looks once nothing can be written to it without showing. Undefined where that cannot be had. */
-async function settle(path: string): Promise<BigIntStats | undefined> {
+async function settle(path: string, look: FileLook | undefined): Promise<BigIntStats | undefined> {
   const before = await stat(path, { bigint: true });
-  if (!before.isFile()) return undefined;
+  if (!before.isFile() || (look && isOther(before, look))) return undefined;
   const ageNs = BigInt(Date.now()) * 1_000_000n - before.mtimeNs;
   if (ageNs > COARSEST_CLOCK_NS) return before;
   await utimes(path, seconds(before.atimeNs), seconds(before.mtimeNs - BACK_NS));
   const after = await stat(path, { bigint: true });
   return after.mtimeNs < before.mtimeNs && after.size === before.size && after.ino === before.ino ? after : undefined;
+}
+
+/** Another file, or one that was written to since. Whoever remembers the same file may have set its time back. */
+function isOther(now: BigIntStats, look: FileLook): boolean {
+  return now.ino !== look.ino || now.size !== look.size || now.mtimeNs > look.mtimeNs;
 }
 
 function seconds(ns: bigint): number {

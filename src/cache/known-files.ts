@@ -6,6 +6,13 @@ export interface FileContent {
   verified: Verified;
 }
 
+/** What tells a file from another one that takes its name, or from what is written to it later. */
+export interface FileLook {
+  ino: bigint;
+  size: bigint;
+  mtimeNs: bigint;
+}
+
 /** What a file looked like when its content was known. */
 export interface SeenFile {
   etag: string;
@@ -39,8 +46,12 @@ export interface SnapshotsSeen {
  * modification (to the nanosecond) and its inode are what they were when it was remembered.
  */
 export interface KnownFiles {
-  /** Remembers a file that has just been verified. What cannot be remembered is no error. */
-  remember(path: string, content: FileContent): Promise<void>;
+  /**
+   * Remembers a file that has just been verified. What cannot be remembered is no error.
+   *
+   * @param look the file as it was verified: another one that got its name since is not remembered.
+   */
+  remember(path: string, content: FileContent, look?: FileLook): Promise<void>;
   /** How the file at a path was verified to have this etag, and a size in bytes, if it is unchanged since. Links are followed. */
   check(path: string, etag: string, size?: number): Promise<Verified | undefined>;
   /** Unchanged files with this content, by their xet file hash. */

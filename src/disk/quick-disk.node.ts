@@ -37,6 +37,7 @@ export interface DiskFile {
   ): Promise<{ bytesRead: number }>;
   write(bytes: Uint8Array, offset: number, length: number, position: number | null): Promise<{ bytesWritten: number }>;
   stat(): Promise<now.Stats>;
+  stat(options: { bigint: true }): Promise<now.BigIntStats>;
   truncate(length?: number): Promise<void>;
   readFile(): Promise<Buffer>;
   writeFile(content: string | Uint8Array): Promise<void>;
@@ -70,7 +71,7 @@ export function quickDisk(pace: { readonly isSlow: boolean; took(ms: number): vo
   const quickFile = (fd: number): DiskFile => ({
     read: async (...args) => ({ bytesRead: timed(() => now.readSync(fd, ...args)) }),
     write: async (...args) => ({ bytesWritten: timed(() => now.writeSync(fd, ...args)) }),
-    stat: async () => timed(() => now.fstatSync(fd)),
+    stat: (async (options?: now.StatOptions) => timed(() => now.fstatSync(fd, options))) as DiskFile['stat'],
     truncate: async (length) => timed(() => now.ftruncateSync(fd, length)),
     readFile: async () => timed(() => now.readFileSync(fd)),
     writeFile: async (content) => timed(() => now.writeFileSync(fd, content)),

@@ -28,6 +28,9 @@ export interface DownloadSettings {
   log: MetricsLog;
 }
 
+/** Times that a file is begun. A process that is suspended so often is better started again. */
+const MOST_ATTEMPTS = 5;
+
 /**
  * Brings a file to its place. Written out of sight, verified, then given its name. Goes on where an earlier
  * try stopped; corrupt data is fetched once more from the network, all of it, before it is an error.
@@ -39,8 +42,17 @@ export async function downloadTo(
   settings: DownloadSettings,
 ): Promise<DownloadOutcome> {
   const meter = new ProgressMeter({ files: 1, bytes: file.size }, settings.onProgress);
-  const existing = settings.force ? undefined : await place.existing(settings.signal);
-  return existing ? alreadyThere(existing, file, meter, settings.log) : fetchInto(engine, file, place, settings, meter);
+  for (let attempt = 1; ; attempt++) {
+    const existing = settings.force ? undefined : await place.existing(settings.signal);
+    if (existing) return alreadyThere(existing, file, meter, settings.log);
+    try {
+      return await fetchInto(engine, file, place, settings, meter);
+    } catch (error) {
+      // Another process took the place while this one did not run: what it has done is there now, or is waited for.
+      const isLost = isXetError(error, 'CACHE') && error.retryable;
+      if (!isLost || attempt === MOST_ATTEMPTS) throw error;
+    }
+  }
 }
 
 function alreadyThere(

@@ -232,7 +232,9 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, each) => total + each, 0);
 }
 
-const OURS = /^(.+)\.xetkit(?:-journal|-lock)?\.incomplete$/;
+const OURS = /^([^.]+)\.xetkit(?:-journal|-lock)?\.incomplete$/;
+/** Of one process, for a moment or as long as a small file takes: no lock says whether it is still there. */
+const OURS_ALONE = /^[^.]+\.[0-9a-f-]{16,36}\.xetkit(?:-journal)?\.incomplete$/;
 
 /** Unfinished files that nobody is at: by our lock, by that of Python's client, or by their age. */
 async function idleUnfinished(scan: CacheScan, graceMs: number): Promise<Set<string>> {
@@ -256,6 +258,7 @@ function lockOf(cacheDir: string, unfinished: string): { path: string; isHeld: (
     const path = join(folder, `${ours}.xetkit-lock.incomplete`);
     return { path, isHeld: () => isLockHeld(path) };
   }
+  if (OURS_ALONE.test(basename(unfinished))) return { path: unfinished, isHeld: async () => undefined };
   // A tag without dots, then what makes the name unique.
   const etag = basename(unfinished).split('.', 1)[0] ?? '';
   const path = join(cacheDir, '.locks', basename(dirname(folder)), `${etag}.lock`);

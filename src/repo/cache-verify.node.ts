@@ -179,7 +179,7 @@ class Checking {
     if (verdict === 'wrong') await known?.forget(path);
     if (!known || verdict === 'wrong' || verdict === 'unknown' || isNewer(await lookAt(path), before)) return;
     if (await known.check(path, expected.etag)) return;
-    await known.remember(path, { ...expected, verified: verdict });
+    await known.remember(path, { ...expected, verified: verdict }, before);
   }
 }
 

@@ -43,7 +43,7 @@ export async function checkContent(
     return undefined;
   });
   if (!verified || isNewer(await lookAt(path), before)) return undefined;
-  await known.remember(path, { etag: wanted.etag, xetHash: wanted.xetHash, verified });
+  await known.remember(path, { etag: wanted.etag, xetHash: wanted.xetHash, verified }, before);
   return verified;
 }
 

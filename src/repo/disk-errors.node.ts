@@ -26,6 +26,10 @@ export async function diskErrors<T>(path: string, step: () => Promise<T>): Promi
   }
 }
 
+export function isOutOfSpace(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
 /** Makes a folder and those above it, with the true reason where that fails. */
 export async function makeFolder(path: string): Promise<void> {
   try {

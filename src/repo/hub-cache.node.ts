@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import type { KnownFiles } from '../cache/known-files.ts';
+import type { FileLook, KnownFiles } from '../cache/known-files.ts';
 import { readdir, readlink, rename, rm, stat, symlink, writeFile } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -218,7 +218,7 @@ class CachePlace implements Place {
       {
         stem: this.#blob,
         pythonLock,
-        publish: (finished, verified) => this.#publish(finished, verified, !options.resume),
+        publish: (finished, verified, look) => this.#publish(finished, verified, look, !options.resume),
       },
       this.#file,
       options,
@@ -248,7 +248,7 @@ class CachePlace implements Place {
     return checkContent(path, this.#file, this.#around.known, signal);
   }
 
-  async #publish(finished: string, verified: Verified, forced: boolean): Promise<string> {
+  async #publish(finished: string, verified: Verified, look: FileLook, forced: boolean): Promise<string> {
     const { etag, xetHash, size } = this.#file;
     const { shared, known, noteRef } = this.#around;
     await rename(finished, this.#blob);
@@ -256,7 +256,7 @@ class CachePlace implements Place {
     const isShared = share && (await shared.publish(this.#blob, xetHash, size, forced || this.#sharedIsWrong));
     await this.#link(!isShared);
     await tryTo(noteRef);
-    await known.remember(this.#pointer, { etag, xetHash, verified });
+    await known.remember(this.#pointer, { etag, xetHash, verified }, look);
     return this.#pointer;
   }
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
-import type { KnownFiles } from '../cache/known-files.ts';
+import type { FileLook, KnownFiles } from '../cache/known-files.ts';
 import { rename, rm, stat } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
 import { XetError } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { ListEntry } from '../hub/entries.ts';
 import { isCommit, type RepoId } from '../hub/repo.ts';
 import { checkContent } from './content-check.node.ts';
 import { copyIfRight } from './copy-file.node.ts';
-import { diskErrors, makeFolder } from './disk-errors.node.ts';
+import { diskErrors, isOutOfSpace, makeFolder } from './disk-errors.node.ts';
 import { sharedBlobsDisabled } from './folders.node.ts';
 import { HubCache } from './hub-cache.node.ts';
 import { LocalNotes } from './local-metadata.node.ts';
@@ -170,7 +170,7 @@ class LocalPlace implements Place {
       {
         stem: join(notes.unfinished, `${shortName(path)}.${etag}`),
         pythonLock: notes.lockOf(path),
-        publish: (finished, verified) => this.#put(finished, verified),
+        publish: (finished, verified, look) => this.#put(finished, verified, look),
       },
       this.#file,
       options,
@@ -213,7 +213,7 @@ class LocalPlace implements Place {
     const unfinished = join(notes.unfinished, `${shortName(path)}.${randomBytes(4).toString('hex')}.incomplete`);
     try {
       const verified = await copyIfRight(source, unfinished, this.#file, known, signal);
-      if (verified) await this.#put(unfinished, verified);
+      if (verified) await this.#put(unfinished, verified, await stat(unfinished, { bigint: true }));
       return verified;
     } finally {
       await rm(unfinished, { force: true });
@@ -240,13 +240,13 @@ class LocalPlace implements Place {
   }
 
   /** Gives a finished file its name, in place of whatever has it. */
-  async #put(finished: string, verified: Verified): Promise<string> {
+  async #put(finished: string, verified: Verified, look: FileLook): Promise<string> {
     const { path, etag, commit, xetHash } = this.#file;
     const { notes, known } = this.#around;
     await makeFolder(dirname(this.#target));
     await rename(finished, this.#target);
     await tryTo(() => notes.write(path, commit, etag));
-    await known.remember(this.#target, { etag, xetHash, verified });
+    await known.remember(this.#target, { etag, xetHash, verified }, look);
     return this.#target;
   }
 }
@@ -257,8 +257,4 @@ const NOTE = /^\.cache(?:\/huggingface(?:\/.*)?)?$/is;
 /** A short name that stands for a path in a repository. */
 function shortName(path: string): string {
   return createHash('sha1').update(path).digest('base64url').slice(0, 16);
-}
-
-function isOutOfSpace(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -6,7 +6,9 @@ import type { Verified } from '../download/content-hash.ts';
 import type { ByteRange } from '../ranges.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { diskErrors, makeFolder } from './disk-errors.node.ts';
+import { lost, type Publish } from './partial-file.node.ts';
 import type { FileSink } from './place.ts';
+import { isStillAt } from './small-files.node.ts';
 import { writeAll } from './write-all.node.ts';
 
 /**
@@ -14,8 +16,6 @@ import { writeAll } from './write-all.node.ts';
  * that keeping it takes, of which a folder of a thousand files has a thousand.
  */
 export const ONE_PIECE_BYTES = 256 * 1024;
-
-type Publish = (finished: string, verified: Verified) => Promise<string>;
 
 /** Files that are being written in this process, by their stems. */
 const underWay = new Map<string, Promise<void>>();
@@ -102,8 +102,10 @@ export class OnePieceFile implements FileSink {
     return diskErrors(this.#path, async () => {
       // Where an attempt that failed has written, there may be more than the file.
       if ((await this.#data.stat()).size !== this.#size) await this.#data.truncate(this.#size);
+      const look = await this.#data.stat({ bigint: true });
+      if (!(await isStillAt(this.#path, this.#data))) throw lost(this.#path);
       await this.#closeFile();
-      const path = await this.#publish(this.#path, verified);
+      const path = await this.#publish(this.#path, verified, look);
       this.#published = true;
       return path;
     });

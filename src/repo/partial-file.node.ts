@@ -1,15 +1,18 @@
-import { createReadStream } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
 import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
 import type { Codec } from '../codec/codec.ts';
 import { loadCodec } from '../codec.node.ts';
-import { type DiskFile, open, rename, rm, writeFile } from '../disk/disk.node.ts';
+import { type DiskFile, lstat, open, rename, rm } from '../disk/disk.node.ts';
 import type { Verified } from '../download/content-hash.ts';
+import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
-import { diskErrors, makeFolder } from './disk-errors.node.ts';
+import { diskErrors, isOutOfSpace, makeFolder } from './disk-errors.node.ts';
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from './journal.ts';
-import { acquireLock } from './lock.node.ts';
+import { acquireLock, type HeldLock, type LockTiming } from './lock.node.ts';
 import type { FileSink, HeldPart } from './place.ts';
+import { hasEnded, markIn, ownMark } from './process-mark.node.ts';
+import { isStillAt, openToUpdate, readBounded } from './small-files.node.ts';
 import { writeAll } from './write-all.node.ts';
 
 /** What a partial file is a part of; one that says something else is of no use. */
@@ -23,19 +26,28 @@ export interface PartialFileOptions {
   signal: AbortSignal;
   onWait: () => void;
   resume: boolean;
+  /** Taken after our own lock and before anything is changed, and released with it. */
+  alsoLock?: (() => Promise<{ release(): Promise<void> } | undefined>) | undefined;
+  timing?: LockTiming | undefined;
 }
 
-type Publish = (finished: string, verified: Verified) => Promise<string>;
-
-interface Paths {
-  data: string;
-  journal: string;
-  lock: string;
-}
+/** Gives a finished file its name. `look` is the file as it was verified. */
+export type Publish = (finished: string, verified: Verified, look: BigIntStats) => Promise<string>;
 
 interface Left {
   held: HeldPart[];
   unchecked: ByteRange[];
+}
+
+interface Parts {
+  paths: Paths;
+  header: Uint8Array;
+  size: number;
+  data: DiskFile;
+  journal: DiskFile;
+  journalEnd: number;
+  lock: HeldLock;
+  also: { release(): Promise<void> } | undefined;
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -44,14 +56,13 @@ const READ_BYTES = 1024 * 1024;
  * A file on its way, with a journal of what it holds where. Bytes are written before the journal names them,
  * and chunks that the journal names are hashed again before they are believed, so that a kill at any moment costs
  * only what was not yet written.
+ *
+ * A process may lose its lock while it is suspended, and does not know it until it runs again. So a file is written
+ * only where nobody else can have it open: the journal names its writer, and whoever finds a writer that may still be
+ * there goes on in a copy. A finished file is first given a name that no other process uses.
  */
 export class PartialFile implements FileSink {
-  readonly #paths: Paths;
-  readonly #header: Uint8Array;
-  readonly #size: number;
-  readonly #data: DiskFile;
-  readonly #journal: DiskFile;
-  readonly #release: () => Promise<void>;
+  readonly #parts: Parts;
   readonly #publish: Publish;
   held: HeldPart[];
   unchecked: ByteRange[];
@@ -62,26 +73,9 @@ export class PartialFile implements FileSink {
   #useful: boolean;
   #closed = false;
 
-  private constructor(
-    parts: {
-      paths: Paths;
-      header: Uint8Array;
-      size: number;
-      data: DiskFile;
-      journal: DiskFile;
-      journalEnd: number;
-      release: () => Promise<void>;
-    },
-    publish: Publish,
-    { held, unchecked }: Left,
-  ) {
-    this.#paths = parts.paths;
-    this.#header = parts.header;
-    this.#size = parts.size;
-    this.#data = parts.data;
-    this.#journal = parts.journal;
+  private constructor(parts: Parts, publish: Publish, { held, unchecked }: Left) {
+    this.#parts = parts;
     this.#journalEnd = parts.journalEnd;
-    this.#release = parts.release;
     this.#publish = publish;
     this.held = held;
     this.unchecked = unchecked;
@@ -95,54 +89,53 @@ export class PartialFile implements FileSink {
     options: PartialFileOptions,
     publish: Publish,
   ): Promise<PartialFile> {
-    const paths = {
-      data: `${stem}.xetkit.incomplete`,
-      journal: `${stem}.xetkit-journal.incomplete`,
-      lock: `${stem}.xetkit-lock.incomplete`,
-    };
-    return diskErrors(paths.data, async () => {
+    const { data, lock: lockPath } = pathsOf(stem, '');
+    return diskErrors(data, async () => {
       await makeFolder(dirname(stem));
-      const release = await acquireLock(paths.lock, options);
+      const lock = await acquireLock(lockPath, options);
+      const paths = pathsOf(stem, lock.nonce);
       const opened: DiskFile[] = [];
+      let also: Parts['also'];
       try {
+        also = await options.alsoLock?.();
         const { etag, size, xetHash } = identity;
         const header = new TextEncoder().encode(
-          `${JSON.stringify({ xetkit: 2, etag, size, xetHash: xetHash ?? null })}\n`,
+          `${JSON.stringify({ xetkit: 3, etag, size, xetHash: xetHash ?? null })}\n`,
         );
-        const data = await openForUpdate(paths.data);
-        opened.push(data);
-        const recorded = options.resume ? await readJournal(paths.journal, header) : undefined;
-        const left = recorded ? await recover(data, recorded, size, options.signal) : NOTHING;
-        if (left === NOTHING) await setLength(data, 0);
-        const journalEnd = await writeJournal(paths.journal, header, left);
-        const journal = await open(paths.journal, 'r+');
+        const { file, left } = await openData(paths, header, size, options);
+        opened.push(file);
+        const { journal, end: journalEnd } = await writeJournal(paths, header, left);
         opened.push(journal);
-        return new PartialFile({ paths, header, size, data, journal, journalEnd, release }, publish, left);
+        if (!(await lock.isOurs()) || !(await isStillAt(paths.data, file))) throw lost(paths.data);
+        return new PartialFile({ paths, header, size, data: file, journal, journalEnd, lock, also }, publish, left);
       } catch (error) {
         await Promise.all(opened.map((handle) => handle.close()));
-        await release();
+        await also?.release();
+        await lock.release();
         throw error;
       }
     });
   }
 
   async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
-    if (start >= end) return;
-    yield* createReadStream(this.#paths.data, {
-      highWaterMark: READ_BYTES,
-      start,
-      end: end - 1,
-    }) as AsyncIterable<Uint8Array>;
+    for (let at = start; at < end; ) {
+      const bytes = new Uint8Array(Math.min(READ_BYTES, end - at));
+      const { bytesRead } = await this.#parts.data.read(bytes, 0, bytes.length, at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield bytes.subarray(0, bytesRead);
+    }
   }
 
   async write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
-    await diskErrors(this.#paths.data, async () => {
-      await writeAll(this.#data, bytes, at);
+    const { data, journal, paths } = this.#parts;
+    await diskErrors(paths.data, async () => {
+      await writeAll(data, bytes, at);
       this.#useful = true;
       const entry = encodeEntry(at, bytes.length, chunks);
       const position = this.#journalEnd;
       this.#journalEnd += entry.length;
-      const noted = this.#noting.then(() => writeAll(this.#journal, entry, position));
+      const noted = this.#noting.then(() => writeAll(journal, entry, position));
       // Whoever wrote before has been told of his failure; this one still has to try.
       this.#noting = noted.catch(() => undefined);
       await noted;
@@ -150,42 +143,110 @@ export class PartialFile implements FileSink {
   }
 
   async restart(): Promise<void> {
+    const { data, journal, paths, header } = this.#parts;
     await this.#noting;
-    await diskErrors(this.#paths.data, async () => {
-      await this.#journal.truncate(this.#header.length);
-      await this.#data.truncate(0);
+    await diskErrors(paths.data, async () => {
+      await journal.truncate(entriesStart(header));
+      await data.truncate(0);
     });
     this.held = [];
     this.unchecked = [];
     this.#useful = false;
-    this.#journalEnd = this.#header.length;
+    this.#journalEnd = entriesStart(header);
   }
 
+  /** Throws a `CACHE` error that is retryable if the lock, or the file, is no longer this one's. */
   async publish(verified: Verified): Promise<string> {
-    return diskErrors(this.#paths.data, async () => {
-      await setLength(this.#data, this.#size);
+    const { data, paths, size, lock } = this.#parts;
+    return diskErrors(paths.data, async () => {
+      await setLength(data, size);
+      const look = await data.stat({ bigint: true });
+      await this.#claim();
       await this.#closeFiles();
-      const path = await this.#publish(this.#paths.data, verified);
-      await rm(this.#paths.journal, { force: true });
-      return path;
+      try {
+        const path = await this.#publish(paths.own, verified, look);
+        if (await lock.isOurs()) await rm(paths.journal, { force: true });
+        return path;
+      } catch (error) {
+        await this.#putBack();
+        throw error;
+      }
     });
   }
 
   async close(): Promise<void> {
-    await this.#closeFiles();
-    if (!this.#useful) {
-      await rm(this.#paths.data, { force: true });
-      await rm(this.#paths.journal, { force: true });
+    const { paths, lock, also } = this.#parts;
+    try {
+      await this.#closeFiles();
+      if (!this.#useful && (await lock.isOurs())) {
+        await rm(paths.data, { force: true });
+        await rm(paths.journal, { force: true });
+      }
+    } finally {
+      await also?.release();
+      await lock.release();
     }
-    await this.#release();
+  }
+
+  /**
+   * Gives the file a name that only this process knows. If another one takes the lock over from here on, what it puts
+   * under the common name is not what is published.
+   */
+  async #claim(): Promise<void> {
+    const { data, paths, lock } = this.#parts;
+    if (!(await lock.isOurs()) || !(await isStillAt(paths.data, data))) throw lost(paths.data);
+    await rename(paths.data, paths.own);
+    if ((await isStillAt(paths.own, data)) && (await lock.isOurs())) return;
+    await this.#putBack();
+    throw lost(paths.data);
+  }
+
+  /** For another try, unless somebody has begun one. */
+  async #putBack(): Promise<void> {
+    const { paths } = this.#parts;
+    const taken = await lstat(paths.data).catch(() => undefined);
+    if (taken) await rm(paths.own, { force: true });
+    else await rename(paths.own, paths.data).catch(() => undefined);
   }
 
   async #closeFiles(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    const { data, journal, header } = this.#parts;
     await this.#noting;
-    await Promise.all([this.#data.close(), this.#journal.close()]);
+    try {
+      await data.close();
+      if (this.#useful) await writeAll(journal, NOBODY, header.length).catch(() => undefined);
+    } finally {
+      await journal.close();
+    }
   }
+}
+
+interface Paths {
+  data: string;
+  journal: string;
+  lock: string;
+  /** Names that no other process uses. */
+  own: string;
+  ownJournal: string;
+}
+
+const pathsOf = (stem: string, nonce: string): Paths => ({
+  data: `${stem}.xetkit.incomplete`,
+  journal: `${stem}.xetkit-journal.incomplete`,
+  lock: `${stem}.xetkit-lock.incomplete`,
+  own: `${stem}.${nonce}.xetkit.incomplete`,
+  ownJournal: `${stem}.${nonce}.xetkit-journal.incomplete`,
+});
+
+/** Retryable: whoever starts again finds what the other process has done. */
+export function lost(path: string): XetError {
+  return new XetError(
+    'CACHE',
+    `Another process took over the download (${path}), most likely while this one was suspended. Run the same again.`,
+    { retryable: true },
+  );
 }
 
 /**
@@ -198,57 +259,161 @@ async function setLength(handle: DiskFile, bytes: number): Promise<void> {
 
 const NOTHING: Left = { held: [], unchecked: [] };
 
-async function openForUpdate(path: string): Promise<DiskFile> {
+/** A file to write to that no other process has open, with what earlier tries left. */
+async function openData(
+  paths: Paths,
+  header: Uint8Array,
+  size: number,
+  { resume, signal }: PartialFileOptions,
+): Promise<{ file: DiskFile; left: Left }> {
+  const journal = resume ? await readJournal(paths.journal, header) : undefined;
+  const old = journal && (await openLeft(paths.data));
+  if (!journal || !old) return { file: await createAnew(paths.data), left: NOTHING };
+  const opened = [old];
+  let taken: DiskFile | undefined;
   try {
-    return await open(path, 'r+');
+    let copy: DiskFile | undefined;
+    if (!journal.isFree || !(await isOursAlone(old))) {
+      copy = await open(paths.own, 'wx+');
+      opened.push(copy);
+    }
+    const left = await recover(old, journal.entries, { size, signal, copy });
+    if (left === NOTHING) return { file: await createAnew(paths.data), left };
+    if (copy) await rename(paths.own, paths.data);
+    taken = copy ?? old;
+    return { file: taken, left };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return open(path, 'wx+');
+    // Two copies may not fit on the disk where one does.
+    if (!isOutOfSpace(error)) throw error;
+    return { file: await createAnew(paths.data), left: NOTHING };
+  } finally {
+    for (const handle of opened) if (handle !== taken) await handle.close();
+    await rm(paths.own, { force: true });
   }
 }
 
-/** What a journal says behind its header, if it is about the same file. */
-async function readJournal(path: string, header: Uint8Array): Promise<Uint8Array | undefined> {
-  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (!handle) return undefined;
+/** The file is a new one: whoever has the old one open writes to that. */
+async function createAnew(path: string): Promise<DiskFile> {
+  await rm(path, { force: true });
+  return open(path, 'wx+');
+}
+
+async function openLeft(path: string): Promise<DiskFile | undefined> {
+  // Nothing, a link, or a file of somebody else: none of them is what is left of a download.
+  const handle = await openToUpdate(path).catch(() => undefined);
+  if (!handle || (await handle.stat()).isFile()) return handle;
+  await handle.close();
+  return undefined;
+}
+
+/** Whether a file has one name only and belongs to this user: others could write to it at any time. */
+async function isOursAlone(file: DiskFile): Promise<boolean> {
+  const { nlink, uid } = await file.stat();
+  return nlink === 1 && (process.geteuid?.() ?? uid) === uid;
+}
+
+/** Length of the line that names the writer: spaces if nobody has the file open. */
+const WRITER_BYTES = 512;
+const NOBODY = new TextEncoder().encode(`${' '.repeat(WRITER_BYTES - 1)}\n`);
+const entriesStart = (header: Uint8Array) => header.length + WRITER_BYTES;
+
+async function writerLine(): Promise<Uint8Array> {
+  const line = new Uint8Array(NOBODY);
+  const text = new TextEncoder().encode(JSON.stringify(await ownMark()));
+  // One that is cut off names nobody that could be found to have ended.
+  line.set(text.subarray(0, WRITER_BYTES - 1));
+  return line;
+}
+
+/** What a journal says, if it is about the same file. */
+async function readJournal(
+  path: string,
+  header: Uint8Array,
+): Promise<{ entries: Uint8Array; isFree: boolean } | undefined> {
+  const content = (await readBounded(path, MOST_JOURNAL_BYTES))?.bytes;
+  if (!content || content.length < entriesStart(header)) return undefined;
+  if (!header.every((byte, index) => content[index] === byte)) return undefined;
+  const writer = new TextDecoder().decode(content.subarray(header.length, entriesStart(header))).trim();
+  return { entries: content.subarray(entriesStart(header)), isFree: writer === '' || (await isGone(writer)) };
+}
+
+/** That of a file of 8 TB is shorter. */
+const MOST_JOURNAL_BYTES = 4 * 1024 ** 3 - 1;
+
+async function isGone(writer: string): Promise<boolean> {
   try {
-    const content = new Uint8Array(await handle.readFile());
-    return header.every((byte, index) => content[index] === byte) ? content.subarray(header.length) : undefined;
-  } finally {
-    await handle.close();
+    const mark = markIn(JSON.parse(writer));
+    return mark !== undefined && (await hasEnded(mark));
+  } catch {
+    return false;
   }
 }
 
 /** In one step, so that a kill meanwhile loses nothing of what the old one knew. */
-async function writeJournal(path: string, header: Uint8Array, { held, unchecked }: Left): Promise<number> {
+async function writeJournal(
+  { journal: path, ownJournal }: Paths,
+  header: Uint8Array,
+  { held, unchecked }: Left,
+): Promise<{ journal: DiskFile; end: number }> {
   const entries = [
     ...held.map(({ start, end, chunks }) => encodeEntry(start, end - start, chunks)),
     ...unchecked.map(({ start, end }) => encodeEntry(start, end - start, new Uint8Array())),
   ];
-  const content = Buffer.concat([header, ...entries]);
-  const fresh = `${path.slice(0, -'.incomplete'.length)}.new.incomplete`;
-  await writeFile(fresh, content);
-  await rename(fresh, path);
-  return content.length;
+  const content = Buffer.concat([header, await writerLine(), ...entries]);
+  const journal = await open(ownJournal, 'wx+');
+  try {
+    await writeAll(journal, content, 0);
+    await rename(ownJournal, path);
+    return { journal, end: content.length };
+  } catch (error) {
+    await journal.close();
+    await rm(ownJournal, { force: true });
+    throw error;
+  }
+}
+
+interface RecoverParts {
+  size: number;
+  signal: AbortSignal;
+  /** Gets what is recovered. */
+  copy: DiskFile | undefined;
 }
 
 /** What the journal says of the data, as far as the data agrees. */
-async function recover(data: DiskFile, journal: Uint8Array, size: number, signal: AbortSignal): Promise<Left> {
+async function recover(data: DiskFile, journal: Uint8Array, { size, signal, copy }: RecoverParts): Promise<Left> {
   const present = (await data.stat()).size;
   const entries = withoutOverlaps(decodeEntries(journal, size)).filter(({ start }) => start < present);
   if (entries.length === 0) return NOTHING;
   const codec = await loadCodec();
   const held: HeldPart[] = [];
+  const unchecked: ByteRange[] = [];
   for (const entry of entries) {
-    if (entry.chunks.length > 0) held.push(...(await checkedParts(data, entry, codec, signal)));
+    const { start, end, chunks } = entry;
+    if (chunks.length > 0) {
+      held.push(...(await checkedParts(data, entry, codec, signal, copy)));
+    } else {
+      unchecked.push({ start, end: copy ? await copyRange(data, copy, entry, signal) : Math.min(end, present) });
+    }
   }
-  const unchecked = entries
-    .filter(({ chunks }) => chunks.length === 0)
-    .map(({ start, end }) => ({ start, end: Math.min(end, present) }));
-  return { held, unchecked };
+  return { held, unchecked: unchecked.filter(({ start, end }) => start < end) };
+}
+
+/** Where it ended: the file may be shorter. */
+async function copyRange(
+  from: DiskFile,
+  to: DiskFile,
+  { start, end }: ByteRange,
+  signal: AbortSignal,
+): Promise<number> {
+  const buffer = new Uint8Array(Math.min(READ_BYTES, end - start));
+  for (let at = start; at < end; ) {
+    signal.throwIfAborted();
+    const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, end - at), at);
+    if (bytesRead === 0) return at;
+    await writeAll(to, buffer.subarray(0, bytesRead), at);
+    at += bytesRead;
+  }
+  return end;
 }
 
 /** The runs of an entry's chunks that are in place. */
@@ -257,6 +422,7 @@ async function checkedParts(
   entry: JournalEntry,
   codec: Codec,
   signal: AbortSignal,
+  copy: DiskFile | undefined,
 ): Promise<HeldPart[]> {
   const bytes = new Uint8Array(entry.end - entry.start);
   signal.throwIfAborted();
@@ -285,5 +451,10 @@ async function checkedParts(
     if (!right) runStart = at;
   }
   cut();
+  if (copy) {
+    for (const { start, end } of parts) {
+      await writeAll(copy, bytes.subarray(start - entry.start, end - entry.start), start);
+    }
+  }
   return parts;
 }

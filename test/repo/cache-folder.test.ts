@@ -161,7 +161,7 @@ describe('a prune', () => {
   test('leaves alone what is young, and what somebody is at', async () => {
     const { at, model } = await filledCache();
     const stem = join(model, 'blobs', 'b'.repeat(64));
-    const release = await acquireLock(`${stem}.xetkit-lock.incomplete`, {
+    const held = await acquireLock(`${stem}.xetkit-lock.incomplete`, {
       signal: new AbortController().signal,
       onWait: () => undefined,
     });
@@ -173,7 +173,7 @@ describe('a prune', () => {
     // Not the whole repository either, though none of its revisions has a name.
     expect(plan.removals.map(({ kind }) => kind)).not.toContain('repo');
     expect(plan.removals.map(({ path }) => path).filter((path) => /b{64}|a{40}|gone/.test(path))).toEqual([]);
-    await release();
+    await held.release();
     const later = await planPrune(await scanCache(at), now);
     expect(later.removals.map(({ kind }) => kind)).toEqual(['repo']);
     expect(later.freedBytes).toBe(1230 + 14);
@@ -191,7 +191,7 @@ describe('a prune', () => {
       locks.map((lock) => acquireLock(lock, { signal: new AbortController().signal, onWait: () => undefined })),
     );
     expect(await carryOut(plan)).toMatchObject({ freedBytes: 200, failures: [{ path: data }, { path: partial }] });
-    await Promise.all(releases.map((release) => release()));
+    await Promise.all(releases.map((held) => held.release()));
     expect((await carryOut(plan)).failures).toEqual([]);
   });
 

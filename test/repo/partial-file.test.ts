@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, totalLength } from '../../src/chunks.ts';
 import { PartialFile, type PartialIdentity } from '../../src/repo/partial-file.node.ts';
 import type { HeldPart } from '../../src/repo/place.ts';
+import { ownMark } from '../../src/repo/process-mark.node.ts';
 import { chunksOf, draw } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';
 import { filesUnder, scratch } from '../support/hub.ts';
@@ -290,7 +291,7 @@ describe('a process that is killed', () => {
   });
 
   test('before the first word of the journal loses everything and nothing else', async () => {
-    for (const content of ['', '{', '{"xetkit":2', '\0\0\0\0', 'null\n']) {
+    for (const content of ['', '{', '{"xetkit":3', '\0\0\0\0', 'null\n']) {
       const folder = await scratch();
       await writeFile(dataIn(folder), truth);
       await writeFile(journalIn(folder), content);
@@ -306,7 +307,7 @@ describe('a process that is killed', () => {
     // No process has this number: they are smaller.
     await writeFile(
       join(folder, 'blob.xetkit-lock.incomplete'),
-      JSON.stringify({ pid: 2 ** 30, host: (await import('node:os')).hostname(), nonce: 'x' }),
+      JSON.stringify({ ...(await ownMark()), pid: 2 ** 30, nonce: 'x' }),
     );
     const file = await openAt(folder);
     await file.close();
@@ -407,7 +408,8 @@ describe('a finished file', () => {
     await file.write(SIZE, truth.subarray(0, 100), NONE);
     expect(await file.publish('xet')).toBe(join(folder, 'final'));
     await file.close();
-    expect(published).toEqual([dataIn(folder)]);
+    // Nobody else has a file of this name.
+    expect(published).toEqual([expect.stringMatching(/blob\.[0-9a-f]{16}\.xetkit\.incomplete$/)]);
     expect(await filesUnder(folder)).toEqual(['final']);
     expect((await readFile(join(folder, 'final'))).equals(truth)).toBe(true);
   });
