@@ -89,13 +89,68 @@ function narrowest(terms: readonly Term[], all: Map<string, SignedXorb[]>): Map<
   return new Map([...chosen].map(([xorb, signed]) => [xorb, [...signed]]));
 }
 
-/** The signed address and range that hold a term. */
-export function findRange(from: Reconstruction, term: Term): { signed: SignedXorb; range: FetchRange } | undefined {
-  for (const signed of from.xorbs.get(term.xorb) ?? []) {
-    const range = signed.ranges.find((candidate) => contains(candidate.chunks, term.chunks));
-    if (range) return { signed, range };
+/** Where chunks of a xorb can be had. */
+export interface Place {
+  signed: SignedXorb;
+  range: FetchRange;
+}
+
+/** The ranges of a xorb in an order in which they are found without looking at all of them. */
+class Places {
+  readonly #byStart: Place[];
+  /** For each of them the one that reaches farthest, of it and all before it. */
+  readonly #farthest: Place[] = [];
+  readonly #exact = new Map<string, Place>();
+
+  constructor(all: readonly SignedXorb[]) {
+    this.#byStart = all.flatMap((signed) => signed.ranges.map((range) => ({ signed, range })));
+    this.#byStart.sort((a, b) => a.range.chunks.start - b.range.chunks.start);
+    let best: Place | undefined;
+    for (const place of this.#byStart) {
+      if (!best || place.range.chunks.end > best.range.chunks.end) best = place;
+      this.#farthest.push(best);
+      const key = keyOf(place.range);
+      if (!this.#exact.has(key)) this.#exact.set(key, place);
+    }
   }
-  return undefined;
+
+  holding(chunks: ChunkRange): Place | undefined {
+    let low = 0;
+    for (let high = this.#byStart.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((this.#byStart[middle]?.range.chunks.start ?? 0) <= chunks.start) low = middle + 1;
+      else high = middle;
+    }
+    const place = this.#farthest[low - 1];
+    return place && contains(place.range.chunks, chunks) ? place : undefined;
+  }
+
+  same(range: FetchRange): Place | undefined {
+    return this.#exact.get(keyOf(range));
+  }
+}
+
+const keyOf = ({ chunks, bytes }: FetchRange) => `${chunks.start} ${chunks.end} ${bytes.start} ${bytes.end}`;
+
+/** A file may have a hundred thousand terms, and a xorb thousands of ranges. */
+const placesOf = new WeakMap<readonly SignedXorb[], Places>();
+
+function placesIn({ xorbs }: Pick<Reconstruction, 'xorbs'>, xorb: string): Places | undefined {
+  const all = xorbs.get(xorb);
+  if (!all) return undefined;
+  const known = placesOf.get(all) ?? new Places(all);
+  placesOf.set(all, known);
+  return known;
+}
+
+/** The signed address and range that hold a term. */
+export function findRange(from: Reconstruction, term: Pick<Term, 'xorb' | 'chunks'>): Place | undefined {
+  return placesIn(from, term.xorb)?.holding(term.chunks);
+}
+
+/** The signed address of this very range. */
+export function findSame(from: Reconstruction, xorb: string, range: FetchRange): SignedXorb | undefined {
+  return placesIn(from, xorb)?.same(range)?.signed;
 }
 
 function readTerm(item: unknown): Term {

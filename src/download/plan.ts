@@ -1,6 +1,7 @@
 import { type FetchRange, findRange, type Reconstruction, type SignedXorb, type Term } from '../cas/reconstruction.ts';
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
+import { HeldChunks } from './held-chunks.ts';
 
 /** A run of the wanted bytes, out of one term. Pieces are in file order. */
 export interface Piece extends Part {
@@ -26,6 +27,8 @@ export interface Job {
   ranges: FetchRange[];
   /** Indices of the pieces it serves, ascending. */
   pieces: number[];
+  /** Whether an earlier job has fetched what its first piece needs. */
+  again: boolean;
 }
 
 /** What to fetch, in the order in which the file needs it. */
@@ -46,10 +49,11 @@ export interface Section {
 }
 
 /**
- * Turns a reconstruction into pieces and jobs.
+ * Turns a reconstruction into pieces and jobs, in time that grows with the number of terms only.
  *
- * A range that several terms use is fetched once, and what later terms need of it is held; where that would
- * hold more than `maxHeldBytes` at once, it is fetched again when its time comes.
+ * A range that several terms use is fetched once, and what later terms need of it is held: no more than the chunks that
+ * were read already, each of them once. Where that would be more than `maxHeldBytes` at once, the range is fetched again
+ * when its time comes.
  *
  * Small ranges of one signed address are asked for together where that is allowed: each by itself would cost a
  * round trip that is longer than its transfer.
@@ -128,44 +132,66 @@ function wrongLength(how: string, length: number): XetError {
   );
 }
 
+/** What each job is made of: pieces of one key, in file order. */
+interface Users {
+  indices: number[];
+  /** Those before have a job. */
+  next: number;
+}
+
 function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group = false }: PlanOptions): Job[] {
-  const places = pieces.map(({ term }) => {
+  const fragmented = new Map<SignedXorb, boolean>();
+  const asksTogether = (signed: SignedXorb) => {
+    const known = fragmented.get(signed) ?? isFragmented(signed);
+    fragmented.set(signed, known);
+    return known;
+  };
+  const users = new Map<SignedXorb | FetchRange, Users>();
+  const places = pieces.map(({ term }, index) => {
     const place = findRange(from, term);
     if (!place) throw new XetError('PROTOCOL', `The reconstruction has no fetch range for xorb ${term.xorb}.`);
-    const together = group && isFragmented(place.signed);
-    return { ...place, key: together ? place.signed : place.range };
-  });
-  const users = new Map<SignedXorb | FetchRange, number[]>();
-  places.forEach(({ key }, index) => {
-    const known = users.get(key);
-    if (known) known.push(index);
-    else users.set(key, [index]);
+    const key = group && asksTogether(place.signed) ? place.signed : place.range;
+    const same = users.get(key) ?? { indices: [], next: 0 };
+    same.indices.push(index);
+    users.set(key, same);
+    return { ...place, same };
   });
 
   const jobs: Job[] = [];
+  const fetched = new Set<FetchRange>();
+  /** Bytes that are kept no longer, by the piece that was the last to want them. */
+  const letGo = new Map<number, number>();
   let heldBytes = 0;
   pieces.forEach((piece, index) => {
+    heldBytes -= letGo.get(index) ?? 0;
     const place = places[index];
-    if (!place) return;
-    if (piece.job >= 0) {
-      heldBytes -= piece.term.unpackedLength;
-      return;
-    }
-    const job: Job = { section: 0, signed: place.signed, ranges: [], pieces: [] };
+    if (!place || piece.job >= 0) return;
+    const { signed, same } = place;
+    const job: Job = { section: 0, signed, ranges: [], pieces: [], again: fetched.has(place.range) };
     const ranges = new Set<FetchRange>();
-    for (const user of users.get(place.key) ?? []) {
+    const held = new HeldChunks();
+    /** How far the xorb has been read when a piece has had its share. */
+    let head = 0;
+    for (; same.next < same.indices.length; same.next++) {
+      const user = same.indices[same.next] ?? 0;
       const other = pieces[user];
       const range = places[user]?.range;
-      if (!other || !range || user < index || other.job >= 0) continue;
+      if (!other || !range) continue;
+      const { chunks, unpackedLength } = other.term;
+      const read = { start: chunks.start, end: Math.min(chunks.end, head) };
       if (user > index) {
-        if (heldBytes + other.term.unpackedLength > maxHeldBytes) break;
+        if (heldBytes + held.bytes + held.costOf(read, unpackedLength) > maxHeldBytes) break;
         if (!ranges.has(range) && ranges.size === MOST_RANGES_AT_ONCE) break;
-        heldBytes += other.term.unpackedLength;
+        held.keep(read, unpackedLength, user);
       }
+      head = Math.max(head, chunks.end);
       ranges.add(range);
+      fetched.add(range);
       other.job = jobs.length;
       job.pieces.push(user);
     }
+    for (const { until, bytes } of held.runs) letGo.set(until, (letGo.get(until) ?? 0) + bytes);
+    heldBytes += held.bytes;
     job.ranges = [...ranges].sort((a, b) => a.bytes.start - b.bytes.start);
     jobs.push(job);
   });

@@ -1,5 +1,5 @@
 import type { FetchRange } from '../cas/reconstruction.ts';
-import { findRange, type Reconstruction, type SignedXorb } from '../cas/reconstruction.ts';
+import { findSame, type Reconstruction, type SignedXorb } from '../cas/reconstruction.ts';
 import { XetError } from '../errors.ts';
 import { Shared } from '../hub/shared.ts';
 
@@ -19,15 +19,8 @@ export class SignedUrls {
 
   /** The signed address for a range, good as far as is known. */
   find(xorb: string, range: FetchRange): SignedXorb {
-    const signed = findRange(this.#current, { xorb, chunks: range.chunks, unpackedLength: 0 })?.signed;
-    const same = signed?.ranges.some(
-      ({ chunks, bytes }) =>
-        chunks.start === range.chunks.start &&
-        chunks.end === range.chunks.end &&
-        bytes.start === range.bytes.start &&
-        bytes.end === range.bytes.end,
-    );
-    if (signed && same) return signed;
+    const signed = findSame(this.#current, xorb, range);
+    if (signed) return signed;
     throw new XetError(
       'PROTOCOL',
       `The CAS lays out xorb ${xorb} in another way than a moment ago; start the download again.`,

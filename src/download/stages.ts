@@ -81,7 +81,7 @@ export class Stages {
     const asked = tiers ? window : trimmed(window, had);
     if (!asked) return { range: window, plan: joinPlans([]), urls: [], locals: [] };
     let base = await this.#section(asked);
-    this.#terms.push(...base.from.terms);
+    for (const term of base.from.terms) this.#terms.push(term);
     const stage = this.#options.wholeChunks ? chunksAround(base, asked, fileSize) : { start: at, end: window.end };
     if (asked.end === window.end && asked.end < range.end) {
       // A window ends at a chunk border, wherever the server put it behind the one asked for.
