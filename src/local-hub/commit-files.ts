@@ -1,7 +1,7 @@
 import { type Content, type ContentSource, openContent, sha256Of } from './content.ts';
 import type { HubContext } from './context.ts';
 import { largeTreeFile } from './hub/commit.ts';
-import { isLarge } from './hub/upload-mode.ts';
+import { UploadRules } from './hub/upload-mode.ts';
 import { Ingest, type IngestOptions } from './ingest.ts';
 import { commitChange, type Operation } from './repo/change.ts';
 import type { RepoId } from './repo/repo-id.ts';
@@ -90,7 +90,7 @@ async function storeFiles(
 
 async function goesThroughXet(path: string, source: ContentSource, xet: 'auto' | 'always' | 'never'): Promise<boolean> {
   if (source.size === 0 || xet === 'never') return false;
-  return xet === 'always' || isLarge(path, source.size, await source.sample(SAMPLE_BYTES));
+  return xet === 'always' || new UploadRules().isLarge(path, source.size, await source.sample(SAMPLE_BYTES));
 }
 
 function sameFile(a: TreeFile | undefined, b: TreeFile): boolean {

@@ -1,3 +1,4 @@
+import { Breath } from '../breath.ts';
 import type { HubContext } from '../context.ts';
 import { asObject, readJsonObject } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -6,10 +7,11 @@ import type { RepoId } from '../repo/repo-id.ts';
 import type { Tree } from '../repo/tree.ts';
 import { readableRepo, requireContributor, requireWriter } from './access.ts';
 import { findCommit } from './locate.ts';
-import { isIgnored, isLarge } from './upload-mode.ts';
+import { UploadRules } from './upload-mode.ts';
 
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
 const MAX_FILES = 256;
+const MAX_PATH_LENGTH = 4096;
 
 /** Tells, file by file, how to upload it and what is there already. */
 export async function preupload(context: HubContext, exchange: Exchange, id: RepoId, revision: string): Promise<void> {
@@ -24,19 +26,24 @@ export async function preupload(context: HubContext, exchange: Exchange, id: Rep
   const tree: Tree = base === undefined ? new Map() : await repo.tree(base);
   const attributes = typeof gitAttributes === 'string' ? gitAttributes : await textOf(context, tree, '.gitattributes');
   const ignore = typeof gitIgnore === 'string' ? gitIgnore : await textOf(context, tree, '.gitignore');
-  const answers = files.map((entry) => {
+  const rules = new UploadRules(attributes, ignore);
+  const breath = new Breath();
+  const answers: unknown[] = [];
+  for (const entry of files) {
+    await breath.take();
     const { path, size, sample } = asObject(entry);
+    if (typeof path === 'string' && path.length > MAX_PATH_LENGTH) throw new HubError(400, 'A path is too long');
     if (typeof path !== 'string' || typeof size !== 'number' || typeof sample !== 'string') {
       throw new HubError(400, 'Each file needs "path", "size" and "sample"');
     }
     const present = tree.get(path);
-    return {
+    answers.push({
       path,
-      uploadMode: isLarge(path, size, Buffer.from(sample, 'base64'), attributes) ? 'lfs' : 'regular',
-      shouldIgnore: isIgnored(path, ignore),
+      uploadMode: rules.isLarge(path, size, Buffer.from(sample, 'base64')) ? 'lfs' : 'regular',
+      shouldIgnore: rules.isIgnored(path),
       ...(present && { oid: present.lfs?.sha256 ?? present.oid }),
-    };
-  });
+    });
+  }
   await exchange.json(200, { files: answers, commitOid: base });
 }
 

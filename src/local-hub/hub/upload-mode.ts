@@ -1,3 +1,6 @@
+import { foldersAbove } from '../repo/repo-path.ts';
+import { fits, MatchBudget, readWildcards, type Wildcards } from './wildcards.ts';
+
 /** Larger files never go into git itself. */
 export const LARGE_FILE_BYTES = 1024 * 1024;
 
@@ -11,57 +14,72 @@ export function defaultAttributes(): string {
     .join('');
 }
 
-/** Whether content goes through Xet: it is large, not text, or the attributes say so. */
-export function isLarge(path: string, size: number, sample: Uint8Array, attributes = ''): boolean {
-  if (size === 0) return false;
-  return size >= LARGE_FILE_BYTES || sample.includes(0) || matchesAttributes(path, attributes);
+/** One line of a `.gitattributes` or `.gitignore` and what it says. */
+interface Rule {
+  pattern: Wildcards;
+  /** Goes by the whole path, not by the names in it. */
+  anchored: boolean;
+  folderOnly: boolean;
+  says: boolean;
 }
 
-function matchesAttributes(path: string, attributes: string): boolean {
-  const name = path.slice(path.lastIndexOf('/') + 1);
-  let large = false;
-  for (const line of attributes.split('\n')) {
-    const [pattern = '', ...rest] = line.trim().split(/\s+/);
-    if (pattern === '' || pattern.startsWith('#')) continue;
-    const says = rest.includes('filter=lfs') ? true : rest.includes('-filter') ? false : undefined;
-    if (says !== undefined && globMatches(pattern, pattern.includes('/') ? path : name)) large = says;
-  }
-  return large;
-}
+/** More lines than any repository has. */
+const MAX_LINES = 10_000;
 
-/** Git's wildcards: `*` and `?` stay within a folder, `**` does not. */
-export function globMatches(pattern: string, text: string): boolean {
-  const source = pattern
-    .replace(/^\//, '')
-    .split(/(\*\*\/|\*\*|\*|\?|\[[^\]]+\])/)
-    .map((part) => {
-      if (part === '**/') return '(?:.*/)?';
-      if (part === '**') return '.*';
-      if (part === '*') return '[^/]*';
-      if (part === '?') return '[^/]';
-      if (/^\[[^\]]+\]$/.test(part)) return `[${part.slice(1, -1).replace(/^!/, '^').replace(/[\\[]/g, '\\$&')}]`;
-      return part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-    })
-    .join('');
-  return new RegExp(`^${source}$`).test(text);
-}
+/** What the `.gitattributes` and `.gitignore` of a repository say about paths. */
+export class UploadRules {
+  readonly #large: Rule[];
+  readonly #ignored: Rule[];
+  readonly #budget = new MatchBudget();
 
-/** Whether a `.gitignore` leaves a path out. */
-export function isIgnored(path: string, ignoreText: string): boolean {
-  let ignored = false;
-  for (const line of ignoreText.split(/\r?\n/)) {
-    const text = line.trim();
-    if (text === '' || text.startsWith('#')) continue;
-    const negated = text.startsWith('!');
-    const pattern = (negated ? text.slice(1) : text).replace(/\/$/, '');
-    const anchored = pattern.includes('/');
-    const folderOnly = text.endsWith('/');
-    const words = path.split('/');
-    const hit = words.some((word, index) => {
-      if (folderOnly && index === words.length - 1) return false;
-      return globMatches(pattern, anchored ? words.slice(0, index + 1).join('/') : word);
+  constructor(attributes = '', ignore = '') {
+    this.#large = linesOf(attributes).flatMap((line) => {
+      const [pattern = '', ...rest] = line.split(/\s+/);
+      const says = rest.includes('filter=lfs') ? true : rest.includes('-filter') ? false : undefined;
+      return says === undefined ? [] : readRule(pattern, says);
     });
-    if (hit) ignored = !negated;
+    this.#ignored = linesOf(ignore).flatMap((line) =>
+      line.startsWith('!') ? readRule(line.slice(1), false) : readRule(line, true),
+    );
   }
-  return ignored;
+
+  /** Whether content goes through Xet: it is large, not text, or the attributes say so. */
+  isLarge(path: string, size: number, sample: Uint8Array): boolean {
+    if (size === 0) return false;
+    if (size >= LARGE_FILE_BYTES || sample.includes(0)) return true;
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    return lastWord(
+      this.#large,
+      ({ pattern, anchored, folderOnly }) => !folderOnly && fits(pattern, anchored ? path : name, this.#budget),
+    );
+  }
+
+  /** Whether the `.gitignore` leaves a path out. */
+  isIgnored(path: string): boolean {
+    if (this.#ignored.length === 0) return false;
+    const words = path.split('/');
+    const above = [...foldersAbove(path), path];
+    return lastWord(this.#ignored, ({ pattern, anchored, folderOnly }) =>
+      (anchored ? above : words)
+        .slice(0, folderOnly ? -1 : undefined)
+        .some((text) => fits(pattern, text, this.#budget)),
+    );
+  }
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split('\n', MAX_LINES).map((line) => line.trim());
+  return lines.filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+function readRule(text: string, says: boolean): Rule[] {
+  const folderOnly = text.endsWith('/');
+  const trimmed = folderOnly ? text.slice(0, -1) : text;
+  const pattern = readWildcards(trimmed);
+  return pattern ? [{ pattern, anchored: trimmed.includes('/'), folderOnly, says }] : [];
+}
+
+/** Of the rules that apply the last one counts. */
+function lastWord(rules: Rule[], applies: (rule: Rule) => boolean): boolean {
+  return rules.findLast(applies)?.says ?? false;
 }
