@@ -219,7 +219,10 @@ export class BaseXetClient extends BaseXetDownloader {
     return this.upload({ ...options, deletions: paths });
   }
 
-  /** Makes a repository; one that is there is `CONFLICT` unless `existOk`. */
+  /**
+   * Creates a repository; one that exists is `CONFLICT` unless `existOk`. Who sees it is the account's or organization's
+   * choice unless `visibility` is given.
+   */
   async createRepo(options: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
     const { uploads, parts } = this.#uploading();
     return uploads.createRepo(parts, options, untilClosed(this.#closing, options.signal));

@@ -1,5 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { XetError } from '../errors.ts';
 import { XetClient } from '../node.ts';
+import type { CreateRepoOptions } from '../upload/upload-work.ts';
 import type { CommandSurroundings } from './cache-commands.ts';
 import { Output } from './output.ts';
 import { parseTarget } from './target.ts';
@@ -17,9 +19,26 @@ interface UploadFlags {
   createPr?: boolean;
   create?: boolean;
   private?: boolean;
+  public?: boolean;
+  sdk?: CreateRepoOptions['sdk'];
   memory?: number;
   json?: boolean;
   quiet?: boolean;
+}
+
+const SDKS = ['gradio', 'docker', 'static', 'streamlit'];
+
+/** How to create the repository, if that is wanted at all. */
+function creationOf(flags: UploadFlags): Pick<CreateRepoOptions, 'visibility' | 'sdk'> | undefined {
+  const { create, private: hidden, public: open, sdk } = flags;
+  if (!create && (hidden || open || sdk !== undefined)) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      '--private, --public and --sdk say how --create creates a repository: add --create.',
+    );
+  }
+  if (hidden && open) throw new XetError('INVALID_ARGUMENT', '--private and --public exclude each other.');
+  return create ? { visibility: hidden ? 'private' : open ? 'public' : undefined, sdk } : undefined;
 }
 
 const collect = (value: string, before: string[] | undefined) => [...(before ?? []), value];
@@ -44,8 +63,10 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
     .option('--revision <branch>', 'branch to commit to (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
     .option('--create-pr', 'open a pull request in place of committing to the branch')
-    .option('--create', 'make the repository if there is none')
-    .option('--private', 'with --create: nobody else may see it')
+    .option('--create', 'create the repository if there is none, as visible as the account has it by default')
+    .option('--private', 'with --create: only its owners see it')
+    .option('--public', 'with --create: everybody sees it')
+    .addOption(new Option('--sdk <sdk>', 'with --create: runtime of a space').choices(SDKS))
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
     .option('--json', 'one JSON object a line on stdout')
     .option('--quiet', 'no progress, no remarks')
@@ -61,8 +82,8 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
       await using client = new XetClient({ ...clientOptions(output), memoryBudget: flags.memory });
       const target = parseTarget(repo, flags, endpoint);
       const { include, exclude, message, description, delete: deletions } = flags;
-      const { createPr = false, create = false, private: hidden = false } = flags;
+      const { createPr = false } = flags;
       const what = { target, local, pathInRepo, include, exclude, deletions, message, description };
-      await upload(client, { ...what, createPr, create, private: hidden }, output, signal);
+      await upload(client, { ...what, createPr, create: creationOf(flags) }, output, signal);
     });
 }

@@ -3,6 +3,7 @@ import { isXetError, XetError } from '../errors.ts';
 import { repoText } from '../hub/repo.ts';
 import type { UploadItem } from '../upload/gather.ts';
 import type { UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';
+import type { CreateRepoOptions } from '../upload/upload-work.ts';
 import type { Output } from './output.ts';
 import type { Target } from './target.ts';
 import { formatBytes, formatDuration } from './units.ts';
@@ -18,8 +19,8 @@ export interface UploadCommand {
   message: string | undefined;
   description: string | undefined;
   createPr: boolean;
-  create: boolean;
-  private: boolean;
+  /** How to create the repository if there is none; without it nothing is created. */
+  create: Pick<CreateRepoOptions, 'visibility' | 'sdk'> | undefined;
 }
 
 /** What the command asks of a client. */
@@ -35,8 +36,8 @@ export async function upload(
   const { target, include, exclude, deletions, message: title, description, createPr, create } = command;
   const { repo, revision: branch } = target;
   if (create) {
-    const { created, url } = await client.createRepo({ repo, private: command.private, existOk: true, signal });
-    if (created) output.note(`made ${repoText(repo)}: ${url}`);
+    const { created, url } = await client.createRepo({ ...create, repo, existOk: true, signal });
+    if (created) output.note(`created ${repoText(repo)}: ${url}`);
   }
   const options: UploadOptions = {
     repo,
@@ -74,7 +75,7 @@ function explained(error: unknown, { target }: UploadCommand): unknown {
   const { status, url, requestId } = error;
   const remedy =
     error.code === 'REPOSITORY_NOT_FOUND'
-      ? 'To make the repository, add --create.'
+      ? 'To create the repository, add --create.'
       : `The branch '${target.revision ?? 'main'}' must exist.`;
   return new XetError(error.code, `${error.message} ${remedy}`, { status, url, requestId, cause: error });
 }

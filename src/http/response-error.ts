@@ -84,6 +84,8 @@ function hubMeaning(
         code: 'GATED',
         advice: 'Accept the conditions on the repository page, and use a token of that account.',
       };
+    case 'RepoExists':
+      return { code: 'CONFLICT', advice: 'The name is taken.' };
   }
   // The Hub says so in words only.
   if ((status === 403 || status === 402) && /\b(storage|quota)\b.*\b(limit|exceed|reached|full)/i.test(detail)) {

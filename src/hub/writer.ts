@@ -46,15 +46,6 @@ export interface CommitText {
   parent: string | undefined;
 }
 
-export interface NewRepo {
-  /** Whether only its owner sees it. Default: as the account's settings say. */
-  private?: boolean | undefined;
-  /** What a space runs. */
-  sdk?: 'static' | 'gradio' | 'docker' | undefined;
-  /** Takes one that is there for made; else that is `CONFLICT`. Default: false. */
-  existOk?: boolean | undefined;
-}
-
 /** The Hub takes no more files in one question. */
 const FILES_AT_ONCE = 256;
 /** No answer is longer: 256 paths, and what is said of them. */
@@ -205,36 +196,6 @@ export class HubWriter {
     const said = { errors: texts(errors), warnings: texts(warnings) };
     if (reply.status === 400 && said.errors.length === 0) said.errors.push('It does not say why.');
     return said;
-  }
-
-  /** Makes a repository. One that is there is `CONFLICT`, unless that is fine. */
-  async createRepo(repo: RepoId, options: NewRepo, signal: AbortSignal): Promise<{ url: string; created: boolean }> {
-    const [owner, name] = repo.name.includes('/') ? repo.name.split('/') : [undefined, repo.name];
-    const request = {
-      name,
-      organization: owner,
-      type: repo.type,
-      private: options.private ?? false,
-      ...(options.sdk !== undefined && { sdk: options.sdk }),
-    };
-    const page = `${this.#hub.endpoint}/${repoText(repo)}`;
-    try {
-      const { body } = await this.#post(`${this.#hub.endpoint}/api/repos/create`, request, { signal });
-      return { url: isRecord(body) && typeof body.url === 'string' ? body.url : page, created: true };
-    } catch (error) {
-      if (!isXetError(error) || error.status !== 409) throw error;
-      if (options.existOk) return { url: page, created: false };
-      throw new XetError(
-        'CONFLICT',
-        `There is a repository ${repoText(repo)} already. With existOk that is no error.`,
-        {
-          status: 409,
-          url: error.url,
-          requestId: error.requestId,
-          cause: error,
-        },
-      );
-    }
   }
 
   /** Makes a branch at a revision. One that is there is `CONFLICT`, unless it may be moved. */

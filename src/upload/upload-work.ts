@@ -1,6 +1,6 @@
-import type { RepoDesignation } from '../hub/repo.ts';
-import { parseRepo } from '../hub/repo.ts';
-import { HubWriter, type NewRepo } from '../hub/writer.ts';
+import { createRepo, type NewRepo } from '../hub/create-repo.ts';
+import { parseRepo, type RepoDesignation } from '../hub/repo.ts';
+import { HubWriter } from '../hub/writer.ts';
 import { type UploadParts, type UploadPlatform, upload } from './upload.ts';
 import type { UploadOptions } from './upload-types.ts';
 
@@ -17,7 +17,7 @@ export interface DeleteFilesOptions
   paths: readonly string[];
 }
 
-/** Which repository to make. */
+/** Which repository to create, and how. */
 export interface CreateRepoOptions extends NewRepo {
   /** As in `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
@@ -47,7 +47,7 @@ export const uploadWork = (platform: UploadPlatform) => ({
     { http, hub, attempts }: UploadSurroundings,
     { repo, ...rest }: CreateRepoOptions,
     signal: AbortSignal,
-  ) => new HubWriter(http, hub, attempts).createRepo(parseRepo(repo), rest, signal),
+  ) => createRepo(http, hub, { ...rest, repo: parseRepo(repo), attempts }, signal),
   createBranch: (
     { http, hub, attempts }: UploadSurroundings,
     { repo, branch, ...rest }: CreateBranchOptions,
