@@ -7,7 +7,6 @@ import { type DoorParams, hubUrlOf } from './door.ts';
 import { fileOfInfo, findFile } from './file-info.ts';
 import { LazyBlob } from './lazy-blob.ts';
 import type { CompatPlatform } from './platform.ts';
-import { rescue } from './route.ts';
 import {
   type FileDownloadInfoOutput,
   type FileParams,
@@ -49,7 +48,6 @@ export async function downloadFile(platform: CompatPlatform, params: DownloadFil
       if (opened?.by !== client) opened = { by: client, file: openResolved(client, file, access) };
       return { file: opened.file, release };
     },
-    rescue: rescue<DownloadFileParams, Blob | null>(platform, 'downloadFile', params),
   });
 }
 

@@ -9,8 +9,6 @@ export interface BlobSource {
   signal: AbortSignal | undefined;
   /** The file, to be read until `release` is called. */
   open(): { file: XetFile; release: () => void };
-  /** The whole file as somebody else gives it, if xetkit is at fault and somebody else is there. */
-  rescue(error: unknown): Promise<Blob | null | undefined>;
 }
 
 /**
@@ -56,8 +54,6 @@ export class LazyBlob implements Blob {
     try {
       return await file.slice(this.#start, this.#end).arrayBuffer({ signal });
     } catch (error) {
-      const instead = await this.#instead(error, 0);
-      if (instead) return await instead.arrayBuffer();
       throw compatError(error);
     } finally {
       release();
@@ -73,7 +69,8 @@ export class LazyBlob implements Blob {
   }
 
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    const pieces = this.#pieces();
+    const stop = new AbortController();
+    const pieces = this.#pieces(stop.signal);
     return new ReadableStream(
       {
         async pull(controller) {
@@ -81,7 +78,9 @@ export class LazyBlob implements Blob {
           if (done) controller.close();
           else controller.enqueue(value as Uint8Array<ArrayBuffer>);
         },
-        async cancel() {
+        async cancel(reason) {
+          // A read that is under way would only be told when its bytes are there.
+          stop.abort(reason ?? new XetError('CLOSED', 'The stream was cancelled.'));
           await pieces.return();
         },
       },
@@ -89,28 +88,16 @@ export class LazyBlob implements Blob {
     );
   }
 
-  async *#pieces(): AsyncGenerator<Uint8Array, void, undefined> {
-    const { signal } = this.#source;
+  async *#pieces(stop: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const signal = this.#source.signal ? AbortSignal.any([stop, this.#source.signal]) : stop;
     const { file, release } = this.#source.open();
-    let given = 0;
     try {
-      for await (const bytes of chunksOf(file.slice(this.#start, this.#end).stream({ signal }))) {
-        given += bytes.length;
-        yield bytes;
-      }
+      yield* chunksOf(file.slice(this.#start, this.#end).stream({ signal }));
     } catch (error) {
-      // What was given is right or its reader is told: somebody else can only go on from there.
-      const instead = await this.#instead(error, given);
-      if (!instead) throw compatError(error);
-      yield* chunksOf(instead.stream());
+      throw compatError(error);
     } finally {
       release();
     }
-  }
-
-  async #instead(error: unknown, given: number): Promise<Blob | undefined> {
-    const whole = await this.#source.rescue(error);
-    return whole?.slice(this.#start + given, this.#end);
   }
 
   toString(): never {

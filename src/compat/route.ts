@@ -62,18 +62,6 @@ async function rescuer<P, R>(
   return found;
 }
 
-/** The same for a call that is not over when its promise is: what it gave is read later. */
-export function rescue<P, R>(
-  platform: CompatPlatform,
-  name: string,
-  params: P,
-): (error: unknown) => Promise<R | undefined> {
-  return async (error) => {
-    const instead = await rescuer<P, Promise<R>>(platform, name, error, params);
-    return instead?.(params);
-  };
-}
-
 /** A function that the switches may send to the original, and that it may be handed to once if xetkit cannot do it. */
 export function routed<P, R>(
   platform: CompatPlatform,

@@ -1,30 +1,27 @@
 import { XetError } from '../errors.ts';
-import { isOurFailure } from './refusal.ts';
 
 type Bytes = ReadableStream<Uint8Array>;
 
-/** How it ended with an answer: with all that was promised, with a failure or an abort, or unread. */
+/** How an answer ended: with everything that was promised, with a failure or an abort, or unread. */
 export type Ending = { how: 'whole' } | { how: 'failed'; error: unknown } | { how: 'cancelled' };
 
 export interface BodyParts {
   /** Bytes that were promised. */
   length: number;
-  /** The bytes as they come, verified. */
-  read: () => Bytes;
-  /**
-   * The same bytes from elsewhere, or undefined if there is no such place. Asked once, and only while nothing
-   * has been given out.
-   */
-  rescue: (error: unknown) => Promise<Bytes | undefined>;
+  /** The verified bytes as they arrive. The signal ends everything that was started for them. */
+  read: (signal: AbortSignal) => Bytes;
   signal: AbortSignal | undefined;
   onBytes: (bytes: number) => void;
   onSettled: (ending: Ending) => void;
 }
 
-/** The body of an answer. Nothing is fetched before it is read; cancelling it stops the download. */
+/**
+ * The body of an answer. Nothing is fetched before it is read, and nothing is requested after it was cancelled or
+ * aborted, whether or not a byte had arrived by then.
+ */
 export function bodyOf(parts: BodyParts): Bytes {
   const { length, signal } = parts;
-  let rescue: BodyParts['rescue'] | undefined = parts.rescue;
+  const stop = new AbortController();
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   let given = 0;
   let settled = false;
@@ -39,28 +36,20 @@ export function bodyOf(parts: BodyParts): Bytes {
   const onAbort = () => {
     settle({ how: 'failed', error: signal?.reason });
     fail(signal?.reason);
+    stop.abort(signal?.reason);
   };
-  signal?.addEventListener('abort', onAbort, { once: true });
 
   const next = async (): Promise<Uint8Array | undefined> => {
     for (;;) {
-      try {
-        reader ??= parts.read().getReader();
-        const { done, value } = await reader.read();
-        if (done && given !== length) throw new XetError('PROTOCOL', `${given} bytes came of ${length}.`);
-        if (done) return undefined;
-        if (value.length > 0) return value;
-      } catch (error) {
-        if (!rescue || given > 0 || signal?.aborted || !isOurFailure(error)) throw error;
-        const rescued = await rescue(error);
-        rescue = undefined;
-        signal?.throwIfAborted();
-        if (!rescued) throw error;
-        reader = rescued.getReader();
-      }
+      reader ??= parts.read(stop.signal).getReader();
+      const { done, value } = await reader.read();
+      stop.signal.throwIfAborted();
+      if (done && given !== length) throw new XetError('PROTOCOL', `${given} of ${length} bytes arrived.`);
+      if (done) return undefined;
+      if (value.length > 0) return value;
     }
   };
-  return byteStream({
+  const body = byteStream({
     start(failed) {
       fail = failed;
     },
@@ -79,9 +68,14 @@ export function bodyOf(parts: BodyParts): Bytes {
     },
     async cancel(reason) {
       settle({ how: 'cancelled' });
-      await reader?.cancel(reason);
+      const cancelled = reader?.cancel(reason);
+      stop.abort(reason ?? new XetError('CLOSED', 'The body was cancelled.'));
+      await cancelled;
     },
   });
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  return body;
 }
 
 interface Source {

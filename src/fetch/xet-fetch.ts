@@ -1,8 +1,8 @@
 import { BENEATH, beneath } from '../http/network-fetch.ts';
 import type { XetClientOptions } from '../options.ts';
 import { ProgressMeter } from '../progress.ts';
-import { HubAddresses } from './address.ts';
-import { type Answer, answerTo } from './answer.ts';
+import { type HubAddress, HubAddresses } from './address.ts';
+import { answerTo } from './answer.ts';
 import { type Asked, type FetchInput, isRequest, readAsked } from './asked.ts';
 import { bodyOf, type Ending } from './body.ts';
 import { Clients, type FetchClient, type Lease } from './clients.ts';
@@ -115,7 +115,7 @@ export class XetFetcher {
       const refusal = refusalOf(error);
       if (refusal) return responseFrom(asked.address.url, asked.method === 'HEAD' ? null : refusal.text, refusal);
       if (!this.#plainAllowed || !isOurFailure(error)) throw error;
-      this.#warnOf(asked, error);
+      this.#warnOf(asked.address, error);
       return this.original(...this.#plain(input, init));
     }
   }
@@ -152,8 +152,7 @@ export class XetFetcher {
     const meter = this.#meter(address.url, length, onProgress);
     const body = bodyOf({
       length,
-      read: () => file.slice(range.start, range.end).stream({ signal }),
-      rescue: (error) => this.#rescue(asked, answer, error),
+      read: (stop) => file.slice(range.start, range.end).stream({ signal: stop }),
       signal,
       onBytes: (bytes) => meter.content(bytes, file.path),
       onSettled: (ending) => {
@@ -173,29 +172,11 @@ export class XetFetcher {
     });
   }
 
-  /** The bytes of an answer that has been promised, over plain HTTP, if that promises the very same. */
-  async #rescue({ address, headers, token, signal }: Asked, promised: Answer, error: unknown) {
-    if (!this.#plainAllowed) return undefined;
-    this.#warnOf({ address }, error);
-    const range = headers.get('range');
-    const plain = {
-      ...(range !== null && promised.status === 206 && { range }),
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    };
-    const response = await this.original(address.url, { headers: plain, signal: signal ?? null }).catch(
-      () => undefined,
+  #warnOf({ path }: HubAddress, error: unknown): void {
+    const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+    this.#warn(
+      `'${path}' is not available over Xet (${reason}). The request is passed on, so xetkit verifies nothing of it.`,
     );
-    const contentRange = response?.headers.get('content-range') ?? undefined;
-    if (response?.status === promised.status && contentRange === promised.headers['content-range']) {
-      return response.body ?? undefined;
-    }
-    await response?.body?.cancel();
-    return undefined;
-  }
-
-  #warnOf({ address }: Pick<Asked, 'address'>, error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    this.#warn(`'${address.path}' cannot be had over Xet (${reason}); passing the request on.`);
   }
 }
 

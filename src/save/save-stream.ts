@@ -2,7 +2,7 @@ import type { Verified } from '../download/content-hash.ts';
 import type { DownloadEngine } from '../download/engine.ts';
 import type { DownloadOutcome } from '../download/file.ts';
 import { readRange } from '../download/read-range.ts';
-import { XetError } from '../errors.ts';
+import { NO_LONGER_WANTED, XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { MetricsLog } from '../metrics.ts';
 import { type OnProgress, ProgressMeter } from '../progress.ts';
@@ -28,12 +28,13 @@ export async function saveToStream(
   const meter = new ProgressMeter({ files: 1, bytes: file.size }, onProgress);
   const bytes = { network: 0, cache: 0, local: 0 };
   let verified: Verified | undefined;
+  const stop = new AbortController();
   const content = readRange(
     engine,
     file,
     { start: 0, end: file.size },
     {
-      signal,
+      signal: AbortSignal.any([signal, stop.signal]),
       log,
       networkOnly: force,
       onVerified: (how) => {
@@ -57,7 +58,9 @@ export async function saveToStream(
         meter.content(value.bytes.length, file.path);
         controller.enqueue(value.bytes);
       },
-      async cancel() {
+      async cancel(reason) {
+        // The target broke: what is being read for it would only be told when its bytes are there.
+        stop.abort(reason ?? NO_LONGER_WANTED);
         await content.return();
       },
     },

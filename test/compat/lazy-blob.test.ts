@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { type BlobSource, LazyBlob } from '../../src/compat/lazy-blob.ts';
 import type { XetFile } from '../../src/download/xet-file.ts';
 import { XetError } from '../../src/errors.ts';
@@ -19,7 +19,7 @@ async function sourceOf(given: Partial<BlobSource> = {}) {
     held++;
     return { file, release: () => void held-- };
   };
-  const source: BlobSource = { size: 5000, signal: undefined, open, rescue: async () => undefined, ...given };
+  const source: BlobSource = { size: 5000, signal: undefined, open, ...given };
   return { blob: new LazyBlob(source), held: () => held };
 }
 
@@ -79,24 +79,12 @@ test('a stream that is left is given back at once', async () => {
 
 test('an abort ends reading with its reason', async () => {
   const reason = new Error('enough');
-  const rescue = vi.fn(async () => new Blob());
-  const { blob } = await sourceOf({ signal: AbortSignal.abort(reason), rescue: async () => undefined });
+  const { blob } = await sourceOf({ signal: AbortSignal.abort(reason) });
   await expect(blob.arrayBuffer()).rejects.toBe(reason);
   await expect(all(blob.stream())).rejects.toBe(reason);
-  expect(rescue).not.toHaveBeenCalled();
 });
 
-test('somebody else goes on exactly where xetkit failed', async () => {
-  const rescue = vi.fn(async () => new Blob([bytes]));
-  const { blob } = await sourceOf({ open: failing(700), rescue });
-  expect(Buffer.compare(Buffer.concat(await all(blob.stream())), bytes)).toBe(0);
-  const slice = blob.slice(1000, 4000);
-  expect(Buffer.compare(Buffer.concat(await all(slice.stream())), bytes.subarray(1000, 4000))).toBe(0);
-  expect(Buffer.compare(Buffer.from(await slice.arrayBuffer()), bytes.subarray(1000, 4000))).toBe(0);
-  expect(rescue.mock.calls).toEqual([[crash], [crash], [crash]]);
-});
-
-test('where nobody else is there it fails as it failed', async () => {
+test('a read that fails gives no bytes of another origin', async () => {
   const { blob } = await sourceOf({ open: failing(700) });
   await expect(blob.text()).rejects.toBe(crash);
   await expect(all(blob.stream())).rejects.toBe(crash);

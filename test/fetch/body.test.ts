@@ -22,23 +22,20 @@ function streamOf(...pieces: (Uint8Array | Error)[]): ReadableStream<Uint8Array>
 
 function body(parts: Partial<BodyParts> & Pick<BodyParts, 'read'>) {
   const onSettled = vi.fn<(ending: Ending) => void>();
-  const rescue = vi.fn(parts.rescue ?? (async () => undefined));
-  const stream = bodyOf({ length: 4, signal: undefined, onBytes: () => undefined, ...parts, rescue, onSettled });
+  const stream = bodyOf({ length: 4, signal: undefined, onBytes: () => undefined, ...parts, onSettled });
   const read = async () => [...new Uint8Array(await new Response(stream).arrayBuffer())];
-  return { stream, read, rescue, endings: () => onSettled.mock.calls.map(([ending]) => ending) };
+  return { stream, read, endings: () => onSettled.mock.calls.map(([ending]) => ending) };
 }
-
-const ours = new XetError('CODEC_CRASHED', 'The codec crashed.');
 
 describe('a body', () => {
   test('gives what comes, but for empty pieces, and says that it is whole', async () => {
     const counts: number[] = [];
-    const { read, rescue, endings } = body({
+    const { read, endings } = body({
       read: () => streamOf(bytes(1), bytes(), bytes(2, 3, 4)),
       onBytes: (count) => counts.push(count),
     });
     expect(await read()).toEqual([1, 2, 3, 4]);
-    expect([counts, rescue.mock.calls, endings()]).toEqual([[1, 3], [], [{ how: 'whole' }]]);
+    expect([counts, endings()]).toEqual([[1, 3], [{ how: 'whole' }]]);
   });
 
   test('leaves the memory of others alone', async () => {
@@ -56,38 +53,43 @@ describe('a body', () => {
     }
   });
 
-  test('comes from elsewhere where we cannot serve, asked once', async () => {
-    for (const reason of [ours, new XetError('UNSUPPORTED', 'No WebAssembly.'), new TypeError('a bug')]) {
-      const { read, rescue, endings } = body({
-        read: () => streamOf(reason),
-        rescue: async () => streamOf(bytes(1, 2), bytes(3, 4)),
+  test('fails for the reason for which reading failed', async () => {
+    for (const reason of [new XetError('CODEC_CRASHED', 'The codec crashed.'), new TypeError('a bug')]) {
+      for (const pieces of [[reason], [bytes(1), reason]]) {
+        const { read, endings } = body({ read: () => streamOf(...pieces) });
+        await expect(read()).rejects.toBe(reason);
+        expect(endings()).toEqual([{ how: 'failed', error: reason }]);
+      }
+    }
+  });
+
+  test.each(['cancelled', 'aborted'])(
+    'that is %s before its first byte ends what it started, and is settled once',
+    async (how) => {
+      const stop = new AbortController();
+      let started: AbortSignal | undefined;
+      const cancel = vi.fn();
+      const { stream, endings } = body({
+        // Ends as a stream of the client's does: with an error, as soon as its signal aborts.
+        read: (signal) => {
+          started = signal;
+          return new ReadableStream<Uint8Array>({
+            pull: () => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+            cancel,
+          });
+        },
+        signal: stop.signal,
       });
-      expect(await read()).toEqual([1, 2, 3, 4]);
-      expect([rescue.mock.calls, endings()]).toEqual([[[reason]], [{ how: 'whole' }]]);
-    }
-  });
-
-  test('fails with our reason if elsewhere there is nothing, or that fails too', async () => {
-    const nothing = body({ read: () => streamOf(ours) });
-    await expect(nothing.read()).rejects.toBe(ours);
-    const second = new TypeError('terminated');
-    const broken = body({ read: () => streamOf(ours), rescue: async () => streamOf(second) });
-    await expect(broken.read()).rejects.toBe(second);
-    expect(broken.rescue).toHaveBeenCalledTimes(1);
-    expect(broken.endings()).toEqual([{ how: 'failed', error: second }]);
-  });
-
-  test('is never patched up: not when corrupt, not when some of it is out, not when the network is gone', async () => {
-    const rescue = async () => streamOf(bytes(1, 2, 3, 4));
-    for (const reason of [new XetError('INTEGRITY', 'corrupt'), new XetError('NETWORK', 'gone')]) {
-      const failing = body({ read: () => streamOf(reason), rescue });
-      await expect(failing.read()).rejects.toBe(reason);
-      expect(failing.rescue).not.toHaveBeenCalled();
-    }
-    const late = body({ read: () => streamOf(bytes(1), ours), rescue });
-    await expect(late.read()).rejects.toBe(ours);
-    expect(late.rescue).not.toHaveBeenCalled();
-  });
+      const reader = stream.getReader();
+      const reading = reader.read().catch((error: unknown) => error);
+      await vi.waitFor(() => expect(started).toBeDefined());
+      if (how === 'cancelled') await reader.cancel('enough');
+      else stop.abort('enough');
+      expect(started?.reason).toBe('enough');
+      expect(await reading).toEqual(how === 'cancelled' ? { done: true, value: undefined } : 'enough');
+      expect(endings()).toEqual([how === 'cancelled' ? { how: 'cancelled' } : { how: 'failed', error: 'enough' }]);
+    },
+  );
 
   test('that is cancelled takes the reason along', async () => {
     const cancel = vi.fn();

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isXetError } from '../../src/errors.ts';
 import type { FetchProgress } from '../../src/fetch/xet-fetch.ts';
-import { createXetFetch } from '../../src/fetch.node.ts';
+import { createXetCache, createXetFetch } from '../../src/fetch.node.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
 import { XetClient } from '../../src/node.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
@@ -394,6 +394,32 @@ describe('where Xet cannot serve', () => {
     const client = { ...clientOptions(hub), onWarning: (message: string) => warnings.push(message) };
     expect(digest(await whole(await fetchFor(hub, { client })(url)))).toBe(digest(model));
     expect(warnings).toEqual([expect.stringContaining('plain HTTP')]);
+  });
+
+  test('as storage lies, which no answer with the right tags may hide: fails', async () => {
+    const { hub, url } = await hubWithModel();
+    hub.faults.add({ kind: 'reconstruction', action: 'status', status: 404, times: 1e9 });
+    let whole200 = 0;
+    // What lies behind the redirect of the Hub answers ranges wrongly, and whole requests with other bytes.
+    const lying: typeof fetch = async (input, init) => {
+      const headers = new Headers(init?.headers);
+      const { pathname } = new URL(input instanceof Request ? input.url : input);
+      if (!pathname.includes('/resolve/') || headers.get('accept')?.includes('xet-fileinfo')) return fetch(input, init);
+      const wrong = randomBytes(model.length, 99).slice();
+      if (!headers.has('range')) whole200++;
+      if (!headers.has('range')) return new Response(wrong);
+      const range = { 'content-range': `bytes 7-${model.length - 1}/${model.length}` };
+      return new Response(wrong.subarray(7), { status: 206, headers: range });
+    };
+    for (const headers of [{}, { range: 'bytes=100-' }] as Record<string, string>[]) {
+      const answer = await fetchFor(hub, { fetch: lying })(url, { headers });
+      await expect(answer.arrayBuffer()).rejects.toSatisfy((error) => isXetError(error));
+      const answered = await createXetCache({ client: clientOptions(hub), fetch: lying }).match(
+        new Request(url, { headers }),
+      );
+      await expect(answered?.arrayBuffer()).rejects.toSatisfy((error) => isXetError(error));
+    }
+    expect(whole200).toBe(0);
   });
 
   test('as the Hub is not to be reached: rejects', async () => {
