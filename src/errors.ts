@@ -1,3 +1,5 @@
+import { withoutSecrets } from './secrets.ts';
+
 /** What went wrong, as a closed set: code decides on these, people read the message. */
 export type XetErrorCode =
   | 'REPOSITORY_NOT_FOUND'
@@ -66,15 +68,15 @@ export class XetError extends Error {
   readonly serverMessage: string | undefined;
 
   constructor(code: XetErrorCode, message: string, details: XetErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(withoutSecrets(message), details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.status = details.status;
-    this.url = details.url === undefined ? undefined : publicUrl(details.url);
-    this.requestId = details.requestId;
+    this.url = details.url === undefined ? undefined : withoutSecrets(publicUrl(details.url));
+    this.requestId = details.requestId === undefined ? undefined : publicId(details.requestId);
     this.retryable = details.retryable ?? false;
     this.retryAfterMs = details.retryAfterMs;
     this.commit = details.commit;
-    this.serverMessage = details.serverMessage;
+    this.serverMessage = details.serverMessage === undefined ? undefined : withoutSecrets(details.serverMessage);
   }
 }
 
@@ -118,10 +120,38 @@ export function publicUrl(url: string): string {
   }
 }
 
-/** Words of others, fit to be shown: no queries of addresses, which may be signatures, and no tokens. */
-export function publicText(text: string): string {
-  return text
-    .replace(/https?:\/\/[^\s"'<>)]+/gi, (url) => publicUrl(url))
-    .replace(/\bBearer\s+[^\s"',]+/gi, 'Bearer …')
-    .replace(/\bhf_\w+/g, 'hf_…');
+/** The name that a server gave a request, unless it is anything but a name. */
+function publicId(id: string): string | undefined {
+  return /^[\w.:;=+/-]{1,128}$/.test(id) ? publicText(id) : undefined;
 }
+
+/** Words of others, fit to be shown: no credentials, neither those that were sent nor what looks like one. */
+export function publicText(text: string): string {
+  return withoutSecrets(text)
+    .replace(/https?:\/\/[^\s"'<>)]+/gi, (url) => publicUrl(url))
+    .replace(/\b(Bearer|Basic)(?:\s|%20)+[^\s"',]+/gi, '$1 …')
+    .replace(/\b(hf_|eyJ)[\w-]+(?:\.[\w-]+)*/g, '$1…')
+    .replace(SECRET_PARAMETER, (pair, name) =>
+      /sig|token|credential|policy|key-pair|password|secret/i.test(name) ? `${name}…` : pair,
+    );
+}
+
+/**
+ * The error that led to another one, by name, code and message. Runtimes and proxies put whole addresses and headers into
+ * further fields, and into stacks.
+ */
+export function publicCause(cause: unknown, depth = 4): unknown {
+  if (isXetError(cause)) return cause;
+  if (!(cause instanceof Error)) return cause === undefined ? undefined : publicText(String(cause)).slice(0, 1000);
+  const { name, message } = cause;
+  const Class = cause instanceof TypeError ? TypeError : cause instanceof RangeError ? RangeError : Error;
+  const inner = depth > 0 ? publicCause(cause.cause, depth - 1) : undefined;
+  const copy = new Class(publicText(message).slice(0, 1000), inner === undefined ? undefined : { cause: inner });
+  copy.name = /^\w{1,64}$/.test(name) ? name : 'Error';
+  const { code } = cause as { code?: unknown };
+  if (typeof code === 'number' || (typeof code === 'string' && /^\w{1,64}$/.test(code))) Object.assign(copy, { code });
+  return copy;
+}
+
+/** `name=value`, as in a query. */
+const SECRET_PARAMETER = /\b([\w-]{1,64}(?:=|%3D))[^&\s"'<>,;)]+/gi;

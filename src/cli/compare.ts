@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { XetError } from '../errors.ts';
+import { publicText, XetError } from '../errors.ts';
 import { repoText } from '../hub/repo.ts';
 import { XetClient } from '../node.ts';
 import type { XetClientOptions } from '../options.ts';
+import { rememberSecret } from '../secrets.ts';
 import { type Counts, countingFetch } from './counting-fetch.ts';
 import type { Output } from './output.ts';
 import { tableLines } from './table.ts';
@@ -62,6 +63,7 @@ export interface Compared {
  */
 export async function compare(command: CompareCommand, output: Output, signal: AbortSignal): Promise<void> {
   const { target, original } = command;
+  rememberSecret(command.accessToken);
   const scratch = await mkdtemp(join(tmpdir(), 'xetkit-compare-'));
   if (!original)
     output.note('@huggingface/hub is not installed here: `npm install @huggingface/hub` to compare with it.');
@@ -146,7 +148,7 @@ async function timed(
     return { sha256: hash.digest('hex'), size, seconds: seconds(), network: { ...network }, error: undefined };
   } catch (error) {
     signal.throwIfAborted();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = publicText(error instanceof Error ? error.message : String(error));
     return { sha256: undefined, size, seconds: seconds(), network: { ...network }, error: reason };
   }
 }

@@ -1,5 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { Progress } from '../progress.ts';
+import { withoutSecrets } from '../secrets.ts';
 import { saysYes } from './environment.ts';
 import { isStdoutLost, writeError, writeOut } from './streams.ts';
 import { formatBytes, formatDuration } from './units.ts';
@@ -30,15 +31,16 @@ export class Output {
 
   /** One object on a line of stdout, with `--json`. */
   record(object: unknown): void {
-    if (this.#json) writeOut(`${JSON.stringify(object)}\n`);
+    if (this.#json) writeOut(`${plainJson(object)}
+`);
   }
 
   /** A result for people, on stdout. */
   result(line: string): void {
-    const { isTTY } = process.stdout;
-    if (isTTY) this.#clearBar();
-    // A program gets the names as they are.
-    if (!this.#json) writeOut(`${isTTY ? plainText(line) : line}\n`);
+    if (process.stdout.isTTY) this.#clearBar();
+    // Also for programs: a line feed in a name would make two results of one. JSON has the names as they are.
+    if (!this.#json) writeOut(`${plainText(line, { isResult: true })}
+`);
   }
 
   /** A remark for people. */
@@ -95,14 +97,36 @@ export class Output {
   }
 }
 
-/** Text with nothing in it that would steer a terminal: names of files are chosen by others. */
-export function plainText(text: string): string {
-  return text.replace(/\p{Cc}/gu, (char) => (char === '\n' || char === '\t' ? char : '\ufffd'));
+/** More than any message has; what is longer was made so by somebody. */
+const MOST_CHARACTERS = 16_384;
+/** What steers a terminal or is not seen: controls, line breaks, and all of Cf, such as those that turn text round. */
+const UNSEEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+/** In an emoji it joins two others. */
+const JOINER = /(\p{Extended_Pictographic}\ufe0f?)\u200d(?=\p{Extended_Pictographic})/gu;
+
+/** A line as it may be shown: no credentials, and nothing that would steer a terminal, as names and words of errors are chosen by others. @param isResult of names, mostly */
+export function plainText(text: string, { isResult = false } = {}): string {
+  const cut = text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
+  return withoutSecrets(cut.replace(JOINER, '$1\ue000'), isResult)
+    .replace(UNSEEN, '\ufffd')
+    .replaceAll('\ue000', '\u200d');
+}
+
+/** The same of several lines of our own making. */
+export function plainLines(text: string): string {
+  return text.split('\n').map((line) => plainText(line)).join('\n');
+}
+
+/** JSON on one line, with escapes for all that would steer a terminal. */
+export function plainJson(value: unknown): string {
+  const hex = (unit: number) => `\\u${unit.toString(16).padStart(4, '0')}`;
+  const escaped = (char: string) => Array.from({ length: char.length }, (_, at) => hex(char.charCodeAt(at))).join('');
+  return withoutSecrets(JSON.stringify(value), true).replace(UNSEEN, escaped);
 }
 
 function fields(progress: Progress) {
   const { files, bytes, current, bytesPerSecond, etaSeconds } = progress;
-  const name = files.total === 1 ? plainText(current ?? '') : `${files.done}/${files.total} files`;
+  const name = files.total === 1 ? plainText(current ?? '', { isResult: true }) : `${files.done}/${files.total} files`;
   return {
     name: name.length > 32 ? `…${name.slice(-31)}` : name,
     percent: `${bytes.total === 0 ? 100 : Math.floor((bytes.done / bytes.total) * 100)}%`,

@@ -5,6 +5,7 @@ import { XetClient } from '../node.ts';
 import type { XetClientOptions } from '../options.ts';
 import { DEFAULT_ENDPOINT } from '../options.ts';
 import { nodePlatform } from '../platform.node.ts';
+import { rememberUrl } from '../secrets.ts';
 import { VERSION } from '../version.ts';
 import { addCacheCommands } from './cache-commands.ts';
 import { compare, type OriginalPackage } from './compare.ts';
@@ -14,7 +15,7 @@ import { download } from './download.ts';
 import { isOffline } from './environment.ts';
 import { hash } from './hash.ts';
 import { ls } from './ls.ts';
-import { Output, plainText } from './output.ts';
+import { Output, plainLines, plainText } from './output.ts';
 import { serve } from './serve.ts';
 import { writeError, writeOut } from './streams.ts';
 import { parseTarget } from './target.ts';
@@ -57,10 +58,10 @@ function explain(error: unknown, signal: AbortSignal): number {
   }
   if (isXetError(error)) {
     const request = error.requestId === undefined ? '' : ` [request ${error.requestId}]`;
-    writeError(`xetkit: ${plainText(error.message)}${request}\n`);
+    writeError(`xetkit: ${plainText(`${error.message}${request}`)}\n`);
     return error.code === 'INVALID_ARGUMENT' ? EXIT.usage : EXIT.failed;
   }
-  writeError(`xetkit: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  writeError(`xetkit: ${plainLines(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
   return EXIT.failed;
 }
 
@@ -81,6 +82,7 @@ interface RepoFlags {
 
 function program(signal: AbortSignal): Command {
   const endpoint = process.env.HF_ENDPOINT || DEFAULT_ENDPOINT;
+  rememberUrl(endpoint);
   const root = new Command('xetkit')
     .description('Move files to and from Hugging Face repositories over the Xet protocol, verified.')
     .version(VERSION)

@@ -1,9 +1,12 @@
 import { joinBytes } from '../chunks.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
+import { rememberSecret, rememberUrl } from '../secrets.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
 import { delay } from './delay.ts';
 import { JSON_LIMIT_BYTES, readJson } from './json.ts';
+import { isUnreached } from './network-error.ts';
+import { checkAddress, checkHeaders, isWebAddress, originOf } from './request-checks.ts';
 import { RequestGuard } from './request-guard.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
@@ -74,6 +77,11 @@ export interface Patience {
 /** The slowest line that a body may take: 64 MiB then need a quarter of an hour. */
 const SLOWEST_BYTES_PER_SECOND = 64 * 1024;
 
+/** At a host that has never answered: once more, for a network that is just coming up. */
+const UNREACHED_ATTEMPTS = 2;
+/** Headers that hold a credential. */
+const CREDENTIALS = ['authorization', 'cookie', 'proxy-authorization'];
+
 /** Bytes that follow each other. */
 export type Pieces = readonly Uint8Array[];
 
@@ -113,15 +121,18 @@ export interface Reply {
 export class Http {
   readonly #options: HttpOptions;
   readonly log: MetricsLog;
+  /** Origins that have answered. */
+  readonly #reached: Set<string>;
 
-  constructor(options: HttpOptions, log: MetricsLog = new MetricsLog()) {
+  constructor(options: HttpOptions, log: MetricsLog = new MetricsLog(), reached = new Set<string>()) {
     this.#options = options;
     this.log = log;
+    this.#reached = reached;
   }
 
   /** The same door, for a part whose share is to be told apart. */
   with(log: MetricsLog): Http {
-    return new Http(this.#options, log);
+    return new Http(this.#options, log, this.#reached);
   }
 
   /** Sends until an acceptable answer comes, the attempts are used up or the signal aborts. */
@@ -130,15 +141,22 @@ export class Http {
   }
 
   async #attempts<T>(spec: RequestSpec, once: () => Promise<T>): Promise<T> {
-    const attempts = spec.attempts ?? this.#options.retry.attempts;
+    const most = spec.attempts ?? this.#options.retry.attempts;
     for (let attempt = 1; ; attempt++) {
       try {
         return await once();
       } catch (error) {
-        if (attempt >= attempts || !isXetError(error) || !error.retryable) throw error;
+        if (!isXetError(error) || !error.retryable) throw error;
+        const attempts = this.#isHopeless(error) ? Math.min(most, UNREACHED_ATTEMPTS) : most;
+        if (attempt >= attempts) throw error;
         await this.pause(attempt, attempts, error, spec.kind, spec.signal);
       }
     }
+  }
+
+  /** Whether a host that has never answered cannot be reached: mostly a name or a port is wrong. */
+  #isHopeless(error: XetError): boolean {
+    return error.code === 'NETWORK' && !this.#reached.has(originOf(error.url ?? '')) && isUnreached(error);
   }
 
   /**
@@ -174,13 +192,28 @@ export class Http {
     return (this.takesPieces ? body : joinBytes(body)) as BodyInit;
   }
 
+  /** Where a request goes. */
+  #addressOf({ url, kind }: RequestSpec): string {
+    const { rewriteUrl } = this.#options;
+    rememberUrl(url);
+    checkAddress(url, kind);
+    if (!rewriteUrl) return url;
+    const rewritten = rewriteUrl(url, kind);
+    rememberUrl(rewritten);
+    if (!isWebAddress(rewritten))
+      throw new XetError('INVALID_ARGUMENT', `rewriteUrl gave an address that is not http(s) for ${publicUrl(url)}.`);
+    return rewritten;
+  }
+
   async #attempt(spec: RequestSpec): Promise<Reply> {
-    const { fetch, rewriteUrl } = this.#options;
+    const { fetch } = this.#options;
     const { connect, stall } = this.#options.timeouts;
     const { patience = {} } = spec;
     const sendingMs = ((patience.sendBytes ?? 0) / SLOWEST_BYTES_PER_SECOND) * 1000;
     const timeouts = { connect: connect * (patience.connect ?? 1) + sendingMs, stall: stall * (patience.stall ?? 1) };
-    const url = rewriteUrl ? rewriteUrl(spec.url, spec.kind) : spec.url;
+    const url = this.#addressOf(spec);
+    checkHeaders(spec);
+    for (const name of CREDENTIALS) rememberSecret(spec.headers?.[name]);
     const guard = new RequestGuard(url, spec.signal);
     this.log.requested(spec.kind);
     let response: Answer;
@@ -199,11 +232,13 @@ export class Http {
       guard.drop();
       throw explained;
     }
+    this.#reached.add(originOf(url));
+    rememberUrl(response.url);
     if (response.ok || spec.accept?.includes(response.status)) {
       return new FetchReply(response, guard, timeouts.stall, this.log);
     }
     try {
-      const error = await guard.within(timeouts.stall, 'STALLED', () => responseError(response, spec.kind, url));
+      const error = await guard.within(timeouts.stall, 'STALLED', () => responseError(response, spec, url));
       spec.signal?.throwIfAborted();
       throw error;
     } finally {

@@ -1,5 +1,5 @@
 import { publicUrl, XetError } from '../errors.ts';
-import type { Reply } from './http.ts';
+import type { AnswerHeaders, Reply } from './http.ts';
 
 /** No honest answer of the Hub or the CAS is longer. */
 export const JSON_LIMIT_BYTES = 256 * 1024 * 1024;
@@ -9,13 +9,25 @@ export async function readJson(reply: Reply, maxBytes = JSON_LIMIT_BYTES): Promi
   const text = await reply.text(maxBytes);
   try {
     return JSON.parse(text);
-  } catch (cause) {
+  } catch {
+    // What the engine says of it quotes the text.
+    if (isHtml(reply.headers)) throw pageInPlace(reply);
     throw new XetError('PROTOCOL', `${publicUrl(reply.url)} did not answer with JSON.`, {
       url: reply.url,
       retryable: true,
-      cause,
     });
   }
+}
+
+export const LOGIN_ADVICE = 'Open a page in a browser to log in, or set HTTPS_PROXY or HF_ENDPOINT.';
+
+export const isHtml = (headers: AnswerHeaders) =>
+  /^\s*(text\/html|application\/xhtml\+xml)\b/i.test(headers.get('content-type') ?? '');
+
+/** Of an answer that came with success and is a page for people, such as that of a network that wants a login. */
+function pageInPlace({ url, status }: Reply): XetError {
+  const said = `${publicUrl(url)} answered with a web page in place of data, as networks and proxies do that want a login.`;
+  return new XetError('PROTOCOL', `${said} ${LOGIN_ADVICE}`, { url, status });
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

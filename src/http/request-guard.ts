@@ -1,4 +1,5 @@
-import { isXetError, NO_LONGER_WANTED, publicText, publicUrl, XetError } from '../errors.ts';
+import { isXetError, NO_LONGER_WANTED, publicUrl, XetError } from '../errors.ts';
+import { networkError } from './network-error.ts';
 
 /** The abort of one request: by the caller, by a timeout, or because nobody wants the rest. */
 export class RequestGuard {
@@ -42,11 +43,7 @@ export class RequestGuard {
     if (this.#outer?.aborted) return this.#outer.reason;
     if (isXetError(error)) return error;
     if (isXetError(this.signal.reason)) return this.signal.reason;
-    return new XetError('NETWORK', `The connection to ${publicUrl(this.#url)} failed: ${networkReason(error)}.`, {
-      url: this.#url,
-      retryable: true,
-      cause: error,
-    });
+    return networkError(error, this.#url);
   }
 
   drop(): void {
@@ -116,13 +113,4 @@ class Watch {
     clearTimeout(this.#timer);
     this.#signal.removeEventListener('abort', this.#onAbort);
   }
-}
-
-/** The innermost reason, which runtimes bury under a general "fetch failed". */
-function networkReason(error: unknown): string {
-  let reason = error;
-  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  if (!(reason instanceof Error)) return publicText(String(reason));
-  const code = 'code' in reason && typeof reason.code === 'string' ? reason.code : undefined;
-  return publicText(reason.message || code || reason.name);
 }

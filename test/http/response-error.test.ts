@@ -6,7 +6,7 @@ const url = 'https://user:password@hub.test/owner/name/resolve/main/file?X-Amz-S
 const kinds: UrlKind[] = ['hub', 'cas', 'xorb'];
 
 const error = (status: number, kind: UrlKind, headers: Record<string, string> = {}, body: string | null = null) =>
-  responseError(new Response(body, { status, headers }), kind, url);
+  responseError(new Response(body, { status, headers }), { kind }, url);
 
 /** What each status means where the Hub does not say more. */
 const meaning: Record<number, XetErrorCode> = {
@@ -114,7 +114,7 @@ describe('what the server says', () => {
         cancelled = true;
       },
     });
-    const { message } = await responseError(new Response(endless, { status: 500 }), 'hub', url);
+    const { message } = await responseError(new Response(endless, { status: 500 }), { kind: 'hub' }, url);
     expect(message.length).toBeLessThan(500);
     expect(cancelled).toBe(true);
   });
@@ -126,7 +126,7 @@ describe('what the server says', () => {
       },
       pull: (controller) => controller.error(new Error('reset')),
     });
-    expect(await responseError(new Response(broken, { status: 404 }), 'cas', url)).toMatchObject({
+    expect(await responseError(new Response(broken, { status: 404 }), { kind: 'cas' }, url)).toMatchObject({
       code: 'ENTRY_NOT_FOUND',
     });
   });

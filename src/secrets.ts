@@ -1,0 +1,146 @@
+/**
+ * Credentials that this process sends, so that they can be taken out of every text that is shown. Servers repeat what
+ * they were sent, and no pattern tells a company's own token from other words: only its value does.
+ */
+const MOST_KEPT = 256;
+/** Shorter values may be parts of ordinary words. */
+const LEAST_CHARACTERS = 4;
+/** Up to this length a value counts only as a word of its own. */
+const WORD_CHARACTERS = 11;
+/** User names that many share, and that messages need. */
+const COMMON_USERS = /^(user|admin|root|guest|proxy|token|oauth2?|basic|bearer|anonymous)$/i;
+const SECRET_NAMES = /sig|token|cred|policy|key|pass|secret|auth/i;
+const HASH = /^[0-9a-f]{64}$/;
+
+/** The latest of them by what they are, with what to look for; the latter is found only when there is text to clean. */
+class Latest {
+  readonly #entries = new Map<string, RegExp[] | undefined>();
+  readonly #valuesOf: (entry: string) => string[];
+
+  constructor(valuesOf: (entry: string) => string[]) {
+    this.#valuesOf = valuesOf;
+  }
+
+  add(entry: string): void {
+    const known = this.#entries.get(entry);
+    this.#entries.delete(entry);
+    this.#entries.set(entry, known);
+    if (this.#entries.size > MOST_KEPT) this.#entries.delete(this.#entries.keys().next().value as string);
+  }
+
+  without(text: string, longOnly: boolean): string {
+    for (const [entry, known] of this.#entries) {
+      const patterns = known ?? this.#valuesOf(entry).flatMap(spellings).map(patternOf);
+      if (!known) this.#entries.set(entry, patterns);
+      for (const pattern of patterns) if (!longOnly || isLong(pattern)) text = text.replace(pattern, '$1…');
+    }
+    return text;
+  }
+}
+
+const credentials = new Latest(partsOf);
+const addresses = new Latest(secretsIn);
+
+/** Remembers a token, a password or the value of an `authorization` header. */
+export function rememberSecret(value: string | null | undefined): void {
+  if (value) credentials.add(value);
+}
+
+/** Remembers what an address holds of credentials: user and password, and signatures in its query. */
+export function rememberUrl(url: string): void {
+  if (/[?@]/.test(url)) addresses.add(url);
+}
+
+/**
+ * Text without any credential that was remembered, however it is encoded there.
+ * @param longOnly for names of files, in which a short password may well be a word of its own
+ */
+export function withoutSecrets(text: string, longOnly = false): string {
+  return addresses.without(credentials.without(text, longOnly), longOnly);
+}
+
+/** What of a credential must not be shown: also the parts of which it consists. */
+function partsOf(credential: string): string[] {
+  const values = [credential];
+  const [, scheme, rest] = /^(Basic|Bearer|Digest)\s+(.+)$/i.exec(credential.trim()) ?? [];
+  if (rest !== undefined) values.push(rest);
+  if (scheme?.toLowerCase() === 'basic') values.push(...ofBasic(rest as string));
+  // A JSON Web Token is as good as its parts.
+  values.push(...(rest ?? credential).split('.').filter((part) => part.length >= 16));
+  return values;
+}
+
+function ofBasic(encoded: string): string[] {
+  try {
+    const text = atob(encoded);
+    const colon = text.indexOf(':');
+    return [text, ...userinfo(text.slice(0, colon), text.slice(colon + 1))];
+  } catch {
+    return [];
+  }
+}
+
+function userinfo(user: string, password: string): string[] {
+  return [password, ...(user.length > LEAST_CHARACTERS && !COMMON_USERS.test(user) ? [user] : [])];
+}
+
+function secretsIn(url: string): string[] {
+  const [, authority = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(url) ?? [];
+  const [user = '', ...password] = authority.split(':');
+  const values = userinfo(user, password.join(':'));
+  if (user && password.length > 0) values.push(`${decoded(user)}:${decoded(password.join(':'))}`);
+  const query = url.slice(url.indexOf('?') + 1).split('#', 1)[0] ?? '';
+  for (const pair of url.includes('?') ? query.split('&') : []) {
+    const at = pair.indexOf('=');
+    const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
+    // Other long values open something as well, but for hashes, which name content.
+    if (at > 0 && (SECRET_NAMES.test(name) || (value.length >= 20 && !HASH.test(value)))) values.push(value);
+  }
+  return values.flatMap((value) => [value, decoded(value)]);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function encoded(text: string): string {
+  try {
+    return encodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A value as it is, and as it stands in addresses, JSON, markup and base64. */
+function spellings(value: string): string[] {
+  if (value.length < LEAST_CHARACTERS) return [];
+  const json = JSON.stringify(value).slice(1, -1);
+  const all = [value, json, json.replaceAll('/', '\\/'), encoded(value), encoded(encoded(value))];
+  all.push(
+    value.replace(/[&<>"']/g, (char) => `&${{ '&': 'amp', '<': 'lt', '>': 'gt', '"': 'quot' }[char] ?? '#39'};`),
+  );
+  if (value.length >= 8) all.push(...inBase64(value));
+  return [...new Set(all)].sort((a, b) => b.length - a.length);
+}
+
+/** What is the same in the base64 of any text that holds a value: its place there has one of three remainders. */
+function inBase64(value: string): string[] {
+  const text = String.fromCharCode(...new TextEncoder().encode(value.slice(0, 4096)));
+  return [0, 1, 2].flatMap((before) => {
+    const start = Math.ceil((before * 4) / 3);
+    const end = Math.floor(((before + text.length) * 4) / 3);
+    const core = btoa('\0'.repeat(before) + text).slice(start, end);
+    return [core, core.replaceAll('+', '-').replaceAll('/', '_')];
+  });
+}
+
+const isLong = ({ source }: RegExp) => source.startsWith('()');
+
+function patternOf(spelling: string): RegExp {
+  const literal = spelling.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');
+  return new RegExp(spelling.length > WORD_CHARACTERS ? `()${literal}` : `(^|\\W)${literal}(?!\\w)`, 'gi');
+}
