@@ -9,6 +9,7 @@ import { DEFAULT_RETRY } from './http/retry-timing.ts';
 import { HubClient } from './hub/client.ts';
 import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
 import type { DownloadPlatform } from './platform.ts';
+import { withoutSecrets } from './secrets.ts';
 
 /** What all downloads share. */
 export interface DownloadParts<T extends Tiers | undefined = Tiers | undefined> {
@@ -33,9 +34,12 @@ export function downloadParts<T extends Tiers | undefined>(
   openTiers: (settings: Parameters<OpenTiers>[0]) => T,
 ): DownloadParts<T> {
   const { workers = 'auto', concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
-  const onWarning = (message: string) => options.onWarning?.(message);
+  // What servers said may be part of it.
+  const onWarning = (message: string) => options.onWarning?.(withoutSecrets(message));
   const retry = { ...DEFAULT_RETRY, ...options.retry };
+  const endpoint = options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT;
   const http = new Http({
+    encrypted: /^https:/i.test(endpoint),
     fetch: options.fetch ?? platform.fetch,
     takesPieces: !options.fetch && platform.takesPieces,
     rewriteUrl: options.rewriteUrl,
@@ -44,7 +48,7 @@ export function downloadParts<T extends Tiers | undefined>(
     onRetry: options.onRetry,
   });
   const hub = new HubClient(http, {
-    endpoint: options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT,
+    endpoint,
     accessToken: async () => {
       const { accessToken } = options;
       if (accessToken === undefined) return platform.defaultToken();
@@ -56,7 +60,7 @@ export function downloadParts<T extends Tiers | undefined>(
     size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors - 1)) : workers,
     load: platform.loadCodec,
     smallBytes: platform.decodeHereBytes,
-    onWarning: options.onWarning,
+    onWarning,
   });
   const budget = new MemoryBudget(memoryBudget, memoryBudget / 4);
   const lanes = new Lanes(concurrency);

@@ -2,7 +2,7 @@
  * Credentials that this process sends, so that they can be taken out of every text that is shown. Servers repeat what
  * they were sent, and no pattern tells a company's own token from other words: only its value does.
  */
-const MOST_KEPT = 256;
+
 /** Shorter values may be parts of ordinary words. */
 const LEAST_CHARACTERS = 4;
 /** Up to this length a value counts only as a word of its own. */
@@ -12,12 +12,19 @@ const COMMON_USERS = /^(user|admin|root|guest|proxy|token|oauth2?|basic|bearer|a
 const SECRET_NAMES = /sig|token|cred|policy|key|pass|secret|auth/i;
 const HASH = /^[0-9a-f]{64}$/;
 
+interface Spelling {
+  length: number;
+  pattern: RegExp;
+}
+
 /** The latest of them by what they are, with what to look for; the latter is found only when there is text to clean. */
 class Latest {
-  readonly #entries = new Map<string, RegExp[] | undefined>();
+  readonly #entries = new Map<string, Spelling[] | undefined>();
+  readonly #most: number;
   readonly #valuesOf: (entry: string) => string[];
 
-  constructor(valuesOf: (entry: string) => string[]) {
+  constructor(most: number, valuesOf: (entry: string) => string[]) {
+    this.#most = most;
     this.#valuesOf = valuesOf;
   }
 
@@ -25,21 +32,23 @@ class Latest {
     const known = this.#entries.get(entry);
     this.#entries.delete(entry);
     this.#entries.set(entry, known);
-    if (this.#entries.size > MOST_KEPT) this.#entries.delete(this.#entries.keys().next().value as string);
+    if (this.#entries.size > this.#most) this.#entries.delete(this.#entries.keys().next().value as string);
   }
 
-  without(text: string, longOnly: boolean): string {
-    for (const [entry, known] of this.#entries) {
-      const patterns = known ?? this.#valuesOf(entry).flatMap(spellings).map(patternOf);
-      if (!known) this.#entries.set(entry, patterns);
-      for (const pattern of patterns) if (!longOnly || isLong(pattern)) text = text.replace(pattern, '$1…');
-    }
-    return text;
+  spellings(): Spelling[] {
+    return [...this.#entries].flatMap(([entry, known]) => {
+      if (known) return known;
+      const found = this.#valuesOf(entry)
+        .flatMap(spellings)
+        .map((text) => ({ length: text.length, pattern: patternOf(text) }));
+      this.#entries.set(entry, found);
+      return found;
+    });
   }
 }
 
-const credentials = new Latest(partsOf);
-const addresses = new Latest(secretsIn);
+const credentials = new Latest(256, partsOf);
+const addresses = new Latest(128, secretsIn);
 
 /** Remembers a token, a password or the value of an `authorization` header. */
 export function rememberSecret(value: string | null | undefined): void {
@@ -56,7 +65,12 @@ export function rememberUrl(url: string): void {
  * @param longOnly for names of files, in which a short password may well be a word of its own
  */
 export function withoutSecrets(text: string, longOnly = false): string {
-  return addresses.without(credentials.without(text, longOnly), longOnly);
+  // One may begin with another.
+  const all = [...credentials.spellings(), ...addresses.spellings()].sort((a, b) => b.length - a.length);
+  for (const { length, pattern } of all) {
+    if (!longOnly || length > WORD_CHARACTERS) text = text.replace(pattern, '$1…');
+  }
+  return text;
 }
 
 /** What of a credential must not be shown: also the parts of which it consists. */
@@ -124,7 +138,7 @@ function spellings(value: string): string[] {
     value.replace(/[&<>"']/g, (char) => `&${{ '&': 'amp', '<': 'lt', '>': 'gt', '"': 'quot' }[char] ?? '#39'};`),
   );
   if (value.length >= 8) all.push(...inBase64(value));
-  return [...new Set(all)].sort((a, b) => b.length - a.length);
+  return [...new Set(all)];
 }
 
 /** What is the same in the base64 of any text that holds a value: its place there has one of three remainders. */
@@ -137,8 +151,6 @@ function inBase64(value: string): string[] {
     return [core, core.replaceAll('+', '-').replaceAll('/', '_')];
   });
 }
-
-const isLong = ({ source }: RegExp) => source.startsWith('()');
 
 function patternOf(spelling: string): RegExp {
   const literal = spelling.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');

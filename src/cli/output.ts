@@ -31,7 +31,8 @@ export class Output {
 
   /** One object on a line of stdout, with `--json`. */
   record(object: unknown): void {
-    if (this.#json) writeOut(`${plainJson(object)}
+    if (this.#json)
+      writeOut(`${plainJson(object)}
 `);
   }
 
@@ -39,7 +40,8 @@ export class Output {
   result(line: string): void {
     if (process.stdout.isTTY) this.#clearBar();
     // Also for programs: a line feed in a name would make two results of one. JSON has the names as they are.
-    if (!this.#json) writeOut(`${plainText(line, { isResult: true })}
+    if (!this.#json)
+      writeOut(`${plainText(line, { isResult: true })}
 `);
   }
 
@@ -114,7 +116,10 @@ export function plainText(text: string, { isResult = false } = {}): string {
 
 /** The same of several lines of our own making. */
 export function plainLines(text: string): string {
-  return text.split('\n').map((line) => plainText(line)).join('\n');
+  return text
+    .split('\n')
+    .map((line) => plainText(line))
+    .join('\n');
 }
 
 /** JSON on one line, with escapes for all that would steer a terminal. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type DownloadCommand, type Downloader, download } from '../../src/cli/download.ts';
 import { isOffline, saysYes } from '../../src/cli/environment.ts';
-import { Output, plainText } from '../../src/cli/output.ts';
+import { Output, plainJson, plainText } from '../../src/cli/output.ts';
 import type { DownloadResult } from '../../src/client-types.ts';
 import type { SnapshotFile, SnapshotPreview } from '../../src/repo/snapshot.ts';
 
@@ -217,6 +217,17 @@ test('what the environment says', () => {
   expect(isOffline({ TRANSFORMERS_OFFLINE: 'true' })).toBe(true);
 });
 
-test('names do not steer a terminal', () => {
-  expect(plainText('a\u001b[31mb\u0007\u009b\tc\nd é🙂')).toBe('a\ufffd[31mb\ufffd\ufffd\tc\nd é🙂');
+test('names neither steer a terminal nor pretend to be two', () => {
+  const bidi = '\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c';
+  expect(plainText('a\u001b[31mb\u0007\u009b\tc\r\nd é🙂')).toBe('a\ufffd[31mb\ufffd\ufffd\ufffdc\ufffd\ufffdd é🙂');
+  expect(plainText(`${bidi}\u00ad\ufeff\u2028\u2029\u{e0041}`)).toMatch(/^\ufffd+$/);
+  expect(plainText('👩‍🚀 but no a\u200db')).toBe('👩‍🚀 but no a\ufffdb');
+  expect(plainText('x'.repeat(100_000)).length).toBeLessThan(20_000);
+});
+
+test('JSON has the same names, with escapes', () => {
+  const name = 'a\n\t\u001b[2J\u007f\u0085\u202ex\u2066\u{e0041}é🙂"\\';
+  const line = plainJson({ [name]: name });
+  expect(line).toMatch(/^[^\p{Cc}\p{Cf}]+$/u);
+  expect(JSON.parse(line)).toEqual({ [name]: name });
 });
