@@ -1,3 +1,5 @@
+import { publicText } from '../errors.ts';
+
 /** The head of an answer of HTTP/1, taken from a connection (RFC 9112). */
 export interface AnswerHead {
   readonly status: number;
@@ -56,15 +58,15 @@ export class HeadCollector {
  */
 export function parseAnswerHead(text: string, method: string): AnswerHead {
   const [statusLine = '', ...lines] = text.split('\r\n');
-  const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: |$)/.exec(statusLine) ?? [];
-  if (digits === undefined) throw new TypeError(`an answer begins with ${JSON.stringify(statusLine.slice(0, 40))}`);
+  const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\0\r\n]*)?$/.exec(statusLine) ?? [];
+  if (digits === undefined) throw new TypeError(`an answer begins with ${quoted(statusLine)}`);
   const headers = new Map<string, string>();
   for (const line of lines) {
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0));
     const value = line.slice(colon + 1).trim();
     if (!FIELD_NAME.test(name) || /[\0\r\n]/.test(value)) {
-      throw new TypeError(`a header cannot be read: ${JSON.stringify(line.slice(0, 40))}`);
+      throw new TypeError(`a header cannot be read: ${quoted(line)}`);
     }
     const key = name.toLowerCase();
     const before = headers.get(key);
@@ -74,6 +76,11 @@ export function parseAnswerHead(text: string, method: string): AnswerHead {
   const framing = method === 'HEAD' || status < 200 || status === 204 || status === 304 ? EMPTY : framingOf(headers);
   const stays = version === '1' && framing.kind !== 'rest' && !/\bclose\b/i.test(headers.get('connection') ?? '');
   return { status, headers, framing, idleMs: stays ? idleTime(headers) : 0 };
+}
+
+/** Some of a line, in which a server may have repeated what it was sent. */
+function quoted(line: string): string {
+  return JSON.stringify(publicText(line.slice(0, 4096)).slice(0, 40));
 }
 
 function framingOf(headers: ReadonlyMap<string, string>): Framing {

@@ -6,6 +6,7 @@ import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.
 import { delay } from './delay.ts';
 import { JSON_LIMIT_BYTES, readJson } from './json.ts';
 import { isUnreached } from './network-error.ts';
+import { type RewriteRedirect, unencrypted } from './redirects.ts';
 import { checkAddress, checkHeaders, isWebAddress, originOf } from './request-checks.ts';
 import { RequestGuard } from './request-guard.ts';
 import { responseError, type UrlKind } from './response-error.ts';
@@ -53,8 +54,13 @@ export interface RetryNotice {
   error: XetError;
 }
 
+/** The same, asked where a request goes in place of where each redirect leads, where that can be known. */
+export type SendingFetch = (input: string, init?: RequestInit, rewrite?: RewriteRedirect) => Promise<Answer>;
+
 export interface HttpOptions {
-  fetch: (input: string, init?: RequestInit) => Promise<Answer>;
+  fetch: SendingFetch;
+  /** Whether nothing goes to an address that is not encrypted, but for what the caller names. */
+  encrypted?: boolean | undefined;
   /** Whether it also takes a body that is an array of pieces. */
   takesPieces?: boolean | undefined;
   rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
@@ -194,19 +200,25 @@ export class Http {
 
   /** Where a request goes. */
   #addressOf({ url, kind }: RequestSpec): string {
-    const { rewriteUrl } = this.#options;
     rememberUrl(url);
-    checkAddress(url, kind);
+    checkAddress(url, kind, this.#options.encrypted ?? false);
+    return this.#rewritten(url, kind);
+  }
+
+  #rewritten(url: string, kind: UrlKind): string {
+    const { rewriteUrl } = this.#options;
     if (!rewriteUrl) return url;
     const rewritten = rewriteUrl(url, kind);
     rememberUrl(rewritten);
-    if (!isWebAddress(rewritten))
-      throw new XetError('INVALID_ARGUMENT', `rewriteUrl gave an address that is not http(s) for ${publicUrl(url)}.`);
-    return rewritten;
+    if (isWebAddress(rewritten)) return rewritten;
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `rewriteUrl made something of ${publicUrl(url)} that is no http(s) address.`,
+    );
   }
 
   async #attempt(spec: RequestSpec): Promise<Reply> {
-    const { fetch } = this.#options;
+    const { fetch, rewriteUrl } = this.#options;
     const { connect, stall } = this.#options.timeouts;
     const { patience = {} } = spec;
     const sendingMs = ((patience.sendBytes ?? 0) / SLOWEST_BYTES_PER_SECOND) * 1000;
@@ -219,13 +231,18 @@ export class Http {
     let response: Answer;
     try {
       response = await guard.within(timeouts.connect, 'TIMEOUT', () =>
-        fetch(url, {
-          method: spec.method ?? 'GET',
-          headers: spec.headers,
-          body: this.#bodyOf(spec),
-          signal: guard.signal,
-          ...(spec.cache && { cache: spec.cache }),
-        }),
+        fetch(
+          url,
+          {
+            method: spec.method ?? 'GET',
+            headers: spec.headers,
+            body: this.#bodyOf(spec),
+            signal: guard.signal,
+            ...(spec.cache && { cache: spec.cache }),
+          },
+          // One that was given may take other things there.
+          ...(rewriteUrl ? [(to: string) => this.#rewritten(to, spec.kind)] : []),
+        ),
       );
     } catch (error) {
       const explained = guard.explain(error);
@@ -234,6 +251,11 @@ export class Http {
     }
     this.#reached.add(originOf(url));
     rememberUrl(response.url);
+    // A fetch that follows redirects itself has no rule against it.
+    if (url.startsWith('https:') && response.url.startsWith('http:') && !rewriteUrl) {
+      guard.drop();
+      throw unencrypted(url, response.url);
+    }
     if (response.ok || spec.accept?.includes(response.status)) {
       return new FetchReply(response, guard, timeouts.stall, this.log);
     }

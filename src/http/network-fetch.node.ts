@@ -1,9 +1,10 @@
 import { joinBytes } from '../chunks.ts';
-import { publicUrl, XetError } from '../errors.ts';
-import type { Answer } from './http.ts';
+import { publicCause, publicText, publicUrl, XetError } from '../errors.ts';
+import type { Answer, SendingFetch } from './http.ts';
 import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node-request.node.ts';
 import { type Environment, routeTo } from './proxy-settings.node.ts';
+import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
 
 const builtIn = beneath(globalThis.fetch);
 
@@ -11,17 +12,39 @@ const builtIn = beneath(globalThis.fetch);
 export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
 
 /** What sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also takes bodies in pieces, and goes by what the environment says about proxies and certificates. */
-export function makeNodeFetch(env: Environment): (input: string, init?: RequestInit) => Promise<Answer> {
-  return async (input, init) => {
+export function makeNodeFetch(env: Environment): SendingFetch {
+  return async (input, init, rewrite) => {
     const fetch = beneath(globalThis.fetch);
     // One that somebody put in its place has its own way through the network.
-    if (isNotNode || fetch !== builtIn || !isPlainBody(init?.body)) return fetch(input, inOne(init));
+    if (isNotNode || fetch !== builtIn || !isPlainBody(init?.body)) {
+      return rewrite ? following(fetch, input, inOne(init), rewrite) : fetch(input, inOne(init));
+    }
     try {
-      return await nodeRequest(input, init, (url) => routeTo(url, env));
+      return await nodeRequest(input, init, (url) => routeTo(url, env), rewrite);
     } catch (error) {
       throw untrusted(error, input) ?? error;
     }
   };
+}
+
+/** A fetch that would not say where redirects lead, asked step by step. */
+async function following(
+  fetch: typeof globalThis.fetch,
+  input: string,
+  init: RequestInit = {},
+  rewrite: RewriteRedirect,
+): Promise<Answer> {
+  const headers = new Map(Object.entries((init.headers ?? {}) as Record<string, string>));
+  let hop: Hop = { url: new URL(input), method: init.method ?? 'GET', body: init.body, headers };
+  for (let redirects = 0; ; redirects++) {
+    const { url, method, body } = hop;
+    const step = { ...init, method, headers: Object.fromEntries(hop.headers), redirect: 'manual' } as const;
+    const response = await fetch(url.href, body === undefined ? { ...step, body: null } : step);
+    const location = response.headers.get('location');
+    if (!isRedirect(response.status, location)) return response;
+    await response.body?.cancel();
+    hop = nextHop(hop, response.status, location, redirects, rewrite);
+  }
 }
 
 /** With a body in pieces put together, as every `fetch` takes it. */
@@ -29,15 +52,20 @@ function inOne(init: RequestInit | undefined): RequestInit | undefined {
   return Array.isArray(init?.body) ? { ...init, body: joinBytes(init.body) } : init;
 }
 
-/** Of a certificate that nobody here vouches for: another attempt meets the same one. */
+/** Of a certificate that nobody here vouches for, and of none: another attempt meets the same. */
 function untrusted(error: unknown, url: string): XetError | undefined {
   const { cause } = error instanceof Error ? error : {};
   if (!(cause instanceof Error) || !('code' in cause)) return undefined;
-  if (!/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_)/.test(String(cause.code))) return undefined;
+  if (/^(EPROTO|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(String(cause.code))) {
+    const said = `${publicUrl(url)} does not speak TLS as it should. Where it is not encrypted, its address begins with http://.`;
+    return new XetError('NETWORK', said, { url, cause: publicCause(error) });
+  }
+  if (!/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|HOSTNAME_|ERR_TLS_CERT_)/.test(String(cause.code)))
+    return undefined;
   return new XetError(
     'NETWORK',
-    `${publicUrl(url)} shows a certificate that is not trusted here (${cause.message}). Where a proxy opens what is encrypted, name the file with its certificate in NODE_EXTRA_CA_CERTS.`,
-    { url, cause: error },
+    `${publicUrl(url)} shows a certificate that is not trusted here (${publicText(cause.message).slice(0, 200)}). Where a proxy opens what is encrypted, name the file with its certificate in NODE_EXTRA_CA_CERTS.`,
+    { url, cause: publicCause(error) },
   );
 }
 

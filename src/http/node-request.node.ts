@@ -1,13 +1,13 @@
 import { joinedLength } from '../chunks.ts';
+import { publicUrl, XetError } from '../errors.ts';
 import type { AnswerHead } from './answer-head.ts';
 import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
 import { connectionTo } from './connections.node.ts';
 import { type Exchange, failed } from './exchange.node.ts';
 import type { Answer, Pieces } from './http.ts';
 import { basicCredentials, DIRECT, type Route } from './proxy-settings.node.ts';
+import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
 
-const MOST_REDIRECTS = 20;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** The few bytes that come with a redirect come at once. */
 const MOST_READ_OFF_MS = 1000;
 
@@ -25,11 +25,9 @@ export async function nodeRequest(
   input: string,
   init: RequestInit = {},
   routeTo: (url: URL) => Route = () => DIRECT,
+  rewrite?: RewriteRedirect,
 ): Promise<Answer> {
   const signal = init.signal ?? undefined;
-  let url = new URL(input);
-  let method = init.method ?? 'GET';
-  let body = init.body as unknown as Body;
   const headers = new Map([
     ['accept', '*/*'],
     ['user-agent', 'xetkit'],
@@ -38,26 +36,25 @@ export async function nodeRequest(
   for (const [name, value] of Object.entries((init.headers ?? {}) as Record<string, string>)) {
     headers.set(name.toLowerCase(), value);
   }
-  // Part of an encoded answer would be of no use.
-  if (!headers.has('range') && method === 'GET') headers.set('accept-encoding', 'gzip');
+  // Part of an encoded answer would be of no use, and without a word of it any coding may come (RFC 9110, 12.5.3).
+  const method = init.method ?? 'GET';
+  if (!headers.has('accept-encoding') && method === 'GET') {
+    headers.set('accept-encoding', headers.has('range') ? 'identity' : 'gzip');
+  }
+  let hop: Hop = { url: new URL(input), method, body: init.body, headers };
   for (let redirects = 0; ; redirects++) {
-    const { exchange, head } = await sendOnce(url, routeTo(url), method, headers, body, signal);
+    const { exchange, head } = await sendOnce(
+      hop.url,
+      routeTo(hop.url),
+      hop.method,
+      hop.headers,
+      hop.body as Body,
+      signal,
+    );
     const location = head.headers.get('location');
-    if (!REDIRECTS.has(head.status) || location === undefined) return answer(exchange, head, url.href, method);
+    if (!isRedirect(head.status, location)) return answer(exchange, head, hop.url.href, hop.method);
     exchange.readOff(MOST_READ_OFF_MS);
-    if (redirects === MOST_REDIRECTS) throw failed(new Error('there were too many redirects'));
-    const next = new URL(location, url);
-    if (!/^https?:$/.test(next.protocol)) throw failed(new Error(`a redirect leads to a ${next.protocol} address`));
-    if (next.origin !== url.origin) {
-      headers.delete('authorization');
-      headers.delete('cookie');
-    }
-    if (head.status === 303 ? method !== 'HEAD' : head.status < 303 && method === 'POST') {
-      method = 'GET';
-      body = undefined;
-      headers.delete('content-type');
-    }
-    url = next;
+    hop = nextHop(hop, head.status, location, redirects, rewrite);
   }
 }
 
@@ -121,8 +118,14 @@ async function answer(exchange: Exchange, head: AnswerHead, url: string, method:
   // Not of the class `Headers`, with which Node loads all that its `fetch` consists of.
   const headers = { get: (name: string) => head.headers.get(name.toLowerCase()) ?? null };
   const isEmpty = method === 'HEAD' || status === 204 || status === 304;
-  const encoded = head.headers.get('content-encoding') === 'gzip';
-  const body = isEmpty ? null : encoded ? await unpacked(exchange) : plainBody(exchange);
+  const coding = (head.headers.get('content-encoding') ?? '').trim().toLowerCase();
+  if (!isEmpty && !/^(x-gzip|gzip|identity|)$/.test(coding)) {
+    exchange.cancel();
+    const named = /^[\w, -]{1,40}$/.test(coding) ? `'${coding}'` : 'a coding';
+    const said = `${publicUrl(url)} answered ${status} in ${named}, which was not asked for. A proxy or mirror on the way encodes it: have it leave content as it is.`;
+    throw new XetError('PROTOCOL', said, { url, status });
+  }
+  const body = isEmpty ? null : coding.endsWith('gzip') ? await unpacked(exchange) : plainBody(exchange);
   return { status, ok: status >= 200 && status < 300, headers, url, body };
 }
 

@@ -16,9 +16,19 @@ export function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : '';
 }
 
-/** Refuses what is no address: no attempt makes it one. */
-export function checkAddress(url: string, kind: UrlKind): void {
-  if (isWebAddress(url)) return;
+/**
+ * Refuses what is no address, as no attempt makes it one.
+ * @param encrypted whether what servers name must be encrypted
+ */
+export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): void {
+  if (isWebAddress(url)) {
+    if (!encrypted || kind === 'source' || !/^http:/i.test(url)) return;
+    throw new XetError(
+      'PROTOCOL',
+      `The server leads to ${publicUrl(url)}, which is not encrypted, and nothing is sent there.`,
+      { url },
+    );
+  }
   const shown = publicUrl(url).slice(0, 200);
   // These come out of answers.
   if (kind === 'cas' || kind === 'xorb')

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { XetError } from '../errors.ts';
+import { isXetError, XetError } from '../errors.ts';
+import { rememberSecret, rememberUrl } from '../secrets.ts';
 import { HeadCollector, parseAnswerHead } from './answer-head.ts';
 import { failed } from './exchange.node.ts';
 import { basicCredentials, type Route } from './proxy-settings.node.ts';
+import { isTransientStatus, PROXY_ADVICE } from './response-error.ts';
 
 /** When the system begins to ask whether the other side is still there. */
 const KEEP_ALIVE_MS = 1000;
@@ -37,10 +39,18 @@ export async function openSocket(
   const { proxy } = route;
   // Loading it takes a while, which a server without encryption does not need.
   if ([url, proxy].some((one) => one?.protocol === 'https:')) tls ??= await import('node:tls');
+  // Before there is a socket that nobody would close.
+  if (tls && route.certificates.length > 0) trusting(route.certificates);
+  rememberUrl(proxy?.href ?? '');
   if (!proxy || url.protocol === 'http:') return { socket: begin(proxy ?? url, route, into), readsInto: true };
   const socket = begin(proxy, route);
   await openTunnel(socket, url, proxy, signal);
-  return { socket: encrypted(url, route, { socket }), readsInto: false };
+  try {
+    return { socket: encrypted(url, route, { socket }), readsInto: false };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }
 
 function begin(to: URL, route: Route, into?: ReadInto): Socket {
@@ -82,19 +92,31 @@ async function openTunnel(socket: Socket, to: URL, proxy: URL, signal: AbortSign
     const lines = [`CONNECT ${target} HTTP/1.1`, `host: ${target}`];
     if (credentials !== undefined) lines.push(`proxy-authorization: ${credentials}`);
     socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-    const { status } = parseAnswerHead(await headFrom(socket), 'CONNECT');
-    if (status < 200 || status > 299) {
-      throw new Error(`the proxy ${proxy.host} lets nothing through to ${target}: it answered ${status}`);
-    }
+    rememberSecret(credentials);
+    const { text, hasMore } = await headFrom(socket);
+    const { status } = parseAnswerHead(text, 'CONNECT');
+    if (status < 200 || status > 299) throw refusedBy(proxy, target, status);
+    // The server behind it speaks only when it is spoken to.
+    if (hasMore) throw new Error('the proxy says more than was asked for');
   } catch (error) {
     socket.destroy();
-    throw signal?.aborted ? signal.reason : failed(error);
+    throw signal?.aborted ? signal.reason : isXetError(error) ? error : failed(error);
   } finally {
     signal?.removeEventListener('abort', stop);
   }
 }
 
-function headFrom(socket: Socket): Promise<string> {
+/** A proxy that refuses refuses again, unless it has trouble of its own. */
+function refusedBy({ host }: URL, target: string, status: number): XetError {
+  const said = `The proxy ${host} lets nothing through to ${target}: it answered ${status}.`;
+  if (status === 407) return new XetError('NETWORK', `${said} ${PROXY_ADVICE}`, { status });
+  const advice =
+    status === 403 ? 'Ask who runs it to allow this host, or list it in NO_PROXY.' : 'Check HTTPS_PROXY and NO_PROXY.';
+  return new XetError('NETWORK', `${said} ${advice}`, { status, retryable: isTransientStatus(status) });
+}
+
+/** The head of the answer, and whether anything came with it. */
+function headFrom(socket: Socket): Promise<{ text: string; hasMore: boolean }> {
   return new Promise((resolve, reject) => {
     const collector = new HeadCollector();
     socket.on('error', reject);
@@ -103,10 +125,8 @@ function headFrom(socket: Socket): Promise<string> {
       try {
         const end = collector.add(bytes);
         if (end === undefined) return;
-        // The server behind it speaks only when it is spoken to.
-        if (end < bytes.length) throw new Error('the proxy says more than was asked for');
         socket.off('data', onData).pause();
-        resolve(collector.text);
+        resolve({ text: collector.text, hasMore: end < bytes.length });
       } catch (error) {
         reject(error);
       }

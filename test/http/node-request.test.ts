@@ -135,7 +135,7 @@ describe.each([
 
   test('goes round in no circle for ever', async () => {
     const { url, asked } = await serve((_, response) => response.writeHead(302, { location: '/' }).end());
-    await expect(send(`${url}/`)).rejects.toThrow('fetch failed');
+    await expect(send(`${url}/`)).rejects.toThrow(/fetch failed|in a circle/);
     expect(asked).toHaveLength(21);
   });
 
@@ -233,6 +233,47 @@ test('a header that would be two is not sent', async () => {
     cause: { message: expect.stringContaining('authorization') },
   });
   expect(asked).toHaveLength(0);
+});
+
+test('a range is asked for as it is, and all of a file packed, unless the caller says otherwise', async () => {
+  const { url, asked } = await serve((_, response) => response.end());
+  for (const headers of [{}, { range: 'bytes=0-1' }, { range: 'bytes=0-1', 'accept-encoding': 'gzip' }]) {
+    await nodeRequest(url, { headers: headers as Record<string, string> });
+  }
+  expect(asked.map(({ headers }) => headers['accept-encoding'])).toEqual(['gzip', 'identity', 'gzip']);
+});
+
+test.each(['GZIP', 'x-gzip', ' gzip '])("'%s' is unpacked like gzip", async (coding) => {
+  const { url } = await serve((_, response) =>
+    response.writeHead(200, { 'content-encoding': coding }).end(gzipSync('hello')),
+  );
+  expect(Buffer.from(await bytesOf(await nodeRequest(url))).toString()).toBe('hello');
+});
+
+test.each(['br', 'zstd', 'gzip, gzip', '<b>'])(
+  "a coding that was not asked for, '%s', is named with its server",
+  async (coding) => {
+    const { url, sockets } = await serve((_, response) =>
+      response.writeHead(200, { 'content-encoding': coding }).end('x'.repeat(100)),
+    );
+    await expect(nodeRequest(`${url}/file`)).rejects.toMatchObject({
+      code: 'PROTOCOL',
+      retryable: false,
+      url: `${url}/file`,
+      message: expect.stringContaining(coding === '<b>' ? 'a coding' : `'${coding}'`),
+    });
+    await closed(sockets);
+  },
+);
+
+test.each([
+  ['http://[', 'no address'],
+  ['data:text/plain,x', 'no http(s) address'],
+  ['file:///etc/passwd', 'no http(s) address'],
+])("a redirect to '%s' is an error that nobody repeats", async (location, message) => {
+  const { url, asked } = await serve((_, response) => response.writeHead(302, { location }).end());
+  await expect(nodeRequest(url)).rejects.toMatchObject({ retryable: false, message: expect.stringContaining(message) });
+  expect(asked).toHaveLength(1);
 });
 
 test('a redirect whose body does not come keeps no connection', async () => {

@@ -72,7 +72,6 @@ test('a proxy is spoken to over TLS where its address says so', async () => {
 
 describe('an error that says so is', () => {
   test.each<[string, (socket: Socket) => void, string]>([
-    ['a refusal', (socket) => socket.end('HTTP/1.1 403 Forbidden\r\n\r\n'), 'answered 403'],
     ['what is no HTTP', (socket) => socket.end('SSH-2.0\r\n\r\n'), 'begins with "SSH'],
     ['more than an answer', (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'), 'more than was asked for'],
     ['an answer without end', (socket) => socket.end('x'.repeat(70_000)), 'too long a head'],
@@ -85,6 +84,36 @@ describe('an error that says so is', () => {
     });
     expect(count()).toBe(0);
   });
+});
+
+test.each([
+  ['403 Forbidden', 'answered 403', false],
+  ['407 Proxy Authentication Required', 'wants user and password: put them into HTTPS_PROXY', false],
+  ['502 Bad Gateway', 'answered 502', true],
+])('a proxy that answers %s is named, also where it says more', async (line, message, retryable) => {
+  const { url, count, ca } = await target();
+  const page = '<html>Access denied</html>';
+  const proxy = await proxyThat((socket) =>
+    socket.end(`HTTP/1.1 ${line}\r\ncontent-length: ${page.length}\r\n\r\n${page}`),
+  );
+  await expect(bytesOf(url, proxy, ca)).rejects.toMatchObject({
+    code: 'NETWORK',
+    status: Number(line.slice(0, 3)),
+    retryable,
+    message: expect.stringContaining(message),
+  });
+  expect(count()).toBe(0);
+});
+
+test('certificates that cannot be read are found out before there is a tunnel to be left open', async () => {
+  const { url } = await target();
+  let tunnels = 0;
+  const proxy = await proxyThat((socket) => {
+    tunnels++;
+    socket.end();
+  });
+  await expect(bytesOf(url, proxy, '/no/such/file.pem')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  expect(tunnels).toBe(0);
 });
 
 test('an abort ends the wait for a tunnel', async () => {
