@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path';
 import { XetError } from '../errors.ts';
 import type { RepoId } from '../hub/repo.ts';
+import { Fence } from '../repo/fence.node.ts';
 import { hubCacheDir } from '../repo/folders.node.ts';
-import { makeFolderBelow, repoFolderName, within } from '../repo/safe-paths.node.ts';
+import { repoFolderName, within } from '../repo/safe-paths.node.ts';
 import { isFile, writeInOneStep } from '../repo/small-files.node.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { downloadFile, settingsOf } from './download-file.ts';
@@ -48,13 +49,14 @@ async function pointerFile(platform: CompatPlatform, params: DownloadToCachePara
   if (!found) throw noSuchFile(params);
   const folder = join(cacheDir, repoFolderName(repo), 'raw');
   const target = within(join(folder, found.file.commit || 'unknown'), path);
-  if (found.file.commit !== '' && (await isFile(target))) return target;
+  const fence = Fence.ofCache(cacheDir);
+  if (found.file.commit !== '' && (await isFile(target)) && (await fence.has(target))) return target;
   const blob = await downloadFile(platform, { ...params, raw: true, downloadInfo: found.info });
   if (!blob) throw noSuchFile(params);
   const content = await blob.text();
-  await makeFolderBelow(cacheDir, dirname(target));
+  await fence.makeFolder(dirname(target));
   // A repository without this folder counts as damaged.
-  await makeFolderBelow(cacheDir, join(dirname(folder), 'snapshots'));
+  await fence.makeFolder(join(dirname(folder), 'snapshots'));
   await writeInOneStep(target, content, folder);
   return target;
 }

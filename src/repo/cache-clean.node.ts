@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { CacheProblem, PlannedRemoval, RemovalKind } from '../cache/cache-control.ts';
 import { XetError } from '../errors.ts';
 import { type CachedRepo, type CachedRevision, type CacheScan, filesOf, type StoredFile } from './cache-scan.node.ts';
+import { Fence } from './fence.node.ts';
 import { isLockHeld } from './lock.node.ts';
 import { isPythonLockHeld } from './python-lock.node.ts';
 import { isBelow } from './safe-paths.node.ts';
@@ -91,10 +92,13 @@ export async function planRemoval(scan: CacheScan, targets: readonly RemovalTarg
 export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<CleanResult> {
   const result: CleanResult = { freedBytes: 0, removed: 0, failures: [] };
   const store = new SharedBlobs(plan.path);
+  const fence = Fence.ofCache(plan.path);
   for (const { kind, path, bytes } of plan.removals) {
     signal?.throwIfAborted();
     try {
       if (!isBelow(path, plan.path)) throw new Error('It is not in the cache folder.');
+      // A link itself may go; what is behind it is not ours.
+      await fence.check(dirname(path));
       // Time may have passed since it was planned.
       if (await isTakenUp(plan.path, kind, path)) throw new Error('A download is using it now.');
       if (kind === 'shared') result.freedBytes += await store.sweep(path);

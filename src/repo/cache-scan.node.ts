@@ -5,6 +5,7 @@ import type { CacheProblem } from '../cache/cache-control.ts';
 import { XetError } from '../errors.ts';
 import type { RepoType } from '../hub/repo.ts';
 import { diskErrors } from './disk-errors.node.ts';
+import { Fence } from './fence.node.ts';
 import { SharedBlobs, type StoredFile } from './shared-blobs.node.ts';
 import { readSmall } from './small-files.node.ts';
 
@@ -103,12 +104,13 @@ export async function scanCache(folder: string, signal?: AbortSignal): Promise<C
     }),
   );
   const store = new SharedBlobs(path);
+  const fence = Fence.ofCache(path);
   const hasStore = await store.exists();
   for (const name of names.sort()) {
     signal?.throwIfAborted();
     const isStore = hasStore && name === basename(store.folder);
     if (isStore || OF_THE_SYSTEM.has(name) || OF_THE_CACHE.has(name)) continue;
-    await new RepoScan(join(path, name), scan).run(signal);
+    await new RepoScan(join(path, name), scan, fence).run(signal);
   }
   scan.shared = await store.list();
   scan.size = await sizeOnDisk(scan, store);
@@ -138,12 +140,14 @@ export function cachedRepoText({ type, name }: Pick<CachedRepo, 'type' | 'name'>
 class RepoScan {
   readonly #path: string;
   readonly #scan: CacheScan;
+  readonly #fence: Fence;
   readonly #stats = new Map<string, Stats>();
   readonly #brokenLinks: string[] = [];
 
-  constructor(path: string, scan: CacheScan) {
+  constructor(path: string, scan: CacheScan, fence: Fence) {
     this.#path = path;
     this.#scan = scan;
+    this.#fence = fence;
   }
 
   async run(signal?: AbortSignal): Promise<void> {
@@ -166,6 +170,7 @@ class RepoScan {
       return;
     }
 
+    await this.#fence.check(path);
     const entries = await this.#lookAtBlobs();
     const refs = await this.#readRefs();
     const revisions: CachedRevision[] = [];
@@ -179,6 +184,7 @@ class RepoScan {
         this.#warn(snapshot, 'A file among the snapshots.');
         continue;
       }
+      if (!(await this.#isInside(snapshot))) continue;
       revisions.push(await this.#lookAtRevision(snapshot, refs));
     }
     // What is left over are refs to commits of which there is nothing.
@@ -224,7 +230,8 @@ class RepoScan {
     const found = new Map<string, string[]>();
     const kind = await lstat(folder).catch(() => undefined);
     if (kind?.isFile()) this.#warn(folder, 'A file where the folder of refs should be.');
-    for (const path of kind?.isFile() ? [] : await filesBelow(folder)) {
+    const isThere = kind !== undefined && !kind.isFile() && (await this.#isInside(folder));
+    for (const path of isThere ? await filesBelow(folder) : []) {
       if (OF_THE_SYSTEM.has(basename(path))) continue;
       const commit = await readSmall(path);
       if (commit === undefined) {
@@ -246,6 +253,10 @@ class RepoScan {
       // The first link only: it may lead to another one, into what repositories share.
       const blob = target === undefined ? file : resolve(dirname(file), target);
       const found = this.#stats.get(blob) ?? (await stat(blob).catch(() => undefined));
+      if (found && !this.#stats.has(blob) && !(await this.#fence.has(file))) {
+        this.#warn(file, 'It leads out of the cache folder, and is left alone.');
+        continue;
+      }
       if (!found) {
         this.#brokenLinks.push(file);
         this.#warn(file, `It leads to ${blob}, which is not there.`);
@@ -276,8 +287,20 @@ class RepoScan {
     return revision;
   }
 
+  /** Whether a folder is not left through a link; warns of one that is. */
+  async #isInside(folder: string): Promise<boolean> {
+    try {
+      await this.#fence.check(folder);
+      return true;
+    } catch (error) {
+      this.#warn(folder, error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+
   /** Undefined if there is no such folder. */
   async #entriesOf(folder: string): Promise<string[] | undefined> {
+    if (!(await this.#isInside(folder))) return undefined;
     try {
       return (await readdir(folder)).sort();
     } catch (error) {

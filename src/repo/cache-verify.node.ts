@@ -9,6 +9,7 @@ import { type OnProgress, ProgressMeter } from '../progress.ts';
 import { type CachedRepo, type CacheScan, cachedRepoText, filesOf } from './cache-scan.node.ts';
 import { hashMatches, isNewer, lookAt } from './content-check.node.ts';
 import { diskErrors } from './disk-errors.node.ts';
+import { Fence } from './fence.node.ts';
 import { isBelow, realPath } from './safe-paths.node.ts';
 import { SharedBlobs } from './shared-blobs.node.ts';
 import { TreeFiles } from './tree-file.node.ts';
@@ -104,7 +105,7 @@ interface Content {
 function contentOf(repo: CachedRepo): Content[] {
   const found = new Map<string, Content>();
   // One for all of them: it reads the listing of a commit once for many files.
-  const trees = new TreeFiles(repo.path);
+  const trees = new TreeFiles(repo.path, Fence.ofCache(dirname(repo.path)));
   const at = (path: string, size: number): Content => {
     const known = found.get(path) ?? { repo, trees, path, size, users: [] };
     found.set(path, known);
@@ -206,10 +207,12 @@ async function expectedOf({ trees, path, users }: Content): Promise<Expected> {
 class Repair {
   readonly #scan: CacheScan;
   readonly #store: SharedBlobs;
+  readonly #fence: Fence;
 
   constructor(scan: CacheScan) {
     this.#scan = scan;
     this.#store = new SharedBlobs(scan.path);
+    this.#fence = Fence.ofCache(scan.path);
   }
 
   async tryToRemove(checked: CheckedBlob): Promise<void> {
@@ -224,11 +227,17 @@ class Repair {
   }
 
   async #remove({ path, files }: CheckedBlob): Promise<void> {
-    for (const file of files) await rm(file, { force: true });
+    for (const file of files) await this.#removeFile(file);
     const entry = await this.#store.targetOf(path);
     if (entry !== undefined) files.push(...(await this.#dropShared(entry, path)));
     // A link may have led out of the folder, to something that is not ours.
-    if (isBelow(path, this.#scan.path)) await rm(path, { force: true });
+    if (isBelow(path, this.#scan.path)) await this.#removeFile(path);
+  }
+
+  /** Removes a file or a link, unless another link on the way to it leads out of the cache folder. */
+  async #removeFile(path: string): Promise<void> {
+    await this.#fence.check(dirname(path));
+    await rm(path, { force: true });
   }
 
   /** What repositories share is wrong in all of them. Gives the files of the others that had it. */
@@ -241,7 +250,7 @@ class Repair {
       }
     }
     const blobs = (await this.#store.references(entry)) ?? [];
-    for (const path of [...files, ...blobs]) await rm(path, { force: true });
+    for (const path of [...files, ...blobs]) await this.#removeFile(path);
     await this.#store.drop(entry);
     return files;
   }

@@ -9,14 +9,15 @@ import type { ListEntry } from '../hub/entries.ts';
 import { isCommit, type RepoId } from '../hub/repo.ts';
 import { checkContent } from './content-check.node.ts';
 import { copyContent } from './copy-file.node.ts';
-import { diskErrors, makeFolder } from './disk-errors.node.ts';
+import { diskErrors } from './disk-errors.node.ts';
+import { Fence, readBelow } from './fence.node.ts';
 import { sharedBlobsDisabled, symlinksDisabled } from './folders.node.ts';
 import { openLockedSink } from './locked-sink.node.ts';
 import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
 import { LOCK_WORTH_BYTES } from './python-lock.node.ts';
-import { checkCommit, checkEtag, makeFolderBelow, repoFolderName, tryWithin, within } from './safe-paths.node.ts';
+import { checkCommit, checkEtag, repoFolderName, tryWithin, within } from './safe-paths.node.ts';
 import { SharedBlobs } from './shared-blobs.node.ts';
-import { isFile, readSmall, tagFolder, tryTo, writeInOneStep } from './small-files.node.ts';
+import { isFile, tagFolder, tryTo, writeInOneStep } from './small-files.node.ts';
 import { TreeFiles } from './tree-file.node.ts';
 
 /**
@@ -27,9 +28,8 @@ export class HubCache implements RepoStore {
   readonly #folder: string;
   readonly #known: KnownFiles;
   readonly #shared: SharedBlobs;
+  readonly #fence: Fence;
   readonly #trees = new Map<string, TreeFiles>();
-  /** Where folders of snapshots really are. */
-  readonly #roots = new Map<string, string>();
   /** What was noted by this object: all files of a snapshot would note the same. */
   readonly #noted = new Set<string>();
   #tagged: Promise<void> | undefined;
@@ -38,6 +38,7 @@ export class HubCache implements RepoStore {
     this.#folder = resolve(folder);
     this.#known = known;
     this.#shared = new SharedBlobs(this.#folder);
+    this.#fence = Fence.ofCache(this.#folder);
   }
 
   place(file: ResolvedFile, revision: string): Place {
@@ -50,28 +51,22 @@ export class HubCache implements RepoStore {
         this.#tagged ??= tryTo(() => tagFolder(this.#folder));
         return this.#tagged;
       },
-      makeFolder: (root, folder) => this.#makeFolder(root, folder),
+      fence: this.#fence,
       noteRef: () => this.#noteRef(this.#repo(file.repo), revision, file.commit),
     });
-  }
-
-  async #makeFolder(root: string, folder: string): Promise<void> {
-    const known = this.#roots.get(root);
-    const real = await makeFolderBelow(root, folder, known);
-    if (real !== undefined) this.#roots.set(root, real);
   }
 
   async #noteRef(repo: string, revision: string, commit: string): Promise<void> {
     const note = `${repo} ${revision} ${commit}`;
     if (this.#noted.has(note)) return;
-    await writeRef(repo, revision, commit);
+    await writeRef(this.#fence, repo, revision, commit);
     this.#noted.add(note);
   }
 
   async commitOf(repo: RepoId, revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
     const ref = tryWithin(join(this.#repo(repo), 'refs'), revision);
-    const commit = ref === undefined ? undefined : (await readSmall(ref))?.trim();
+    const commit = ref === undefined ? undefined : (await readBelow(this.#fence, ref))?.trim();
     return commit !== undefined && isCommit(commit) ? commit : undefined;
   }
 
@@ -79,7 +74,7 @@ export class HubCache implements RepoStore {
     const folder = this.#repo(repo);
     await tryTo(async () => {
       // A ref to a commit without a folder makes the whole repository count as damaged.
-      await makeFolder(join(folder, 'snapshots', checkCommit(commit)));
+      await this.#fence.makeFolder(join(folder, 'snapshots', checkCommit(commit)));
       await this.#noteRef(folder, revision, commit);
     });
   }
@@ -102,7 +97,7 @@ export class HubCache implements RepoStore {
     const note = this.#missingNote(repo, commit, path);
     if (note === undefined) return;
     await tryTo(async () => {
-      await makeFolderBelow(note.root, dirname(note.path));
+      await this.#fence.makeFolder(dirname(note.path));
       await writeFile(note.path, '', { flag: 'wx' });
     });
   }
@@ -110,7 +105,7 @@ export class HubCache implements RepoStore {
   async find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
     const pointer = isCommit(commit) ? tryWithin(this.folder(repo, commit), path) : undefined;
     const found = pointer === undefined ? undefined : await stat(pointer).catch(() => undefined);
-    if (pointer === undefined || !found?.isFile()) return undefined;
+    if (pointer === undefined || !found?.isFile() || !(await this.#fence.has(pointer))) return undefined;
     const etag = (await this.#etagOf(repo, pointer)) ?? (await this.#etagInTree(repo, commit, path)) ?? '';
     return { path: pointer, size: found.size, etag };
   }
@@ -153,7 +148,7 @@ export class HubCache implements RepoStore {
     const folder = this.#repo(repo);
     let trees = this.#trees.get(folder);
     if (!trees) {
-      trees = new TreeFiles(folder);
+      trees = new TreeFiles(folder, this.#fence);
       this.#trees.set(folder, trees);
     }
     return trees;
@@ -175,8 +170,8 @@ interface Surroundings {
   shared: SharedBlobs;
   /** Says, once, that what is in the cache folder need not be backed up. */
   tag: () => Promise<void>;
-  /** Makes a folder somewhere below another one, unless links lead out of that. */
-  makeFolder: (root: string, folder: string) => Promise<void>;
+  /** Around the cache folder. */
+  fence: Fence;
   noteRef: () => Promise<void>;
 }
 
@@ -184,7 +179,6 @@ class CachePlace implements Place {
   readonly #file: ResolvedFile;
   readonly #around: Surroundings;
   readonly #blob: string;
-  readonly #snapshots: string;
   readonly #pointer: string;
   /** Whether content that other repositories share was looked at and found to be wrong. */
   #sharedIsWrong = false;
@@ -193,8 +187,7 @@ class CachePlace implements Place {
     this.#file = file;
     this.#around = around;
     this.#blob = join(around.repo, 'blobs', checkEtag(file.etag));
-    this.#snapshots = join(around.repo, 'snapshots');
-    this.#pointer = within(join(this.#snapshots, checkCommit(file.commit)), file.path);
+    this.#pointer = within(join(around.repo, 'snapshots', checkCommit(file.commit)), file.path);
   }
 
   existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
@@ -216,6 +209,7 @@ class CachePlace implements Place {
     await this.#around.tag();
     return openLockedSink(
       {
+        fence: this.#around.fence,
         stem: this.#blob,
         pythonLock,
         publish: (finished, verified, look) => this.#publish(finished, verified, look, !options.resume),
@@ -240,11 +234,12 @@ class CachePlace implements Place {
     const verified = await this.#check(entry, signal);
     this.#sharedIsWrong = verified === undefined;
     if (!verified) return undefined;
-    await makeFolder(dirname(this.#blob));
+    await this.#around.fence.makeFolder(dirname(this.#blob));
     return (await this.#around.shared.link(this.#blob, xetHash, size, signal)) ? verified : undefined;
   }
 
-  #check(path: string, signal: AbortSignal): Promise<Verified | undefined> {
+  async #check(path: string, signal: AbortSignal): Promise<Verified | undefined> {
+    if (!(await this.#around.fence.has(path))) return undefined;
     return checkContent(path, this.#file, this.#around.known, signal);
   }
 
@@ -253,7 +248,9 @@ class CachePlace implements Place {
     const { shared, known, noteRef } = this.#around;
     await rename(finished, this.#blob);
     const share = xetHash !== undefined && size >= LOCK_WORTH_BYTES && !sharedBlobsDisabled() && !symlinksDisabled();
-    const isShared = share && (await shared.publish(this.#blob, xetHash, size, forced || this.#sharedIsWrong));
+    const isRight = async (entry: string) =>
+      !forced && !this.#sharedIsWrong && (await this.#check(entry, new AbortController().signal)) !== undefined;
+    const isShared = share && (await shared.publish(this.#blob, xetHash, size, isRight));
     await this.#link(!isShared);
     await tryTo(noteRef);
     await known.remember(this.#pointer, { etag, xetHash, verified }, look);
@@ -268,7 +265,7 @@ class CachePlace implements Place {
     const [pointer, blob] = [this.#pointer, this.#blob];
     // Nothing is written when all is right: the folder may be one that can only be read.
     if (!isNew && isSame(await lookAt(pointer), await lookAt(blob))) return;
-    await this.#around.makeFolder(this.#snapshots, dirname(pointer));
+    await this.#around.fence.makeFolder(dirname(pointer));
     if (!symlinksDisabled() && (await this.#putLink())) return;
     if (isNew) {
       await rename(blob, pointer);
@@ -331,11 +328,11 @@ async function makeLink(target: string, path: string): Promise<'made' | 'exists'
 }
 
 /** What a revision stands for; a commit stands for itself. */
-async function writeRef(repo: string, revision: string, commit: string): Promise<void> {
+async function writeRef(fence: Fence, repo: string, revision: string, commit: string): Promise<void> {
   if (revision === commit) return;
   const ref = within(join(repo, 'refs'), revision);
-  if ((await readSmall(ref)) === commit) return;
-  await makeFolderBelow(join(repo, 'refs'), dirname(ref));
+  if ((await readBelow(fence, ref)) === commit) return;
+  await fence.makeFolder(dirname(ref));
   // Aside of the folder: everything in it counts as a ref.
   await writeInOneStep(ref, commit, repo);
 }

@@ -9,23 +9,16 @@ import type { ListEntry } from '../hub/entries.ts';
 import { isCommit, type RepoId } from '../hub/repo.ts';
 import { checkContent } from './content-check.node.ts';
 import { copyIfRight } from './copy-file.node.ts';
-import { diskErrors, isOutOfSpace, makeFolder } from './disk-errors.node.ts';
+import { diskErrors, isOutOfSpace } from './disk-errors.node.ts';
+import { Fence, readBelow } from './fence.node.ts';
 import { sharedBlobsDisabled } from './folders.node.ts';
 import { HubCache } from './hub-cache.node.ts';
 import { LocalNotes } from './local-metadata.node.ts';
 import { openLockedSink } from './locked-sink.node.ts';
 import type { EarlierFile, FileSink, HeldFile, Place, RepoStore } from './place.ts';
-import {
-  checkCommit,
-  checkEtag,
-  makeFolderBelow,
-  realPath,
-  repoFolderName,
-  tryWithin,
-  within,
-} from './safe-paths.node.ts';
+import { checkCommit, checkEtag, realPath, repoFolderName, tryWithin, within } from './safe-paths.node.ts';
 import { SharedBlobs } from './shared-blobs.node.ts';
-import { readSmall, tryTo, writeInOneStep } from './small-files.node.ts';
+import { tryTo, writeInOneStep } from './small-files.node.ts';
 import { TreeFiles } from './tree-file.node.ts';
 
 export interface LocalDirOptions {
@@ -40,6 +33,7 @@ export interface LocalDirOptions {
 export class LocalDir implements RepoStore {
   readonly #options: LocalDirOptions;
   readonly #root: string;
+  readonly #fence: Fence;
   readonly #notes: LocalNotes;
   readonly #trees: TreeFiles;
   readonly #cache: HubCache;
@@ -47,30 +41,37 @@ export class LocalDir implements RepoStore {
   constructor(options: LocalDirOptions) {
     this.#options = options;
     this.#root = resolve(options.folder);
-    this.#notes = new LocalNotes(this.#root);
-    this.#trees = new TreeFiles(this.#notes.folder);
+    this.#fence = new Fence(this.#root);
+    this.#notes = new LocalNotes(this.#root, this.#fence);
+    this.#trees = new TreeFiles(this.#notes.folder, this.#fence);
     this.#cache = new HubCache(options.cacheDir, options.known);
   }
 
   place(file: ResolvedFile, _revision: string): Place {
     const { cacheDir, known } = this.#options;
-    return new LocalPlace(file, { root: this.#root, notes: this.#notes, cacheDir, known });
+    return new LocalPlace(file, {
+      root: this.#root,
+      fence: this.#fence,
+      notes: this.#notes,
+      cacheDir,
+      known,
+    });
   }
 
   /** Python's client keeps these in the Hub cache folder only; from there ours are left out, as no file goes there. */
   async commitOf(repo: RepoId, revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
     const ref = this.#ref(repo, revision);
-    const commit = ref === undefined ? undefined : (await readSmall(ref))?.trim();
+    const commit = ref === undefined ? undefined : (await readBelow(this.#fence, ref))?.trim();
     return commit !== undefined && isCommit(commit) ? commit : this.#cache.commitOf(repo, revision);
   }
 
   async noteCommit(repo: RepoId, revision: string, commit: string): Promise<void> {
     const ref = this.#ref(repo, revision);
-    if (ref === undefined || revision === commit || (await readSmall(ref)) === commit) return;
+    if (ref === undefined || revision === commit || (await readBelow(this.#fence, ref)) === commit) return;
     await tryTo(async () => {
       await this.#notes.prepare();
-      await makeFolderBelow(this.#notes.folder, dirname(ref));
+      await this.#fence.makeFolder(dirname(ref));
       await writeInOneStep(ref, checkCommit(commit), this.#notes.folder);
     });
   }
@@ -103,7 +104,8 @@ export class LocalDir implements RepoStore {
     if (target === undefined || !metadata) return undefined;
     if (metadata.commit !== commit && !(await this.#hasAt(commit, path, metadata.etag))) return undefined;
     const found = await stat(target).catch(() => undefined);
-    return found?.isFile() ? { path: target, size: found.size, etag: metadata.etag } : undefined;
+    if (!found?.isFile() || !(await this.#fence.has(target))) return undefined;
+    return { path: target, size: found.size, etag: metadata.etag };
   }
 
   /** What is about to be replaced. */
@@ -111,7 +113,9 @@ export class LocalDir implements RepoStore {
     const target = tryWithin(this.#root, path);
     const metadata = target === undefined ? undefined : await this.#notes.read(path);
     const other = metadata !== undefined && metadata.commit !== commit && metadata.etag !== etag;
-    return target !== undefined && other ? [{ path: target, commit: metadata.commit }] : [];
+    return target !== undefined && other && (await this.#fence.has(target))
+      ? [{ path: target, commit: metadata.commit }]
+      : [];
   }
 
   folder(): string {
@@ -130,6 +134,7 @@ export class LocalDir implements RepoStore {
 
 interface Surroundings {
   root: string;
+  fence: Fence;
   notes: LocalNotes;
   cacheDir: string;
   known: KnownFiles;
@@ -165,9 +170,11 @@ class LocalPlace implements Place {
   async openSink(options: Parameters<Place['openSink']>[0]): Promise<FileSink> {
     const { notes } = this.#around;
     const { path, etag } = this.#file;
+    await this.#around.fence.check(dirname(this.#target));
     await diskErrors(notes.folder, () => notes.prepare());
     return openLockedSink(
       {
+        fence: this.#around.fence,
         stem: join(notes.unfinished, `${shortName(path)}.${etag}`),
         pythonLock: notes.lockOf(path),
         publish: (finished, verified, look) => this.#put(finished, verified, look),
@@ -179,7 +186,9 @@ class LocalPlace implements Place {
 
   async #checkTarget(signal: AbortSignal): Promise<Verified | undefined> {
     const { path, etag, commit } = this.#file;
-    const { notes, known } = this.#around;
+    const { notes, known, fence } = this.#around;
+    // What is under its name elsewhere is not in this folder: the file takes the place of the link.
+    if (!(await fence.has(this.#target))) return undefined;
     const metadata = await notes.read(path);
     // An unchanged file that was something else then need not be read, unless the tag is of another kind.
     if (metadata && metadata.etag !== etag && metadata.etag.length === etag.length) return undefined;
@@ -206,10 +215,10 @@ class LocalPlace implements Place {
   }
 
   async #copy(source: string, signal: AbortSignal): Promise<Verified | undefined> {
-    const { notes, known } = this.#around;
+    const { notes, known, fence } = this.#around;
     const { path } = this.#file;
     await notes.prepare();
-    await makeFolder(notes.unfinished);
+    await fence.makeFolder(notes.unfinished);
     const unfinished = join(notes.unfinished, `${shortName(path)}.${randomBytes(4).toString('hex')}.incomplete`);
     try {
       const verified = await copyIfRight(source, unfinished, this.#file, known, signal);
@@ -228,13 +237,14 @@ class LocalPlace implements Place {
     if (!isContentId(etag)) return [];
     const folder = join(cacheDir, repoFolderName(repo));
     const shared = sharedBlobsDisabled() ? undefined : await new SharedBlobs(cacheDir).find(xetHash, size);
+    const cache = Fence.ofCache(cacheDir);
     const sources: string[] = [];
     // Where there are no links, the file itself is in the snapshot.
     for (const candidate of [join(folder, 'blobs', etag), within(join(folder, 'snapshots', commit), path), shared]) {
       const found = candidate === undefined ? undefined : await stat(candidate).catch(() => undefined);
       if (candidate === undefined || !found?.isFile() || found.size !== size) continue;
       const real = await realPath(candidate);
-      if (real !== undefined && !sources.includes(real)) sources.push(real);
+      if (real !== undefined && !sources.includes(real) && (await cache.has(candidate))) sources.push(real);
     }
     return sources;
   }
@@ -242,8 +252,8 @@ class LocalPlace implements Place {
   /** Gives a finished file its name, in place of whatever has it. */
   async #put(finished: string, verified: Verified, look: FileLook): Promise<string> {
     const { path, etag, commit, xetHash } = this.#file;
-    const { notes, known } = this.#around;
-    await makeFolder(dirname(this.#target));
+    const { notes, known, fence } = this.#around;
+    await fence.makeFolder(dirname(this.#target));
     await rename(finished, this.#target);
     await tryTo(() => notes.write(path, commit, etag));
     await known.remember(this.#target, { etag, xetHash, verified }, look);

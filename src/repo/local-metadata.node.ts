@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path';
 import { stat } from '../disk/disk.node.ts';
 import { isCommit } from '../hub/repo.ts';
-import { makeFolderBelow, within } from './safe-paths.node.ts';
-import { createIfMissing, readSmall, tagFolder, writeInOneStep } from './small-files.node.ts';
+import { type Fence, readBelow } from './fence.node.ts';
+import { within } from './safe-paths.node.ts';
+import { createIfMissing, tagFolder, writeInOneStep } from './small-files.node.ts';
 
 /** What was noted about a file when it was put into a folder of the user's own. */
 export interface LocalMetadata {
@@ -18,13 +19,15 @@ const SLACK_SECONDS = 1;
 /** The notes that Python's client keeps about a folder, in `.cache/huggingface` in that folder. */
 export class LocalNotes {
   readonly #root: string;
+  readonly #fence: Fence;
   /** `.cache/huggingface`. */
   readonly folder: string;
   #prepared: Promise<void> | undefined;
   readonly #folders = new Map<string, Promise<unknown>>();
 
-  constructor(root: string) {
+  constructor(root: string, fence: Fence) {
     this.#root = root;
+    this.#fence = fence;
     this.folder = join(root, '.cache', 'huggingface');
   }
 
@@ -40,7 +43,7 @@ export class LocalNotes {
 
   /** What was noted about a file, if the file has not been changed since. */
   async read(path: string): Promise<LocalMetadata | undefined> {
-    const metadata = parseMetadata((await readSmall(this.#metadata(path))) ?? '');
+    const metadata = parseMetadata((await readBelow(this.#fence, this.#metadata(path))) ?? '');
     const found = metadata && (await stat(within(this.#root, path)).catch(() => undefined));
     if (!metadata || !found?.isFile()) return undefined;
     return found.mtimeMs / 1000 - SLACK_SECONDS <= metadata.timestamp ? metadata : undefined;
@@ -59,6 +62,7 @@ export class LocalNotes {
   /** Makes the folder of the notes, marked so that neither backups nor git take it along. */
   prepare(): Promise<void> {
     this.#prepared ??= (async () => {
+      await this.#fence.check(this.folder);
       await tagFolder(this.folder);
       await createIfMissing(join(this.folder, '.gitignore'), '*');
     })().catch((error: unknown) => {
@@ -72,7 +76,7 @@ export class LocalNotes {
   #makeFolder(folder: string): Promise<unknown> {
     let made = this.#folders.get(folder);
     if (!made) {
-      made = makeFolderBelow(this.folder, folder).catch((error: unknown) => {
+      made = this.#fence.makeFolder(folder).catch((error: unknown) => {
         this.#folders.delete(folder);
         throw error;
       });

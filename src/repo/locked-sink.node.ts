@@ -1,9 +1,13 @@
+import { dirname } from 'node:path';
+import type { Fence } from './fence.node.ts';
 import { ONE_PIECE_BYTES, OnePieceFile } from './one-piece-file.node.ts';
 import { PartialFile, type PartialFileOptions, type PartialIdentity, type Publish } from './partial-file.node.ts';
 import type { FileSink } from './place.ts';
 import { acquirePythonLock, LOCK_WORTH_BYTES } from './python-lock.node.ts';
 
 export interface LockedSinkTarget {
+  /** Nothing is written outside of it. */
+  fence: Fence;
   /** Path of the unfinished file without its endings. */
   stem: string;
   /** The file that Python's client locks while it downloads the same. */
@@ -27,8 +31,12 @@ export async function openLockedSink(
     waited = true;
   };
   const { etag, size, xetHash } = file;
+  await target.fence.check(dirname(target.stem));
   if (size <= ONE_PIECE_BYTES) return OnePieceFile.open(target.stem, size, { ...options, onWait }, target.publish);
-  const alsoLock = () => acquirePythonLock(target.pythonLock, { signal: options.signal, onWait });
+  const alsoLock = async () => {
+    await target.fence.check(dirname(target.pythonLock));
+    return acquirePythonLock(target.pythonLock, { signal: options.signal, onWait });
+  };
   return PartialFile.open(
     target.stem,
     { etag, size, xetHash },

@@ -1,8 +1,7 @@
-import { dirname, resolve, sep } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { realpath } from '../disk/disk.node.ts';
 import { XetError } from '../errors.ts';
 import { checkPath, isCommit, type RepoId } from '../hub/repo.ts';
-import { makeFolder } from './disk-errors.node.ts';
 
 // An entity tag becomes the name of a file: letters and digits, and what other servers put between them. No dots,
 // or a tag could name an unfinished file; short enough that endings still fit into the name of a file.
@@ -48,26 +47,6 @@ export function tryWithin(folder: string, path: string): string | undefined {
 
 export function isBelow(path: string, root: string): boolean {
   return path.startsWith(root.endsWith(sep) ? root : root + sep);
-}
-
-/**
- * Makes a folder somewhere below `root`, unless a link on the way leads out of it: nothing is written through such
- * a link. `root` itself may be a link. Gives where that leads, so that it need not be found out again.
- */
-export async function makeFolderBelow(root: string, folder: string, knownRoot?: string): Promise<string | undefined> {
-  const there = await realPath(folder);
-  let present = folder;
-  let real = there;
-  while (real === undefined && present !== root && dirname(present) !== present) {
-    present = dirname(present);
-    real = await realPath(present);
-  }
-  const realRoot = knownRoot ?? (await realPath(root));
-  if (real !== undefined && realRoot !== undefined && real !== realRoot && !isBelow(real, realRoot)) {
-    throw new XetError('CACHE', `${present} leads out of ${root}: remove that link and run the same again.`);
-  }
-  if (there === undefined) await makeFolder(folder);
-  return realRoot;
 }
 
 /** Where a path leads when all links are followed; undefined if it leads nowhere. */

@@ -59,7 +59,7 @@ export class SharedBlobs {
   async find(xetHash: string | undefined, size: number): Promise<string | undefined> {
     if (!isHashHex(xetHash) || !(await this.exists())) return undefined;
     const entry = this.#entry(xetHash);
-    return (await isUsable(entry, size)) ? entry : undefined;
+    return (await this.#isPhysical(dirname(entry))) && (await isUsable(entry, size)) ? entry : undefined;
   }
 
   /** What a blob of a repository links to in the store, whether that is there or not. */
@@ -83,14 +83,14 @@ export class SharedBlobs {
   /**
    * Moves a blob of a repository, which has been checked, into the store, and links to it.
    *
-   * @param replace what is there already is not to be relied on.
+   * @param isRight checks what is there already: somebody else may have brought it, whom nobody checked.
    */
-  async publish(blob: string, xetHash: string, size: number, replace: boolean): Promise<boolean> {
+  async publish(blob: string, xetHash: string, size: number, isRight: (entry: string) => Promise<boolean>) {
     if (!(await this.exists())) return false;
     const entry = this.#entry(xetHash);
     await tryTo(() => this.#makeFolder(dirname(entry)));
     return this.#locked(entry, undefined, async () => {
-      if (!replace && (await isUsable(entry, size))) return this.#replaceByLink(blob, entry);
+      if ((await isUsable(entry, size)) && (await isRight(entry))) return this.#replaceByLink(blob, entry);
       await this.#setPermissions(blob, dirname(entry));
       return this.#replaceByLink(blob, entry, () => rename(blob, entry));
     });
@@ -135,6 +135,7 @@ export class SharedBlobs {
       await rm(`${entry}.refs`, { force: true });
       return true;
     };
+    if (!(await this.#isPhysical(dirname(entry)))) return;
     // To leave it would spread it, so a lock that cannot be had is no reason to.
     if (!(await this.#locked(entry, undefined, remove))) await remove();
   }
@@ -166,6 +167,7 @@ export class SharedBlobs {
 
   /** Without a lock that Python's client knows, nothing here is safe, so nothing is done. */
   async #locked(entry: string, signal: AbortSignal | undefined, step: () => Promise<boolean>): Promise<boolean> {
+    if (!(await this.#isPhysical(dirname(entry)))) return false;
     try {
       const lock = await acquirePythonLock(`${entry}.lock`, {
         signal: signal ?? new AbortController().signal,
@@ -191,14 +193,15 @@ export class SharedBlobs {
    */
   async #replaceByLink(blob: string, entry: string, fill?: () => Promise<void>): Promise<boolean> {
     const name = this.#name(blob);
-    if (!BLOB_OF_REPO.test(name) || !(await this.#isPhysical(dirname(blob)))) return false;
+    const areHere = await Promise.all([blob, entry].map((path) => this.#isPhysical(dirname(path))));
+    if (!BLOB_OF_REPO.test(name) || areHere.includes(false)) return false;
     const link = join(dirname(blob), `.${basename(blob)}.${randomBytes(4).toString('hex')}.shared`);
     try {
       await symlink(relative(dirname(resolve(blob)), entry), link);
       await appendReference(`${entry}.refs`, name);
       await fill?.();
       await rename(link, blob).catch(async (error: unknown) => {
-        if (fill) await copyFile(entry, blob);
+        if (fill) await copyFile(entry, blob, constants.COPYFILE_EXCL);
         throw error;
       });
       return true;
@@ -219,6 +222,7 @@ export class SharedBlobs {
       if (error.code !== 'EEXIST') throw error;
     });
     const [wanted, found] = await Promise.all([stat(this.#cacheDir), lstat(folder)]);
+    if (!found.isDirectory()) return;
     const mode = wanted.mode & 0o3777;
     if ((found.mode & 0o7777) !== mode) await chmod(folder, mode);
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ListEntry } from '../hub/entries.ts';
-import { makeFolder } from './disk-errors.node.ts';
-import { readSmall, writeInOneStep } from './small-files.node.ts';
+import { type Fence, readBelow } from './fence.node.ts';
+import { writeInOneStep } from './small-files.node.ts';
 import { formatTree, parseTree } from './tree-format.ts';
 
 /**
@@ -13,9 +13,12 @@ export class TreeFiles {
   /** The one that was used last: a download asks for one commit many times. */
   #latest: { commit: string; entries: ListEntry[]; byPath: Map<string, ListEntry> } | undefined;
 
+  readonly #fence: Fence;
+
   /** @param folder what `trees` is in. */
-  constructor(folder: string) {
+  constructor(folder: string, fence: Fence) {
     this.#folder = folder;
+    this.#fence = fence;
   }
 
   async read(commit: string): Promise<ListEntry[] | undefined> {
@@ -30,7 +33,7 @@ export class TreeFiles {
 
   async #load(commit: string) {
     if (this.#latest?.commit === commit) return this.#latest;
-    const text = await readSmall(this.#path(commit));
+    const text = await readBelow(this.#fence, this.#path(commit));
     const entries = text === undefined ? undefined : parseTree(text);
     if (entries === undefined) return undefined;
     this.#latest = { commit, entries, byPath: new Map(entries.map((entry) => [entry.path, entry])) };
@@ -40,8 +43,8 @@ export class TreeFiles {
   /** Keeps a listing, unless it would be wrong to rely on it later. */
   async write(commit: string, entries: readonly ListEntry[]): Promise<void> {
     const text = formatTree(entries);
-    if (text === undefined || (await readSmall(this.#path(commit))) === text) return;
-    await makeFolder(join(this.#folder, 'trees'));
+    if (text === undefined || (await readBelow(this.#fence, this.#path(commit))) === text) return;
+    await this.#fence.makeFolder(join(this.#folder, 'trees'));
     await writeInOneStep(this.#path(commit), text, this.#folder);
   }
 

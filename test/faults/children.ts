@@ -53,7 +53,8 @@ export async function startNode(args: string[], env: Record<string, string> = {}
   return { process: child, ended };
 }
 
-export const startCli = (hub: { url: string }, args: string[]) => startNode([CLI, ...args], { HF_ENDPOINT: hub.url });
+export const startCli = (hub: { url: string }, args: string[], env: Record<string, string> = {}) =>
+  startNode([CLI, ...args], { HF_ENDPOINT: hub.url, ...env });
 
 /** The objects that `--json` printed: one a file, and the summary. */
 export function jsonLines(stdout: string): Record<string, unknown>[] {

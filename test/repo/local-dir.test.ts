@@ -113,12 +113,24 @@ describe('a file in a folder of the user', () => {
     expect(await readFile(join(folder, 'a'))).toEqual(Buffer.from(bytes));
   });
 
-  test('may be in a folder that the user put elsewhere', async () => {
+  test('is not put through a link that leads out of the folder, and that is said before anything is fetched', async () => {
     const { folder, store } = await localDir();
     const elsewhere = await scratch();
     await symlink(elsewhere, join(folder, 'sub'));
-    await fill(store.place(fileOf('sub/a', bytes), 'main'), bytes);
-    expect(await readdir(elsewhere)).toEqual(['a']);
+    const refused = { code: 'CACHE', message: expect.stringContaining(join(folder, 'sub')) };
+    await expect(store.place(fileOf('sub/a', bytes), 'main').openSink(quiet)).rejects.toMatchObject(refused);
+    expect(await readdir(elsewhere)).toEqual([]);
+  });
+
+  test('may be behind a link that stays in the folder, and the folder itself may be a link', async () => {
+    const { store } = await localDir();
+    const link = join(await scratch(), 'link');
+    await symlink(store.folder(), link);
+    await mkdir(join(link, 'real'), { recursive: true });
+    await symlink('real', join(link, 'sub'));
+    const linked = new LocalDir({ folder: link, cacheDir: await scratch(), known: new KnownHere() });
+    const { path } = await fill(linked.place(fileOf('sub/a', bytes), 'main'), bytes);
+    expect(await readFile(path)).toEqual(Buffer.from(bytes));
   });
 
   test.each(['.cache/huggingface/download/a.metadata', '.cache/huggingface', '.Cache/HuggingFace/x', '.cache'])(

@@ -1,5 +1,5 @@
 import { rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { openKnownFiles } from '../../src/cache/known-files.node.ts';
 import type { DiskHelp } from '../../src/disk/disk-help.ts';
@@ -142,9 +142,10 @@ describe.each([
     const folder = await scratch();
     const first = await opened(folder);
     await snapshot(first);
-    await writeFile(join(folder, 'elsewhere'), 'file 1');
+    const elsewhere = join(dirname(pathOf(first, 1)), 'elsewhere');
+    await writeFile(elsewhere, 'file 1');
     await rm(pathOf(first, 1));
-    await symlink(join(folder, 'elsewhere'), pathOf(first, 1));
+    await symlink(elsewhere, pathOf(first, 1));
     const next = await opened(folder);
     await next.store.expect?.(5, REPO, COMMIT);
     await next.store.find(REPO, COMMIT, nameOf(1));

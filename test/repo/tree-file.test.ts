@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Fence } from '../../src/repo/fence.node.ts';
 import { TreeFiles } from '../../src/repo/tree-file.node.ts';
 import { formatTree, parseTree } from '../../src/repo/tree-format.ts';
 import { holds } from '../http/property.ts';
@@ -21,7 +22,7 @@ const plain = { size: 9, blob_id: gitSha1Of(bytes) };
 describe('a listing on the disk', () => {
   test("is Python's form, and is read back", async () => {
     const at = await scratch();
-    await new TreeFiles(at).write(COMMIT, [small, folder, large]);
+    await new TreeFiles(at, new Fence(at)).write(COMMIT, [small, folder, large]);
     expect(await readdir(join(at))).toEqual(['trees']);
     expect(JSON.parse(await readFile(join(at, 'trees', `${COMMIT}.json`), 'utf8'))).toEqual({
       format_version: 1,
@@ -36,7 +37,7 @@ describe('a listing on the disk', () => {
         'sub/small.json': { size: 9, blob_id: gitSha1Of(bytes) },
       },
     });
-    const trees = new TreeFiles(at);
+    const trees = new TreeFiles(at, new Fence(at));
     expect(await trees.read(COMMIT)).toEqual([large, small]);
     expect(await trees.entry(COMMIT, 'large ü.bin')).toEqual(large);
     expect(await trees.entry(COMMIT, 'sub')).toBe('missing');
@@ -45,7 +46,7 @@ describe('a listing on the disk', () => {
 
   test('is not kept while the xet hash of a large file is withheld', async () => {
     const at = await scratch();
-    await new TreeFiles(at).write(COMMIT, [small, { ...large, xetHash: undefined }]);
+    await new TreeFiles(at, new Fence(at)).write(COMMIT, [small, { ...large, xetHash: undefined }]);
     expect(await readdir(at)).toEqual([]);
   });
 
@@ -76,9 +77,9 @@ describe('a listing on the disk', () => {
     const at = await scratch();
     await mkdir(join(at, 'trees'));
     await writeFile(join(at, 'trees', `${COMMIT}.json`), text);
-    expect(await new TreeFiles(at).read(COMMIT)).toBeUndefined();
-    await new TreeFiles(at).write(COMMIT, [small]);
-    expect(await new TreeFiles(at).read(COMMIT)).toEqual([small]);
+    expect(await new TreeFiles(at, new Fence(at)).read(COMMIT)).toBeUndefined();
+    await new TreeFiles(at, new Fence(at)).write(COMMIT, [small]);
+    expect(await new TreeFiles(at, new Fence(at)).read(COMMIT)).toEqual([small]);
   });
 
   test('a large file without a xet hash, which Python keeps too, is read', () => {
