@@ -10,13 +10,12 @@ import { MetricsLog } from '../metrics.ts';
 import type { ByteRange } from '../ranges.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { runBufferBytes } from '../xorb/frames.ts';
-import { assemble, type RunOptions } from './assemble.ts';
+import { assembleAll, type Reading } from './assembled.ts';
 import type { EngineParts, FillOptions, ReadOptions, StreamOptions } from './engine-types.ts';
 import { RUN_BYTES } from './fetch-runs.ts';
 import { Pace } from './hedge.ts';
-import { RequestSteps } from './open-range.ts';
+import { RangeRules } from './open-range.ts';
 import type { PlainSource } from './plain.ts';
-import type { JobContext } from './range-job.ts';
 import type { Content } from './shares.ts';
 import { Stages } from './stages.ts';
 
@@ -31,11 +30,11 @@ export class DownloadEngine {
   readonly #casVersions: CasVersions = new Map();
   readonly #pace = new Pace();
   readonly #buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
-  readonly #steps: RequestSteps;
+  readonly #rules: RangeRules;
 
   constructor(parts: EngineParts) {
     this.parts = parts;
-    this.#steps = new RequestSteps(parts.requestBytes);
+    this.#rules = new RangeRules(parts.requestBytes);
   }
 
   /** Where one download of many notes its share of the client's requests and bytes. */
@@ -91,7 +90,11 @@ export class DownloadEngine {
       fileSize: file.size,
       range,
       windowBytes,
-      plan: { maxHeldBytes: how.maxHeldBytes ?? budget.limitBytes / 8, group: together !== undefined },
+      plan: {
+        maxHeldBytes: how.maxHeldBytes ?? budget.limitBytes / 8,
+        group: together !== undefined,
+        allAtOnce: (url) => together !== undefined && this.#rules.of(url) === 'all ranges at once',
+      },
       tiers,
       sections: fresh ? undefined : options.sections,
       ahead: fresh ? undefined : options.ahead,
@@ -107,7 +110,7 @@ export class DownloadEngine {
       lanes,
       pace: this.#pace,
       buffers: this.#buffers,
-      steps: this.#steps,
+      rules: this.#rules,
       together,
       fresh,
       attempts,
@@ -155,20 +158,12 @@ export class DownloadEngine {
     options: ReadOptions,
     http: Http,
   ): AsyncGenerator<Content, void, undefined> {
-    const { stages, context, running } = await this.begin(file, range, options, http, ASKING);
-    for await (const stage of stages.all([])) yield* assemble(stage, context, { ...running, lookAhead: () => 1 });
+    yield* assembleAll(await this.begin(file, range, options, http, ASKING), [], () => 1, http.log);
   }
 }
 
 /** A file whose bytes are in a CAS. */
 export type CasFile = ResolvedFile & { xetHash: string };
-
-/** What a read over Xet needs. */
-export interface Reading {
-  stages: Stages;
-  context: JobContext;
-  running: RunOptions;
-}
 
 /** Nothing from here, and nothing kept here. */
 export const ASKING = { keep: false, networkOnly: true };

@@ -1,13 +1,14 @@
-import type { FetchRange } from '../cas/reconstruction.ts';
 import { isXetError, XetError } from '../errors.ts';
-import type { PartPiece } from '../http/multipart.ts';
-import type { FetchTogether } from './fetch-runs.ts';
-import { multi, type RangeSource } from './open-range.ts';
+import type { FetchTogether, RunSource } from './fetch-runs.ts';
+import { multi } from './open-range.ts';
+
+/** What a server may answer that does not serve several ranges at once. */
+const NOT_SEVERAL = [400, 403, 404, 416];
 
 /** One request for all ranges of a job, where that needs no preflight. */
 export const fetchTogether: FetchTogether = async function* (source, parts) {
   try {
-    for await (const { start, bytes } of openGroup(source, source.xorb, source.ranges, source.signal)) {
+    for await (const { start, bytes } of openGroup(source)) {
       source.onNetworkBytes(bytes.length);
       source.lanes.received(bytes.length);
       const part = parts.find(({ cutter }) => cutter.received === start);
@@ -17,29 +18,41 @@ export const fetchTogether: FetchTogether = async function* (source, parts) {
       if (part.received) yield* part.finish();
     }
   } catch (error) {
-    if (source.signal.aborted || !isXetError(error) || !(error.retryable || error.code === 'FORBIDDEN')) throw error;
+    if (source.signal.aborted || !isXetError(error)) throw error;
+    if (!error.retryable && !NOT_SEVERAL.includes(error.status ?? 0)) throw error;
     for (const part of parts) yield* part.keepWhole();
   }
 };
 
 /**
- * All the given ranges of a xorb with one request, as far as the server answers so. They must share a signed
- * address. Each piece is of use until the next is asked for.
+ * All ranges of a job with one request, as far as the server answers so. They share a signed address. Each piece is of use
+ * until the next is asked for. A server that refuses is not asked for several ranges again.
  */
-async function* openGroup(
-  source: RangeSource,
-  xorb: string,
-  ranges: readonly FetchRange[],
-  signal: AbortSignal,
-): AsyncGenerator<PartPiece, void, undefined> {
+async function* openGroup({ urls, rules, xorb, ranges, signal, ...source }: RunSource): ReturnType<typeof multi> {
   const [first] = ranges;
   if (!first) return;
-  const signed = source.urls.find(xorb, first);
+  const { url } = urls.find(xorb, first);
+  if (!rules.takesSeveral(url) && rules.of(url) !== 'all ranges at once') return;
+  const ask = (address: string) => multi({ ...source, rules }, address, ranges, signal);
+  let came = false;
   try {
-    return yield* multi(source, signed.url, ranges, signal);
+    for await (const piece of ask(url)) {
+      came = true;
+      yield piece;
+    }
+    return;
   } catch (error) {
-    if (!isXetError(error, 'FORBIDDEN')) throw error;
+    if (came || !isXetError(error, 'FORBIDDEN')) throw refused(error);
   }
-  const renewed = await source.urls.renew(xorb, first, signed.url, signal);
-  yield* multi(source, renewed.url, ranges, signal);
+  const renewed = await urls.renew(xorb, first, url, signal);
+  try {
+    yield* ask(renewed.url);
+  } catch (error) {
+    throw refused(error);
+  }
+
+  function refused(error: unknown): unknown {
+    if (!came && isXetError(error) && NOT_SEVERAL.includes(error.status ?? 0)) rules.refusesSeveral(url);
+    return error;
+  }
 }

@@ -2,7 +2,7 @@ import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { lengthOf } from '../ranges.ts';
-import { assemble } from './assemble.ts';
+import { assembleAll } from './assembled.ts';
 import type { Verified } from './content-hash.ts';
 import { Coverage } from './coverage.ts';
 import type { CasFile, DownloadEngine } from './engine.ts';
@@ -10,7 +10,6 @@ import type { FillOptions, FillTarget } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
 import { scatterAll } from './scattered.ts';
 import type { Content } from './shares.ts';
-import { timedStages } from './stages.ts';
 
 /**
  * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how
@@ -54,17 +53,14 @@ async function fillXet(
   // What is written at once is held for nobody, however often it is wanted.
   const how = { keep: false, maxHeldBytes: sequentialWrites ? undefined : Number.POSITIVE_INFINITY };
   const reading = await engine.begin(file, { start: 0, end: file.size }, options, http, how);
-  const { stages, context, running } = reading;
   const had = [...coverage.parts];
   if (sequentialWrites) {
-    for await (const stage of timedStages(stages, had, http.log)) {
-      const inOrder = assemble(stage, { ...context, inPlace: true }, { ...running, lookAhead: () => lanes.limit });
-      for await (const content of inOrder) await write(content);
-    }
+    const lending = { ...reading, context: { ...reading.context, inPlace: true } };
+    for await (const content of assembleAll(lending, had, () => lanes.limit, http.log)) await write(content);
   } else {
     await scatterAll(reading, had, write, http);
   }
-  await engine.seal(file, coverage.records(), stages.terms);
+  await engine.seal(file, coverage.records(), reading.stages.terms);
   return 'xet';
 }
 

@@ -9,32 +9,58 @@ import type { SignedUrls } from './signed-urls.ts';
 export interface RangeSource {
   http: Http;
   urls: SignedUrls;
-  steps: RequestSteps;
+  rules: RangeRules;
   /** Past every HTTP cache: an earlier answer was corrupt. */
   fresh: boolean;
 }
 
+/** Which requests for ranges a server accepts, from the least strict on. */
+type Rule = 'parts' | 'whole ranges' | 'all ranges at once';
+
+/** A CAS that names a new server each time is not followed for ever. */
+const MOST_ORIGINS = 32;
+
 /**
- * How much of a range is asked for at once. A range comes step by step where answers that nobody reads would pile up on
- * this side of the connection, unless a server turns out to serve whole ranges only.
+ * What servers of signed addresses turned out to accept, by origin, so that each refusal costs once. A range comes step by
+ * step where answers that nobody reads would pile up on this side of the connection, unless a server serves whole ranges only.
  */
-export class RequestSteps {
-  #bytes: number;
+export class RangeRules {
+  readonly #stepBytes: number;
+  readonly #rules = new Map<string, Rule>();
+  readonly #refusesSeveral = new Set<string>();
 
-  constructor(bytes: number = Number.POSITIVE_INFINITY) {
-    this.#bytes = bytes;
+  constructor(stepBytes: number = Number.POSITIVE_INFINITY) {
+    this.#stepBytes = stepBytes;
   }
 
-  /** The first part of a range. */
-  first({ start, end }: ByteRange): ByteRange {
-    return { start, end: Math.min(end, start + this.#bytes) };
+  /** What to ask for to get the bytes from `from` on. */
+  next(url: string, whole: ByteRange, from: number): ByteRange {
+    if (this.of(url) !== 'parts') return whole;
+    return { start: from, end: Math.min(whole.end, from + this.#stepBytes) };
   }
 
-  /** From here on ranges are asked for as a whole. */
-  giveUp(): void {
-    this.#bytes = Number.POSITIVE_INFINITY;
+  of(url: string): Rule {
+    return this.#rules.get(new URL(url).origin) ?? 'parts';
+  }
+
+  /** Whether that is worth another plan. */
+  learn(url: string, rule: Rule): boolean {
+    this.#rules.set(new URL(url).origin, rule);
+    return this.#rules.size <= MOST_ORIGINS;
+  }
+
+  /** Whether several of the ranges of an address may be asked for at once. */
+  takesSeveral(url: string): boolean {
+    return !this.#refusesSeveral.has(new URL(url).origin);
+  }
+
+  refusesSeveral(url: string): void {
+    this.#refusesSeveral.add(new URL(url).origin);
   }
 }
+
+/** A server turned out to serve all ranges of an address or none: what was planned range by range is to be planned again. */
+export class RangesBelongTogether extends Error {}
 
 /**
  * The physical bytes of a range of a xorb from `from` on. Each piece is of use until the next is asked for.
@@ -50,48 +76,44 @@ export async function* openRange(
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { urls, steps } = source;
-  const wanted = { start: from, end: range.bytes.end };
+  const { urls, rules } = source;
+  const { bytes: whole } = range;
+  const wanted = { start: from, end: whole.end };
   let signed = urls.find(xorb, range);
-  const refused = (error: unknown) => isXetError(error, 'FORBIDDEN');
-  // Whether a part was asked for that is not all of the range.
-  let stepped = false;
-  const stepByStep = async function* (url: string): AsyncGenerator<Uint8Array, void, undefined> {
-    while (wanted.start < wanted.end) {
-      const step = steps.first(wanted);
-      stepped = step.end < range.bytes.end;
-      for await (const bytes of single(source, url, step, step, signal)) {
+  let refused: Rule | undefined;
+  let renewedAt: number | undefined;
+  while (wanted.start < whole.end) {
+    const { url } = signed;
+    const asked = refused === 'parts' ? whole : rules.next(url, whole, wanted.start);
+    const together = signed.ranges.length > 1 && (refused === 'whole ranges' || rules.of(url) === 'all ranges at once');
+    const isPart = asked.start > whole.start || asked.end < whole.end;
+    try {
+      const pieces = together
+        ? within(multi(source, url, signed.ranges, signal), wanted)
+        : single(source, url, asked, wanted, signal);
+      for await (const bytes of pieces) {
+        if (refused === 'parts' && rules.of(url) === 'parts') rules.learn(url, 'whole ranges');
+        if (refused === 'whole ranges' && rules.of(url) !== 'all ranges at once') {
+          if (rules.learn(url, 'all ranges at once')) throw new RangesBelongTogether();
+        }
         wanted.start += bytes.length;
         yield bytes;
       }
       // Whoever reads notices that bytes are missing, and where to go on.
-      if (wanted.start < step.end) return;
-    }
-  };
-  for (let renewedAt: number | undefined; ; ) {
-    try {
-      return yield* stepByStep(signed.url);
+      if (together || wanted.start < asked.end) return;
     } catch (error) {
       // Some, as shardline, answer that there is no such thing to whoever asks for a part of what was signed.
-      if (isXetError(error, 'ENTRY_NOT_FOUND') && (stepped || wanted.start > range.bytes.start)) break;
-      if (!refused(error)) throw error;
-      if (renewedAt === wanted.start) {
-        const last = wanted.start === range.bytes.start && !stepped && signed.ranges.length === 1;
-        if (last) throw error;
-        break;
+      const unknown = isXetError(error, 'ENTRY_NOT_FOUND') && (isPart || signed.ranges.length > 1);
+      if (!unknown && !isXetError(error, 'FORBIDDEN')) throw error;
+      // Many steps may outlive more than one address.
+      if (!unknown && renewedAt !== wanted.start) {
+        renewedAt = wanted.start;
+        signed = await urls.renew(xorb, range, url, signal);
+        continue;
       }
+      if (together || (!isPart && signed.ranges.length === 1)) throw error;
+      refused = isPart ? 'parts' : 'whole ranges';
     }
-    // Many steps may outlive more than one address.
-    renewedAt = wanted.start;
-    signed = await urls.renew(xorb, range, signed.url, signal);
-  }
-  const all =
-    signed.ranges.length > 1
-      ? within(multi(source, signed.url, signed.ranges, signal), wanted)
-      : single(source, signed.url, range.bytes, wanted, signal);
-  for await (const bytes of all) {
-    if (stepped) steps.giveUp();
-    yield bytes;
   }
 }
 
@@ -127,7 +149,7 @@ async function* single(
 
 /** Some ranges of a xorb with one request, as far as the server answers so. Each piece is of use until the next is asked for. */
 export async function* multi(
-  { http, fresh }: RangeSource,
+  { http, rules, fresh }: Pick<RangeSource, 'http' | 'rules' | 'fresh'>,
   url: string,
   ranges: readonly FetchRange[],
   signal: AbortSignal,
@@ -142,6 +164,7 @@ export async function* multi(
     attempts: 1,
   });
   const boundary = multipartBoundary(reply.headers.get('content-type'));
+  if (boundary === undefined && ranges.length > 1) rules.refusesSeveral(url);
   yield* boundary === undefined ? located(reply) : readMultipart(reply.lentChunks(), boundary, asked);
 }
 

@@ -23,8 +23,8 @@ export interface Job {
   /** Index of the reconstruction that it comes from, among those that were planned together. */
   section: number;
   signed: SignedXorb;
-  /** Ascending, all of one signed address. */
-  ranges: FetchRange[];
+  /** Of one signed address: ascending, or all of them as they were signed. */
+  ranges: readonly FetchRange[];
   /** Indices of the pieces it serves, ascending. */
   pieces: number[];
   /** Whether an earlier job has fetched what its first piece needs. */
@@ -94,6 +94,8 @@ export interface PlanOptions {
   maxHeldBytes: number;
   /** Whether the server may be asked for several ranges at once. */
   group?: boolean;
+  /** Whether the server of an address serves all of its ranges or none. */
+  allAtOnce?: (url: string) => boolean;
 }
 
 /** Ranges of an address that are smaller than this on average are asked for together, so many at most. */
@@ -139,18 +141,20 @@ interface Users {
   next: number;
 }
 
-function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group = false }: PlanOptions): Job[] {
-  const fragmented = new Map<SignedXorb, boolean>();
-  const asksTogether = (signed: SignedXorb) => {
-    const known = fragmented.get(signed) ?? isFragmented(signed);
-    fragmented.set(signed, known);
-    return known;
+function assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions): Job[] {
+  const { maxHeldBytes, group = false, allAtOnce = () => false } = options;
+  const kinds = new Map<SignedXorb, { together: boolean; all: boolean }>();
+  const kindOf = (signed: SignedXorb) => {
+    const all = signed.ranges.length > 1 && allAtOnce(signed.url);
+    const kind = kinds.get(signed) ?? { all, together: all || (group && isFragmented(signed)) };
+    kinds.set(signed, kind);
+    return kind;
   };
   const users = new Map<SignedXorb | FetchRange, Users>();
   const places = pieces.map(({ term }, index) => {
     const place = findRange(from, term);
     if (!place) throw new XetError('PROTOCOL', `The reconstruction has no fetch range for xorb ${term.xorb}.`);
-    const key = group && asksTogether(place.signed) ? place.signed : place.range;
+    const key = kindOf(place.signed).together ? place.signed : place.range;
     const same = users.get(key) ?? { indices: [], next: 0 };
     same.indices.push(index);
     users.set(key, same);
@@ -168,6 +172,7 @@ function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group
     if (!place || piece.job >= 0) return;
     const { signed, same } = place;
     const job: Job = { section: 0, signed, ranges: [], pieces: [], again: fetched.has(place.range) };
+    const { all } = kindOf(signed);
     const ranges = new Set<FetchRange>();
     const held = new HeldChunks();
     /** How far the xorb has been read when a piece has had its share. */
@@ -181,7 +186,7 @@ function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group
       const read = { start: chunks.start, end: Math.min(chunks.end, head) };
       if (user > index) {
         if (heldBytes + held.bytes + held.costOf(read, unpackedLength) > maxHeldBytes) break;
-        if (!ranges.has(range) && ranges.size === MOST_RANGES_AT_ONCE) break;
+        if (!all && !ranges.has(range) && ranges.size === MOST_RANGES_AT_ONCE) break;
         held.keep(read, unpackedLength, user);
       }
       head = Math.max(head, chunks.end);
@@ -192,7 +197,8 @@ function assignJobs(from: Reconstruction, pieces: Piece[], { maxHeldBytes, group
     }
     for (const { until, bytes } of held.runs) letGo.set(until, (letGo.get(until) ?? 0) + bytes);
     heldBytes += held.bytes;
-    job.ranges = [...ranges].sort((a, b) => a.bytes.start - b.bytes.start);
+    // As they were signed, or the server refuses.
+    job.ranges = all ? signed.ranges : [...ranges].sort((a, b) => a.bytes.start - b.bytes.start);
     jobs.push(job);
   });
   return jobs;

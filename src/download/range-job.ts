@@ -12,7 +12,7 @@ import type { MemoryBudget } from './budget.ts';
 import { corrupt, cutShort, type FetchTogether, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
 import type { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
-import { openRange, type RequestSteps } from './open-range.ts';
+import { openRange, type RangeRules } from './open-range.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
 /** A run of a range's chunks that has been fetched, and is decoded or being so. */
@@ -33,7 +33,7 @@ export interface JobContext {
   lanes: Lanes;
   pace: Pace;
   buffers: RunBuffers;
-  steps: RequestSteps;
+  rules: RangeRules;
   /** Asks for several ranges at once. */
   together?: FetchTogether | undefined;
   fresh: boolean;
@@ -241,12 +241,12 @@ export class RangeJob {
 
   /** The one honest retry: the same frames once more, past all caches. */
   async #decodeAgain(error: unknown, frames: ByteRange, first: number): Promise<DecodedRun> {
-    const { http, steps, signal, fresh, attempts, onNetworkBytes } = this.#context;
+    const { http, rules, signal, fresh, attempts, onNetworkBytes } = this.#context;
     if (!isXetError(error, 'PROTOCOL', 'CODEC_CRASHED')) throw error;
     if (fresh) throw isXetError(error, 'PROTOCOL') ? corrupt(this.#spec.xorb, error) : error;
     const again = new Uint8Array(frames.end - frames.start);
     let filled = 0;
-    const source = { http, urls: this.#spec.urls, steps, fresh: true };
+    const source = { http, urls: this.#spec.urls, rules, fresh: true };
     const range = this.#spec.ranges.find(({ bytes }) => bytes.start <= frames.start && frames.end <= bytes.end);
     if (!range) throw error;
     const fill = async () => {

@@ -2,13 +2,12 @@ import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
-import { assemble } from './assemble.ts';
+import { assembleAll } from './assembled.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
 import { readPlain } from './plain.ts';
 import type { Content } from './shares.ts';
-import { timedStages } from './stages.ts';
 import { TaskTurns } from './task-turns.ts';
 
 /**
@@ -68,17 +67,15 @@ async function* readXet(
 ): AsyncGenerator<Content, void, undefined> {
   const whole = isWhole(file, range);
   const coverage = new Coverage();
-  const { stages, context, running } = await engine.begin(file, range, options, http, { keep: true });
+  const reading = await engine.begin(file, range, options, http, { keep: true });
   const { lanes } = engine.parts;
-  const lending = { ...context, inPlace: options.lent };
-  for await (const stage of timedStages(stages, [], http.log)) {
-    for await (const content of assemble(stage, lending, { ...running, lookAhead: () => lanes.limit })) {
-      if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
-      yield content;
-    }
+  const lending = { ...reading, context: { ...reading.context, inPlace: options.lent } };
+  for await (const content of assembleAll(lending, [], () => lanes.limit, http.log)) {
+    if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
+    yield content;
   }
   if (!whole) return;
-  await engine.seal(file, coverage.records(), stages.terms);
+  await engine.seal(file, coverage.records(), reading.stages.terms);
   options.onVerified?.('xet');
 }
 

@@ -1,7 +1,10 @@
+import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ByteRange } from '../ranges.ts';
+import type { Reading } from './assembled.ts';
 import { MemoryBudget } from './budget.ts';
-import type { Reading } from './engine.ts';
+import { Coverage } from './coverage.ts';
+import { RangesBelongTogether } from './open-range.ts';
 import { scatter } from './scatter.ts';
 import type { Content } from './shares.ts';
 import { timedStages } from './stages.ts';
@@ -17,8 +20,29 @@ export async function scatterAll(
   http: Http,
 ): Promise<void> {
   const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, context.budget.limitBytes), 0);
-  for await (const stage of timedStages(stages, had, http.log)) {
-    const scattering = scatter(stage, { ...context, backlog }, { ...running, write });
-    await http.log.timed('waitingForData', () => scattering);
+  const written = new Coverage();
+  for (const { start, end } of had) written.add(start, end - start, NO_CHUNKS);
+  const options = {
+    ...running,
+    write: async (content: Content) => {
+      await write(content);
+      written.add(content.at, content.bytes.length, NO_CHUNKS);
+    },
+  };
+  await planningAgain(async () => {
+    for await (const stage of timedStages(stages, [...written.parts], http.log)) {
+      const scattering = scatter(stage, { ...context, backlog }, options);
+      await http.log.timed('waitingForData', () => scattering);
+    }
+  });
+}
+
+/** Does some work; once more where a server serves all ranges of an address or none, which is known from then on. */
+async function planningAgain(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof RangesBelongTogether)) throw error;
+    await planningAgain(work);
   }
 }

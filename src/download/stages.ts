@@ -60,6 +60,7 @@ export class Stages {
   /** @param had what need not be planned: ascending, apart from each other. */
   async *all(had: readonly ByteRange[]): AsyncGenerator<Stage, void, undefined> {
     const { range } = this.#options;
+    this.#terms.length = 0;
     // An empty file has no reconstruction, and an empty range none that could be asked for.
     for (let at = range.start; at < range.end; ) {
       const stage = await this.#stage(at, had);

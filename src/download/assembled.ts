@@ -1,0 +1,39 @@
+import type { MetricsLog } from '../metrics.ts';
+import type { ByteRange } from '../ranges.ts';
+import { assemble, type RunOptions } from './assemble.ts';
+import { RangesBelongTogether } from './open-range.ts';
+import type { JobContext } from './range-job.ts';
+import type { Content } from './shares.ts';
+import { type Stages, timedStages } from './stages.ts';
+
+/** What a read over Xet needs. */
+export interface Reading {
+  stages: Stages;
+  context: JobContext;
+  running: RunOptions;
+}
+
+/** All of a read but what is there already, in file order. */
+export async function* assembleAll(
+  { stages, context, running }: Reading,
+  had: readonly ByteRange[],
+  lookAhead: () => number,
+  log: MetricsLog,
+): AsyncGenerator<Content, void, undefined> {
+  let given = 0;
+  for (let planned = false; !planned; ) {
+    const there = [{ start: 0, end: given }, ...had.filter(({ end }) => end > given)];
+    try {
+      for await (const stage of timedStages(stages, given > 0 ? there : had, log)) {
+        for await (const content of assemble(stage, context, { ...running, lookAhead })) {
+          given = content.at + content.bytes.length;
+          yield content;
+        }
+      }
+      planned = true;
+    } catch (error) {
+      // What has been learned of the server makes another plan for the rest.
+      if (!(error instanceof RangesBelongTogether)) throw error;
+    }
+  }
+}
