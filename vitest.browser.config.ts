@@ -8,8 +8,6 @@ export default defineConfig({
     exclude: configDefaults.exclude,
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    // Browsers are killed, and meet a full disk, wherever they happen to be: what is wrong must show twice, and is told each time.
-    retry: 1,
     // Pages wait for shaped networks most of the time.
     maxWorkers: 2,
     // A browser that is missing is skipped, but not where all are expected to be there.

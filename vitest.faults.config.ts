@@ -8,8 +8,6 @@ const common = {
   ...base.test,
   testTimeout: 120_000,
   hookTimeout: 120_000,
-  // Kills and full disks meet a process wherever it happens to be: what is wrong must show twice, and is told each time.
-  retry: 1,
 };
 
 export default defineConfig({

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { XetFile } from '../../src/download/xet-file.ts';
 import type { CommitOptions } from '../../src/local-hub/commit-files.ts';
 import type { LocalHub, LocalHubOptions } from '../../src/local-hub.ts';
@@ -256,6 +256,11 @@ describe('at once', () => {
 
   test('what was read ahead and stands still is given up when nobody waits', async () => {
     const { hub, file, bytes } = await opened({ client: { timeouts: { stall: 60_000 } } });
+    const givenUp = vi.fn();
+    const start = globalThis.setTimeout;
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms?: number) =>
+      start(ms === 2000 ? () => [run(), givenUp()] : run, ms)) as typeof setTimeout);
+    onTestFinished(() => void vi.restoreAllMocks());
     // The third window is a megabyte. Its first run comes, and then nothing.
     const stalled = hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: 700_000, after: 2 });
     let at = 0;
@@ -265,8 +270,8 @@ describe('at once', () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     const [request] = hub.requests.filter(({ kind }) => kind === 'xorb').slice(-1);
-    await new Promise((resolve) => setTimeout(resolve, 2500));
-    // Whoever comes after that has a request of his own.
+    await vi.waitFor(() => expect(givenUp).toHaveBeenCalled(), { timeout: 50_000 });
+    // A later read has a request of its own.
     const before = counts(hub).xorb ?? 0;
     same(await file.read(at + 900_000, at + 900_010), bytes.subarray(at + 900_000, at + 900_010));
     expect(counts(hub).xorb).toBe(before + 1);
