@@ -20,6 +20,7 @@ interface UploadFlags {
   create?: boolean;
   private?: boolean;
   public?: boolean;
+  force?: boolean;
   sdk?: CreateRepoOptions['sdk'];
   memory?: number;
   json?: boolean;
@@ -57,7 +58,12 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
     .argument('[path-in-repo]', 'path in the repository (default: the name of the file; the root for a folder)')
     .option('--include <glob>', 'of a folder only files that match (may be repeated)', collect)
     .option('--exclude <glob>', 'of a folder no files that match (may be repeated)', collect)
-    .option('--delete <path>', "delete a file, or a folder with '/' at its end, in the same commit", collect)
+    .option(
+      '--delete <path>',
+      "delete a file, a folder with '/' at its end, or with * ? [ what matches below PATH-IN-REPO, in the same commit; " +
+        'what is uploaded stays (may be repeated)',
+      collect,
+    )
     .option('--message <text>', 'first line of the commit')
     .option('--description <text>', 'the rest of it')
     .option('--revision <branch>', 'branch to commit to (default: main)')
@@ -67,6 +73,7 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
     .option('--private', 'with --create: only its owners see it')
     .option('--public', 'with --create: everybody sees it')
     .addOption(new Option('--sdk <sdk>', 'with --create: runtime of a space').choices(SDKS))
+    .option('--force', 'also upload a root or home folder, and files behind links that lead out of the folder')
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
     .option('--json', 'one JSON object a line on stdout')
     .option('--quiet', 'no progress, no remarks')
@@ -75,6 +82,7 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
       '\nExamples:\n' +
         '  xetkit upload owner/model ./model.safetensors\n' +
         "  xetkit upload datasets/owner/data ./data train --include '*.parquet' --message 'Add the training set'\n" +
+        '  xetkit upload owner/model ./new weights --delete weights/\n' +
         '  tar c logs | xetkit upload owner/model - logs.tar',
     )
     .action(async (repo: string, local: string, pathInRepo: string | undefined, flags: UploadFlags) => {
@@ -82,8 +90,8 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
       await using client = new XetClient({ ...clientOptions(output), memoryBudget: flags.memory });
       const target = parseTarget(repo, flags, endpoint);
       const { include, exclude, message, description, delete: deletions } = flags;
-      const { createPr = false } = flags;
+      const { createPr = false, force = false } = flags;
       const what = { target, local, pathInRepo, include, exclude, deletions, message, description };
-      await upload(client, { ...what, createPr, create: creationOf(flags) }, output, signal);
+      await upload(client, { ...what, createPr, force, create: creationOf(flags) }, output, signal);
     });
 }

@@ -1,6 +1,8 @@
+import { stat } from 'node:fs/promises';
+import { posix } from 'node:path';
 import type { BaseXetClient } from '../client.ts';
 import { isXetError, XetError } from '../errors.ts';
-import { repoText } from '../hub/repo.ts';
+import { givenFolder, type RepoId, repoText } from '../hub/repo.ts';
 import type { UploadItem } from '../upload/gather.ts';
 import type { UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import type { CreateRepoOptions } from '../upload/upload-work.ts';
@@ -19,12 +21,13 @@ export interface UploadCommand {
   message: string | undefined;
   description: string | undefined;
   createPr: boolean;
+  force: boolean;
   /** How to create the repository if there is none; without it nothing is created. */
   create: Pick<CreateRepoOptions, 'visibility' | 'sdk'> | undefined;
 }
 
 /** What the command asks of a client. */
-export type Uploader = Pick<BaseXetClient, 'upload' | 'createRepo'>;
+export type Uploader = Pick<BaseXetClient, 'upload' | 'createRepo' | 'endpoint'>;
 
 /** `xetkit upload`: a file, a folder or standard input, in one commit. */
 export async function upload(
@@ -33,7 +36,7 @@ export async function upload(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  const { target, include, exclude, deletions, message: title, description, createPr, create } = command;
+  const { target, include, exclude, message: title, description, createPr, create, force } = command;
   const { repo, revision: branch } = target;
   if (create) {
     const { created, url } = await client.createRepo({ ...create, repo, existOk: true, signal });
@@ -41,10 +44,11 @@ export async function upload(
   }
   const options: UploadOptions = {
     repo,
-    files: [itemOf(command)],
+    files: itemOf(command),
     include,
     exclude,
-    deletions,
+    ...(await deletionsOf(command)),
+    force,
     branch,
     title,
     description,
@@ -55,12 +59,29 @@ export async function upload(
   try {
     const result = await client.upload(options);
     output.end();
-    report(result, output);
+    report(result, pageOf(client.endpoint, repo, result), output);
   } catch (error) {
     throw explained(error, command);
   } finally {
     output.end();
   }
+}
+
+/**
+ * Paths to delete are those of the repository. Patterns are read from the folder on that is uploaded to, as in other
+ * clients: nothing outside of it goes.
+ */
+async function deletionsOf(command: UploadCommand): Promise<Pick<UploadOptions, 'deletions' | 'deletePatterns'>> {
+  const { deletions = [], local, target, pathInRepo = target.path } = command;
+  const isPattern = (text: string) => /[*?[]/.test(text);
+  const into = givenFolder(pathInRepo);
+  const isFolder = local !== '-' && (await stat(local).catch(() => undefined))?.isDirectory();
+  const folder = into === undefined || isFolder || pathInRepo?.endsWith('/') ? into : givenFolder(posix.dirname(into));
+  const prefix = folder === undefined ? '' : `${folder.replace(/[*?[]/g, '[$&]')}/`;
+  return {
+    deletions: deletions.filter((text) => !isPattern(text)),
+    deletePatterns: deletions.filter(isPattern).map((pattern) => `${prefix}${pattern}`),
+  };
 }
 
 function itemOf({ local, target, pathInRepo = target.path }: UploadCommand): UploadItem {
@@ -80,15 +101,20 @@ function explained(error: unknown, { target }: UploadCommand): unknown {
   return new XetError(error.code, `${error.message} ${remedy}`, { status, url, requestId, cause: error });
 }
 
-function report(result: UploadResult, output: Output): void {
-  const { commit, url, pullRequestUrl, commits, files, bytes, requests, seconds } = result;
+/** Page of the commit that has everything, whether it was made now or not. */
+function pageOf(endpoint: string, repo: RepoId, { url, commit }: UploadResult): string {
+  return url || `${endpoint}/${repoText(repo)}/commit/${commit}`;
+}
+
+function report(result: UploadResult, page: string, output: Output): void {
+  const { commit, pullRequestUrl, commits, files, bytes, requests, seconds } = result;
   for (const file of files) output.record(recordOf(file));
   output.record({
     summary: true,
     files: files.length,
     bytes,
     commit,
-    url: url ?? null,
+    url: page,
     pullRequestUrl: pullRequestUrl ?? null,
     commits: commits.length,
     requests,
@@ -104,7 +130,7 @@ function report(result: UploadResult, output: Output): void {
         `${commits.length > 1 ? `, in ${commits.length} commits` : ''}`,
     );
   }
-  output.result(pullRequestUrl ?? url ?? commit);
+  output.result(pullRequestUrl ?? page);
 }
 
 function recordOf({ path, size, xetHash, sha256, mode, status }: UploadedFileInfo) {

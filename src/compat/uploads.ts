@@ -1,4 +1,5 @@
 import { XetError } from '../errors.ts';
+import { textsOf } from '../options.ts';
 import type { Progress } from '../progress.ts';
 import type { UploadedFileInfo } from '../upload/upload-types.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
@@ -127,7 +128,8 @@ export async function deleteFiles(
   platform: CompatPlatform,
   params: DeleteFilesParams,
 ): Promise<CommitOutput | undefined> {
-  const { paths, commitTitle, commitDescription } = params;
+  const { commitTitle, commitDescription } = params;
+  const paths = textsOf(params.paths, 'paths') ?? [];
   const title = commitTitle ?? (paths.length === 1 ? `Delete ${paths[0]}` : `Delete ${paths.length} files`);
   return upload(platform, params, { files: [], deletions: paths, title, description: commitDescription });
 }
@@ -144,7 +146,7 @@ export async function commit(platform: CompatPlatform, params: CommitParams): Pr
   const { title, description, operations } = params;
   const files: UploadSource[] = [];
   const deletions: string[] = [];
-  for (const operation of operations) {
+  for (const operation of listOf(operations, 'operation')) {
     if (operation.operation === 'delete') deletions.push(operation.path);
     else if (operation.operation === 'copy') repoOf({ type: 'bucket', name: operation.path });
     else files.push(operation);
@@ -161,11 +163,24 @@ interface Work {
   onDone?: (files: readonly UploadedFileInfo[]) => void;
 }
 
-function work({ files, commitTitle, commitDescription }: UploadFilesParams): Work {
+/** A single one is a list of one, also of programs that no compiler has checked: a text is no list of its characters. */
+function listOf<T extends object>(given: Iterable<T> | T, member: string): T[] {
+  if (typeof given === 'string' || given instanceof URL || given instanceof Blob || member in given)
+    return [given as T];
+  return [...(given as Iterable<T>)];
+}
+
+function work({ commitTitle, commitDescription, ...params }: UploadFilesParams): Work {
+  const files = listOf(params.files, 'path');
   const [first] = files;
-  const name = first instanceof URL ? nameOf(first) : first && ('path' in first ? first.path : first.name);
+  const name = first && titleOf(first);
   const title = commitTitle ?? (files.length === 1 ? `Add ${name}` : `Add ${files.length} files`);
   return { files: files.map(source), title, description: commitDescription };
+}
+
+function titleOf(file: UploadSource): string {
+  if (typeof file === 'string') return file;
+  return file instanceof URL ? nameOf(file) : 'path' in file ? file.path : file.name;
 }
 
 /** The last part of an address. */
@@ -176,7 +191,7 @@ function nameOf({ pathname }: URL): string {
 function source(file: UploadSource) {
   // A local file or folder goes under its own name.
   if (file instanceof URL && file.protocol === 'file:') return { path: nameOf(file), content: file };
-  if (file instanceof URL || file instanceof Blob) return file;
+  if (file instanceof URL || file instanceof Blob || typeof file === 'string') return file;
   if ('content' in file) return { path: file.path, content: file.content };
   return { path: file.path, content: splice(file.originalContent, file.edits) };
 }

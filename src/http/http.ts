@@ -188,6 +188,11 @@ export class Http {
     await delay(delayMs, signal);
   }
 
+  /** Waits between attempts, for callers that retry by a rule of their own. */
+  get retry(): RetryPolicy {
+    return this.#options.retry;
+  }
+
   /** Whether a body in pieces is sent as it is; else it is put together for each attempt. */
   get takesPieces(): boolean {
     return this.#options.takesPieces ?? false;

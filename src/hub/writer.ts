@@ -1,6 +1,7 @@
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import type { Http, RequestSpec } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
+import type { RetryPolicy } from '../http/retry-timing.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
 import { lineOf, type Operation } from './operations.ts';
@@ -55,6 +56,10 @@ const COMMIT = /^[0-9a-f]{40}$/;
 const COMMIT_PATIENCE = 15;
 /** Commits since the one that is known, among which ours is looked for. */
 const RECENT_COMMITS = 50;
+/** What the Hub says of large files that are stored, as long as it has not heard of them from the CAS. */
+const NOT_SEEN_YET = /pointed to a file that does not exist|not found in xet storage|invalid file change/i;
+/** How often it is asked again then: the waits double. */
+const MOST_BEHIND = 4;
 
 /** The Hub's side of an upload. */
 export class HubWriter {
@@ -112,6 +117,8 @@ export class HubWriter {
     const value = { summary: title, description, ...(parent !== undefined && { parentCommit: parent }) };
     const text = [JSON.stringify({ key: 'header', value }), ...operations.map(lineOf), ''].join('\n');
     const url = this.#actionUrl(target, 'commit');
+    const largeFiles = operations.some(({ kind }) => kind === 'lfsFile');
+    let behind = 0;
     for (let attempt = 1; ; attempt++) {
       try {
         const { body } = await this.#http.json(
@@ -132,6 +139,14 @@ export class HubWriter {
         signal.throwIfAborted();
         if (!isXetError(error)) throw error;
         const { status = 0 } = error;
+        if (status === 400 && largeFiles && NOT_SEEN_YET.test(error.serverMessage ?? '')) {
+          if (++behind > MOST_BEHIND) throw notSeen(error);
+          await this.#http.pause(behind, MOST_BEHIND + 1, behindFor(error, behind, this.#http.retry), 'hub', signal);
+          continue;
+        }
+        // Without a word on when to come back it is the limit of an hour, which no quick attempt outlasts.
+        if (status === 429 && (attempt > 1 || attempt >= this.#attempts) && error.retryAfterMs === undefined)
+          throw limited(error);
         // Without an answer, or with one that says that something broke, it may have been made.
         const unclear = status === 0 || status === 408 || status >= 500;
         if (!unclear && !error.retryable) throw error;
@@ -173,8 +188,13 @@ export class HubWriter {
   async #holds(repo: RepoId, commit: string, operations: readonly Operation[], signal: AbortSignal): Promise<boolean> {
     const paths = operations.map(({ path }) => path);
     const entries = await pathsInfo(this.#hub, repo, commit, paths, signal);
-    const ids = new Map(entries.map(({ path, sha256, oid }) => [path, sha256 ?? oid]));
-    return operations.every((operation) => ids.get(operation.path) === ('id' in operation ? operation.id : undefined));
+    const there = new Map(entries.map((entry) => [entry.path, entry]));
+    // Of several operations on one path, such as a file in place of a folder, the last one decides.
+    return [...new Map(operations.map((operation) => [operation.path, operation])).values()].every((operation) => {
+      const entry = there.get(operation.path);
+      if ('id' in operation) return (entry?.sha256 ?? entry?.oid) === operation.id;
+      return entry === undefined || (entry.type === 'directory') === (operation.kind === 'deletedFile');
+    });
   }
 
   /** What the Hub has against the head of a model or dataset card, and what it only remarks. */
@@ -252,6 +272,33 @@ function commitOf(body: unknown, url: string): MadeCommit {
 
 function incomplete(url: string, wanted: string): XetError {
   return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
+}
+
+/** The same failure with the wait after it: with the usual policy 1, 2, 4 and 8 seconds. */
+function behindFor(error: XetError, times: number, { baseDelayMs }: RetryPolicy): XetError {
+  const { code, message, status, url, requestId, serverMessage } = error;
+  const retryAfterMs = baseDelayMs * 2 ** times;
+  return new XetError(code, message, { status, url, requestId, serverMessage, retryAfterMs, cause: error });
+}
+
+function notSeen(error: XetError): XetError {
+  const { status, url, requestId, serverMessage } = error;
+  return new XetError(
+    'SERVER',
+    `${error.message.replace(/The server did not understand the request\.$/, '')}All data is stored, but the Hub does not see it yet. ` +
+      'Run the same upload again in a few minutes: nothing is sent twice.',
+    { status, url, requestId, serverMessage, retryable: true, cause: error },
+  );
+}
+
+function limited(error: XetError): XetError {
+  const { status, url, requestId, serverMessage } = error;
+  return new XetError(
+    'RATE_LIMITED',
+    `${error.message} The Hub limits how many commits an account makes in an hour. All data is stored: run the same ` +
+      'upload again later, and nothing is sent twice.',
+    { status, url, requestId, serverMessage, retryable: true, cause: error },
+  );
 }
 
 function maybeMade(error: XetError, advice: string, cause: unknown = error): XetError {

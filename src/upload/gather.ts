@@ -1,6 +1,7 @@
 import { XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
-import { checkPath } from '../hub/repo.ts';
+import { checkPath, givenFolder } from '../hub/repo.ts';
+import { textsOf } from '../options.ts';
 import { selectPaths } from '../repo/patterns.ts';
 import { explainPatterns, reportText } from '../repo/selection.ts';
 import { BlobSource } from './blob-source.ts';
@@ -54,16 +55,25 @@ export type LocalThing =
       files(skip: (path: string) => boolean): AsyncIterable<Candidate>;
     };
 
-/** Where local paths mean something. */
-export interface LocalFiles {
-  open(path: string | URL, onWarning: (message: string) => void): Promise<LocalThing>;
-}
-
-export interface GatherParts {
-  http: Http;
-  local: LocalFiles | undefined;
+/** How local files are opened. */
+export interface OpenLocal {
+  /** Also takes roots of file systems, home folders, and what links lead to outside of a folder. */
+  force: boolean;
   onWarning: (message: string) => void;
 }
+
+/** Where local paths mean something. */
+export interface LocalFiles {
+  open(path: string | URL, options: OpenLocal): Promise<LocalThing>;
+}
+
+export interface GatherParts extends OpenLocal {
+  http: Http;
+  local: LocalFiles | undefined;
+}
+
+/** One item, or several of them. */
+export type UploadItems = UploadItem | Iterable<UploadItem> | AsyncIterable<UploadItem>;
 
 /** Which files of folders are taken: Python's patterns, on paths from the folder on. */
 export interface FolderPatterns {
@@ -72,11 +82,7 @@ export interface FolderPatterns {
 }
 
 /** All files that are meant, each under the path that it is to have. Reads none of them. */
-export async function gather(
-  items: Iterable<UploadItem> | AsyncIterable<UploadItem>,
-  patterns: FolderPatterns,
-  parts: GatherParts,
-): Promise<Candidate[]> {
+export async function gather(items: UploadItems, patterns: FolderPatterns, parts: GatherParts): Promise<Candidate[]> {
   const found = new Map<string, Candidate>();
   const add = (path: string, source: SourceFile) => {
     checkUploadPath(path);
@@ -85,18 +91,31 @@ export async function gather(
     }
     found.set(path, { path, source });
   };
-  for await (const item of items) {
+  for await (const item of listOf(items)) {
     const { path, content } = asFile(item);
     const thing = await open(path, content, parts);
-    const inRoot = path === undefined || path === '' || path === '.';
+    const folder = path === undefined ? undefined : givenFolder(path);
+    const below = (name: string) => (folder === undefined ? name : `${folder}/${name}`);
     if (thing.kind === 'file') {
-      add(inRoot ? thing.name : path.endsWith('/') ? `${path}${thing.name}` : path, thing.source);
+      add(folder === undefined || path?.endsWith('/') ? below(thing.name) : folder, thing.source);
     } else {
-      const prefix = inRoot ? '' : `${path.replace(/\/+$/, '')}/`;
-      for (const file of await selected(thing, patterns)) add(`${prefix}${file.path}`, file.source);
+      for (const file of await selected(thing, patterns)) add(below(file.path), file.source);
     }
   }
   return [...found.values()];
+}
+
+/** A single item is a list of one: a text that is meant as a path is no list of its characters. */
+function listOf(items: UploadItems): Iterable<UploadItem> | AsyncIterable<UploadItem> {
+  if (typeof items === 'string' || items instanceof URL || items instanceof Blob) return [items];
+  if (typeof items === 'object' && items !== null) {
+    if ('content' in items) return [items];
+    if (Symbol.iterator in items || Symbol.asyncIterator in items) return items;
+  }
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    'files is what to upload, such as a path or { path, content }, or a list of that.',
+  );
 }
 
 /** Rejects paths that the Hub refuses, or that other clients leave out of every upload. */
@@ -121,8 +140,7 @@ async function selected(
   folder: Extract<LocalThing, { kind: 'folder' }>,
   { include, exclude }: FolderPatterns,
 ): Promise<Candidate[]> {
-  const list = (given: string | readonly string[] | undefined) => (typeof given === 'string' ? [given] : given);
-  const [allow, ignore] = [list(include), list(exclude)];
+  const [allow, ignore] = [textsOf(include, 'include'), textsOf(exclude, 'exclude')];
   const all: Candidate[] = [];
   for await (const file of folder.files(isNeverUploaded)) all.push(file);
   const taken = selectPaths(all, ({ path }) => path, { allow, ignore });
@@ -133,11 +151,15 @@ async function selected(
 }
 
 function asFile(item: UploadItem): { path: string | undefined; content: UploadContent } {
-  if (typeof item === 'string') return { path: undefined, content: item };
-  if (item instanceof URL) return { path: undefined, content: item };
+  if (typeof item === 'string' || item instanceof URL) return { path: undefined, content: item };
   if (isFile(item)) return { path: item.webkitRelativePath || item.name, content: item };
   if (typeof item?.path === 'string' && item.content !== undefined) return item;
-  throw new XetError('INVALID_ARGUMENT', 'What is uploaded is a File, an address, or { path, content }.');
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    item instanceof Blob
+      ? 'A Blob has no name: upload { path, content }.'
+      : 'What is uploaded is a local path, a File, an address, or { path, content }.',
+  );
 }
 
 function isFile(item: object): item is File {
@@ -147,12 +169,12 @@ function isFile(item: object): item is File {
 async function open(
   path: string | undefined,
   content: UploadContent,
-  { http, local, onWarning }: GatherParts,
+  { http, local, force, onWarning }: GatherParts,
 ): Promise<LocalThing> {
   const name = path ?? '';
   const file = (source: SourceFile, ownName = name): LocalThing => ({ kind: 'file', name: ownName, source });
   if (typeof content === 'string' || (content instanceof URL && content.protocol === 'file:')) {
-    if (local) return local.open(content, onWarning);
+    if (local) return local.open(content, { force, onWarning });
     throw new XetError(
       'INVALID_ARGUMENT',
       `There are no local paths here: the content of '${name || String(content)}' must be a Blob, bytes, a stream or an address; for a text use new Blob([text]).`,

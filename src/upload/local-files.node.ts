@@ -1,58 +1,143 @@
-import type { BigIntStats } from 'node:fs';
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { type BigIntStats, constants, realpathSync } from 'node:fs';
+import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
+import { homedir, userInfo } from 'node:os';
+import { basename, dirname, join, parse, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isXetError, XetError } from '../errors.ts';
-import type { LocalFiles, LocalThing } from './gather.ts';
+import { isBelow } from '../repo/safe-paths.node.ts';
+import type { LocalFiles, LocalThing, OpenLocal } from './gather.ts';
 import { changed, type Look, SAMPLE_BYTES, type SourceFile } from './source-file.ts';
 
 const READ_BYTES = 1024 * 1024;
+/** A file that turned into a pipe in the meantime must not hold up a thread that waits for a writer. */
+const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** Files and folders of this machine, by path or `file:` address. */
 export const nodeLocalFiles: LocalFiles = {
-  async open(given, onWarning): Promise<LocalThing> {
-    const path = typeof given === 'string' ? given : fileURLToPath(given);
+  async open(given, options): Promise<LocalThing> {
+    const path = typeof given === 'string' ? given : pathOf(given);
+    if (path === '')
+      throw new XetError('INVALID_ARGUMENT', "An empty path names nothing to upload: write '.' for this folder.");
     return readable(path, async () => {
       const found = await stat(path);
-      const name = basename(join(process.cwd(), path));
+      const name = basename(resolve(path));
       if (found.isFile()) return { kind: 'file', name, source: new LocalSource(path) };
       if (found.isDirectory()) {
-        return { kind: 'folder', name, files: (skip) => filesIn(path, '', skip, onWarning) };
+        const root = await realpath(path);
+        if (!options.force) refuseBroad(root, path);
+        return { kind: 'folder', name, files: (skip) => filesIn({ ...options, root, skip }, '') };
       }
       throw new XetError('INVALID_ARGUMENT', `'${path}' is neither a file nor a folder.`);
     });
   },
 };
 
+function pathOf(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new XetError('INVALID_ARGUMENT', `'${url.href.slice(0, 200)}' is no address of a local file.`, { cause });
+  }
+}
+
+/** Refuses folders that nobody means to publish: the root of a file system, a home folder, and what holds it. */
+function refuseBroad(root: string, given: string): void {
+  const what =
+    parse(root).root === root
+      ? 'the root of a file system'
+      : homes().some((home) => home === root)
+        ? 'your home folder'
+        : homes().some((home) => isBelow(home, root))
+          ? 'a folder that holds your home folder'
+          : undefined;
+  if (what === undefined) return;
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `'${given}' is ${what}, and is not uploaded as it may hold keys and passwords. ` +
+      'Name the folder that is meant; if this is the one, use force: true (--force).',
+  );
+}
+
+/** By the environment and by the system's own list of users, which may differ. */
+function homes(): string[] {
+  return [homedir, () => userInfo().homedir].flatMap((ask) => {
+    try {
+      const home = ask();
+      return home === '' || parse(home).root === home ? [] : [resolve(home), ...tryRealPath(home)];
+    } catch {
+      // A user without a home has none that could be published.
+      return [];
+    }
+  });
+}
+
+function tryRealPath(path: string): string[] {
+  try {
+    return [realpathSync(path)];
+  } catch {
+    return [];
+  }
+}
+
+/** A folder whose files are uploaded. */
+interface Walk extends OpenLocal {
+  /** Without links on the way. */
+  root: string;
+  skip: (path: string) => boolean;
+}
+
 /**
- * All files below a folder, in the order of their paths. Links to files are followed, as the Hub cache folder is
- * made of them; links to folders are not, as they may lead in circles.
+ * All files below a folder, in the order of their paths. Links to files within it are followed; those that lead out of it
+ * only with `force`, as nothing is uploaded that was not named. Links to folders are not, as they may lead in circles.
  */
 async function* filesIn(
-  root: string,
+  walk: Walk,
   below: string,
-  skip: (path: string) => boolean,
-  onWarning: (message: string) => void,
 ): AsyncGenerator<{ path: string; source: SourceFile }, void, undefined> {
+  const { root, skip, force, onWarning } = walk;
   const folder = join(root, below);
   const entries = await readable(folder, () => readdir(folder, { withFileTypes: true }));
+  // A folder that was exchanged for a link is not the one that was found.
+  if (!force && (await readable(folder, () => realpath(folder))) !== folder) throw changed(folder);
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`;
     if (skip(path)) continue;
     const full = join(folder, entry.name);
-    const linked = entry.isSymbolicLink() ? await stat(full).catch(() => undefined) : undefined;
-    if (entry.isDirectory()) yield* filesIn(root, path, skip, onWarning);
-    else if (entry.isFile() || linked?.isFile()) yield { path, source: new LocalSource(full) };
-    else onWarning(`'${full}' is left out: ${linked ? 'links to folders are not followed' : 'it is no file'}.`);
+    const isHere = (real: string) => force || isBelow(real, root) || isBlobOf(real, root);
+    if (entry.isDirectory()) yield* filesIn(walk, path);
+    else if (entry.isFile()) yield { path, source: new LocalSource(full, isHere) };
+    else {
+      const why = entry.isSymbolicLink() ? await whyNotFollowed(full, isHere) : 'it is no file';
+      if (why === undefined) yield { path, source: new LocalSource(full, isHere) };
+      else onWarning(`'${full}' is left out: ${why}.`);
+    }
   }
+}
+
+async function whyNotFollowed(link: string, isHere: (real: string) => boolean): Promise<string | undefined> {
+  const real = await realpath(link).catch(() => undefined);
+  const found = real === undefined ? undefined : await stat(real).catch(() => undefined);
+  if (real === undefined || !found) return 'the link leads nowhere';
+  if (!found.isFile()) return 'links to folders are not followed';
+  return isHere(real) ? undefined : 'the link leads out of the folder; with force: true (--force) it is followed';
+}
+
+/** Whether a file is content of a snapshot in the Hub cache folder, whose files are links to blobs beside it. */
+function isBlobOf(real: string, root: string): boolean {
+  const [, repo] =
+    /^(.*[\\/](?:models|datasets|spaces|kernels)--[^\\/]+)[\\/]snapshots[\\/][0-9a-f]{40}(?:[\\/]|$)/.exec(root) ?? [];
+  return repo !== undefined && [repo, dirname(repo)].some((holder) => isBelow(real, join(holder, 'blobs')));
 }
 
 class LocalSource implements SourceFile {
   readonly #path: string;
+  /** Whether the file may be where its path leads in the end. */
+  readonly #isHere: ((real: string) => boolean) | undefined;
   #before: BigIntStats | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, isHere?: (real: string) => boolean) {
     this.#path = path;
+    this.#isHere = isHere;
   }
 
   async look(): Promise<Look> {
@@ -65,7 +150,7 @@ class LocalSource implements SourceFile {
   }
 
   async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
-    const handle = await readable(this.#path, () => open(this.#path));
+    const handle = await readable(this.#path, () => this.#open());
     try {
       // Used again for each piece: whoever gets one is done with it before asking for the next.
       const buffer = new Uint8Array(READ_BYTES);
@@ -84,9 +169,27 @@ class LocalSource implements SourceFile {
     }
   }
 
+  /** Opens the file, and makes sure that this is the one that was found: a folder on the way may be a link by now. */
+  async #open(): Promise<FileHandle> {
+    const handle = await open(this.#path, READ_ONLY);
+    try {
+      const held = await handle.stat({ bigint: true });
+      const before = this.#before;
+      if (!held.isFile() || (before && !isSame(before, held))) throw changed(this.#path);
+      if (this.#isHere) {
+        const real = await realpath(this.#path);
+        if (!this.#isHere(real) || !isSame(await stat(real, { bigint: true }), held)) throw changed(this.#path);
+      }
+      return handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
   async #opened<T>(step: (handle: FileHandle) => Promise<T>): Promise<T> {
     return readable(this.#path, async () => {
-      const handle = await open(this.#path);
+      const handle = await this.#open();
       try {
         return await step(handle);
       } finally {
@@ -94,6 +197,10 @@ class LocalSource implements SourceFile {
       }
     });
   }
+}
+
+function isSame(one: BigIntStats, other: BigIntStats): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 /** Tells in our own terms why a file or folder cannot be read. */

@@ -1,22 +1,35 @@
 import type { RepoDesignation } from '../hub/repo.ts';
 import type { OnProgress } from '../progress.ts';
-import type { FolderPatterns, UploadItem } from './gather.ts';
+import type { FolderPatterns, UploadItems } from './gather.ts';
 
 /** What to upload, and how to commit it. */
 export interface UploadOptions {
   /** As in `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
   /**
-   * What is uploaded: files with the paths that they are to have, Files, addresses; in Node, Deno and Bun also local
-   * files and folders. Default: nothing, for an upload that only deletes.
+   * One item or several: files with the paths that they are to have, Files, addresses; in Node, Deno and Bun also local
+   * files and folders by their paths. Default: nothing, for an upload that only deletes.
    */
-  files?: Iterable<UploadItem> | AsyncIterable<UploadItem>;
+  files?: UploadItems;
   /** Which files of folders are taken, as Python's `fnmatch` reads patterns, on paths from the folder on. Default: all. */
   include?: FolderPatterns['include'];
   /** Which files of folders are left out; it wins over `include`. Default: none. */
   exclude?: FolderPatterns['exclude'];
-  /** Paths that are deleted in the same commit; a folder ends in `/`. */
-  deletions?: readonly string[];
+  /**
+   * Paths that are deleted in the same commit; a folder ends in `/`. What is uploaded stays: with a folder into which
+   * files go, it deletes the rest of that folder.
+   */
+  deletions?: string | readonly string[];
+  /**
+   * Patterns of files that are deleted in the same commit, read as those of `include` on paths in the repository. What is
+   * uploaded stays, and so does `.gitattributes`.
+   */
+  deletePatterns?: string | readonly string[];
+  /**
+   * Uploads what is refused or left out by default: the root of a file system, a home folder, and files behind links that
+   * lead out of a folder. Default: false.
+   */
+  force?: boolean;
   /** Branch that is committed to. Default: `main`. It must exist. */
   branch?: string;
   /** First line of the commit. Default: what is uploaded, in short. */

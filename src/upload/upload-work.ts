@@ -13,8 +13,8 @@ export interface DeleteFilesOptions
     UploadOptions,
     'repo' | 'branch' | 'title' | 'description' | 'parentCommit' | 'createPr' | 'signal' | 'onProgress'
   > {
-  /** Paths in the repository; a folder ends in `/`. */
-  paths: readonly string[];
+  /** Paths in the repository, or one of them; a folder ends in `/`. */
+  paths: string | readonly string[];
 }
 
 /** Which repository to create, and how. */

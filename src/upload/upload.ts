@@ -6,17 +6,21 @@ import { XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient } from '../hub/client.ts';
 import { pathsInfo } from '../hub/entries.ts';
+import { listEntries } from '../hub/listing.ts';
 import type { Operation } from '../hub/operations.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
+import { DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
 import { base64, type CommitTarget, HubWriter, type MadeCommit, type UploadVerdict } from '../hub/writer.ts';
 import { MetricsLog } from '../metrics.ts';
+import { textsOf } from '../options.ts';
 import { ProgressMeter } from '../progress.ts';
 import { inParallel } from '../repo/in-parallel.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { inCommits } from './commit-batches.ts';
+import { type Deletions, deletionsBeside, isEmpty, readDeletions } from './deletions.ts';
 import { type Candidate, gather, type LocalFiles } from './gather.ts';
 import { bytesSource, type Look } from './source-file.ts';
 import { UploadEngine, type UploadProgress } from './upload-engine.ts';
+import { explained } from './upload-failures.ts';
 import type { MakeUploadHash } from './upload-hash.ts';
 import type { UploadedFileInfo, UploadOptions, UploadResult } from './upload-types.ts';
 import type { MakeBody } from './web-body.ts';
@@ -74,7 +78,7 @@ class Upload {
   readonly #options: UploadOptions;
   readonly #signal: AbortSignal;
   readonly #target: CommitTarget;
-  readonly #deletions: readonly Operation[];
+  readonly #named: Deletions;
   readonly #log: MetricsLog;
   readonly #http: Http;
   readonly #hub: HubClient;
@@ -86,12 +90,15 @@ class Upload {
   #totalBytes = 0;
 
   constructor(parts: UploadParts, options: UploadOptions & { signal: AbortSignal }) {
-    const { repo, branch = DEFAULT_REVISION, createPr = false, deletions = [], signal } = options;
+    const { repo, branch = DEFAULT_REVISION, createPr = false, signal } = options;
     this.#parts = parts;
     this.#options = options;
     this.#signal = signal;
     this.#target = { repo: parseRepo(repo), branch, createPr };
-    this.#deletions = deletions.map(deletionOf);
+    this.#named = readDeletions(
+      textsOf(options.deletions, 'deletions') ?? [],
+      textsOf(options.deletePatterns, 'deletePatterns') ?? [],
+    );
     this.#log = new MetricsLog(parts.http.log);
     this.#http = parts.http.with(this.#log);
     this.#hub = parts.hub.with(this.#http);
@@ -99,12 +106,23 @@ class Upload {
   }
 
   async run(): Promise<UploadResult> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const { authorization } = await this.#hub.headers();
+      throw explained(error, { ...this.#target, endpoint: this.#hub.endpoint, hasToken: authorization !== undefined });
+    }
+  }
+
+  async #run(): Promise<UploadResult> {
     const started = performance.now();
     const candidates = await untilAborted(this.#signal, this.#gather());
     const { planned, head } = await this.#plan(candidates);
     const taken = planned.filter(({ verdict }) => !verdict.ignored);
     const regular = taken.filter((file) => !isLarge(file));
     await this.#checkCard(regular);
+    const deletions = await this.#planDeletions(taken, head);
     const meter = new ProgressMeter(
       { files: taken.length, bytes: taken.reduce((sum, { size }) => sum + (size ?? 0), 0) },
       this.#options.onProgress,
@@ -112,8 +130,8 @@ class Upload {
     meter.phase('uploading');
     const stored = await this.#storeLarge(taken.filter(isLarge), meter);
     meter.phase('committing');
-    const title = this.#options.title ?? defaultTitle(taken, this.#deletions);
-    const commits = await this.#commitAll(title, this.#operations(stored, regular, meter), head);
+    const title = this.#options.title ?? defaultTitle(taken, deletions);
+    const commits = await this.#commitAll(title, this.#operations(deletions, stored, regular, meter), head);
     for (let left = taken.length; left > 0; left--) meter.fileDone();
     if (taken.length === 0) meter.phase('done');
     const last = commits.at(-1);
@@ -130,19 +148,21 @@ class Upload {
   }
 
   async #gather(): Promise<Candidate[]> {
-    const { files = [], include, exclude } = this.#options;
+    const { files = [], include, exclude, force = false } = this.#options;
     const { local, onWarning } = this.#parts;
-    const candidates = await gather(files, { include, exclude }, { http: this.#http, local, onWarning });
-    if (candidates.length + this.#deletions.length === 0) {
+    const candidates = await gather(files, { include, exclude }, { http: this.#http, local, force, onWarning });
+    if (candidates.length === 0 && isEmpty(this.#named)) {
       throw new XetError('INVALID_ARGUMENT', 'There is nothing to upload and nothing to delete.');
     }
-    const both = this.#deletions.find((gone) =>
-      candidates.some(
-        ({ path }) => path === gone.path || (gone.kind === 'deletedFolder' && path.startsWith(`${gone.path}/`)),
-      ),
-    );
-    if (both) throw new XetError('INVALID_ARGUMENT', `'${both.path}' cannot be both uploaded and deleted.`);
     return candidates;
+  }
+
+  #planDeletions(taken: readonly Planned[], head: string | undefined): Promise<Operation[]> {
+    const { repo, branch } = this.#target;
+    const uploaded = new Set(taken.map(({ path }) => path));
+    return deletionsBeside(uploaded, this.#named, (path) =>
+      listEntries(this.#hub, repo, head ?? branch, { path, recursive: true, signal: this.#signal }),
+    );
   }
 
   #headNow(): Promise<string> {
@@ -258,11 +278,12 @@ class Upload {
 
   /** All that is to be committed, deletions first. Small files are read only now, and sent with their commit. */
   async *#operations(
+    deletions: Operation[],
     large: Operation[],
     regular: Planned[],
     meter: ProgressMeter,
   ): AsyncGenerator<Operation, void, undefined> {
-    yield* this.#deletions;
+    yield* deletions;
     yield* large;
     for (const file of regular) {
       const bytes = await collect(file.source.bytes(this.#signal), this.#signal);
@@ -331,11 +352,6 @@ function isLarge({ size, verdict }: Planned): boolean {
 function infoOf(file: Planned, status: UploadedFileInfo['status']): UploadedFileInfo {
   const { path, size } = file;
   return { path, size, sha256: undefined, xetHash: undefined, mode: isLarge(file) ? 'lfs' : 'regular', status };
-}
-
-function deletionOf(path: string): Operation {
-  const folder = path.endsWith('/');
-  return { kind: folder ? 'deletedFolder' : 'deletedFile', path: checkPath(path.replace(/\/+$/, '')) };
 }
 
 function defaultTitle(files: readonly { path: string }[], deletions: readonly { path: string }[]): string {

@@ -246,3 +246,24 @@ describe('edits', () => {
     (...edits) => expect(() => spliced(original, edits)).toThrow(/apart from each other/),
   );
 });
+
+test('a single file, path or operation is a list of one, and a text no list of its characters', async () => {
+  const repo = `owner/single-${randomUUID()}`;
+  const to = { repo, hubUrl: hub.url, accessToken };
+  await hub.createRepo(repo);
+  const file = { path: 'zz', content: note };
+  // Programs in JavaScript are held by no types.
+  await compat.uploadFiles({ ...to, files: file as unknown as (typeof file)[] });
+  await compat.uploadFiles({ ...to, files: ['z', 'd/a.txt'].map((path) => ({ path, content: note })) });
+  await compat.deleteFiles({ ...to, paths: 'zz' as unknown as string[] });
+  const operations = { operation: 'delete', path: 'd/a.txt' } as const;
+  await compat.commit({ ...to, title: 'One', operations: operations as unknown as (typeof operations)[] });
+  const folder = await scratch();
+  await writeFile(join(folder, 'local.txt'), 'local');
+  await compat.uploadFiles({ ...to, files: folder as unknown as (typeof file)[] });
+  const paths = (await all(compat.listFiles(to))).map(({ path }) => path);
+  expect(paths.sort()).toEqual(['.gitattributes', 'local.txt', 'z']);
+  for (const files of ['/', '']) {
+    await expect(compat.uploadFiles({ ...to, files: files as unknown as (typeof file)[] })).rejects.toThrow(TypeError);
+  }
+});

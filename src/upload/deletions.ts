@@ -1,0 +1,75 @@
+import { isXetError } from '../errors.ts';
+import type { ListEntry } from '../hub/entries.ts';
+import type { Operation } from '../hub/operations.ts';
+import { givenPath } from '../hub/repo.ts';
+import { makeMatcher } from '../repo/patterns.ts';
+
+/** What the caller wants deleted. */
+export interface Deletions {
+  files: ReadonlySet<string>;
+  /** Without a slash at the end. */
+  folders: ReadonlySet<string>;
+  patterns: readonly string[];
+}
+
+/** The Hub needs it to tell large files from small ones: patterns spare it, as they do in other clients. */
+const KEPT = '.gitattributes';
+
+/** Reads paths to delete; a folder ends in `/`. Throws `INVALID_ARGUMENT` for what is none. */
+export function readDeletions(paths: readonly string[], patterns: readonly string[]): Deletions {
+  const folders = paths.filter((path) => path.endsWith('/'));
+  return {
+    files: new Set(paths.filter((path) => !path.endsWith('/')).map(givenPath)),
+    folders: new Set(folders.map((path) => givenPath(path.replace(/\/{1,100}$/, '')))),
+    patterns,
+  };
+}
+
+/** Whether there is anything to delete. */
+export function isEmpty({ files, folders, patterns }: Deletions): boolean {
+  return files.size + folders.size + patterns.length === 0;
+}
+
+/**
+ * The operations that delete what was named and is not uploaded in the same commit: an uploaded file replaces the one
+ * of its path, and of a folder into which files go everything else is deleted. `list` gives the files below a folder as
+ * they are now.
+ */
+export async function deletionsBeside(
+  uploaded: ReadonlySet<string>,
+  { files, folders, patterns }: Deletions,
+  list: (folder: string | undefined) => AsyncIterable<Pick<ListEntry, 'path' | 'type'>>,
+): Promise<Operation[]> {
+  const shared = [...folders].filter((folder) => some(uploaded, (path) => path.startsWith(`${folder}/`)));
+  const whole = [...folders].filter((folder) => !shared.includes(folder) && !isIn(folder, folders));
+  const single = new Set([...files].filter((path) => !uploaded.has(path) && !isIn(path, folders)));
+  const found = async (folder: string | undefined, wanted: (path: string) => boolean) => {
+    for await (const { path, type } of list(folder)) {
+      if (type === 'file' && !uploaded.has(path) && !isIn(path, whole) && wanted(path)) single.add(path);
+    }
+  };
+  for (const folder of shared) {
+    await found(folder, () => true).catch((error: unknown) => {
+      // A folder that is not there holds nothing that is to be replaced.
+      if (!isXetError(error, 'ENTRY_NOT_FOUND')) throw error;
+    });
+  }
+  if (patterns.length > 0) {
+    const matchers = patterns.map(makeMatcher);
+    await found(undefined, (path) => path !== KEPT && matchers.some((matches) => matches(path)));
+  }
+  return [
+    ...whole.map((path) => ({ kind: 'deletedFolder', path }) as const),
+    ...[...single].map((path) => ({ kind: 'deletedFile', path }) as const),
+  ];
+}
+
+/** Whether a path is below one of some folders. */
+function isIn(path: string, folders: Iterable<string>): boolean {
+  return some(folders, (folder) => path.startsWith(`${folder}/`));
+}
+
+function some<T>(items: Iterable<T>, holds: (item: T) => boolean): boolean {
+  for (const item of items) if (holds(item)) return true;
+  return false;
+}
