@@ -4,9 +4,10 @@ import type { Tiers } from './cache/tiers.ts';
 import { MemoryBudget } from './download/budget.ts';
 import { DownloadEngine } from './download/engine.ts';
 import { Lanes } from './download/lanes.ts';
-import { DEFAULT_TIMEOUTS, Http } from './http/http.ts';
+import { DEFAULT_TIMEOUTS, Http, type HttpTimeouts } from './http/http.ts';
 import { DEFAULT_RETRY } from './http/retry-timing.ts';
 import { HubClient } from './hub/client.ts';
+import { checkToken } from './hub/credentials.ts';
 import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
 import type { DownloadPlatform } from './platform.ts';
 import { withoutSecrets } from './secrets.ts';
@@ -37,13 +38,13 @@ export function downloadParts<T extends Tiers | undefined>(
   // What servers said may be part of it.
   const onWarning = (message: string) => options.onWarning?.(withoutSecrets(message));
   const retry = { ...DEFAULT_RETRY, ...options.retry };
-  const endpoint = options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT;
+  const endpoint = String(options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT);
   const http = new Http({
     encrypted: /^https:/i.test(endpoint),
     fetch: options.fetch ?? platform.fetch,
     takesPieces: !options.fetch && platform.takesPieces,
     rewriteUrl: options.rewriteUrl,
-    timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+    timeouts: timeoutsOf(options, platform),
     retry,
     onRetry: options.onRetry,
   });
@@ -52,7 +53,7 @@ export function downloadParts<T extends Tiers | undefined>(
     accessToken: async () => {
       const { accessToken } = options;
       if (accessToken === undefined) return platform.defaultToken();
-      return typeof accessToken === 'function' ? accessToken() : accessToken;
+      return checkToken(typeof accessToken === 'function' ? await accessToken() : accessToken, 'accessToken');
     },
   });
   const pool = new CodecPool({
@@ -90,4 +91,15 @@ export function downloadParts<T extends Tiers | undefined>(
   });
   const offline = options.offline ?? platform.offline();
   return { http, hub, pool, budget, lanes, tiers, engine, attempts: retry.attempts, offline, onWarning };
+}
+
+/** What the caller says goes before the environment, as a whole. */
+function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: DownloadPlatform): HttpTimeouts {
+  const { hub, ...others } = platform.defaultTimeouts?.() ?? {};
+  return {
+    ...DEFAULT_TIMEOUTS,
+    ...others,
+    ...timeouts,
+    ...(hub !== undefined && timeouts.connect === undefined && { hub }),
+  };
 }

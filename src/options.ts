@@ -84,11 +84,25 @@ export interface XetDownloaderOptions extends Omit<XetClientOptions, 'files' | '
 
 const MIB = 1024 * 1024;
 
+const isAddress = (text: string) => /^https?:\/\/[^/?#\s"'\\]+(?:\/[^?#\s"'\\]*)?$/i.test(text) && URL.canParse(text);
+
+/** The address of a Hub as it was given. Throws `INVALID_ARGUMENT`, naming the option or variable, for what is none. */
+export function checkEndpoint(text: string, name: string): string {
+  if (isAddress(text)) return text;
+  const bare = text.replace(/^["'\s]+|["'\s]+$/g, '');
+  const meant = bare.includes('://') ? bare : `${/:\d|^localhost/i.test(bare) ? 'http' : 'https'}://${bare}`;
+  const shown = (address: string) => address.replace(/^([^/]*\/\/)?.*@/s, '$1').replace(/\/+$/, '');
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `${name} is not the address of a Hub: ${JSON.stringify(shown(text))}. ` +
+      `Write ${isAddress(meant) ? shown(meant) : 'it as in https://huggingface.co'}.`,
+  );
+}
+
 /** `INVALID_ARGUMENT` for what no client can go by. */
 export function checkOptions({ endpoint, memoryBudget, concurrency, workers }: XetClientOptions): void {
   const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
-  if (endpoint !== undefined && !/^https?:\/\//.test(endpoint))
-    throw invalid(`endpoint is no http(s) address: '${endpoint}'`);
+  if (endpoint !== undefined) checkEndpoint(String(endpoint), 'endpoint');
   if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
     throw invalid(`memoryBudget is at least ${16 * MIB} bytes, not ${memoryBudget}`);
   const counts = { concurrency: { value: concurrency, least: 1 }, workers: { value: workers, least: 0 } };

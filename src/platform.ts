@@ -4,7 +4,7 @@ import type { OpenTiers } from './cache/open-tiers.ts';
 import type { Codec } from './codec/codec.ts';
 import type { MakeContentHash } from './download/content-hash.ts';
 import type { FetchTogether } from './download/fetch-runs.ts';
-import type { HttpOptions } from './http/http.ts';
+import type { HttpOptions, HttpTimeouts } from './http/http.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { NamePlatform } from './repo/names.ts';
 import type { UploadWork } from './upload/upload-work.ts';
@@ -37,6 +37,8 @@ export interface DownloadPlatform {
   /** Whether the environment asks to go without Xet. */
   xetDisabled: () => boolean;
   defaultToken: () => Promise<string | undefined>;
+  /** What the environment says about waiting for servers. */
+  defaultTimeouts?: () => Partial<HttpTimeouts>;
   /** Whether the environment asks to go without any server. */
   offline: () => boolean;
 }

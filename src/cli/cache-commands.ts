@@ -24,7 +24,7 @@ interface RemovalFlags extends CacheFlags {
 export interface CommandSurroundings {
   endpoint: string;
   signal: AbortSignal;
-  clientOptions: (output: Output) => XetClientOptions;
+  clientOptions: (output: Output, flags?: { timeout?: number | undefined }) => XetClientOptions;
 }
 
 const CACHE_DIR = ['--cache-dir <dir>', 'Hub cache folder (default: as HF_HUB_CACHE and HF_HOME say)'] as const;

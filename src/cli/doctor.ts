@@ -6,15 +6,17 @@ import { spawnNodeWorker } from '../../workers/spawn.node.ts';
 import { checkChunks } from '../codec/check-chunks.ts';
 import { chunkCount, hashToHex } from '../codec/exports.ts';
 import { loadCodec } from '../codec.node.ts';
+import { isOffline, tokenOf } from '../environment.node.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import { proxyFor } from '../http/proxy-settings.node.ts';
 import { firstText } from '../http/response-error.ts';
+import { withoutUser } from '../hub/credentials.ts';
 import { XetClient } from '../node.ts';
+import { checkEndpoint, DEFAULT_ENDPOINT } from '../options.ts';
 import { nodePlatform } from '../platform.node.ts';
-import { hubCacheDir } from '../repo/folders.node.ts';
+import { findHubCacheDir } from '../repo/folders.node.ts';
 import { VERSION } from '../version.ts';
 import type { CommandSurroundings } from './cache-commands.ts';
-import { isOffline } from './environment.ts';
 import { Output } from './output.ts';
 import { formatBytes } from './units.ts';
 
@@ -79,12 +81,13 @@ export async function* examine(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): AsyncGenerator<Finding, void, undefined> {
-  const { hub, answer } = await askHub(endpoint, env, signal);
+  const token = await tokenOf(env).catch(asError);
+  const { hub, answer } = await askHub(endpoint, token, env, signal);
   const looks: [string, () => Found | Promise<Found>][] = [
     ['xetkit', () => ok(`${VERSION} on ${runtime()}`)],
     ['proxy', () => lookAtProxy(endpoint, env)],
     ['endpoint', () => hub],
-    ['token', () => lookAtToken(answer)],
+    ['token', () => lookAtToken(token, answer)],
     ['clock', () => lookAtClock(answer)],
     ['cache', () => lookAtCache(env)],
     ['disk', () => lookAtDisk(env)],
@@ -107,12 +110,12 @@ interface HubAnswer {
   /** Milliseconds between the server's clock and ours; undefined where it says no time. */
   skewMs: number | undefined;
   user: string | undefined;
-  hasToken: boolean;
 }
 
 /** One question, who we are, answers most of it. */
 async function askHub(
-  endpoint: string,
+  given: string,
+  token: string | undefined | Error,
   env: NodeJS.ProcessEnv,
   outer: AbortSignal,
 ): Promise<{ hub: Found; answer: HubAnswer | undefined }> {
@@ -122,20 +125,22 @@ async function askHub(
       answer: undefined,
     };
   }
+  const { endpoint, authorization } = withoutUser(given);
   const url = `${endpoint.replace(/\/+$/, '')}/api/whoami-v2`;
+  const sent = typeof token === 'string' ? `Bearer ${token}` : authorization;
   try {
-    const token = await nodePlatform.defaultToken();
+    checkEndpoint(given, 'HF_ENDPOINT');
     const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
     const started = Date.now();
     const response = await nodePlatform.fetch(url, {
       signal,
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      headers: sent === undefined ? {} : { authorization: sent },
     });
     const took = Date.now() - started;
     const date = Date.parse(response.headers.get('date') ?? '');
     const user = userIn(await firstText(response, MOST_ANSWER_CHARACTERS));
     const skewMs = Number.isNaN(date) ? undefined : date - (started + took / 2);
-    const answer = { status: response.status, skewMs, user, hasToken: token !== undefined };
+    const answer = { status: response.status, skewMs, user };
     if (response.status >= 500) {
       return {
         hub: fail(`${endpoint} answers ${response.status}`, 'The server has a problem: try again later.'),
@@ -151,6 +156,8 @@ async function askHub(
     return { hub: ok(`${endpoint} answers, in ${took} ms`), answer };
   } catch (error) {
     outer.throwIfAborted();
+    if (isXetError(error, 'INVALID_ARGUMENT'))
+      return { hub: fail(error.message, 'Nothing can be fetched until then.'), answer: undefined };
     const advice = isXetError(error)
       ? 'See docs/proxies-and-mirrors.md.'
       : 'Check HF_ENDPOINT, the network, and the proxy: HTTPS_PROXY, NO_PROXY.';
@@ -168,9 +175,10 @@ function userIn(text: string): string | undefined {
   }
 }
 
-function lookAtToken(answer: HubAnswer | undefined): Found {
-  if (!answer) return warn('not checked, as the endpoint did not answer', 'Mend that first.');
-  if (!answer.hasToken) {
+function lookAtToken(token: string | undefined | Error, answer: HubAnswer | undefined): Found {
+  if (token instanceof Error) return fail(token.message, 'Nothing that needs a token works until then.');
+  if (!answer) return warn('not checked, as the endpoint did not answer', 'Fix that first.');
+  if (token === undefined) {
     return warn(
       'there is none: public repositories only',
       'Set HF_TOKEN, or run hf auth login, for private and gated ones.',
@@ -194,20 +202,27 @@ function lookAtClock(answer: HubAnswer | undefined): Found {
 }
 
 function lookAtProxy(endpoint: string, env: NodeJS.ProcessEnv): Found {
+  if (!URL.canParse(endpoint)) return warn('not checked, as the endpoint is not an address', 'Fix that first.');
   try {
     const proxy = proxyFor(new URL(endpoint), env);
     const certificates = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].filter(
       (name) => env[name],
     );
     const trusted = certificates.length > 0 ? `; certificates by ${certificates.join(', ')}` : '';
-    return ok(`${proxy ? `${proxy.origin} for ${endpoint}` : 'none'}${trusted}`);
+    return ok(`${proxy ? `${proxy.origin} for ${publicUrl(endpoint)}` : 'none'}${trusted}`);
   } catch (error) {
     return fail(reasonOf(error), 'Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.');
   }
 }
 
 async function lookAtCache(env: NodeJS.ProcessEnv): Promise<Found> {
-  const folder = hubCacheDir(env);
+  const folder = findHubCacheDir(env);
+  if (folder === undefined) {
+    return warn(
+      'there is no home directory, so nothing is kept',
+      'Set HF_HOME to a folder of yours, or download with --local-dir.',
+    );
+  }
   const probe = join(folder, `.xetkit-doctor-${process.pid}`);
   try {
     await mkdir(folder, { recursive: true });
@@ -219,7 +234,7 @@ async function lookAtCache(env: NodeJS.ProcessEnv): Promise<Found> {
       'Set HF_HOME or HF_HUB_CACHE to a folder of yours, or mend its rights.',
     );
   }
-  await using client = new XetClient({ offline: true });
+  await using client = new XetClient({ endpoint: DEFAULT_ENDPOINT, offline: true });
   const { totalBytes, prunable, repos, warnings } = await client.cache.usage();
   const message = `${folder}, ${repos.length} repositories, ${formatBytes(totalBytes)}, of which a prune frees ${formatBytes(prunable.bytes)}`;
   const [first] = warnings;
@@ -229,7 +244,7 @@ async function lookAtCache(env: NodeJS.ProcessEnv): Promise<Found> {
 }
 
 async function lookAtDisk(env: NodeJS.ProcessEnv): Promise<Found> {
-  const folder = await nearest(hubCacheDir(env));
+  const folder = await nearest(findHubCacheDir(env) ?? process.cwd());
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   const message = `${formatBytes(free)} free in ${folder}`;
@@ -277,6 +292,8 @@ async function lookAtCodec(): Promise<Found> {
   if (hash === KNOWN_HASH) return ok('loads, and hashes right');
   return fail(`hashes wrong: ${hash}`, 'Install the package again: its WebAssembly module is damaged.');
 }
+
+const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
 
 function runtime(): string {
   const { bun, deno, node } = process.versions;

@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress';
 import type { Progress } from '../progress.ts';
+import { isTrue } from '../repo/folders.node.ts';
 import { withoutSecrets } from '../secrets.ts';
-import { saysYes } from './environment.ts';
 import { isStdoutLost, writeError, writeOut } from './streams.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
@@ -53,7 +53,7 @@ export class Output {
   }
 
   progress(progress: Progress): void {
-    if (this.#quiet || saysYes('HF_HUB_DISABLE_PROGRESS_BARS')) return;
+    if (this.#quiet || isTrue(process.env.HF_HUB_DISABLE_PROGRESS_BARS)) return;
     if (process.stderr.isTTY) this.#drawBar(progress);
     else this.#plainLine(progress);
   }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { loadOriginal } from '../compat/platform.node.ts';
+import { endpointOf, isOffline } from '../environment.node.ts';
 import { isXetError } from '../errors.ts';
 import { XetClient } from '../node.ts';
 import type { XetClientOptions } from '../options.ts';
@@ -12,14 +13,13 @@ import { compare, type OriginalPackage } from './compare.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { download } from './download.ts';
-import { isOffline } from './environment.ts';
 import { hash } from './hash.ts';
 import { ls } from './ls.ts';
 import { Output, plainLines, plainText } from './output.ts';
 import { serve } from './serve.ts';
 import { writeError, writeOut } from './streams.ts';
 import { parseTarget } from './target.ts';
-import { formatDuration, parseSize } from './units.ts';
+import { formatDuration, parseSeconds, parseSize, TIMEOUT_HELP } from './units.ts';
 import { addUploadCommand } from './upload-command.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -74,6 +74,7 @@ function whole(text: string): number {
 }
 
 interface RepoFlags {
+  timeout?: number;
   repoType?: string;
   revision?: string;
   json?: boolean;
@@ -96,6 +97,11 @@ function program(signal: AbortSignal): Command {
         'other Hub clients.',
     );
 
+  // What asks a Hub needs to know which. The other commands work with a wrong address as well.
+  root.hook('preAction', (_, command) => {
+    if (['download', 'upload', 'ls', 'compare'].includes(command.name())) endpointOf(process.env);
+  });
+
   root
     .command('download')
     .summary('fetch files of a repository')
@@ -112,6 +118,7 @@ function program(signal: AbortSignal): Command {
     .option('--offline', 'ask no server: only check that everything is there')
     .option('--dry-run', 'say what would be fetched, and change nothing')
     .option('--concurrency <n>', 'requests at once', whole)
+    .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
     .option('--no-xet', 'plain HTTP only')
     .option('--json', 'one JSON object a line on stdout')
@@ -129,14 +136,14 @@ function program(signal: AbortSignal): Command {
       }
       const output = new Output(flags);
       await using client = new XetClient({
-        ...clientOptions(output),
+        ...clientOptions(output, flags),
         cacheDir: flags.cacheDir,
         memoryBudget: flags.memory,
         concurrency: flags.concurrency,
         ...(flags.xet === false && { xet: false }),
       });
       const target = parseTarget(repo, flags, endpoint);
-      const { include, exclude, localDir, force = false, offline = isOffline(), dryRun = false } = flags;
+      const { include, exclude, localDir, force = false, offline = isOffline(process.env), dryRun = false } = flags;
       const command = { target, files, include, exclude, localDir, force, offline, dryRun };
       await download(client, command, output, signal);
     });
@@ -151,6 +158,7 @@ function program(signal: AbortSignal): Command {
     .option('--recursive', 'with everything below')
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
+    .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
     .option('--json', 'one JSON object a line on stdout')
     .addHelpText(
       'after',
@@ -158,7 +166,7 @@ function program(signal: AbortSignal): Command {
     )
     .action(async (repo: string, path: string | undefined, flags: RepoFlags & { recursive?: boolean }) => {
       const output = new Output(flags);
-      await using client = new XetClient(clientOptions(output));
+      await using client = new XetClient(clientOptions(output, flags));
       const target = parseTarget(repo, flags, endpoint);
       await ls(client, { ...target, path: path ?? target.path, recursive: flags.recursive ?? false }, output, signal);
     });
@@ -182,6 +190,7 @@ function program(signal: AbortSignal): Command {
     .argument('[file...]', 'paths in the repository (default: all files)')
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
+    .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
     .option('--json', 'one JSON object a line on stdout')
     .addHelpText('after', '\nExamples:\n  xetkit compare owner/model\n  xetkit compare owner/model config.json --json')
     .action(async (repo: string, files: string[], flags: RepoFlags) => {
@@ -189,7 +198,7 @@ function program(signal: AbortSignal): Command {
       const accessToken = await nodePlatform.defaultToken();
       const original = (await loadOriginal()) as OriginalPackage | undefined;
       const target = parseTarget(repo, flags, endpoint);
-      const options = clientOptions(output);
+      const options = clientOptions(output, flags);
       await compare({ target, files, endpoint, accessToken, clientOptions: options, original }, output, signal);
     });
 
@@ -235,8 +244,9 @@ interface DownloadFlags {
 }
 
 /** Retries and warnings are shown as they happen: silence is what people take for a hang. */
-function clientOptions(output: Output): XetClientOptions {
+function clientOptions(output: Output, { timeout }: { timeout?: number | undefined } = {}): XetClientOptions {
   return {
+    ...(timeout !== undefined && { timeouts: { connect: timeout, stall: timeout } }),
     onRetry: ({ attempt, attempts, delayMs, error }) =>
       output.note(
         `retrying: ${error.message} (attempt ${attempt} of ${attempts}, again in ${formatDuration(delayMs / 1000)})`,

@@ -55,3 +55,15 @@ export function formatAgo(time: number, now: number): string {
 export function formatCount(count: number, noun: string, plural = `${noun}s`): string {
   return `${count} ${count === 1 ? noun : plural}`;
 }
+
+/** Timers hold no longer time. */
+const MOST_SECONDS = 2_000_000;
+
+export const TIMEOUT_HELP = 'longest wait for a server that says nothing (default: 20)';
+
+/** Seconds as milliseconds. */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= MOST_SECONDS) return seconds * 1000;
+  throw new XetError('INVALID_ARGUMENT', `Not a number of seconds up to ${MOST_SECONDS}: '${text}'.`);
+}

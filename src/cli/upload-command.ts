@@ -5,7 +5,7 @@ import type { CreateRepoOptions } from '../upload/upload-work.ts';
 import type { CommandSurroundings } from './cache-commands.ts';
 import { Output } from './output.ts';
 import { parseTarget } from './target.ts';
-import { parseSize } from './units.ts';
+import { parseSeconds, parseSize, TIMEOUT_HELP } from './units.ts';
 import { upload } from './upload.ts';
 
 interface UploadFlags {
@@ -23,6 +23,7 @@ interface UploadFlags {
   force?: boolean;
   sdk?: CreateRepoOptions['sdk'];
   memory?: number;
+  timeout?: number;
   json?: boolean;
   quiet?: boolean;
 }
@@ -75,6 +76,7 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
     .addOption(new Option('--sdk <sdk>', 'with --create: runtime of a space').choices(SDKS))
     .option('--force', 'also upload a root or home folder, and files behind links that lead out of the folder')
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
+    .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
     .option('--json', 'one JSON object a line on stdout')
     .option('--quiet', 'no progress, no remarks')
     .addHelpText(
@@ -87,7 +89,7 @@ export function addUploadCommand(root: Command, { endpoint, signal, clientOption
     )
     .action(async (repo: string, local: string, pathInRepo: string | undefined, flags: UploadFlags) => {
       const output = new Output(flags);
-      await using client = new XetClient({ ...clientOptions(output), memoryBudget: flags.memory });
+      await using client = new XetClient({ ...clientOptions(output, flags), memoryBudget: flags.memory });
       const target = parseTarget(repo, flags, endpoint);
       const { include, exclude, message, description, delete: deletions } = flags;
       const { createPr = false, force = false } = flags;

@@ -57,6 +57,11 @@ export interface RetryNotice {
 /** The same, asked where a request goes in place of where each redirect leads, where that can be known. */
 export type SendingFetch = (input: string, init?: RequestInit, rewrite?: RewriteRedirect) => Promise<Answer>;
 
+/** Also how long the Hub may take to answer a question, in milliseconds, if not as long as others. */
+export interface HttpTimeouts extends Timeouts {
+  hub?: number;
+}
+
 export interface HttpOptions {
   fetch: SendingFetch;
   /** Whether nothing goes to an address that is not encrypted, but for what the caller names. */
@@ -64,7 +69,7 @@ export interface HttpOptions {
   /** Whether it also takes a body that is an array of pieces. */
   takesPieces?: boolean | undefined;
   rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
-  timeouts: Timeouts;
+  timeouts: HttpTimeouts;
   retry: RetryPolicy;
   onRetry?: ((notice: RetryNotice) => void) | undefined;
   random?: () => number;
@@ -224,7 +229,8 @@ export class Http {
 
   async #attempt(spec: RequestSpec): Promise<Reply> {
     const { fetch, rewriteUrl } = this.#options;
-    const { connect, stall } = this.#options.timeouts;
+    const { stall, hub } = this.#options.timeouts;
+    const connect = (spec.kind === 'hub' && spec.method === undefined && hub) || this.#options.timeouts.connect;
     const { patience = {} } = spec;
     const sendingMs = ((patience.sendBytes ?? 0) / SLOWEST_BYTES_PER_SECOND) * 1000;
     const timeouts = { connect: connect * (patience.connect ?? 1) + sendingMs, stall: stall * (patience.stall ?? 1) };

@@ -4,6 +4,7 @@ import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';
 import { rangeHeader } from '../ranges.ts';
+import { withoutUser } from './credentials.ts';
 import { incomplete, pathsInfo } from './entries.ts';
 import { parseLinks } from './links.ts';
 import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
@@ -44,6 +45,8 @@ export interface ResolveOptions {
 export interface HubOptions {
   endpoint: string;
   accessToken: () => Promise<string | undefined>;
+  /** The header where there is no token. Default: by the user and password in `endpoint`. */
+  authorization?: string | undefined;
 }
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
@@ -57,24 +60,31 @@ export class HubClient {
   /** What its requests go through. */
   readonly http: Http;
   readonly #accessToken: () => Promise<string | undefined>;
+  /** By the user and password of the endpoint. */
+  readonly #authorization: string | undefined;
   readonly #tokens: Map<string, CasTokenSource>;
 
   constructor(http: Http, options: HubOptions, tokens = new Map<string, CasTokenSource>()) {
     this.http = http;
-    this.endpoint = options.endpoint.replace(/\/+$/, '');
+    const { endpoint, authorization = options.authorization } = withoutUser(options.endpoint);
+    this.endpoint = endpoint.replace(/\/+$/, '');
     this.#accessToken = options.accessToken;
+    this.#authorization = authorization;
     this.#tokens = tokens;
   }
 
   /** The same Hub through another door, for a part whose requests are to be told apart. */
   with(http: Http): HubClient {
-    return new HubClient(http, { endpoint: this.endpoint, accessToken: this.#accessToken }, this.#tokens);
+    const { endpoint } = this;
+    const options = { endpoint, accessToken: this.#accessToken, authorization: this.#authorization };
+    return new HubClient(http, options, this.#tokens);
   }
 
-  /** The Hub token, for the Hub only. */
+  /** The Hub token, or else the endpoint's own user and password, for the Hub only. */
   readonly headers = async (): Promise<Record<string, string>> => {
     const token = await this.#accessToken();
-    return token ? { authorization: `Bearer ${token}` } : {};
+    const authorization = token ? `Bearer ${token}` : this.#authorization;
+    return authorization === undefined ? {} : { authorization };
   };
 
   /**

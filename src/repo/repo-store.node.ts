@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { hubCacheDir } from './folders.node.ts';
+import { findHubCacheDir, hubCacheDir, NOWHERE } from './folders.node.ts';
 import { HelpedStore } from './helped-store.node.ts';
 import { HubCache } from './hub-cache.node.ts';
 import { LocalDir } from './local-dir.node.ts';
@@ -7,7 +7,9 @@ import type { OpenRepoStore } from './place.ts';
 import { SeenStore } from './seen-store.node.ts';
 
 /** The folder that was asked for, or the Hub cache folder. */
-export const openRepoStore: OpenRepoStore = ({ localDir, cacheDir = hubCacheDir(), known, help }) => {
+export const openRepoStore: OpenRepoStore = ({ localDir, cacheDir: named, known, help }) => {
+  // A folder of the user's own does without.
+  const cacheDir = named ?? (localDir === undefined ? hubCacheDir() : (findHubCacheDir() ?? NOWHERE));
   const store =
     localDir === undefined ? new HubCache(cacheDir, known) : new LocalDir({ folder: localDir, cacheDir, known });
   // Where a path begins may change before it is used elsewhere.

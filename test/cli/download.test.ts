@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type DownloadCommand, type Downloader, download } from '../../src/cli/download.ts';
-import { isOffline, saysYes } from '../../src/cli/environment.ts';
 import { Output, plainJson, plainText } from '../../src/cli/output.ts';
 import type { DownloadResult } from '../../src/client-types.ts';
 import type { SnapshotFile, SnapshotPreview } from '../../src/repo/snapshot.ts';
@@ -207,14 +206,6 @@ describe('xetkit download --dry-run', () => {
     ]);
     expect(stderr).toBe('');
   });
-});
-
-test('what the environment says', () => {
-  for (const yes of ['1', 'ON', 'yes', 'True']) expect(saysYes('X', { X: yes })).toBe(true);
-  for (const no of ['0', '', 'no', 'false', 'off']) expect(saysYes('X', { X: no })).toBe(false);
-  expect(isOffline({})).toBe(false);
-  expect(isOffline({ HF_HUB_OFFLINE: '1' })).toBe(true);
-  expect(isOffline({ TRANSFORMERS_OFFLINE: 'true' })).toBe(true);
 });
 
 test('names neither steer a terminal nor pretend to be two', () => {
