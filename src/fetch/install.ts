@@ -39,6 +39,9 @@ const COLLECTED_BYTES = 32 * 1024 * 1024;
 /** Well before a browser stops a worker. */
 const COLLECTED_MS = 15_000;
 
+/** Browsers say within moments who asked, if they say it at all. */
+const CLIENT_MS = 200;
+
 export interface Surroundings {
   makeClient: MakeClient;
   /** Whether the browser lets a worker finish the bodies that it has begun, without a page that asks for it. */
@@ -104,9 +107,10 @@ class PageServer {
       { onProgress: tell && ((_, state) => tell(state)), onSettled },
     );
     if (settled || letsFinish) return response;
-    const pages = await asking;
     const length = Number(response.headers.get('content-length'));
-    if (length > SMALL_BYTES && (await this.#keepers.answer(pages))) {
+    // Short bodies need no page: who asks may be stuck in a synchronous request, and its page with it.
+    const pages = length > SMALL_BYTES ? await asking : [];
+    if (await this.#keepers.answer(pages)) {
       release = this.#keepers.hold(pages, () => lost.abort(nobodyAnswers()));
       if (settled) release();
       return response;
@@ -124,8 +128,10 @@ class PageServer {
   /** The page that asked; where a worker of a page did, all pages, as nobody sees a worker. */
   async #pagesOf(clientId: string): Promise<readonly PageLike[]> {
     const { clients } = this.#parts.scope;
-    const asker = await clients.get(clientId);
-    return asker?.type === 'window' ? [asker] : clients.matchAll({ type: 'window' });
+    // Firefox says nothing of a worker that waits in a synchronous request, for as long as that waits.
+    const asker = await orUndefined(clients.get(clientId), CLIENT_MS);
+    if (asker?.type === 'window') return [asker];
+    return (await orUndefined(clients.matchAll({ type: 'window' }), CLIENT_MS)) ?? [];
   }
 
   #warnOnce(): void {
@@ -135,6 +141,14 @@ class PageServer {
       'Large files go past Xet, as this browser would stop a service worker in the middle of them: call onXetProgress() of xetkit/fetch in the page.',
     );
   }
+}
+
+/** The value of a promise; undefined if it fails or takes longer. */
+function orUndefined<T>(promise: Promise<T>, withinMs: number): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, withinMs, undefined);
+    promise.then(resolve, () => resolve(undefined)).finally(() => clearTimeout(timer));
+  });
 }
 
 function nobodyAnswers(): XetError {

@@ -22,7 +22,7 @@ interface Page extends PageLike {
 /** As much of a service worker as is asked for, with these pages in its charge. */
 async function installed(
   options: InstallXetOptions = {},
-  kinds: Record<string, 'listens' | 'deaf' | 'worker'> = {},
+  kinds: Record<string, 'listens' | 'deaf' | 'worker' | 'waiting'> = {},
   letsFinish = false,
 ) {
   const hub = await hubFor();
@@ -35,7 +35,7 @@ async function installed(
   const pages = Object.entries(Object.keys(kinds).length > 0 ? kinds : { page: 'listens' }).map(([id, kind]): Page => {
     const page: Page = {
       id,
-      type: kind === 'worker' ? 'worker' : 'window',
+      type: kind === 'worker' || kind === 'waiting' ? 'worker' : 'window',
       heard: [],
       asked: 0,
       listens: kind === 'listens',
@@ -53,7 +53,9 @@ async function installed(
   const scope: ServiceWorkerScope = {
     addEventListener: (type, listener) => void listeners.set(type, listener),
     clients: {
-      get: async (id) => pages.find((page) => page.id === id),
+      // As Firefox does for a worker that waits in a synchronous request.
+      get: async (id) =>
+        kinds[id] === 'waiting' ? new Promise(() => undefined) : pages.find((page) => page.id === id),
       matchAll: async ({ type }) => pages.filter((page) => page.type === type),
       claim,
     },
@@ -150,6 +152,16 @@ describe('a service worker', () => {
       digest(model.slice(0, 500_000)),
     );
     expect(page('page').asked).toBe(0);
+  });
+
+  test('answers a client of which the browser says nothing', async () => {
+    const { hub, url, ask, page } = await installed({}, { stuck: 'waiting', one: 'listens' });
+    hub.faults.bytesPerSecond = 4_000_000;
+    expect(await whole(await ask(new Request(url), 'stuck'))).toBe(digest(model));
+    expect(page('one').asked).toBeGreaterThan(0);
+    const part = new Request(url, { headers: { range: 'bytes=100-199' } });
+    expect(await whole(await ask(part, 'stuck'))).toBe(digest(model.subarray(100, 200)));
+    expect(kinds(hub)).not.toContain('bridge');
   });
 
   test('asks again after a while, and gives up a body when nobody answers any more', async () => {

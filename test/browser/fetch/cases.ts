@@ -279,6 +279,21 @@ export function underServiceWorker(given: Given): Cases {
       await until(() => heard.at(-1)?.done === true, 'the last message');
       worker.terminate();
     },
+    'a worker of the page waits in a request of old': async () => {
+      const worker = new Worker('/asker.js', { type: 'module' });
+      const asked = async (range?: string) => {
+        const answered = new Promise((resolve) => {
+          worker.addEventListener('message', ({ data }) => resolve(data), { once: true });
+        });
+        worker.postMessage({ url: url('model.safetensors'), range });
+        return answered;
+      };
+      const { size } = model;
+      equal(await asked('bytes=0-99'), [206, 100, `bytes 0-99/${size}`]);
+      equal(await asked('bytes=-2000000'), [206, 2_000_000, `bytes ${size - 2_000_000}-${size - 1}/${size}`]);
+      equal(await asked(), [200, size, null]);
+      worker.terminate();
+    },
     'many at once': async () => {
       const ranges = Array.from({ length: 20 }, (_, index) => `bytes=${index * 1000}-${index * 1000 + 999}`);
       const lengths = await Promise.all(
