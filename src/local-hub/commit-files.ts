@@ -1,3 +1,4 @@
+import { type Caller, callerFor } from './caller.ts';
 import { type Content, type ContentSource, openContent, sha256Of } from './content.ts';
 import type { HubContext } from './context.ts';
 import { largeTreeFile } from './hub/commit.ts';
@@ -39,7 +40,8 @@ export async function commitFiles(
   return repo.exclusively(async () => {
     const base = repo.refs.get(ref) ?? repo.refs.get('refs/heads/main');
     const before: Tree = base === undefined ? new Map() : await repo.tree(base);
-    const stored = await storeFiles(context, before, files, options);
+    const owner = callerFor(repo, { name: 'local', known: true, write: true });
+    const stored = await storeFiles(context, owner, before, files, options);
     const operations = stored.map(([path, file]): Operation => ({ kind: 'put', path, file }));
     for (const path of options.deletions ?? []) operations.push({ kind: 'delete-file', path });
     const changed = operations.some(
@@ -60,11 +62,12 @@ export async function commitFiles(
 
 async function storeFiles(
   context: HubContext,
+  owner: Caller,
   before: Tree,
   files: Record<string, Content>,
   options: CommitOptions,
 ): Promise<[string, TreeFile][]> {
-  const ingest = new Ingest(context.codec, context.store, options);
+  const ingest = new Ingest(context.codec, context.store, owner, options);
   const stored: [string, TreeFile][] = [];
   const large: { path: string; size: number; sha256: string; hash: string }[] = [];
   for (const [path, content] of Object.entries(files)) {
@@ -77,7 +80,8 @@ async function storeFiles(
     const present = before.get(path);
     const known = present?.lfs?.sha256;
     if (known !== undefined && present?.size === source.size && (await sha256Of(source)) === known) {
-      if (!(await wholeObject(context.store, known))) await ingest.add(source.pieces());
+      if (!(await wholeObject(context.store, await context.store.files.object(known))))
+        await ingest.add(source.pieces());
       stored.push([path, present]);
     } else {
       large.push({ path, ...(await ingest.add(source.pieces())) });

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { ChunkRecordList, type ChunkRecords, chunkCount, chunkHashHex, chunkLength, chunkSlice } from '../chunks.ts';
 import type { Codec, CompressionChoice } from '../codec/codec.ts';
 import { HASH_BYTES, hashToHex } from '../hash.ts';
+import type { Caller } from './caller.ts';
 import type { StoredFile, StoredTerm } from './store/file-store.ts';
 import { MAX_XORB_CHUNKS } from './store/receive-xorb.ts';
 import type { Store } from './store/store.ts';
@@ -41,15 +42,17 @@ interface DraftFile {
 export class Ingest {
   readonly #codec: Codec;
   readonly #store: Store;
+  readonly #owner: Caller;
   readonly #options: IngestOptions;
   readonly #places = new Map<string, Place>();
   readonly #xorbs: XorbIndex[] = [];
   readonly #drafts: DraftFile[] = [];
   #filling: { pieces: Uint8Array[]; bytes: number; records: ChunkRecordList; fileStarts: number[] } = emptyXorb();
 
-  constructor(codec: Codec, store: Store, options: IngestOptions = {}) {
+  constructor(codec: Codec, store: Store, owner: Caller, options: IngestOptions = {}) {
     this.#codec = codec;
     this.#store = store;
+    this.#owner = owner;
     this.#options = options;
   }
 
@@ -94,7 +97,7 @@ export class Ingest {
     await this.#cut();
     const files = this.#drafts.map((draft) => this.#register(draft));
     for (const file of files) await this.#store.files.add(file);
-    await this.#store.dedup.add(this.#xorbs, files);
+    await this.#store.dedup.add(this.#xorbs, files, this.#owner);
     return files;
   }
 

@@ -51,7 +51,10 @@ export interface LocalHubOptions {
   maxRangesPerUrl?: number;
   /** Joins ranges of a xorb that touch. Overlapping ones are joined in any case. Default true. */
   mergeRanges?: boolean;
-  /** Decodes each registered file to check the sha256 that its shard gives. Default false: it costs a pass over the data. */
+  /**
+   * Checks the sha256 that a shard gives for new content, at the cost of a pass over the data. Default true. One that
+   * contradicts what is known is checked in any case.
+   */
   checkSha256?: boolean;
   /** Address of another CAS, which clients are sent to for the content of files. Default: this server's own. */
   casUrl?: string;
@@ -91,7 +94,7 @@ export function settle(options: LocalHubOptions): Settings {
     shardVersions: options.shardVersions ?? [1, 2],
     maxRangesPerUrl: Math.max(1, options.maxRangesPerUrl ?? Number.POSITIVE_INFINITY),
     mergeRanges: options.mergeRanges ?? true,
-    checkSha256: options.checkSha256 ?? false,
+    checkSha256: options.checkSha256 ?? true,
     casUrl: options.casUrl,
     log: options.log,
   };

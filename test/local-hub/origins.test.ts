@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { parseHost, parseOrigin } from '../../src/local-hub/http/sender.ts';
 import { startLocalHub } from '../../src/local-hub.ts';
-import { call, commit, file, noise, post, TOKEN, testHub } from './helpers.ts';
+import { call, casToken, commit, file, noise, post, TOKEN, testHub } from './helpers.ts';
 
 const EVIL = 'http://evil.localhost:8000';
 
@@ -116,7 +116,7 @@ test('a page of another origin reads what is public, without a token', async () 
   expect(preflight.headers.get('access-control-allow-private-network')).toBeNull();
 });
 
-test('a page of another origin is given no token for writing', async () => {
+test('a page of another origin is given no token for writing, and none of a user', async () => {
   const hub = await testHub();
   await hub.commitFiles('me/model', { 'w.bin': noise(2, 100_000) });
   const headers = { origin: EVIL };
@@ -130,6 +130,7 @@ test('a page of another origin is given no token for writing', async () => {
     (await call(hub, `/cas/v2/reconstructions/${hash}`, { headers: { ...headers, authorization: `${authorization}` } }))
       .status;
   expect(await ask(`Bearer ${accessToken}`)).toBe(200);
+  expect(await ask((await casToken(hub, 'me/model')).authorization)).toBe(403);
 });
 
 test.each(['option', 'method'])('a page of an allowed origin does what its token may, by %s', async (way) => {

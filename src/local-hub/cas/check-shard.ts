@@ -15,34 +15,40 @@ export interface CheckedShard {
   xorbs: XorbIndex[];
 }
 
-/** Checks everything that a shard claims against the xorbs that are stored. `onFile` is called after each file. */
+/**
+ * Checks everything that a shard claims against the xorbs that are stored. `onFile` is called after each file.
+ *
+ * A term may name any stored xorb, if its verification hash shows that the sender knows the hashes of the chunks. Who
+ * does not is not told how his claim is wrong: nothing tells a xorb that is not stored from one that is somebody else's.
+ */
 export async function checkShard(
   codec: Codec,
   store: Store,
   shard: Shard,
-  options: { checkSha256: boolean; onFile?: () => Promise<void> },
+  options: { checkSha256: boolean; onFile?: () => void },
 ): Promise<CheckedShard> {
   if (shard.key) throw refused('its chunk hashes are keyed');
   const xorbs = new Map<string, XorbIndex>();
-  const indexOf = async (hash: string): Promise<XorbIndex> => {
+  const indexOf = async (hash: string): Promise<XorbIndex | undefined> => {
     const known = xorbs.get(hash);
     if (known) return known;
     const index = await store.xorbs.whole(hash);
-    if (!index) throw refused(`xorb ${hash} is not stored`);
+    if (!index) return undefined;
     xorbs.set(hash, index);
     return index;
   };
   const listed: XorbIndex[] = [];
   for (const { hash, chunks, unpackedBytes } of shard.xorbs) {
     const index = await indexOf(hash);
-    if (Buffer.compare(index.chunks, chunks) !== 0) throw refused(`it lists other chunks for xorb ${hash}`);
-    if (unpackedBytes !== index.unpackedBytes) throw refused(`it gives xorb ${hash} ${unpackedBytes} bytes`);
+    if (!index || unpackedBytes !== index.unpackedBytes || Buffer.compare(index.chunks, chunks) !== 0) {
+      throw refused(`no xorb ${hash} with the chunks that it lists is stored`);
+    }
     listed.push(index);
   }
   const files: StoredFile[] = [];
   for (const file of shard.files) {
     files.push(await checkFile(codec, store, file, indexOf, options.checkSha256));
-    await options.onFile?.();
+    options.onFile?.();
   }
   return { files, xorbs: listed };
 }
@@ -51,7 +57,7 @@ async function checkFile(
   codec: Codec,
   store: Store,
   file: ShardFile,
-  indexOf: (hash: string) => Promise<XorbIndex>,
+  indexOf: (hash: string) => Promise<XorbIndex | undefined>,
   checkSha256: boolean,
 ): Promise<StoredFile> {
   if (file.verification.length !== file.terms.length) throw refused(`file ${file.hash} has terms without verification`);
@@ -60,12 +66,14 @@ async function checkFile(
   let size = 0;
   for (const [position, { xorb, chunks, unpackedLength }] of file.terms.entries()) {
     const index = await indexOf(xorb);
-    const what = `term ${position} of file ${file.hash}`;
-    if (chunks.start >= chunks.end || chunks.end > index.count) throw refused(`${what} is out of its xorb's range`);
-    if (index.unpackedLength(chunks) !== unpackedLength) throw refused(`${what} has a wrong length`);
-    const run = chunkSlice(index.chunks, chunks.start, chunks.end);
+    const fits = index && chunks.start < chunks.end && chunks.end <= index.count;
+    const run = fits ? chunkSlice(index.chunks, chunks.start, chunks.end) : new Uint8Array();
     const verification = hashToHex(codec.verificationHash(chunkHashes(run)));
-    if (verification !== file.verification[position]) throw refused(`${what} has a wrong verification hash`);
+    if (!fits || index.unpackedLength(chunks) !== unpackedLength || verification !== file.verification[position]) {
+      throw refused(
+        `no stored xorb ${xorb} fits the range, length and verification hash of term ${position} of file ${file.hash}`,
+      );
+    }
     terms.push({ xorb, chunks, unpackedLength, verification });
     runs.push(run);
     size += unpackedLength;
@@ -73,12 +81,20 @@ async function checkFile(
   const found = hashToHex(codec.fileHash(Buffer.concat(runs)));
   if (found !== file.hash) throw refused(`the terms of file ${file.hash} give the hash ${found}`);
   const stored: StoredFile = { hash: file.hash, size, sha256: file.sha256, terms };
-  if (checkSha256 && file.sha256 !== undefined) await checkDigest(codec, store, stored, file.sha256);
+  if (file.sha256 !== undefined) await checkDigest(codec, store, stored, file.sha256, checkSha256);
   return stored;
 }
 
-async function checkDigest(codec: Codec, store: Store, file: StoredFile, sha256: string): Promise<void> {
-  if ((await store.files.object(sha256))?.xetHash === file.hash) return;
+/** The first claim for a digest is checked, and any that contradicts it: commits name content by its sha256 alone. */
+async function checkDigest(
+  codec: Codec,
+  store: Store,
+  file: StoredFile,
+  sha256: string,
+  checkNew: boolean,
+): Promise<void> {
+  const known = await store.files.object(sha256);
+  if (known ? known.xetHash === file.hash : !checkNew) return;
   const digest = createHash('sha256');
   for await (const piece of readFileBytes(store, codec, file)) digest.update(piece);
   const found = digest.digest('hex');

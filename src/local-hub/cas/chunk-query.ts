@@ -1,5 +1,6 @@
 import { type HubContext, nowSeconds } from '../context.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { maySeeShardOf } from '../hub/content-access.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
 
@@ -8,9 +9,9 @@ const KEY_LIFETIME_SECONDS = 7 * 24 * 3600;
 
 /** Where a chunk is stored: its shard's xorbs with chunk hashes that only show what the client already knows. */
 export async function sendChunkAnswer(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
-  requireScope(context, exchange, 'read');
+  const caller = requireScope(context, exchange, 'read');
   const { codec, store, dedupKey } = context;
-  const xorbs = store.dedup.lookUp(hash);
+  const xorbs = store.dedup.lookUp(hash, (owner) => maySeeShardOf(context, caller, owner));
   if (!xorbs) throw new HubError(404, 'Chunk not found');
   const writer = codec.shardWriter();
   try {

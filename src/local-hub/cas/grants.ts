@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import type { Codec } from '../../codec/codec.ts';
+import { type Caller, sameCaller } from '../caller.ts';
 import { type HubContext, nowSeconds, signedUrl } from '../context.ts';
 import { asObject, bodyPieces, readJsonObject } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -15,6 +16,8 @@ import { MAX_XORB_BODY_BYTES, receiveXorb } from '../store/receive-xorb.ts';
 const CHECKSUM_HEADER = 'x-checksum-crc64nvme';
 
 interface Grant {
+  /** Who asked for it, and so is to commit it. */
+  caller: Caller;
   hash: string;
   length: number;
   checksum: string;
@@ -29,7 +32,7 @@ export class Grants {
 
   /** `POST xorb-grants/default/{hash}`: 201 with a grant, or 200 where the xorb is stored already. */
   async offer(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
-    requireScope(context, exchange, 'write');
+    const caller = requireScope(context, exchange, 'write');
     if (!context.settings.grants) throw new HubError(404, 'Not found');
     const { length, checksum } = await readJsonObject(exchange.request, 64 * 1024);
     const { algo, value } = asObject(checksum);
@@ -39,12 +42,21 @@ export class Grants {
     if (algo !== 'crc64nvme' || typeof value !== 'string' || !/^\d{1,20}$/.test(value)) {
       throw new HubError(400, 'Invalid checksum');
     }
-    if (await context.store.xorbs.whole(hash)) return exchange.json(200, {});
+    const { uploads, xorbs } = context.store;
+    if (uploads.hasXorb(caller, hash) && (await xorbs.whole(hash))) return exchange.json(200, {});
     await this.#dropExpired(context);
     const id = randomBytes(16).toString('base64url');
     const { staging } = context.store;
     const expiresSeconds = nowSeconds(context) + context.settings.urlLifetimeSeconds;
-    this.#grants.set(id, { hash, length, checksum: value, expiresSeconds, state: 'open', staged: staging.path() });
+    this.#grants.set(id, {
+      caller,
+      hash,
+      length,
+      checksum: value,
+      expiresSeconds,
+      state: 'open',
+      staged: staging.path(),
+    });
     await exchange.json(201, {
       id,
       method: 'PUT',
@@ -96,14 +108,16 @@ export class Grants {
 
   /** `POST xorb-commits/default/{hash}/grant/{id}`: checks the data like any other xorb and stores it. */
   async commit(context: HubContext, exchange: Exchange, hash: string, id: string): Promise<void> {
-    requireScope(context, exchange, 'write');
+    const caller = requireScope(context, exchange, 'write');
     const grant = this.#grants.get(id);
-    if (!grant || grant.hash !== hash || grant.state !== 'received') throw new HubError(404, 'No data for this grant');
+    if (!grant || !sameCaller(grant.caller, caller) || grant.hash !== hash || grant.state !== 'received')
+      throw new HubError(404, 'No data for this grant');
     const { codec, store } = context;
     this.#grants.delete(id);
     try {
       const body = readPieces(grant.staged, { start: 0, end: grant.length });
       await receiveXorb(codec, store.xorbs, store.staging, hash, body);
+      store.uploads.addXorb(caller, hash);
       // Nothing but the status, as HF's own server.
       await exchange.send(200, {});
     } finally {

@@ -2,6 +2,7 @@ import type { ByteRange } from '../../ranges.ts';
 import { type HubContext, signedUrl } from '../context.ts';
 import { requestedRange, writeRanges } from '../http/byte-range.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { readableFile } from '../hub/content-access.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
 import type { StoredFile } from '../store/file-store.ts';
@@ -18,8 +19,8 @@ export async function sendReconstruction(
   hash: string,
 ): Promise<void> {
   if (!context.settings.reconstructionVersions.includes(version)) throw new HubError(404, 'Not found');
-  requireScope(context, exchange, 'read');
-  const file = await context.store.files.file(hash);
+  const caller = requireScope(context, exchange, 'read');
+  const file = await readableFile(context, caller, hash);
   if (!file) throw new HubError(404, 'File not found');
   const asked = requestedRange(exchange.header('range'), file.size);
   if (asked === 'unsatisfiable') throw new HubError(416, 'Range not satisfiable');
@@ -37,11 +38,11 @@ export async function sendReconstruction(
 /** Several files at once, whole: `?file_id=` each, or a list of keys as the body. */
 export async function sendReconstructions(context: HubContext, exchange: Exchange, hashes: string[]): Promise<void> {
   if (!context.settings.reconstructionVersions.includes(1)) throw new HubError(404, 'Not found');
-  requireScope(context, exchange, 'read');
+  const caller = requireScope(context, exchange, 'read');
   const files: Record<string, unknown> = {};
   const fetches: Record<string, unknown[]> = {};
   for (const hash of hashes) {
-    const file = await context.store.files.file(hash);
+    const file = await readableFile(context, caller, hash);
     if (!file) continue;
     const whole = { start: 0, end: file.size };
     const found = reconstruct(file, await indexesOf(context, file), whole, context.settings.mergeRanges);

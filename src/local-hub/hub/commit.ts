@@ -1,3 +1,4 @@
+import { type Caller, callerFor } from '../caller.ts';
 import { baseUrl, type HubContext } from '../context.ts';
 import { asObject, parseJson, readBody } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -8,7 +9,8 @@ import { type RepoId, urlPrefix } from '../repo/repo-id.ts';
 import { pointerText, type TreeFile } from '../repo/tree.ts';
 import { gitBlobId } from '../store/blob-store.ts';
 import type { LargeObject } from '../store/file-store.ts';
-import { readableRepo, requireContributor, requireWriter } from './access.ts';
+import { readableRepo, requireContributor, requireWriter, visitor } from './access.ts';
+import { usableObject } from './content-access.ts';
 import { flag } from './listing.ts';
 import { findCommit } from './locate.ts';
 
@@ -28,7 +30,7 @@ export async function receiveCommit(
     asPullRequest || revision.startsWith('refs/pr/')
       ? requireContributor(context, exchange)
       : requireWriter(context, exchange);
-  const change = await readChange(context, exchange, author);
+  const change = await readChange(context, exchange, callerFor(repo, visitor(context, exchange)), author);
   const { commit, pullRequest } = await repo.exclusively(async () => {
     const base = repo.refs.size === 0 && revision === 'main' ? undefined : await findCommit(repo, revision);
     const pullRequest = asPullRequest ? nextPullRequest(repo) : undefined;
@@ -58,7 +60,7 @@ function writableRef(repo: Repo, revision: string): string {
   throw new HubError(400, `Not a branch: ${revision}`);
 }
 
-async function readChange(context: HubContext, exchange: Exchange, author: string): Promise<Change> {
+async function readChange(context: HubContext, exchange: Exchange, caller: Caller, author: string): Promise<Change> {
   const text = (await readBody(exchange.request, MAX_BODY_BYTES)).toString();
   let header: Record<string, unknown> | undefined;
   const operations: Operation[] = [];
@@ -66,7 +68,7 @@ async function readChange(context: HubContext, exchange: Exchange, author: strin
     if (line.trim() === '') continue;
     const { key, value } = asObject(parseJson(line));
     if (key === 'header') header = asObject(value);
-    else operations.push(await readOperation(context, key, asObject(value)));
+    else operations.push(await readOperation(context, caller, key, asObject(value)));
   }
   const { summary, description, parentCommit } = header ?? {};
   if (typeof summary !== 'string' || summary === '') throw new HubError(400, 'The commit has no summary');
@@ -80,7 +82,12 @@ async function readChange(context: HubContext, exchange: Exchange, author: strin
   };
 }
 
-async function readOperation(context: HubContext, key: unknown, value: Record<string, unknown>): Promise<Operation> {
+async function readOperation(
+  context: HubContext,
+  caller: Caller,
+  key: unknown,
+  value: Record<string, unknown>,
+): Promise<Operation> {
   const { path } = value;
   if (typeof path !== 'string') throw new HubError(400, 'An operation has no path');
   switch (key) {
@@ -91,7 +98,7 @@ async function readOperation(context: HubContext, key: unknown, value: Record<st
       return { kind: 'put', path, file: { size: bytes.length, oid: await context.store.blobs.add(bytes) } };
     }
     case 'lfsFile':
-      return { kind: 'put', path, file: await largeFile(context, path, value) };
+      return { kind: 'put', path, file: await largeFile(context, caller, path, value) };
     case 'deletedFile':
     case 'deletedEntry':
       return { kind: 'delete-file', path };
@@ -102,12 +109,17 @@ async function readOperation(context: HubContext, key: unknown, value: Record<st
   }
 }
 
-async function largeFile(context: HubContext, path: string, value: Record<string, unknown>): Promise<TreeFile> {
+async function largeFile(
+  context: HubContext,
+  caller: Caller,
+  path: string,
+  value: Record<string, unknown>,
+): Promise<TreeFile> {
   const { algo, oid, size } = value;
   if (algo !== 'sha256' || typeof oid !== 'string' || !SHA256.test(oid)) {
     throw new HubError(400, `'${path}' needs a sha256`);
   }
-  const object = await context.store.files.object(oid);
+  const object = await usableObject(context, caller, oid);
   if (!object) {
     throw new HubError(
       400,

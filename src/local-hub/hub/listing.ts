@@ -5,7 +5,7 @@ import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import { type FolderEntry, folderId, listFolder, type Tree } from '../repo/tree.ts';
-import { readableRepo } from './access.ts';
+import { mayRead, readableRepo, visitor } from './access.ts';
 import { splitRevision } from './locate.ts';
 
 const PAGE_ENTRIES = 1000;
@@ -36,7 +36,11 @@ export async function sendTree(context: HubContext, exchange: Exchange, id: Repo
     query.set('cursor', writeCursor(start + limit));
     headers.link = `<${baseUrl(context, exchange)}${exchange.path}?${query}>; rel="next"`;
   }
-  await exchange.json(200, await describe(repo, commit, tree, page, expand), headers);
+  await exchange.json(
+    200,
+    await describe(repo, commit, tree, page, expand, mayRead(repo, visitor(context, exchange))),
+    headers,
+  );
 }
 
 /** `paths-info/{revision}`: the entries of some paths, asked for as a form or as JSON. */
@@ -55,7 +59,11 @@ export async function sendPathsInfo(
     if (file) return [{ path, file }];
     return path !== '' && listFolder(tree, path, false) ? [{ path, file: undefined }] : [];
   });
-  await exchange.json(200, await describe(repo, commit, tree, entries, expand), { 'x-repo-commit': commit });
+  await exchange.json(
+    200,
+    await describe(repo, commit, tree, entries, expand, mayRead(repo, visitor(context, exchange))),
+    { 'x-repo-commit': commit },
+  );
 }
 
 async function readPathsQuery(exchange: Exchange): Promise<{ paths: string[]; expand: boolean }> {
@@ -72,7 +80,15 @@ async function readPathsQuery(exchange: Exchange): Promise<{ paths: string[]; ex
   return { paths: form.getAll('paths'), expand: flag(form.get('expand')) };
 }
 
-async function describe(repo: Repo, commit: string, tree: Tree, entries: FolderEntry[], expand: boolean) {
+/** With `open` also by which hashes the content of large files is known: that is for those who may have it. */
+async function describe(
+  repo: Repo,
+  commit: string,
+  tree: Tree,
+  entries: FolderEntry[],
+  expand: boolean,
+  open: boolean,
+) {
   const last = expand ? await lastCommits(repo, commit, entries) : undefined;
   return entries.map(({ path, file }) => {
     const extra = last ? { lastCommit: last.get(path), securityFileStatus: file && UNSCANNED } : {};
@@ -81,8 +97,8 @@ async function describe(repo: Repo, commit: string, tree: Tree, entries: FolderE
       type: 'file',
       oid: file.oid,
       size: file.size,
-      ...(file.lfs && { lfs: { oid: file.lfs.sha256, size: file.size, pointerSize: file.lfs.pointerSize } }),
-      ...(file.xetHash && { xetHash: file.xetHash }),
+      ...(open && file.lfs && { lfs: { oid: file.lfs.sha256, size: file.size, pointerSize: file.lfs.pointerSize } }),
+      ...(open && file.xetHash && { xetHash: file.xetHash }),
       path,
       ...extra,
     };

@@ -5,7 +5,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import type { Tree } from '../repo/tree.ts';
-import { readableRepo, requireContributor, requireWriter } from './access.ts';
+import { mayRead, readableRepo, requireContributor, requireWriter, visitor } from './access.ts';
 import { findCommit } from './locate.ts';
 import { UploadRules } from './upload-mode.ts';
 
@@ -26,6 +26,7 @@ export async function preupload(context: HubContext, exchange: Exchange, id: Rep
   const tree: Tree = base === undefined ? new Map() : await repo.tree(base);
   const attributes = typeof gitAttributes === 'string' ? gitAttributes : await textOf(context, tree, '.gitattributes');
   const ignore = typeof gitIgnore === 'string' ? gitIgnore : await textOf(context, tree, '.gitignore');
+  const open = mayRead(repo, visitor(context, exchange));
   const rules = new UploadRules(attributes, ignore);
   const breath = new Breath();
   const answers: unknown[] = [];
@@ -41,7 +42,7 @@ export async function preupload(context: HubContext, exchange: Exchange, id: Rep
       path,
       uploadMode: rules.isLarge(path, size, Buffer.from(sample, 'base64')) ? 'lfs' : 'regular',
       shouldIgnore: rules.isIgnored(path),
-      ...(present && { oid: present.lfs?.sha256 ?? present.oid }),
+      ...(present && open && { oid: present.lfs?.sha256 ?? present.oid }),
     });
   }
   await exchange.json(200, { files: answers, commitOid: base });

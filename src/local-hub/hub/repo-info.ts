@@ -3,7 +3,7 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId, RepoType } from '../repo/repo-id.ts';
 import type { Tree } from '../repo/tree.ts';
-import { maySee, readableRepo, visitor } from './access.ts';
+import { mayRead, maySee, readableRepo, visitor } from './access.ts';
 import { flag, positive } from './listing.ts';
 import { findCommit } from './locate.ts';
 
@@ -18,12 +18,13 @@ export async function sendRepoInfo(
   const head = revision === undefined ? await repo.resolve('main') : await findCommit(repo, revision);
   const tree: Tree = head === undefined ? new Map() : await repo.tree(head);
   const lastModified = head === undefined ? undefined : (await repo.commit(head))?.date;
+  const open = mayRead(repo, visitor(context, exchange));
   const siblings = [...tree].map(([path, file]) => ({
     rfilename: path,
     ...(flag(exchange.query.get('blobs')) && {
       size: file.size,
       blobId: file.oid,
-      ...(file.lfs && { lfs: { sha256: file.lfs.sha256, size: file.size, pointerSize: file.lfs.pointerSize } }),
+      ...(open && file.lfs && { lfs: { sha256: file.lfs.sha256, size: file.size, pointerSize: file.lfs.pointerSize } }),
     }),
   }));
   const info = { ...summary(repo), sha: head, lastModified: lastModified ?? repo.record.createdAt, siblings };

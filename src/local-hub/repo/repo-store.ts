@@ -52,6 +52,10 @@ export class RepoStore {
     return undefined;
   }
 
+  all(): IterableIterator<Repo> {
+    return this.#repos.values();
+  }
+
   list(type: RepoType): Repo[] {
     return [...this.#repos.values()].filter((repo) => repo.id.type === type);
   }

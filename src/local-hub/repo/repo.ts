@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readIfExists, type StagingArea } from '../store/atomic-file.ts';
+import type { LargeObject } from '../store/file-store.ts';
 import { RecentMap } from '../store/recent-map.ts';
 import type { RepoId } from './repo-id.ts';
 import { decodeTree, encodeTree, type Tree, treeId } from './tree.ts';
@@ -29,6 +31,14 @@ export interface Commit {
   tree: string;
 }
 
+/** The large files that any commit of a repository names. */
+export interface HeldContent {
+  /** Their Xet hashes. */
+  files: Set<string>;
+  /** By sha256. */
+  objects: Map<string, LargeObject>;
+}
+
 const COMMIT_ID = /^[0-9a-f]{40}$/;
 
 /** One repository on disk: its record, its refs, and commits and trees by id. */
@@ -40,6 +50,7 @@ export class Repo {
   readonly #trees = new RecentMap<string, Tree>(32);
   #record: RepoRecord;
   #refs: Map<string, string>;
+  #held: Promise<HeldContent> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(id: RepoId, folder: string, staging: StagingArea, record: RepoRecord, refs: Map<string, string>) {
@@ -132,6 +143,7 @@ export class Repo {
     const id = createHash('sha1').update('commit\0').update(JSON.stringify(body)).digest('hex');
     await this.#staging.write(join(this.#folder, 'trees', `${body.tree}.json`), encoded);
     const commit = { id, ...body };
+    if (this.#held) hold(await this.#held, tree);
     await this.#staging.write(join(this.#folder, 'commits', `${id}.json`), JSON.stringify(commit));
     return commit;
   }
@@ -149,6 +161,25 @@ export class Repo {
     return tree;
   }
 
+  /** What its commits name, whether or not a ref still leads to them: they can be asked for by their ids. */
+  held(): Promise<HeldContent> {
+    this.#held ??= this.#readHeld().catch((error: unknown) => {
+      this.#held = undefined;
+      throw error;
+    });
+    return this.#held;
+  }
+
+  async #readHeld(): Promise<HeldContent> {
+    const held: HeldContent = { files: new Set(), objects: new Map() };
+    const names = await readdir(join(this.#folder, 'trees')).catch(() => []);
+    for (const name of names) {
+      const text = await readIfExists(join(this.#folder, 'trees', name));
+      if (text) hold(held, decodeTree(text.toString()));
+    }
+    return held;
+  }
+
   /** A commit and those before it, newest first, along first parents. */
   async *history(from: string): AsyncGenerator<Commit, void, undefined> {
     for (let id: string | undefined = from; id !== undefined; ) {
@@ -157,5 +188,13 @@ export class Repo {
       yield commit;
       id = commit.parents[0];
     }
+  }
+}
+
+function hold(held: HeldContent, tree: Tree): void {
+  for (const { size, lfs, xetHash } of tree.values()) {
+    if (xetHash === undefined) continue;
+    held.files.add(xetHash);
+    if (lfs) held.objects.set(lfs.sha256, { xetHash, size });
   }
 }

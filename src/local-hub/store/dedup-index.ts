@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chunkHashHex } from '../../chunks.ts';
+import { type Caller, decodeCaller, encodeCaller } from '../caller.ts';
 import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import type { StoredFile } from './file-store.ts';
 import type { XorbIndex } from './xorb-index.ts';
@@ -10,17 +11,27 @@ import type { XorbIndex } from './xorb-index.ts';
 interface StoredShard {
   xorbs: string[];
   chunks: string[];
+  /** Who brought them, as text. Shards of earlier versions name nobody, and are for the server alone. */
+  owner?: string;
 }
+
+/** So many shards are remembered of a chunk that many bring, the latest. */
+const SHARDS_PER_CHUNK = 64;
 
 /** One chunk in so many is offered to everybody, chosen by its hash. */
 const GLOBAL_DEDUP_MODULUS = 1024n;
+
+interface KnownShard {
+  xorbs: string[];
+  owner: Caller | undefined;
+}
 
 /** Answers which shard a chunk came with, for the chunks that clients may ask about. */
 export class DedupIndex {
   readonly #root: string;
   readonly #staging: StagingArea;
-  readonly #shardOfChunk = new Map<string, string>();
-  readonly #xorbsOfShard = new Map<string, string[]>();
+  readonly #shardsOfChunk = new Map<string, KnownShard | KnownShard[]>();
+  readonly #known = new Set<string>();
 
   private constructor(root: string, staging: StagingArea) {
     this.#root = root;
@@ -37,14 +48,14 @@ export class DedupIndex {
     return index;
   }
 
-  /** The xorbs of the shard that brought this chunk. */
-  lookUp(chunk: string): string[] | undefined {
-    const shard = this.#shardOfChunk.get(chunk);
-    return shard === undefined ? undefined : this.#xorbsOfShard.get(shard);
+  /** The xorbs of the latest shard that brought this chunk, of those whose owners `may` says yes to. */
+  lookUp(chunk: string, may?: (owner: Caller) => boolean): string[] | undefined {
+    const shards = [this.#shardsOfChunk.get(chunk) ?? []].flat();
+    return shards.findLast(({ owner }) => may === undefined || (owner !== undefined && may(owner)))?.xorbs;
   }
 
   /** Makes the chunks of new xorbs findable: the first of each file, and one in 1024. */
-  async add(xorbs: XorbIndex[], files: StoredFile[]): Promise<void> {
+  async add(xorbs: XorbIndex[], files: StoredFile[], owner: Caller): Promise<void> {
     const chunks = new Set<string>();
     const byHash = new Map(xorbs.map((xorb) => [xorb.hash, xorb]));
     for (const xorb of xorbs) {
@@ -59,17 +70,25 @@ export class DedupIndex {
       if (first && xorb) chunks.add(chunkHashHex(xorb.chunks, first.chunks.start));
     }
     if (xorbs.length === 0) return;
-    const shard: StoredShard = { xorbs: [...byHash.keys()].sort(), chunks: [...chunks].sort() };
+    const shard: StoredShard = {
+      xorbs: [...byHash.keys()].sort(),
+      chunks: [...chunks].sort(),
+      owner: encodeCaller(owner),
+    };
     const text = JSON.stringify(shard);
     const id = createHash('sha256').update(text).digest('hex');
-    if (this.#xorbsOfShard.has(id)) return;
+    if (this.#known.has(id)) return;
     await this.#staging.write(shardedPath(this.#root, id, '.json'), text);
     this.#remember(shard, id);
   }
 
   #remember(shard: StoredShard, id: string): void {
-    this.#xorbsOfShard.set(id, shard.xorbs);
-    for (const chunk of shard.chunks) this.#shardOfChunk.set(chunk, id);
+    this.#known.add(id);
+    const known: KnownShard = { xorbs: shard.xorbs, owner: shard.owner ? decodeCaller(shard.owner) : undefined };
+    for (const chunk of shard.chunks) {
+      const before = this.#shardsOfChunk.get(chunk);
+      this.#shardsOfChunk.set(chunk, before ? [before, known].flat().slice(-SHARDS_PER_CHUNK) : known);
+    }
   }
 }
 

@@ -26,7 +26,7 @@ export interface LargeObject {
   size: number;
 }
 
-/** File hash → terms, and sha256 → file hash. A file registered again takes its new terms, as on the real server. */
+/** File hash → terms, and sha256 → file hash, which the caller has checked. A file registered again takes its new terms, as on the real server. */
 export class FileStore {
   readonly #files: string;
   readonly #objects: string;

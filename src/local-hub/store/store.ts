@@ -2,6 +2,7 @@ import { StagingArea } from './atomic-file.ts';
 import { BlobStore } from './blob-store.ts';
 import { DedupIndex } from './dedup-index.ts';
 import { FileStore, type LargeObject } from './file-store.ts';
+import { UploadStore } from './upload-store.ts';
 import { XorbStore } from './xorb-store.ts';
 
 /** Everything that is stored once, whatever repository it belongs to. */
@@ -11,6 +12,7 @@ export interface Store {
   files: FileStore;
   blobs: BlobStore;
   dedup: DedupIndex;
+  uploads: UploadStore;
 }
 
 export async function openStore(dir: string, confirm: () => Promise<void>): Promise<Store> {
@@ -21,12 +23,15 @@ export async function openStore(dir: string, confirm: () => Promise<void>): Prom
     files: new FileStore(dir, staging),
     blobs: new BlobStore(dir, staging),
     dedup: await DedupIndex.open(dir, staging),
+    uploads: new UploadStore(dir, staging),
   };
 }
 
-/** The object with this digest, if all of its data is there: a client that is told so sends none. */
-export async function wholeObject({ files, xorbs }: Store, sha256: string): Promise<LargeObject | undefined> {
-  const object = await files.object(sha256);
+/** The object, if all of its data is there: a client that is told so sends none. */
+export async function wholeObject(
+  { files, xorbs }: Store,
+  object: LargeObject | undefined,
+): Promise<LargeObject | undefined> {
   const file = object && (await files.file(object.xetHash));
   if (!file) return undefined;
   for (const xorb of new Set(file.terms.map((term) => term.xorb))) if (!(await xorbs.whole(xorb))) return undefined;

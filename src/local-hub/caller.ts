@@ -1,0 +1,35 @@
+import type { Visitor } from './hub/access.ts';
+import type { Repo } from './repo/repo.ts';
+import { isRepoName, isRepoType, type RepoId } from './repo/repo-id.ts';
+
+/** Who stores or reads content, and for which repository. Tokens for the CAS and signed addresses carry it. */
+export interface Caller extends Pick<Visitor, 'name' | 'known'> {
+  repo: RepoId;
+  /** Of the repository's record: its name may be given to another one later. */
+  repoId: string;
+}
+
+export function callerFor({ id, record }: Repo, { name, known }: Visitor): Caller {
+  return { repo: id, repoId: record.id, name, known };
+}
+
+export function sameCaller(a: Caller, b: Caller): boolean {
+  return a.repoId === b.repoId && a.name === b.name && a.known === b.known;
+}
+
+export function encodeCaller({ repo, repoId, name, known }: Caller): string {
+  return JSON.stringify([repo.type, repo.name, repoId, name ?? null, known]);
+}
+
+/** Reads what {@link encodeCaller} wrote, where nobody can have changed it since. */
+export function decodeCaller(text: string | null): Caller | undefined {
+  const [type, repo, repoId, name, known] = JSON.parse(text ?? '[]') as unknown[];
+  if (!isRepoType(type) || typeof repo !== 'string' || !isRepoName(repo) || typeof repoId !== 'string')
+    return undefined;
+  return {
+    repo: { type, name: repo },
+    repoId,
+    name: typeof name === 'string' ? name : undefined,
+    known: known === true,
+  };
+}
