@@ -146,6 +146,7 @@ export class BaseXetClient extends BaseXetDownloader {
     const running = {
       ...parts,
       filesAtOnce: concurrency === 'auto' ? undefined : concurrency,
+      batchForms: this.#parts.engine.batchForms,
       fetchFile: ((file, place, settings) =>
         files.downloadTo(this.#parts.engine, file, place, {
           ...settings,

@@ -76,15 +76,10 @@ export function readReconstructions(body: unknown): Map<string, Reconstruction> 
 
 function narrowest(terms: readonly Term[], all: Map<string, SignedXorb[]>): Map<string, SignedXorb[]> {
   const chosen = new Map<string, Set<SignedXorb>>();
-  const width = ({ ranges: [only] }: SignedXorb) => (only ? only.chunks.end - only.chunks.start : 0);
   for (const term of terms) {
-    const holding = (all.get(term.xorb) ?? []).filter(
-      ({ ranges: [only] }) => only && contains(only.chunks, term.chunks),
-    );
-    const [first, ...others] = holding;
-    if (!first) throw unheld(term);
-    const best = others.reduce((least, one) => (width(one) < width(least) ? one : least), first);
-    chosen.set(term.xorb, (chosen.get(term.xorb) ?? new Set()).add(best));
+    const best = placesIn({ xorbs: all }, term.xorb)?.narrowest(term.chunks);
+    if (!best) throw unheld(term);
+    chosen.set(term.xorb, (chosen.get(term.xorb) ?? new Set()).add(best.signed));
   }
   return new Map([...chosen].map(([xorb, signed]) => [xorb, [...signed]]));
 }
@@ -94,6 +89,9 @@ export interface Place {
   signed: SignedXorb;
   range: FetchRange;
 }
+
+/** Ranges of many files in one xorb may overlap; the narrowest is looked for among so many. */
+const MOST_LOOKS = 64;
 
 /** The ranges of a xorb in an order in which they are found without looking at all of them. */
 class Places {
@@ -115,14 +113,30 @@ class Places {
   }
 
   holding(chunks: ChunkRange): Place | undefined {
+    const place = this.#farthest[this.#lastFrom(chunks.start)];
+    return place && contains(place.range.chunks, chunks) ? place : undefined;
+  }
+
+  /** The narrowest that holds chunks of those that begin closest before them. */
+  narrowest(chunks: ChunkRange): Place | undefined {
+    const last = this.#lastFrom(chunks.start);
+    let best: Place | undefined;
+    for (let index = last; index >= Math.max(0, last - MOST_LOOKS); index--) {
+      const place = this.#byStart[index];
+      if (place && contains(place.range.chunks, chunks) && (!best || width(place) < width(best))) best = place;
+    }
+    return best ?? this.holding(chunks);
+  }
+
+  /** Index of the last one that begins at a chunk or before it. */
+  #lastFrom(chunk: number): number {
     let low = 0;
     for (let high = this.#byStart.length; low < high; ) {
       const middle = (low + high) >> 1;
-      if ((this.#byStart[middle]?.range.chunks.start ?? 0) <= chunks.start) low = middle + 1;
+      if ((this.#byStart[middle]?.range.chunks.start ?? 0) <= chunk) low = middle + 1;
       else high = middle;
     }
-    const place = this.#farthest[low - 1];
-    return place && contains(place.range.chunks, chunks) ? place : undefined;
+    return low - 1;
   }
 
   same(range: FetchRange): Place | undefined {
@@ -130,6 +144,7 @@ class Places {
   }
 }
 
+const width = ({ range: { chunks } }: Place) => chunks.end - chunks.start;
 const keyOf = ({ chunks, bytes }: FetchRange) => `${chunks.start} ${chunks.end} ${bytes.start} ${bytes.end}`;
 
 /** A file may have a hundred thousand terms, and a xorb thousands of ranges. */

@@ -5,6 +5,13 @@ import { untilAborted } from '../until-aborted.ts';
 import { withToken } from './client.ts';
 import { type Reconstruction, readReconstructions } from './reconstruction.ts';
 
+/** In which form a CAS answers questions about several files, by its address. */
+export type BatchForms = Map<string, BatchForm | 'none'>;
+/** An address with all hashes, as xet-core's client has it, or a body, as is documented. */
+type BatchForm = 'GET' | 'POST';
+
+/** What an answer about so many small files may take, in bytes. */
+const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
 /** So that the address, 73 characters a file, stays below the 8 KiB that servers take. */
 const FILES_AT_ONCE = 64;
 
@@ -25,12 +32,16 @@ export class ReconstructionsAhead {
   readonly #tokens: CasTokenSource;
   readonly #groups = new Map<string, Group>();
   readonly #closing = new AbortController();
-  #offered = true;
+  readonly #forms: BatchForms;
 
-  /** @param fileHashes in the order in which they are likely to be wanted. */
-  constructor(http: Http, tokens: CasTokenSource, fileHashes: Iterable<string>) {
+  /**
+   * @param fileHashes in the order in which they are likely to be wanted.
+   * @param forms what is known of each CAS, and is learned here
+   */
+  constructor(http: Http, tokens: CasTokenSource, fileHashes: Iterable<string>, forms: BatchForms = new Map()) {
     this.#http = http;
     this.#tokens = tokens;
+    this.#forms = forms;
     const all = [...new Set(fileHashes)];
     let before: Group | undefined;
     for (let first = 0; first < all.length; first += FILES_AT_ONCE) {
@@ -68,19 +79,47 @@ export class ReconstructionsAhead {
   }
 
   async #ask(hashes: readonly string[]): Promise<Map<string, Reconstruction>> {
-    if (!this.#offered || hashes.length < 2) return new Map();
-    const query = hashes.map((hash) => `file_id=${hash}`).join('&');
+    if (hashes.length < 2) return new Map();
     const { signal } = this.#closing;
     try {
-      return await withToken(this.#tokens, signal, async (casUrl, headers) => {
-        const url = `${casUrl}/v1/reconstructions?${query}`;
-        const { body } = await this.#http.json({ kind: 'cas', url, headers, signal, attempts: 1 });
-        return readReconstructions(body);
-      });
-    } catch (error) {
-      // Each file then asks for itself: what is wrong is told there, or was wrong with this question only.
-      if (!isXetError(error) || !error.retryable) this.#offered = false;
-      return new Map();
+      const { casUrl } = await this.#tokens.get(signal);
+      const known = this.#forms.get(casUrl);
+      if (known === 'none') return new Map();
+      for (const form of known ? [known] : (['GET', 'POST'] as const)) {
+        try {
+          const found = await this.#askAs(form, hashes);
+          this.#forms.set(casUrl, form);
+          return found;
+        } catch (error) {
+          // Each file then asks for itself: what is wrong is told there, or was wrong with this question only.
+          if (signal.aborted || isXetError(error, 'NETWORK', 'SERVER', 'TIMEOUT', 'RATE_LIMITED')) return new Map();
+        }
+      }
+      this.#forms.set(casUrl, 'none');
+    } catch {
+      // Without a token every file is told what is wrong.
     }
+    return new Map();
+  }
+
+  #askAs(form: BatchForm, hashes: readonly string[]): Promise<Map<string, Reconstruction>> {
+    const { signal } = this.#closing;
+    return withToken(this.#tokens, signal, async (casUrl, token) => {
+      const url = `${casUrl}/v1/reconstructions`;
+      const once = { kind: 'cas' as const, signal, attempts: 1 };
+      const { body } = await this.#http.json(
+        form === 'GET'
+          ? { ...once, url: `${url}?${hashes.map((hash) => `file_id=${hash}`).join('&')}`, headers: token }
+          : {
+              ...once,
+              url,
+              method: 'POST',
+              headers: { ...token, 'content-type': 'application/json' },
+              body: JSON.stringify(hashes.map((hash) => ({ prefix: 'default', hash }))),
+            },
+        MOST_ANSWER_BYTES,
+      );
+      return readReconstructions(body);
+    });
   }
 }

@@ -1,6 +1,7 @@
 import type { ChunkRun } from '../cache/chunk-store.ts';
 import { CasClient, type CasVersions } from '../cas/client.ts';
 import type { Term } from '../cas/reconstruction.ts';
+import type { BatchForms } from '../cas/reconstructions-ahead.ts';
 import type { ChunkRecords } from '../chunks.ts';
 import { isXetError, XetError } from '../errors.ts';
 import { hashToHex } from '../hash.ts';
@@ -28,6 +29,8 @@ const WINDOW_BYTES = 8 * 1024 ** 3;
 export class DownloadEngine {
   readonly parts: EngineParts;
   readonly #casVersions: CasVersions = new Map();
+  /** How each CAS is asked about several files at once. */
+  readonly batchForms: BatchForms = new Map();
   readonly #pace = new Pace();
   readonly #buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
   readonly #rules: RangeRules;

@@ -1,4 +1,4 @@
-import { ReconstructionsAhead } from '../cas/reconstructions-ahead.ts';
+import { type BatchForms, ReconstructionsAhead } from '../cas/reconstructions-ahead.ts';
 import type { DownloadResult } from '../client-types.ts';
 import type { Ahead } from '../download/stages.ts';
 import { isXetError, XetError } from '../errors.ts';
@@ -92,6 +92,8 @@ export type FetchFile = (
 /** What fetching a snapshot leans on. */
 export interface SnapshotParts extends PlanParts {
   fetchFile: FetchFile;
+  /** How each CAS is asked about several files at once, as far as that is known. */
+  batchForms?: BatchForms | undefined;
   /** Files at once at most, if less than usual is wanted. */
   filesAtOnce?: number | undefined;
 }
@@ -194,7 +196,11 @@ interface Run {
 const isSmall = ({ resolved }: PlannedFile) => resolved.size < SMALL_FILE_BYTES;
 
 /** Small files are many, and their reconstructions short: those are asked for together. */
-function askAhead({ http, hub }: SnapshotParts, plan: SnapshotPlan, log: MetricsLog): ReconstructionsAhead | undefined {
+function askAhead(
+  { http, hub, batchForms }: SnapshotParts,
+  plan: SnapshotPlan,
+  log: MetricsLog,
+): ReconstructionsAhead | undefined {
   const wanted = plan.local ? [] : plan.files.filter((file) => isSmall(file) && !file.held && file.resolved.xetHash);
   const [first] = wanted;
   if (!first) return undefined;
@@ -204,6 +210,7 @@ function askAhead({ http, hub }: SnapshotParts, plan: SnapshotPlan, log: Metrics
     http.with(log),
     tokens,
     wanted.flatMap(({ resolved }) => resolved.xetHash ?? []),
+    batchForms,
   );
 }
 

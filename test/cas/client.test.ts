@@ -117,3 +117,37 @@ describe('CasClient.reconstruction', () => {
     expect(await rejectionOf(cas.reconstruction(file, range, controller.signal))).toBe('mine');
   });
 });
+
+describe('the length of an answer', () => {
+  /** One term with an address of its own for each chunk, as long as signed addresses get. */
+  const scattered = (chunks: number): Layout => ({
+    offset: 0,
+    xorbs: [
+      {
+        hash: xorbHash(1),
+        ranges: Array.from({ length: chunks }, (_, at) => ({
+          chunks: [2 * at, 2 * at + 1],
+          bytes: [at * 90_000, at * 90_000 + 60_000],
+          url: `https://cdn.test/${'x'.repeat(900)}`,
+        })),
+      },
+    ],
+    terms: Array.from({ length: chunks }, (_, at) => ({
+      xorb: 0,
+      chunks: [2 * at, 2 * at + 1],
+      unpackedLength: 64 * 1024,
+    })),
+  });
+
+  test('may be that of a file in which every chunk is a term', async () => {
+    const { cas } = await clientOf(await serve(inTurn(status(404), json(toV1(scattered(700))))));
+    expect((await cas.reconstruction(file, { start: 0, end: 700 * 64 * 1024 })).terms).toHaveLength(700);
+  });
+
+  test('is bounded by what was asked for', async () => {
+    const padded = { ...(toV2(layout) as object), padding: 'x'.repeat(1_500_000) };
+    const { cas } = await clientOf(await serve(inTurn(json(padded))));
+    expect(await rejectionOf(cas.reconstruction(file, range))).toMatchObject({ code: 'PROTOCOL' });
+    expect((await cas.reconstruction(file, { start: 0, end: 64 * 1024 * 1024 })).terms).toHaveLength(1);
+  });
+});

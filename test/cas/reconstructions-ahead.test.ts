@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ReconstructionsAhead } from '../../src/cas/reconstructions-ahead.ts';
+import { type BatchForms, ReconstructionsAhead } from '../../src/cas/reconstructions-ahead.ts';
 import { isXetError } from '../../src/errors.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
 import { rejectionOf } from '../http/property.ts';
@@ -34,11 +34,16 @@ const answering: Parameters<typeof inTurn>[0] = (request, response) => {
   json(toBatch(files))(request, response);
 };
 
-async function aheadOf(handler: ReturnType<typeof inTurn>, wanted: readonly string[] = hashes, attempts = 3) {
+async function aheadOf(
+  handler: ReturnType<typeof inTurn>,
+  wanted: readonly string[] = hashes,
+  attempts = 3,
+  forms?: BatchForms,
+) {
   const casUrl = await serve(handler);
   const hub = await serve(json({ accessToken: 't', exp: Date.now() / 1000 + 3600, casUrl }));
   const http = makeHttp({ retry: { attempts, baseDelayMs: 1, maxDelayMs: 2 } });
-  return new ReconstructionsAhead(http, new CasTokenSource(http, `${hub}/token`, async () => ({})), wanted);
+  return new ReconstructionsAhead(http, new CasTokenSource(http, `${hub}/token`, async () => ({})), wanted, forms);
 }
 
 describe('ReconstructionsAhead', () => {
@@ -81,14 +86,41 @@ describe('ReconstructionsAhead', () => {
     expect(handler.requests).toHaveLength(1);
   });
 
-  test.each([400, 403, 404, 405, 414, 501])('a CAS that answers %i is not asked so again', async (code) => {
-    const handler = inTurn(status(code));
-    const ahead = await aheadOf(handler);
-    const found = [];
-    for (const hash of hashes) found.push(await ahead.take(hash, going()));
-    expect(found.filter(Boolean)).toEqual([]);
-    expect(handler.requests).toHaveLength(1);
-  });
+  test.each([400, 403, 404, 405, 414, 501])(
+    'a CAS that answers %i to the question in either form is not asked so again',
+    async (code) => {
+      const handler = inTurn(status(code));
+      const ahead = await aheadOf(handler);
+      const found = [];
+      for (const hash of hashes) found.push(await ahead.take(hash, going()));
+      expect(found.filter(Boolean)).toEqual([]);
+      expect(handler.requests.map(({ method }) => method)).toEqual(['GET', 'POST']);
+    },
+  );
+
+  test.each([400, 403, 404, 405, 414, 501])(
+    'a CAS that answers %i where the address names the files is asked with a body, from then on at once',
+    async (code) => {
+      const bodies: { prefix: string; hash: string }[][] = [];
+      const handler = inTurn(async (request, response) => {
+        if (request.method === 'GET') return status(code)(request, response);
+        let text = '';
+        for await (const piece of request) text += piece;
+        const keys = JSON.parse(text) as { prefix: string; hash: string }[];
+        bodies.push(keys);
+        const files = new Map(keys.map(({ hash }) => [hash, layouts.get(hash) as Layout] as const));
+        json(toBatch(files))(request, response);
+      });
+      const forms: BatchForms = new Map();
+      const ahead = await aheadOf(handler, hashes, 3, forms);
+      const found = [];
+      for (const hash of hashes) found.push(await ahead.take(hash, going()));
+      expect(found.every((one) => one?.terms.length === 1)).toBe(true);
+      expect(handler.requests.map(({ method }) => method)).toEqual(['GET', 'POST', 'POST', 'POST']);
+      expect(bodies.flat()).toEqual(hashes.map((hash) => ({ prefix: 'default', hash })));
+      expect([...forms.values()]).toEqual(['POST']);
+    },
+  );
 
   test('where the CAS is only busy, the next group is asked for, and no attempt is spent on this one', async () => {
     const handler = inTurn(status(503), answering);
@@ -105,7 +137,7 @@ describe('ReconstructionsAhead', () => {
       const ahead = await aheadOf(handler);
       expect(await ahead.take(hashes[0] ?? '', going())).toBeUndefined();
       expect(await ahead.take(hashes[70] ?? '', going())).toBeUndefined();
-      expect(handler.requests).toHaveLength(1);
+      expect(handler.requests).toHaveLength(2);
     },
   );
 
