@@ -44,21 +44,21 @@ const PUBLIC_HUBS = ['https://huggingface.co', 'https://hf.co'];
 /** A repository by its name, whichever way it was said. Throws `INVALID_ARGUMENT` for what is none. */
 export function parseRepo(repo: RepoDesignation): RepoId {
   const id = typeof repo === 'string' ? fromText(repo) : repo;
-  const parts = id.name.split('/');
-  const valid =
-    Object.hasOwn(PREFIX, id.type) &&
-    parts.length <= 2 &&
-    parts.every(
-      (part) =>
-        NAME_PART.test(part) && !part.includes('..') && !part.includes('--') && !/^[.-]|[.-]$|\.git$/.test(part),
-    );
-  if (!valid) {
+  if (!Object.hasOwn(PREFIX, id.type) || !isRepoName(id.name)) {
     throw new XetError(
       'INVALID_ARGUMENT',
       `Not a repository: '${describe(repo)}'. Use 'owner/name', 'datasets/owner/name' or 'spaces/owner/name'.`,
     );
   }
   return { type: id.type, name: id.name };
+}
+
+/** Whether a repository can have this name, with or without an owner. Local Hubs go by the same rule. */
+export function isRepoName(name: string): boolean {
+  const parts = name.split('/');
+  const fits = (part: string) =>
+    NAME_PART.test(part) && !part.includes('..') && !part.includes('--') && !/^[.-]|[.-]$|\.git$/.test(part);
+  return parts.length <= 2 && parts.every(fits);
 }
 
 function describe(repo: RepoDesignation): string {

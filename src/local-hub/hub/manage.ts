@@ -101,6 +101,6 @@ function namedRepo(body: Record<string, unknown>, author: string): RepoId {
   const owner = typeof organization === 'string' && organization !== '' ? organization : author;
   const full = name.includes('/') ? name : `${owner}/${name}`;
   const known = type ?? 'model';
-  if (!isRepoType(known) || !isRepoName(full)) throw new HubError(400, `Invalid repo name: ${full}`);
+  if (!isRepoType(known) || !isRepoName(full)) throw new HubError(400, `Invalid repo name: ${full.slice(0, 200)}`);
   return { type: known, name: full };
 }

@@ -60,7 +60,7 @@ export async function deleteRef(context: HubContext, exchange: Exchange, id: Rep
 export function checkRefName(name: string): string {
   const fine =
     name.length <= 200 &&
-    !/[\0-\x20~^:?*[\\\x7f]|\.\.|@\{/.test(name) &&
+    !/[\0-\x20~^:?*[\\\x7f]|\.\.|@\{|^[@-]$|^-|\.$|\p{Surrogate}/u.test(name) &&
     name.split('/').every((part) => part !== '' && !part.startsWith('.') && !part.endsWith('.lock'));
   if (!fine) throw new HubError(400, `Invalid reference name: ${name}`);
   return name;

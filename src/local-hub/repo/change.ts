@@ -1,3 +1,4 @@
+import { printable } from '../../repo/names.ts';
 import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from './repo.ts';
 import { badPath, foldersAbove } from './repo-path.ts';
@@ -44,7 +45,7 @@ function applyOperations(before: Tree, operations: Operation[]): Tree {
   for (const operation of operations) {
     if (operation.kind === 'put') {
       const bad = badPath(operation.path);
-      if (bad) throw new HubError(400, `Invalid path '${operation.path}': ${bad}.`);
+      if (bad) throw new HubError(400, `Invalid path '${printable(operation.path)}': ${bad}.`);
       files.set(operation.path, operation.file);
     } else if (operation.kind === 'delete-file') {
       if (!files.delete(operation.path)) throw missing(operation.path);

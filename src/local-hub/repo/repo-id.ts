@@ -1,3 +1,7 @@
+import { isRepoName } from '../../hub/repo.ts';
+
+export { isRepoName };
+
 /** What a repository holds. */
 export type RepoType = 'model' | 'dataset' | 'space';
 
@@ -13,7 +17,6 @@ export interface RepoId {
 export type RepoDesignation = string | RepoId;
 
 const TYPES: RepoType[] = ['model', 'dataset', 'space'];
-const WORD = /^[\w.-]{1,96}$/;
 
 export function isRepoType(type: unknown): type is RepoType {
   return TYPES.some((known) => known === type);
@@ -27,16 +30,6 @@ export function typeOfPlural(plural: string | undefined): RepoType | undefined {
 /** What stands before a repository's name in addresses for people. */
 export function urlPrefix(type: RepoType): string {
   return type === 'model' ? '' : `${type}s/`;
-}
-
-/** Whether a name is one that the Hub gives out; anything else must not get near a file system. */
-export function isRepoName(name: string): boolean {
-  const words = name.split('/');
-  return (
-    words.length <= 2 &&
-    words.every((word) => WORD.test(word) && !/^\.+$/.test(word) && !word.includes('--') && !word.includes('..')) &&
-    !name.endsWith('.git')
-  );
 }
 
 export function parseRepo(repo: RepoDesignation): RepoId {

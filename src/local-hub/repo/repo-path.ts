@@ -1,13 +1,13 @@
-/** Why a path cannot name a file of a repository, or `undefined` where it can. */
+import { checkNames } from '../../repo/names.ts';
+
+/**
+ * Why a path cannot name a file of a repository, or `undefined` where it can. What clients refuse on every system, or on
+ * most, is refused here as well: one file could make a repository that nobody can download. Control characters are, too.
+ */
 export function badPath(path: string): string | undefined {
-  if (path === '') return 'it is empty';
   if (path.length > 4096) return 'it is too long';
-  if (path.includes('\0')) return 'it holds a zero byte';
-  const words = path.split('/');
-  if (words.some((word) => word === '')) return 'it has an empty part';
-  if (words.some((word) => word === '.' || word === '..')) return 'it steps out of its folder';
-  if (words.some((word) => word.toLowerCase() === '.git')) return 'it names a .git folder';
-  return undefined;
+  if (/\p{Cc}/u.test(path)) return 'it holds a control character';
+  return checkNames([path]).unusable.find(({ on }) => on.includes('other'))?.reason;
 }
 
 /** Every folder above a path, outermost first. */
