@@ -4,6 +4,7 @@ import { XetError } from './errors.ts';
 import type { HttpTimeouts } from './http/http.ts';
 import { checkToken } from './hub/credentials.ts';
 import { checkEndpoint } from './options.ts';
+import { isNotAllowed } from './repo/disk-errors.node.ts';
 import { expand, hubHome, isTrue } from './repo/folders.node.ts';
 
 type Environment = Record<string, string | undefined>;
@@ -46,7 +47,7 @@ async function readToken(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (cause) {
     const { code = '' } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || isNotAllowed(cause)) return undefined;
     // Going on without a token would say of private repositories that they do not exist.
     throw new XetError(
       code === 'EACCES' || code === 'EPERM' ? 'PERMISSION' : 'INVALID_ARGUMENT',

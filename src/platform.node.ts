@@ -9,7 +9,7 @@ import { isNotNode, nodeFetch } from './http/network-fetch.node.ts';
 import type { Platform } from './platform.ts';
 import { nodeContentHash } from './repo/content-check.node.ts';
 import { fileWork } from './repo/file-work.ts';
-import { isTrue } from './repo/folders.node.ts';
+import { environment, isTrue } from './repo/folders.node.ts';
 import { openRepoStore } from './repo/repo-store.node.ts';
 import { nodeLocalFiles } from './upload/local-files.node.ts';
 import { uploadWork } from './upload/upload-work.ts';
@@ -37,11 +37,11 @@ export const nodePlatform: Platform = {
   processors: availableParallelism(),
   memoryBudgetBytes: Math.min(256 * MIB, Math.max(32 * MIB, machineBytes() / 8)),
   makeContentHash: nodeContentHash,
-  defaultEndpoint: () => endpointOf(process.env),
-  xetDisabled: () => isTrue(process.env.HF_HUB_DISABLE_XET),
-  defaultToken: () => tokenOf(process.env),
-  defaultTimeouts: () => timeoutsOf(process.env),
-  offline: () => isOffline(process.env),
+  defaultEndpoint: () => endpointOf(environment),
+  xetDisabled: () => isTrue(environment.HF_HUB_DISABLE_XET),
+  defaultToken: () => tokenOf(environment),
+  defaultTimeouts: () => timeoutsOf(environment),
+  offline: () => isOffline(environment),
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
   files: fileWork(openRepoStore),
   uploads: uploadWork({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),

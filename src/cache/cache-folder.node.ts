@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from '../disk/disk.node.ts';
-import { makeFolder } from '../repo/disk-errors.node.ts';
+import { isNotAllowed, makeFolder } from '../repo/disk-errors.node.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 
@@ -10,7 +10,7 @@ const HOUR_MS = 60 * 60 * 1000;
  * having nothing; anything else is a mistake of ours and must be seen.
  */
 export function isDiskError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error;
+  return error instanceof Error && ('syscall' in error || isNotAllowed(error));
 }
 
 /** The result of a step on the disk, or undefined where the disk does not let it happen. */

@@ -5,7 +5,7 @@ import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec.node.ts';
 import { DiskThread } from '../disk/disk-thread.node.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
-import { hubHome, NOWHERE } from '../repo/folders.node.ts';
+import { environment, hubHome, NOWHERE } from '../repo/folders.node.ts';
 import { StoreBehind } from './chunk-store.behind.ts';
 import { openFolderChunkStore } from './chunk-store.node.ts';
 import { FileSources, type SourceFile } from './file-sources.ts';
@@ -17,7 +17,7 @@ import { Tiers } from './tiers.ts';
 const DEFAULT_CHUNK_BYTES = 10 * 1024 ** 3;
 
 /** What the tiers take by default, beside the folders of other Hub clients. */
-export function tiersFolder(env: NodeJS.ProcessEnv = process.env): string {
+export function tiersFolder(env: Record<string, string | undefined> = environment): string {
   return env.XETKIT_CACHE || join(hubHome(env) ?? NOWHERE, 'xetkit');
 }
 

@@ -1,4 +1,5 @@
 import { XetClient } from '../node.ts';
+import { environment } from '../repo/folders.node.ts';
 import type { CompatPlatform, Mode } from './platform.ts';
 
 type Environment = Record<string, string | undefined>;
@@ -6,7 +7,7 @@ type Environment = Record<string, string | undefined>;
 /** Node, and Deno and Bun, which speak its modules. */
 export const nodeCompat: CompatPlatform = {
   makeClient: (options) => new XetClient(options),
-  switches: () => readSwitches(process.env),
+  switches: () => readSwitches(environment),
   loadOriginal,
 };
 

@@ -1,5 +1,6 @@
 import { joinBytes } from '../chunks.ts';
 import { publicCause, publicText, publicUrl, XetError } from '../errors.ts';
+import { environment } from '../repo/folders.node.ts';
 import type { Answer, SendingFetch } from './http.ts';
 import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node-request.node.ts';
@@ -69,4 +70,4 @@ function untrusted(error: unknown, url: string): XetError | undefined {
   );
 }
 
-export const nodeFetch = makeNodeFetch(process.env);
+export const nodeFetch = makeNodeFetch(environment);

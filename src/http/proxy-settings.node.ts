@@ -42,16 +42,14 @@ function decoded(text: string): string {
  */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
   const named = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
-  const text = variable(env, named) ?? variable(env, 'all_proxy');
-  if (text === undefined) return undefined;
+  const name = [named, named.toUpperCase(), 'all_proxy', 'ALL_PROXY'].find((each) => env[each]?.trim());
+  if (name === undefined) return undefined;
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   if (isThisMachine(host)) return undefined;
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-  const exceptions = (variable(env, 'no_proxy') ?? '').split(/[\s,]+/);
-  return exceptions.some((entry) => excepts(entry, host, port)) ? undefined : parseProxy(text, named);
+  const exceptions = (env.no_proxy || env.NO_PROXY || '').split(/[\s,]+/);
+  return exceptions.some((entry) => excepts(entry, host, port)) ? undefined : parseProxy(env[name] ?? '', name);
 }
-
-const variable = (env: Environment, name: string) => env[name] || env[name.toUpperCase()] || undefined;
 
 const isThisMachine = (host: string) =>
   host === 'localhost' ||
@@ -81,12 +79,22 @@ function isIn(network: string, bits: number, host: string): boolean {
   return list.check(host, type);
 }
 
-function parseProxy(text: string, name: string): URL {
-  const proxy = URL.canParse(text) && text.includes('://') ? new URL(text) : new URL(`http://${text}`);
+/** The value may hold a password, so it is not shown. */
+function parseProxy(value: string, name: string): URL {
+  const text = value.trim();
+  const address = text.includes('://') ? text : `http://${text}`;
+  const proxy = URL.canParse(address) && !/[\s"'#?\\]/.test(address) ? new URL(address) : undefined;
+  if (!proxy?.hostname) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `${name} is not the address of a proxy. Write it as http://host:port or http://user:password@host:port, without ` +
+        "quotes or blanks, and with characters such as '#', '?' and '@' of a password encoded (%23, %3F, %40).",
+    );
+  }
   if (proxy.protocol === 'http:' || proxy.protocol === 'https:') return proxy;
   throw new XetError(
     'UNSUPPORTED',
-    `${name.toUpperCase()} or ALL_PROXY names a ${proxy.protocol}// proxy. Use one that is http:// or https://, or hand your own fetch to the client.`,
+    `${name} names a ${proxy.protocol}// proxy. Use one that is http:// or https://, or hand your own fetch to the client.`,
   );
 }
 

@@ -14,11 +14,25 @@ const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
   EMFILE: { code: 'CACHE', advice: 'Too many files are open: raise the limit, or fetch fewer files at once' },
 };
 
+/** Whether it takes a permission that a program does not have in Deno. */
+export function isNotAllowed(error: unknown): boolean {
+  return error instanceof Error && error.name === 'NotCapable';
+}
+
 /** Runs a step on the file system and tells its failures in our own terms. */
 export async function diskErrors<T>(path: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (cause) {
+    if (isNotAllowed(cause)) {
+      throw new XetError(
+        'PERMISSION',
+        `Deno does not let xetkit use ${path}: run it with --allow-read and --allow-write.`,
+        {
+          cause,
+        },
+      );
+    }
     if (!(cause instanceof Error) || isXetError(cause) || !('syscall' in cause)) throw cause;
     const system = 'code' in cause ? String(cause.code) : '';
     const { code, advice } = DISK_CODES[system] ?? { code: 'CACHE' as const, advice: cause.message };

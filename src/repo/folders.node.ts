@@ -4,11 +4,23 @@ import { XetError } from '../errors.ts';
 
 type Environment = Record<string, string | undefined>;
 
+/** The environment of the process. In Deno it holds what the program may read of it. */
+export const environment: Environment =
+  'Deno' in globalThis ? new Proxy({}, { get: (_, name) => readable(() => process.env[String(name)]) }) : process.env;
+
+function readable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The Hub cache folder that the environment names, as Python's client finds it. Throws `CACHE` where it names none and the
  * user has no home directory.
  */
-export function hubCacheDir(env: Environment = process.env): string {
+export function hubCacheDir(env: Environment = environment): string {
   const folder = findHubCacheDir(env);
   if (folder !== undefined) return folder;
   throw new XetError(
@@ -19,7 +31,7 @@ export function hubCacheDir(env: Environment = process.env): string {
 }
 
 /** The same, or undefined. */
-export function findHubCacheDir(env: Environment = process.env): string | undefined {
+export function findHubCacheDir(env: Environment = environment): string | undefined {
   const named = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE;
   if (named) return expand(named, env);
   const home = hubHome(env);
@@ -27,9 +39,9 @@ export function findHubCacheDir(env: Environment = process.env): string | undefi
 }
 
 /** The folder of everything that Hub clients keep: caches, and the token. Undefined where the user has no home directory. */
-export function hubHome(env: Environment = process.env): string | undefined {
+export function hubHome(env: Environment = environment): string | undefined {
   if (env.HF_HOME) return expand(env.HF_HOME, env);
-  const home = env.XDG_CACHE_HOME ? undefined : homeOf();
+  const home = env.XDG_CACHE_HOME ? undefined : homeOf(env);
   const caches = env.XDG_CACHE_HOME || (home && join(home, '.cache'));
   return caches && expand(join(caches, 'huggingface'), env);
 }
@@ -38,24 +50,25 @@ export function hubHome(env: Environment = process.env): string | undefined {
  * A folder in which nothing is and nothing can be made, for what keeps notes where it can. Users without a home directory
  * are common in containers, and most of what they do needs none.
  */
-export const NOWHERE = process.platform === 'win32' ? '\\\\.\\NUL\\xetkit' : '/dev/null/xetkit';
+export const NOWHERE = join(readable(() => process.execPath) ?? '/dev/null', 'xetkit');
 
-/** Undefined for users without a home directory; also in Deno without the permission to ask. */
-function homeOf(): string | undefined {
+/** Undefined for users without a home directory. */
+function homeOf(env: Environment): string | undefined {
   try {
     return homedir() || undefined;
   } catch {
-    return undefined;
+    // Deno asks for more permissions to tell it than to read the variable.
+    return env.HOME || undefined;
   }
 }
 
 /** Whether copies are wanted in place of links. */
-export function symlinksDisabled(env: Environment = process.env): boolean {
+export function symlinksDisabled(env: Environment = environment): boolean {
   return isTrue(env.HF_HUB_DISABLE_SYMLINKS);
 }
 
 /** Whether content is to stay within the folder of its own repository. */
-export function sharedBlobsDisabled(env: Environment = process.env): boolean {
+export function sharedBlobsDisabled(env: Environment = environment): boolean {
   return isTrue(env.HF_HUB_DISABLE_SHARED_BLOBS) || isTrue(env.HF_HUB_DISABLE_XET);
 }
 
@@ -66,7 +79,7 @@ export function isTrue(value: string | undefined): boolean {
 
 /** `~` and `$NAME`: the environment may come from a file that no shell has read. */
 export function expand(path: string, env: Environment): string {
-  const home = path === '~' || path.startsWith('~/') ? homeOf() : undefined;
+  const home = path === '~' || path.startsWith('~/') ? homeOf(env) : undefined;
   const atHome = home === undefined ? path : join(home, path.slice(1));
   return atHome.replace(/\$(?:(\w+)|\{([^}]*)\})/g, (whole, name: string, braced: string) => {
     return env[name ?? braced] ?? whole;

@@ -47,6 +47,34 @@ describe('the proxy for an address', () => {
     expect(chosen(url, { HTTPS_PROXY: proxy, NO_PROXY: exceptions }) !== undefined).toBe(through),
   );
 
+  test.each([
+    ['http://us er:secret#x@proxy.example', 'HTTPS_PROXY'],
+    ['"http://user:secret@proxy.example:3128"', 'https_proxy'],
+    ["'proxy.example:3128'", 'ALL_PROXY'],
+    ['http://user:sec#ret@proxy.example', 'all_proxy'],
+    ['http://proxy.example:99999', 'HTTPS_PROXY'],
+    ['http://', 'HTTPS_PROXY'],
+    ['http://proxy.example?x', 'HTTPS_PROXY'],
+    ['http://a\nb', 'HTTPS_PROXY'],
+  ])('%j is refused, naming %s and not showing the password', (value, name) => {
+    let error: unknown;
+    try {
+      chosen('https://hub.example', { [name]: value });
+    } catch (reason) {
+      error = reason;
+    }
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', retryable: false });
+    expect(String(error)).toMatch(
+      new RegExp(`^XetError: ${name} is not the address of a proxy\\. Write it as http://host:port`),
+    );
+    expect(String(error)).not.toContain('secret');
+  });
+
+  test('blanks and line breaks around it are dropped', () => {
+    expect(chosen('https://hub.example', { HTTPS_PROXY: ` ${proxy}/ \r\n` })).toBe(proxy);
+    expect(chosen('https://hub.example', { HTTPS_PROXY: ' \n', ALL_PROXY: proxy })).toBe(proxy);
+  });
+
   test('one that does not speak HTTP is refused, with what to do', () => {
     expect(() => chosen('https://hub.example', { ALL_PROXY: 'socks5://proxy.example:1080' })).toThrow(
       /names a socks5:\/\/ proxy.*http:\/\/ or https:\/\//,
