@@ -55,6 +55,7 @@ export function downloadParts<T extends Tiers | undefined>(
       if (accessToken === undefined) return platform.defaultToken();
       return checkToken(typeof accessToken === 'function' ? await accessToken() : accessToken, 'accessToken');
     },
+    onWarning,
   });
   const pool = new CodecPool({
     spawn: platform.spawnWorker,

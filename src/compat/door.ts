@@ -1,10 +1,11 @@
-import { XetError } from '../errors.ts';
+import { publicUrl, XetError } from '../errors.ts';
 import { DEFAULT_TIMEOUTS, Http, type Reply } from '../http/http.ts';
 import { isRecord, JSON_LIMIT_BYTES } from '../http/json.ts';
 import { networkFetch } from '../http/network-fetch.ts';
 import { DEFAULT_RETRY } from '../http/retry-timing.ts';
-import { parseLinks } from '../hub/links.ts';
-import { apiError } from './errors.ts';
+import { onEndpoint, parseLinks } from '../hub/links.ts';
+import { pagesOf } from '../hub/pages.ts';
+import { apiError, InvalidApiResponseFormatError } from './errors.ts';
 import { type Access, type HubParams, tokenOf } from './types.ts';
 
 /** What `@huggingface/hub` asks unless told otherwise. */
@@ -105,23 +106,15 @@ export class HubDoor {
     throw await refusal(reply, asked);
   }
 
-  /** The next page of a list; only where the Hub is, as the token is sent there. */
-  nextPage(reply: Reply): string | undefined {
-    const next = parseLinks(reply.headers.get('link')).next;
-    return next === undefined ? undefined : onHub(this.hubUrl, next);
+  /** The pages of a list, of which `itemsOf` reads one. */
+  pages<T>(first: string, itemsOf: (body: unknown, url: string) => T[]): AsyncGenerator<T[], void, undefined> {
+    const ask = async (url: string) => {
+      const { body, reply } = await this.json({ url, headers: { accept: 'application/json' } });
+      const next = onEndpoint(this.hubUrl, parseLinks(reply.headers.get('link')).next, url);
+      return { items: itemsOf(body, url), next };
+    };
+    return pagesOf(first, ask, (what, url) => new InvalidApiResponseFormatError(`${publicUrl(url)} ${what}`));
   }
-}
-
-/**
- * An address that the Hub gave, on the Hub that is in use: a mirror may repeat the Hub's own. The token goes there, so
- * no other host will do.
- */
-export function onHub(hubUrl: string, given: string): string | undefined {
-  if (!URL.canParse(given, `${hubUrl}/`)) return undefined;
-  const url = new URL(given, `${hubUrl}/`);
-  if (url.origin === new URL(hubUrl).origin) return url.href;
-  const at = url.pathname.indexOf('/api/');
-  return at < 0 ? undefined : `${hubUrl}${url.pathname.slice(at)}${url.search}`;
 }
 
 async function refusal(reply: Reply, asked: string): Promise<Error> {

@@ -3,9 +3,9 @@ import { parseContentRange } from '../http/content-range.ts';
 import type { Reply } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';
 import { contentIdOf, HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
-import { parseLinks } from '../hub/links.ts';
+import { onEndpoint, parseLinks } from '../hub/links.ts';
 import { apiUrl, DEFAULT_REVISION, isCommit, type RepoId, resolveUrl } from '../hub/repo.ts';
-import { type DoorParams, HubDoor, onHub } from './door.ts';
+import { type DoorParams, HubDoor } from './door.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import { pathsInfo } from './listing.ts';
 import { fileUrl, isPath } from './paths.ts';
@@ -86,7 +86,7 @@ function xetFile(asked: Asked, { headers, url: answered }: Reply, body: unknown)
   if (!known || !refreshUrl || !reconstructionUrl || !URL.canParse(refreshUrl) || !URL.canParse(reconstructionUrl)) {
     throw new InvalidApiResponseFormatError(`${url} did not answer with all that a Xet download needs`);
   }
-  const tokenUrl = onHub(door.hubUrl, refreshUrl) ?? apiUrl(door.hubUrl, repo, 'xet-read-token', commit ?? 'main');
+  const tokenUrl = onEndpoint(door.hubUrl, refreshUrl) ?? apiUrl(door.hubUrl, repo, 'xet-read-token', commit ?? 'main');
   return {
     info: {
       size,
@@ -162,7 +162,7 @@ export function fileOfInfo(params: FileDownloadInfoParams, info: FileDownloadInf
     xetHash: xet?.hash,
     url: xet ? resolveUrl(hubUrl, repo, commit || revision, path) : info.url,
     tokenUrl: xet
-      ? (onHub(hubUrl, refreshUrl ?? '') ?? apiUrl(hubUrl, repo, 'xet-read-token', commit || revision))
+      ? (onEndpoint(hubUrl, refreshUrl ?? '') ?? apiUrl(hubUrl, repo, 'xet-read-token', commit || revision))
       : '',
   };
 }

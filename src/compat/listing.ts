@@ -1,5 +1,7 @@
 import { isCount, isRecord } from '../http/json.ts';
+import { countOf } from '../hub/entries.ts';
 import { apiUrl, DEFAULT_REVISION, givenFolder } from '../hub/repo.ts';
+import { textsOf } from '../options.ts';
 import { type DoorParams, HubDoor } from './door.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import { fileUrl, isPath } from './paths.ts';
@@ -27,14 +29,8 @@ export async function* listFiles(
   const door = new HubDoor(params);
   const folder = givenFolder(params.path);
   const base = apiUrl(door.hubUrl, repoOf(params.repo), 'tree', revision, ...(folder === undefined ? [] : [folder]));
-  const seen = new Set<string>();
-  for (let url: string | undefined = `${base}?recursive=${recursive}&expand=${expand}`; url !== undefined; ) {
-    if (seen.has(url)) throw new InvalidApiResponseFormatError(`${base} lists in a circle`);
-    seen.add(url);
-    const { body, reply } = await door.json({ url, headers: { accept: 'application/json' } });
-    url = door.nextPage(reply);
-    yield* entriesOf(body, base) as ListFileEntry[];
-  }
+  const first = `${base}?recursive=${recursive}&expand=${expand}`;
+  for await (const page of door.pages(first, (body) => entriesOf(body, base))) yield* page as ListFileEntry[];
 }
 
 export type PathsInfoParams = DoorParams & {
@@ -46,14 +42,15 @@ export type PathsInfoParams = DoorParams & {
 
 /** What some paths are; those that do not exist are left out. */
 export async function pathsInfo(_platform: CompatPlatform, params: PathsInfoParams): Promise<ExpandedPathInfo[]> {
-  const { paths, expand, revision = DEFAULT_REVISION } = params;
+  const { expand, revision = DEFAULT_REVISION } = params;
+  const paths = textsOf(params.paths, 'paths') ?? [];
   const door = new HubDoor(params);
   const url = apiUrl(door.hubUrl, repoOf(params.repo), 'paths-info', revision);
   const found: ExpandedPathInfo[] = [];
   for (let at = 0; at < paths.length || at === 0; at += PATHS_AT_ONCE) {
     const json = { paths: paths.slice(at, at + PATHS_AT_ONCE), expand };
     const { body } = await door.json({ url, method: 'POST', headers: { accept: 'application/json' }, json });
-    found.push(...entriesOf(body, url).map(pathInfo));
+    for (const entry of entriesOf(body, url)) found.push(pathInfo(entry));
   }
   return found;
 }
@@ -80,10 +77,18 @@ interface Entry {
   size: number;
 }
 
+/** Entries as they are; whatever else is in the list is passed over, and sizes are numbers. */
 function entriesOf(body: unknown, url: string): Entry[] {
-  const isEntry = (item: unknown): item is Entry =>
-    isRecord(item) && typeof item.path === 'string' && typeof item.type === 'string' && isCount(item.size ?? 0);
-  if (Array.isArray(body) && body.every(isEntry)) return body;
+  const entries: Entry[] = [];
+  for (const item of Array.isArray(body) ? (body as unknown[]) : []) {
+    if (!isRecord(item) || typeof item.path !== 'string' || typeof item.type !== 'string') continue;
+    entries.push(
+      isCount(item.size)
+        ? (item as unknown as Entry)
+        : ({ ...item, size: countOf(item.size) ?? 0 } as unknown as Entry),
+    );
+  }
+  if (Array.isArray(body) && (body.length === 0 || entries.length > 0)) return entries;
   throw new InvalidApiResponseFormatError(`${url} did not answer with a list of entries`);
 }
 

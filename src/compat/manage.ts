@@ -210,12 +210,11 @@ export async function* listCommits(
   const { revision = 'main', batchSize = 100 } = params;
   const door = new HubDoor(params);
   const first = `${apiUrl(door.hubUrl, repoOf(params.repo), 'commits', revision)}?limit=${batchSize}`;
-  for (let url: string | undefined = first; url !== undefined; ) {
-    const { body, reply } = await door.json({ url });
+  const itemsOf = (body: unknown, url: string) => {
     if (!Array.isArray(body) || !body.every(isRecord)) throw malformed(url);
-    url = door.nextPage(reply);
-    yield* body.map(commitData);
-  }
+    return body;
+  };
+  for await (const page of door.pages(first, itemsOf)) yield* page.map(commitData);
 }
 
 function commitData(commit: Record<string, unknown>): CommitData {

@@ -2,11 +2,11 @@ import { XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
-import { isCount, isRecord, readJson } from '../http/json.ts';
+import { isRecord, readJson } from '../http/json.ts';
 import { rangeHeader } from '../ranges.ts';
 import { withoutUser } from './credentials.ts';
-import { incomplete, pathsInfo } from './entries.ts';
-import { parseLinks } from './links.ts';
+import { countOf, incomplete, pathsInfo } from './entries.ts';
+import { onEndpoint, parseLinks } from './links.ts';
 import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
 
@@ -43,10 +43,10 @@ export interface ResolveOptions {
 }
 
 export interface HubOptions {
+  /** With user and password, if the server wants them: they are sent where there is no token. */
   endpoint: string;
   accessToken: () => Promise<string | undefined>;
-  /** The header where there is no token. Default: by the user and password in `endpoint`. */
-  authorization?: string | undefined;
+  onWarning?: ((message: string) => void) | undefined;
 }
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
@@ -59,30 +59,33 @@ export class HubClient {
   readonly endpoint: string;
   /** What its requests go through. */
   readonly http: Http;
-  readonly #accessToken: () => Promise<string | undefined>;
+  readonly #options: HubOptions;
   /** By the user and password of the endpoint. */
   readonly #authorization: string | undefined;
   readonly #tokens: Map<string, CasTokenSource>;
 
   constructor(http: Http, options: HubOptions, tokens = new Map<string, CasTokenSource>()) {
     this.http = http;
-    const { endpoint, authorization = options.authorization } = withoutUser(options.endpoint);
+    this.#options = options;
+    const { endpoint, authorization } = withoutUser(options.endpoint);
     this.endpoint = endpoint.replace(/\/+$/, '');
-    this.#accessToken = options.accessToken;
     this.#authorization = authorization;
     this.#tokens = tokens;
   }
 
   /** The same Hub through another door, for a part whose requests are to be told apart. */
   with(http: Http): HubClient {
-    const { endpoint } = this;
-    const options = { endpoint, accessToken: this.#accessToken, authorization: this.#authorization };
-    return new HubClient(http, options, this.#tokens);
+    return new HubClient(http, this.#options, this.#tokens);
+  }
+
+  /** Says what works less well than it could. */
+  warn(message: string): void {
+    this.#options.onWarning?.(message);
   }
 
   /** The Hub token, or else the endpoint's own user and password, for the Hub only. */
   readonly headers = async (): Promise<Record<string, string>> => {
-    const token = await this.#accessToken();
+    const token = await this.#options.accessToken();
     const authorization = token ? `Bearer ${token}` : this.#authorization;
     return authorization === undefined ? {} : { authorization };
   };
@@ -104,66 +107,40 @@ export class HubClient {
       reply.drop();
       return { reply };
     });
-    if (info !== undefined) return this.#xetFile(reply, isRecord(info) ? info : {}, repo, path, url);
-    return { ...(await this.#plainFile(reply, repo, revision, path, url, signal)), beginning };
+    const known = info === undefined ? plainFile(reply) : xetFile(reply, isRecord(info) ? info : {});
+    return { ...(await this.#whole(known, { repo, revision, path, url, signal })), beginning };
   }
 
-  #xetFile(reply: Reply, info: Record<string, unknown>, repo: RepoId, path: string, url: string): ResolvedFile {
-    const { headers } = reply;
-    const xetHash = info.hash ?? headers.get('x-xet-hash');
-    const size = info.size ?? numberOf(headers.get('x-linked-size'));
-    const etag = info.etag ?? headers.get('x-linked-etag') ?? headers.get('etag');
-    const commit = headers.get('x-repo-commit');
-    if (
-      !isHashHex(xetHash) ||
-      !isCount(size) ||
-      typeof etag !== 'string' ||
-      !COMMIT.test(commit ?? '') ||
-      commit === null
-    ) {
-      throw incomplete(url, 'Xet file information');
-    }
-    const links = parseLinks(headers.get('link'));
-    const given =
-      typeof info.refreshUrl === 'string' ? info.refreshUrl : (links['xet-auth'] ?? headers.get('x-xet-refresh-route'));
-    const tokenUrl = this.onEndpoint(given) ?? apiUrl(this.endpoint, repo, 'xet-read-token', commit);
-    return { repo, path, size, etag: plainEtag(etag), commit, xetHash, url, tokenUrl };
-  }
-
-  async #plainFile(
-    reply: Reply,
-    repo: RepoId,
-    revision: string,
-    path: string,
-    url: string,
-    signal: AbortSignal | undefined,
+  /**
+   * The file of an answer. Proxies and mirrors drop headers, and a redirect to another host hides those of the Hub: what is
+   * missing is asked for by calls whose answers say it in their bodies.
+   */
+  async #whole(
+    known: KnownFile,
+    asked: { repo: RepoId; revision: string; path: string; url: string; signal: AbortSignal | undefined },
   ): Promise<ResolvedFile> {
-    const { headers } = reply;
-    const commit = headers.get('x-repo-commit');
-    const size =
-      numberOf(headers.get('x-linked-size')) ??
-      totalOf(headers.get('content-range')) ??
-      (reply.status === 200 ? numberOf(headers.get('content-length')) : undefined);
-    const etag = contentIdOf(headers.get('x-linked-etag'), headers.get('etag'));
-    const found = { repo, path, url, xetHash: undefined, tokenUrl: '' };
-    if (commit && COMMIT.test(commit) && isCount(size) && etag !== undefined) return { ...found, size, etag, commit };
-    // A redirect to another host hid the Hub's own headers, or it names content by a hash of its own: ask for the entry.
-    const [pinned, entries] = await Promise.all([
-      commit && COMMIT.test(commit) ? commit : this.commitOf(repo, revision, signal),
-      pathsInfo(this, repo, revision, [path], signal),
+    const { repo, revision, path, url, signal } = asked;
+    const { isXet, given } = known;
+    let { size, etag, xetHash } = known;
+    const isKnown = size !== undefined && etag !== undefined && isXet === (xetHash !== undefined);
+    const [commit, entries] = await Promise.all([
+      known.commit ?? this.commitOf(repo, revision, signal),
+      isKnown ? [] : pathsInfo(this, repo, revision, [path], signal),
     ]);
-    const entry = entries.find((one) => one.path === path);
-    if (entry?.type !== 'file') {
-      throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${repoText(repo)} at '${revision}'.`, { url });
+    if (!isKnown) {
+      const entry = entries.find((one) => one.path === path);
+      // An answer with Xet information was about a file, whatever is said of its path.
+      if (entry?.type !== 'file' && isXet) throw incomplete(url, 'Xet file information');
+      if (entry?.type !== 'file') {
+        throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${repoText(repo)} at '${revision}'.`, { url });
+      }
+      size = entry.size ?? size;
+      etag = entry.sha256 ?? (entry.oid || etag);
+      xetHash = entry.xetHash ?? xetHash;
     }
-    return {
-      ...found,
-      size: entry.size,
-      etag: entry.sha256 ?? entry.oid,
-      commit: pinned,
-      xetHash: entry.xetHash,
-      tokenUrl: this.tokenUrl(repo, pinned),
-    };
+    if (size === undefined || etag === undefined) throw incomplete(url, 'the size and the hash of the file');
+    const tokenUrl = xetHash === undefined ? '' : (this.onEndpoint(given, url) ?? this.tokenUrl(repo, commit));
+    return { repo, path, size, etag, commit, xetHash, url, tokenUrl };
   }
 
   /** The commit that a branch or tag stands for now. */
@@ -190,17 +167,57 @@ export class HubClient {
     return apiUrl(this.endpoint, repo, 'xet-read-token', commit);
   }
 
-  /**
-   * An address that the Hub gave, on the endpoint in use: a mirror may repeat the Hub's own. The Hub token is
-   * sent there, so no other host will do.
-   */
-  onEndpoint(given: string | null | undefined): string | undefined {
-    if (!given || !URL.canParse(given, `${this.endpoint}/`)) return undefined;
-    const url = new URL(given, `${this.endpoint}/`);
-    if (url.origin === new URL(this.endpoint).origin) return url.href;
-    const at = url.pathname.indexOf('/api/');
-    return at < 0 ? undefined : `${this.endpoint}${url.pathname.slice(at)}${url.search}`;
+  /** An address that the Hub gave, on the endpoint in use; `asked` is where it did. */
+  onEndpoint(given: string | null | undefined, asked?: string): string | undefined {
+    return onEndpoint(this.endpoint, given, asked);
   }
+}
+
+/** What an answer says of a file. */
+interface KnownFile {
+  /** Whether it is kept in a CAS. */
+  isXet: boolean;
+  size: number | undefined;
+  etag: string | undefined;
+  commit: string | undefined;
+  xetHash: string | undefined;
+  /** Where the answer says that a CAS token is had. */
+  given?: string | null;
+}
+
+function xetFile({ headers }: Reply, info: Record<string, unknown>): KnownFile {
+  const links = parseLinks(headers.get('link'));
+  const etag = [info.etag, headers.get('x-linked-etag'), headers.get('etag')].find(
+    (tag) => typeof tag === 'string' && tag !== '',
+  ) as string | undefined;
+  return {
+    isXet: true,
+    size: countOf(info.size) ?? countOf(headers.get('x-linked-size')),
+    etag: etag && plainEtag(etag),
+    commit: commitIn(headers),
+    xetHash: [info.hash, headers.get('x-xet-hash')].find(isHashHex),
+    given:
+      typeof info.refreshUrl === 'string' ? info.refreshUrl : (links['xet-auth'] ?? headers.get('x-xet-refresh-route')),
+  };
+}
+
+function plainFile({ headers, status }: Reply): KnownFile {
+  return {
+    isXet: false,
+    size:
+      countOf(headers.get('x-linked-size')) ??
+      totalOf(headers.get('content-range')) ??
+      (status === 200 ? countOf(headers.get('content-length')) : undefined),
+    // Without one that names content by a hash that is known here, the entry of the file has it.
+    etag: contentIdOf(headers.get('x-linked-etag'), headers.get('etag')),
+    commit: commitIn(headers),
+    xetHash: undefined,
+  };
+}
+
+function commitIn(headers: Reply['headers']): string | undefined {
+  const commit = headers.get('x-repo-commit');
+  return commit !== null && COMMIT.test(commit) ? commit : undefined;
 }
 
 /** What an answer holds of the beginning of a file, if it says so and holds no more than was asked for. */
@@ -242,11 +259,7 @@ function plainEtag(etag: string): string {
   return etag.replace(/^W\//, '').replace(/^"|"$/g, '');
 }
 
-function numberOf(text: string | null): number | undefined {
-  return text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
-}
-
 /** The total of a `Content-Range`, also of the form without a range that an empty file has. */
 function totalOf(contentRange: string | null): number | undefined {
-  return parseContentRange(contentRange)?.total ?? numberOf(/^bytes \*\/(\d+)$/.exec(contentRange ?? '')?.[1] ?? null);
+  return parseContentRange(contentRange)?.total ?? countOf(/^bytes \*\/(\d+)$/.exec(contentRange ?? '')?.[1]);
 }

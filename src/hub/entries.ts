@@ -20,6 +20,16 @@ export interface ListEntry {
   xetHash: string | undefined;
 }
 
+/** An entry as the Hub gives it: some servers leave out sizes. */
+export type FoundEntry = Omit<ListEntry, 'size'> & { size: number | undefined };
+
+/** What an answer lists. */
+export interface FoundEntries {
+  entries: FoundEntry[];
+  /** Path of one that is neither a file nor a folder, if there is any: a submodule of git, or what is not known yet. */
+  other: string | undefined;
+}
+
 /** Paths in one question about paths, so that no server finds its body too large. */
 const PATHS_AT_ONCE = 500;
 
@@ -30,9 +40,9 @@ export async function pathsInfo(
   revision: string,
   paths: readonly string[],
   signal?: AbortSignal,
-): Promise<ListEntry[]> {
+): Promise<FoundEntry[]> {
   const url = apiUrl(hub.endpoint, repo, 'paths-info', revision);
-  const found: ListEntry[] = [];
+  const found: FoundEntry[] = [];
   for (let at = 0; at < paths.length; at += PATHS_AT_ONCE) {
     const { body } = await hub.http.json({
       kind: 'hub',
@@ -42,36 +52,43 @@ export async function pathsInfo(
       body: JSON.stringify({ paths: paths.slice(at, at + PATHS_AT_ONCE), expand: false }),
       signal,
     });
-    found.push(...readEntries(body, url));
+    for (const entry of readEntries(body, url).entries) found.push(entry);
   }
   return found;
 }
 
-/** The entries in an answer of the Hub. */
-export function readEntries(body: unknown, url: string): ListEntry[] {
+/** The files and folders in an answer of the Hub. Anything else is passed over: it must not fail the rest. */
+export function readEntries(body: unknown, url: string): FoundEntries {
   if (!Array.isArray(body)) throw incomplete(url, 'a list of entries');
-  return body.map((item: unknown): ListEntry => {
+  const found: FoundEntries = { entries: [], other: undefined };
+  for (const item of body as unknown[]) {
     const entry = isRecord(item) ? item : {};
-    const { path, type, oid } = entry;
-    const size = entry.size ?? 0;
-    const lfs = isRecord(entry.lfs) ? entry.lfs : undefined;
-    if (
-      typeof path !== 'string' ||
-      (type !== 'file' && type !== 'directory') ||
-      !isCount(size) ||
-      typeof oid !== 'string'
-    ) {
-      throw incomplete(url, 'a list of entries');
+    const { path, type, oid, size } = entry;
+    if (typeof path !== 'string') continue;
+    if (type !== 'file' && type !== 'directory') {
+      found.other ??= path;
+      continue;
     }
-    return {
+    const lfs = isRecord(entry.lfs) ? entry.lfs : undefined;
+    found.entries.push({
       path,
       type,
-      size: lfs && isCount(lfs.size) ? lfs.size : size,
-      oid,
+      size: type === 'directory' ? 0 : (countOf(lfs?.size) ?? countOf(size)),
+      oid: typeof oid === 'string' ? oid : '',
       sha256: typeof lfs?.oid === 'string' ? lfs.oid : undefined,
       xetHash: isHashHex(entry.xetHash) ? entry.xetHash : undefined,
-    };
-  });
+    });
+  }
+  if (body.length > 0 && found.entries.length === 0 && found.other === undefined) {
+    throw incomplete(url, 'a list of entries');
+  }
+  return found;
+}
+
+/** A number of bytes, also one that is written as a text. */
+export function countOf(value: unknown): number | undefined {
+  const count = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
+  return isCount(count) ? count : undefined;
 }
 
 /** An answer lacks what was asked for. */

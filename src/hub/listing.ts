@@ -1,8 +1,9 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { isXetError, publicUrl, XetError } from '../errors.ts';
 import { type HubClient, isContentId, type ResolvedFile } from './client.ts';
-import { incomplete, type ListEntry, readEntries } from './entries.ts';
-import { parseLinks } from './links.ts';
-import { apiUrl, type RepoId, resolveUrl } from './repo.ts';
+import { type FoundEntry, incomplete, type ListEntry, readEntries } from './entries.ts';
+import { onEndpoint, parseLinks } from './links.ts';
+import { pagesOf } from './pages.ts';
+import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
 
 export interface ListingOptions {
   path?: string | undefined;
@@ -10,30 +11,71 @@ export interface ListingOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The entries under a folder, page by page as they are asked for. */
+/** The files and folders under a folder, page by page as they are asked for. */
 export async function* listEntries(
   hub: HubClient,
   repo: RepoId,
   revision: string,
   options: ListingOptions = {},
 ): AsyncGenerator<ListEntry, void, undefined> {
+  const { signal, recursive = false } = options;
   const folder = options.path ? [options.path] : [];
-  let url: string | undefined =
-    `${apiUrl(hub.endpoint, repo, 'tree', revision, ...folder)}?recursive=${options.recursive ?? false}&expand=false`;
-  const seen = new Set<string>();
-  while (url !== undefined) {
-    if (seen.has(url)) throw new XetError('PROTOCOL', `${publicUrl(url)} lists in a circle.`, { url });
-    seen.add(url);
-    const { body, reply } = await hub.http.json({
-      kind: 'hub',
-      url,
-      headers: await hub.headers(),
-      signal: options.signal,
-    });
-    const next = hub.onEndpoint(parseLinks(reply.headers.get('link')).next);
-    yield* readEntries(body, url);
-    url = next;
+  const first = `${apiUrl(hub.endpoint, repo, 'tree', revision, ...folder)}?recursive=${recursive}&expand=false`;
+  let warned = false;
+  const warn = (path: string, why: string) => {
+    if (!warned) hub.warn(`'${shown(path)}' of ${repoText(repo)} is left out, and so is all that is like it: ${why}.`);
+    warned = true;
+  };
+  const ask = async (url: string) => {
+    const { body, reply } = await hub.http.json({ kind: 'hub', url, headers: await hub.headers(), signal });
+    const { entries, other } = readEntries(body, url);
+    if (other !== undefined) warn(other, 'it is neither a file nor a folder, but perhaps a submodule of git');
+    const next = onEndpoint(hub.endpoint, parseLinks(reply.headers.get('link')).next, url);
+    // Entries that were passed over count as well: the page was not empty.
+    return { items: other === undefined ? entries : [...entries, undefined], next };
+  };
+  const failure = (what: string, url: string) => new XetError('PROTOCOL', `${publicUrl(url)} ${what}.`, { url });
+  for await (const page of pagesOf(first, ask, failure)) {
+    const entries = page.filter((entry) => entry !== undefined);
+    const unsized = (path: string) => warn(path, 'the server does not say how long it is');
+    yield* withSizes(hub, repo, revision, entries, signal, unsized);
   }
+}
+
+/** Entries with their sizes: those that the server left out are asked for, and what has none is passed over. */
+export async function* withSizes(
+  hub: HubClient,
+  repo: RepoId,
+  revision: string,
+  entries: readonly FoundEntry[],
+  signal: AbortSignal | undefined,
+  onUnsized?: (path: string) => void,
+): AsyncGenerator<ListEntry, void, undefined> {
+  for (const entry of entries) {
+    const size = entry.size ?? (await sizeOf(hub, repo, revision, entry.path, signal));
+    if (size === undefined) onUnsized?.(entry.path);
+    else yield { ...entry, size };
+  }
+}
+
+async function sizeOf(
+  hub: HubClient,
+  repo: RepoId,
+  revision: string,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<number | undefined> {
+  try {
+    return (await hub.resolve(repo, revision, path, { signal })).size;
+  } catch (error) {
+    if (isXetError(error, 'ENTRY_NOT_FOUND', 'PROTOCOL', 'INVALID_ARGUMENT')) return undefined;
+    throw error;
+  }
+}
+
+/** A name of others, fit to be shown. */
+function shown(path: string): string {
+  return path.slice(0, 120).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
 /** What the Hub would say of a file that was listed at a commit, without asking. */

@@ -54,6 +54,8 @@ export class CasTokenSource {
       !isRecord(body) ||
       typeof body.accessToken !== 'string' ||
       typeof body.casUrl !== 'string' ||
+      !/^https?:\/\//i.test(body.casUrl) ||
+      !URL.canParse(body.casUrl) ||
       typeof expiry !== 'number'
     ) {
       throw new XetError('PROTOCOL', `${publicUrl(this.#url)} did not answer with a Xet token.`, { url: this.#url });

@@ -2,8 +2,8 @@ import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { type ListEntry, pathsInfo } from '../hub/entries.ts';
-import { fileOf, listEntries } from '../hub/listing.ts';
-import { checkPath, DEFAULT_REVISION, parseRepo, type RepoDesignation, type RepoId, repoText } from '../hub/repo.ts';
+import { fileOf, listEntries, withSizes } from '../hub/listing.ts';
+import { DEFAULT_REVISION, givenPath, parseRepo, type RepoDesignation, type RepoId, repoText } from '../hub/repo.ts';
 import { MetricsLog } from '../metrics.ts';
 import { inParallel } from './in-parallel.ts';
 import { judgeNames, type NamePlatform, printable, some } from './names.ts';
@@ -155,7 +155,7 @@ function queryOf({ http, hub, store }: PlanParts, options: SnapshotSelection, lo
   const list = (patterns: string | readonly string[] | undefined) =>
     typeof patterns === 'string' ? [patterns] : patterns;
   const files = options.files?.map((name) =>
-    isFolder(name) ? `${checkPath(name.replace(/\/+$/, ''))}/` : checkPath(name),
+    isFolder(name) ? `${givenPath(name.replace(/\/{1,100}$/, ''))}/` : givenPath(name),
   );
   return {
     repo: parseRepo(options.repo),
@@ -279,7 +279,8 @@ async function entriesAt(query: Query, commit: string): Promise<{ entries: ListE
     const here = await inParallel(names, LOOKUPS_AT_ONCE, (path) => store.find(repo, commit, path));
     if (here.every((held) => held)) return { entries: names.map((name, index) => entryOf(name, here[index])) };
   }
-  const entries = names.length === 0 ? [] : await pathsInfo(hub, repo, commit, names, signal);
+  const asked = names.length === 0 ? [] : await pathsInfo(hub, repo, commit, names, signal);
+  const entries = await collect(withSizes(hub, repo, commit, asked, signal));
   for (const folder of folders) {
     try {
       const listed = listEntries(hub, repo, commit, { path: folder.slice(0, -1), recursive: true, signal });

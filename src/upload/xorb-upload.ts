@@ -13,8 +13,11 @@ const WORTH_ASKING_BYTES = 256 * 1024;
 /** Grants that are asked for in vain before the xorb goes to the CAS itself. */
 const MAX_GRANTS = 3;
 const ANSWER_LIMIT_BYTES = 64 * 1024;
-/** Headers of a grant that the runtime sends by itself, and lets nobody set. */
+/** Headers of a grant that the runtime sends itself, and lets nobody set. */
 const OF_THE_CONNECTION = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);
+/** Headers that would let whoever answers for the CAS act as somebody else where the grant leads. */
+const CREDENTIALS =
+  /^(?:authorization|cookie2?|proxy-.*|metadata(?:-flavor)?|x-aws-ec2-metadata-token.*|x-forwarded-.*)$/i;
 
 /** Leave to store one xorb past the CAS. */
 interface Grant {
@@ -240,8 +243,14 @@ function readGrant(body: unknown, url: string): Grant {
     id !== '' &&
     (method === 'PUT' || method === 'POST') &&
     typeof to === 'string' &&
-    /^https?:\/\//.test(to) &&
+    /^https?:\/\//i.test(to) &&
+    URL.canParse(to) &&
     given.every(([, value]) => typeof value === 'string');
+  const refused = given.find(([name]) => CREDENTIALS.test(name))?.[0];
+  if (sound && (refused !== undefined || (/^https:/i.test(url) && !/^https:/i.test(to)))) {
+    const why = refused === undefined ? 'that is not encrypted' : `with a header '${refused.slice(0, 40)}'`;
+    throw new XetError('PROTOCOL', `${publicUrl(url)} gave a grant ${why}. Nothing was sent there.`, { url });
+  }
   if (!sound) {
     throw new XetError('PROTOCOL', `${publicUrl(url)} gave a grant that is none. Try the upload again.`, { url });
   }
