@@ -4,6 +4,7 @@ import { Grants } from './cas/grants.ts';
 import { casRoutes, signedRoute } from './cas/routes.ts';
 import { CAS_PREFIX, type HubContext, isForeign } from './context.ts';
 import type { FaultPlan } from './faults.ts';
+import { guardConnections } from './http/connections.ts';
 import { corsHeaders, sendPreflight } from './http/cors.ts';
 import { Exchange } from './http/exchange.ts';
 import { pause } from './http/pause.ts';
@@ -16,6 +17,14 @@ import { asHubError } from './hub-error.ts';
 /** Bytes that may wait in a connection before its body is held back. */
 const SEND_BUFFER_BYTES = 1024 * 1024;
 
+const SERVER_OPTIONS = {
+  headersTimeout: 60_000,
+  // Uploads take as long as they take; those that stall are given up by other rules.
+  requestTimeout: 0,
+  keepAliveTimeout: 60_000,
+  highWaterMark: SEND_BUFFER_BYTES,
+};
+
 /** The HTTP server in front of everything. It does not listen yet. */
 export function createHubServer(context: HubContext, faults: FaultPlan, log: RequestLog): Server {
   const grants = new Grants();
@@ -27,8 +36,7 @@ export function createHubServer(context: HubContext, faults: FaultPlan, log: Req
     if (first === 'v1' && rest[0] === 'telemetry') return findCas(exchange, exchange.segments);
     return signedRoute(context, grants, exchange) ?? hubRoute(context, exchange);
   };
-  const options = { requestTimeout: 0, keepAliveTimeout: 60_000, highWaterMark: SEND_BUFFER_BYTES };
-  return createServer(options, (request, response) => {
+  const server = createServer(SERVER_OPTIONS, (request, response) => {
     const record = startRecord(context, request);
     log.add(record);
     answer(context, faults, findRoute, request, response, record).catch((error: unknown) => {
@@ -36,6 +44,8 @@ export function createHubServer(context: HubContext, faults: FaultPlan, log: Req
       response.destroy();
     });
   });
+  guardConnections(server);
+  return server;
 }
 
 function startRecord(context: HubContext, request: IncomingMessage): RequestRecord {

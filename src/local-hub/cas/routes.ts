@@ -1,7 +1,8 @@
 import { isHashHex } from '../../hash.ts';
 import type { HubContext } from '../context.ts';
-import { asObject, parseJson, readBody } from '../http/body-reader.ts';
+import { asObject, readBody } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { parseJson } from '../http/json.ts';
 import { notFound, type Route } from '../http/route.ts';
 import { HubError } from '../hub-error.ts';
 import { sendChunkAnswer } from './chunk-query.ts';

@@ -1,7 +1,8 @@
 import { type Caller, callerFor } from '../caller.ts';
 import { baseUrl, type HubContext } from '../context.ts';
-import { asObject, parseJson, readBody } from '../http/body-reader.ts';
+import { asObject, bodyLines } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { parseJson } from '../http/json.ts';
 import { HubError } from '../hub-error.ts';
 import { type Change, commitChange, type Operation } from '../repo/change.ts';
 import type { Repo } from '../repo/repo.ts';
@@ -14,7 +15,14 @@ import { usableObject } from './content-access.ts';
 import { flag } from './listing.ts';
 import { findCommit } from './locate.ts';
 
-const MAX_BODY_BYTES = 512 * 1024 * 1024;
+const LIMITS = {
+  maxBytes: 256 * 1024 * 1024,
+  /** Clients send files of up to 10 MB inline, in base64. */
+  maxLineBytes: 16 * 1024 * 1024,
+};
+const MAX_OPERATIONS = 100_000;
+const MAX_SUMMARY_LENGTH = 1000;
+const MAX_DESCRIPTION_LENGTH = 64 * 1024;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /** `commit/{revision}`: one line of JSON for the message and one for each operation. */
@@ -48,8 +56,9 @@ export async function receiveCommit(
 }
 
 export function nextPullRequest(repo: Repo): number {
-  const numbers = [...repo.refs.keys()].map((ref) => Number(/^refs\/pr\/(\d+)$/.exec(ref)?.[1] ?? 0));
-  return Math.max(0, ...numbers) + 1;
+  let last = 0;
+  for (const ref of repo.refs.keys()) last = Math.max(last, Number(/^refs\/pr\/(\d{1,9})$/.exec(ref)?.[1] ?? 0));
+  return last + 1;
 }
 
 /** The ref that a commit to this revision moves; a tag or a commit id stays what it is. */
@@ -61,17 +70,24 @@ function writableRef(repo: Repo, revision: string): string {
 }
 
 async function readChange(context: HubContext, exchange: Exchange, caller: Caller, author: string): Promise<Change> {
-  const text = (await readBody(exchange.request, MAX_BODY_BYTES)).toString();
   let header: Record<string, unknown> | undefined;
   const operations: Operation[] = [];
-  for (const line of text.split('\n')) {
-    if (line.trim() === '') continue;
-    const { key, value } = asObject(parseJson(line));
+  let lines = 0;
+  for await (const line of bodyLines(exchange.request, LIMITS)) {
+    if (++lines > MAX_OPERATIONS + 1) {
+      throw new HubError(413, `A commit has at most ${MAX_OPERATIONS} operations. Make several commits.`);
+    }
+    const text = line.toString();
+    if (text.trim() === '') continue;
+    const { key, value } = asObject(parseJson(text));
     if (key === 'header') header = asObject(value);
     else operations.push(await readOperation(context, caller, key, asObject(value)));
   }
   const { summary, description, parentCommit } = header ?? {};
   if (typeof summary !== 'string' || summary === '') throw new HubError(400, 'The commit has no summary');
+  if (summary.length > MAX_SUMMARY_LENGTH || String(description ?? '').length > MAX_DESCRIPTION_LENGTH) {
+    throw new HubError(400, 'The summary or the description of the commit is too long');
+  }
   return {
     operations,
     title: summary,

@@ -11,7 +11,9 @@ import { openRepo, readableRepo, requireContributor, visitor } from './access.ts
 import { readableObject, repoOf, usableObject } from './content-access.ts';
 import { issueToken, tokenHeaders } from './xet-token.ts';
 
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
+/** Clients send batches of some hundreds at most. */
+const MAX_OBJECTS = 1000;
 const LFS_JSON = { 'content-type': 'application/vnd.git-lfs+json' };
 /** The field of signed addresses that names whom they are for. */
 const CALLER = 'Caller';
@@ -25,7 +27,9 @@ interface LfsObject {
 /** The batch call of Git LFS: which objects to send or fetch, and where. */
 export async function lfsBatch(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
   const { operation, transfers, objects } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
-  if (!Array.isArray(objects)) throw new HubError(400, '"objects" must be a list');
+  if (!Array.isArray(objects) || objects.length > MAX_OBJECTS) {
+    throw new HubError(400, `"objects" must be a list of at most ${MAX_OBJECTS}`);
+  }
   const asked = objects.map(readObject);
   if (operation === 'download') {
     const caller = callerFor(openRepo(context, exchange, id), visitor(context, exchange));
@@ -131,7 +135,9 @@ export async function duplicateLfsFiles(context: HubContext, exchange: Exchange,
   requireContributor(context, exchange);
   const caller = callerFor(repo, visitor(context, exchange));
   const { files } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
-  if (!Array.isArray(files)) throw new HubError(400, '"files" must be a list');
+  if (!Array.isArray(files) || files.length > MAX_OBJECTS) {
+    throw new HubError(400, `"files" must be a list of at most ${MAX_OBJECTS}`);
+  }
   const failed: { sha256: string; error: string }[] = [];
   for (const entry of files) {
     const { sha256 } = asObject(entry);

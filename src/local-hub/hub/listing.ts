@@ -1,10 +1,11 @@
 import { baseUrl, type HubContext } from '../context.ts';
-import { asObject, parseJson, readBody } from '../http/body-reader.ts';
+import { asObject, readBody } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { parseJson } from '../http/json.ts';
 import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
-import { type FolderEntry, folderId, listFolder, type Tree } from '../repo/tree.ts';
+import { type FolderEntry, folderIds, listFolder, type Tree } from '../repo/tree.ts';
 import { mayRead, readableRepo, visitor } from './access.ts';
 import { splitRevision } from './locate.ts';
 
@@ -14,7 +15,9 @@ const EXPANDED_PAGE_ENTRIES = 50;
 /** Nobody scans files here; clients read all of these fields. */
 const UNSCANNED = { status: 'unscanned', avScan: null, pickleImportScan: null };
 
-const MAX_PATHS_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_PATHS_BODY_BYTES = 4 * 1024 * 1024;
+/** Clients ask for some hundreds at a time. */
+const MAX_PATHS = 5000;
 
 /** `tree/{revision}/{folder}`, page by page. */
 export async function sendTree(context: HubContext, exchange: Exchange, id: RepoId, rest: string[]): Promise<void> {
@@ -57,7 +60,7 @@ export async function sendPathsInfo(
   const entries = paths.flatMap((path): FolderEntry[] => {
     const file = tree.get(path);
     if (file) return [{ path, file }];
-    return path !== '' && listFolder(tree, path, false) ? [{ path, file: undefined }] : [];
+    return folderIds(tree).has(path) ? [{ path, file: undefined }] : [];
   });
   await exchange.json(
     200,
@@ -74,10 +77,15 @@ async function readPathsQuery(exchange: Exchange): Promise<{ paths: string[]; ex
     if (!Array.isArray(list) || !list.every((path) => typeof path === 'string')) {
       throw new HubError(400, '"paths" must be a list of strings');
     }
-    return { paths: list, expand: expand === true };
+    return { paths: bounded(list), expand: expand === true };
   }
   const form = new URLSearchParams(text);
-  return { paths: form.getAll('paths'), expand: flag(form.get('expand')) };
+  return { paths: bounded(form.getAll('paths')), expand: flag(form.get('expand')) };
+}
+
+function bounded(paths: string[]): string[] {
+  if (paths.length > MAX_PATHS) throw new HubError(400, `"paths" must be a list of at most ${MAX_PATHS}`);
+  return paths;
 }
 
 /** With `open` also by which hashes the content of large files is known: that is for those who may have it. */
@@ -92,7 +100,7 @@ async function describe(
   const last = expand ? await lastCommits(repo, commit, entries) : undefined;
   return entries.map(({ path, file }) => {
     const extra = last ? { lastCommit: last.get(path), securityFileStatus: file && UNSCANNED } : {};
-    if (!file) return { type: 'directory', oid: folderId(tree, path), size: 0, path, ...extra };
+    if (!file) return { type: 'directory', oid: folderIds(tree).get(path), size: 0, path, ...extra };
     return {
       type: 'file',
       oid: file.oid,
@@ -122,10 +130,7 @@ async function lastCommits(repo: Repo, from: string, entries: FolderEntry[]) {
   for await (const commit of repo.history(from)) {
     const tree = await repo.tree(commit.id);
     const ids = new Map(
-      [...wanted].map(([path, isFolder]) => [
-        path,
-        isFolder ? (listFolder(tree, path, false) ? folderId(tree, path) : undefined) : tree.get(path)?.oid,
-      ]),
+      [...wanted].map(([path, isFolder]) => [path, isFolder ? folderIds(tree).get(path) : tree.get(path)?.oid]),
     );
     settle(ids);
     if (wanted.size === 0) return found;

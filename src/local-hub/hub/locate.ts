@@ -29,7 +29,8 @@ export async function splitRevision(repo: Repo, segments: string[]): Promise<Loc
 }
 
 function cleanPath(segments: string[]): string {
-  return segments.join('/').replace(/\/+$/, '');
+  const end = segments.findLastIndex((segment) => segment !== '');
+  return segments.slice(0, end + 1).join('/');
 }
 
 export async function findFile(repo: Repo, { commit, path }: Location): Promise<TreeFile> {

@@ -1,6 +1,7 @@
 import type { HubContext } from '../context.ts';
-import { asObject, parseJson, readBody } from '../http/body-reader.ts';
+import { asObject, readBody } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { parseJson } from '../http/json.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import { readableRepo, writableRepo } from './access.ts';

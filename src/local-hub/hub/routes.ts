@@ -84,7 +84,7 @@ function apiRoute(context: HubContext, exchange: Exchange): Route {
       return hub('other', () => sendWhoAmI(context, exchange));
     case 'POST validate-yaml':
       return hub('other', async () => {
-        await readJsonObject(exchange.request, 16 * 1024 * 1024);
+        await readJsonObject(exchange.request, 1024 * 1024);
         await exchange.json(200, { errors: [], warnings: [] });
       });
   }

@@ -1,8 +1,14 @@
 import { printable } from '../../repo/names.ts';
+import { Breath } from '../breath.ts';
 import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from './repo.ts';
-import { badPath, foldersAbove } from './repo-path.ts';
+import { badPath } from './repo-path.ts';
 import { sortedTree, type Tree, type TreeFile } from './tree.ts';
+
+/** Folders above a file. */
+const MAX_DEPTH = 64;
+const MAX_FILES = 500_000;
+const MAX_FOLDER_DELETIONS = 1000;
 
 export type Operation =
   | { kind: 'put'; path: string; file: TreeFile }
@@ -25,7 +31,7 @@ export async function commitChange(repo: Repo, ref: string, base: string | undef
     throw new HubError(412, 'A commit has happened since. Please refresh and try again.');
   }
   const before = base === undefined ? new Map<string, TreeFile>() : await repo.tree(base);
-  const after = applyOperations(before, change.operations);
+  const after = await applyOperations(before, change.operations);
   const commit = await repo.addCommit(
     {
       parents: base === undefined ? [] : [base],
@@ -40,27 +46,53 @@ export async function commitChange(repo: Repo, ref: string, base: string | undef
   return commit;
 }
 
-function applyOperations(before: Tree, operations: Operation[]): Tree {
+async function applyOperations(before: Tree, operations: Operation[]): Promise<Tree> {
   const files = new Map(before);
+  const breath = new Breath();
+  const added = new Set<string>();
+  let folderDeletions = 0;
   for (const operation of operations) {
+    await breath.take();
     if (operation.kind === 'put') {
-      const bad = badPath(operation.path);
+      const bad = badPath(operation.path) ?? (isDeep(operation.path) ? 'it is too deep' : undefined);
       if (bad) throw new HubError(400, `Invalid path '${printable(operation.path)}': ${bad}.`);
       files.set(operation.path, operation.file);
+      added.add(operation.path);
     } else if (operation.kind === 'delete-file') {
       if (!files.delete(operation.path)) throw missing(operation.path);
     } else {
-      const start = `${operation.path.replace(/\/+$/, '')}/`;
+      // Each looks at every path.
+      if (++folderDeletions > MAX_FOLDER_DELETIONS) {
+        throw new HubError(400, `A commit deletes at most ${MAX_FOLDER_DELETIONS} folders. Make several commits.`);
+      }
+      const start = operation.path.endsWith('/') ? operation.path : `${operation.path}/`;
       const inside = [...files.keys()].filter((path) => path.startsWith(start));
       if (inside.length === 0) throw missing(operation.path);
       for (const path of inside) files.delete(path);
     }
   }
-  for (const path of files.keys()) {
-    const clash = foldersAbove(path).find((folder) => files.has(folder));
-    if (clash !== undefined) throw new HubError(400, `'${clash}' cannot be both a file and a folder.`);
-  }
+  if (files.size > MAX_FILES) throw new HubError(400, `A repository holds at most ${MAX_FILES} files.`);
+  await requireApart(files, added, breath);
   return sortedTree(files);
+}
+
+/** No path is both a file and a folder. What was there before is so already. */
+async function requireApart(files: Tree, added: Set<string>, breath: Breath): Promise<void> {
+  const clash = (path: string) => new HubError(400, `'${path}' cannot be both a file and a folder.`);
+  for (const path of files.keys()) {
+    await breath.take();
+    const isNew = added.has(path);
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+      const folder = path.slice(0, slash);
+      if (isNew ? files.has(folder) : added.has(folder) && files.has(folder)) throw clash(folder);
+    }
+  }
+}
+
+function isDeep(path: string): boolean {
+  let folders = 0;
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) folders++;
+  return folders > MAX_DEPTH;
 }
 
 function missing(path: string): HubError {

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { foldersAbove } from './repo-path.ts';
+import { createHash, type Hash } from 'node:crypto';
 
 /** One file of a commit. */
 export interface TreeFile {
@@ -39,28 +38,60 @@ export function treeId(encoded: string): string {
 
 /** What lies in a folder (`''` is the root), folders first; with `recursive` also what lies below. `undefined`: no such folder. */
 export function listFolder(tree: Tree, folder: string, recursive: boolean): FolderEntry[] | undefined {
+  if (folder !== '' && !folderIds(tree).has(folder)) return undefined;
   const start = folder === '' ? '' : `${folder}/`;
   const folders = new Set<string>();
   const files: FolderEntry[] = [];
   for (const [path, file] of tree) {
     if (!path.startsWith(start)) continue;
-    const inside = foldersAbove(path).filter((above) => above.startsWith(start));
-    const nearest = inside[0];
-    if (recursive) for (const above of inside) folders.add(above);
-    else if (nearest !== undefined) folders.add(nearest);
-    if (recursive || nearest === undefined) files.push({ path, file });
+    let slash = path.indexOf('/', start.length);
+    if (recursive || slash < 0) files.push({ path, file });
+    for (; slash >= 0; slash = recursive ? path.indexOf('/', slash + 1) : -1) folders.add(path.slice(0, slash));
   }
-  if (files.length === 0 && folders.size === 0 && folder !== '') return undefined;
   return [...[...folders].sort().map((path) => ({ path, file: undefined })), ...files];
 }
 
-/** An id for a folder that changes with anything below it. */
-export function folderId(tree: Tree, folder: string): string {
-  const digest = createHash('sha1').update('folder\0');
-  for (const [path, file] of tree) {
-    if (path.startsWith(`${folder}/`)) digest.update(`${path.slice(folder.length + 1)}\0${file.oid}\n`);
+const foldersOfTrees = new WeakMap<Tree, ReadonlyMap<string, string>>();
+
+/** The folders of a tree, each with an id that changes with anything below it. Made once for each tree. */
+export function folderIds(tree: Tree): ReadonlyMap<string, string> {
+  const known = foldersOfTrees.get(tree);
+  if (known) return known;
+  const ids = hashFolders(tree);
+  foldersOfTrees.set(tree, ids);
+  return ids;
+}
+
+function hashFolders(tree: Tree): ReadonlyMap<string, string> {
+  const contents = new Map<string, Hash>();
+  /** The digest of what lies in a folder; folders above that hold nothing but folders are made known too. */
+  const contentOf = (folder: string): Hash => {
+    const known = contents.get(folder);
+    if (known) return known;
+    const digest = createHash('sha1').update('folder\0');
+    contents.set(folder, digest);
+    const above = folderOf(folder);
+    if (above !== undefined) contentOf(above);
+    return digest;
+  };
+  const enter = (path: string, oid: string) => {
+    const folder = folderOf(path);
+    if (folder !== undefined) contentOf(folder).update(`${path.slice(folder.length + 1)}\0${oid}\n`);
+  };
+  for (const [path, { oid }] of tree) enter(path, oid);
+  const ids = new Map<string, string>();
+  // Longer paths come first, so an id is ready when the folder above needs it.
+  for (const [folder, digest] of [...contents].sort(([a], [b]) => b.length - a.length)) {
+    const id = digest.digest('hex');
+    ids.set(folder, id);
+    enter(folder, id);
   }
-  return digest.digest('hex');
+  return ids;
+}
+
+function folderOf(path: string): string | undefined {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? undefined : path.slice(0, slash);
 }
 
 /** The pointer that git holds for a large file. */
