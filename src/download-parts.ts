@@ -39,7 +39,9 @@ export function downloadParts<T extends Tiers | undefined>(
   const onWarning = (message: string) => options.onWarning?.(withoutSecrets(message));
   const retry = { ...DEFAULT_RETRY, ...options.retry };
   const endpoint = String(options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT);
+  const budget = new MemoryBudget(memoryBudget, memoryBudget / 4);
   const http = new Http({
+    memory: budget,
     encrypted: /^https:/i.test(endpoint),
     fetch: options.fetch ?? platform.fetch,
     takesPieces: !options.fetch && platform.takesPieces,
@@ -64,7 +66,6 @@ export function downloadParts<T extends Tiers | undefined>(
     smallBytes: platform.decodeHereBytes,
     onWarning,
   });
-  const budget = new MemoryBudget(memoryBudget, memoryBudget / 4);
   const lanes = new Lanes(concurrency);
   const tiers = openTiers({
     chunkCache: options.chunkCache,

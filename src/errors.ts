@@ -72,7 +72,7 @@ export class XetError extends Error {
     this.code = code;
     this.status = details.status;
     this.url = details.url === undefined ? undefined : withoutSecrets(publicUrl(details.url));
-    this.requestId = details.requestId === undefined ? undefined : publicId(details.requestId);
+    this.requestId = publicId(details.requestId);
     this.retryable = details.retryable ?? false;
     this.retryAfterMs = details.retryAfterMs;
     this.commit = details.commit;
@@ -121,8 +121,8 @@ export function publicUrl(url: string): string {
 }
 
 /** The name that a server gave a request, unless it is anything but a name. */
-function publicId(id: string): string | undefined {
-  return /^[\w.:;=+/-]{1,128}$/.test(id) ? publicText(id) : undefined;
+export function publicId(id: string | null | undefined): string | undefined {
+  return id && /^[\w.:;=+/-]{1,128}$/.test(id) ? publicText(id) : undefined;
 }
 
 /** Words of others, fit to be shown: no credentials, neither those that were sent nor what looks like one. */

@@ -1,6 +1,6 @@
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
-import { JSON_LIMIT_BYTES } from '../http/json.ts';
+import { reconstructionJsonBytes } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { type ByteRange, rangeHeader } from '../ranges.ts';
 import { type Reconstruction, readReconstruction } from './reconstruction.ts';
@@ -43,8 +43,10 @@ export class CasClient {
   async #ask(version: 1 | 2, fileHash: string, range: ByteRange, signal?: AbortSignal): Promise<Reconstruction> {
     try {
       const path = `/v${version}/reconstructions/${fileHash}`;
-      const most = mostAnswerBytes(range.end - range.start);
-      return readReconstruction(await this.#authorized(path, { range: rangeHeader(range) }, most, signal));
+      // The range is one of the file: the answer about it may be packed, unlike a part of a file.
+      const headers = { range: rangeHeader(range), 'accept-encoding': 'gzip' };
+      const most = reconstructionJsonBytes(range.end - range.start);
+      return readReconstruction(await this.#authorized(path, headers, most, signal));
     } catch (error) {
       if (isXetError(error) && (error.status === 404 || error.status === 416)) {
         throw new XetError('ENTRY_NOT_FOUND', `The CAS does not know file ${fileHash}.`, {
@@ -69,17 +71,6 @@ export class CasClient {
       return (await this.#http.json(spec, mostBytes)).body;
     });
   }
-}
-
-/** An answer that describes nothing, and no more than a term with an address of its own for each chunk of usual length. */
-const LEAST_ANSWER_BYTES = 1024 * 1024;
-const ANSWER_BYTES_PER_CHUNK = 2048;
-const USUAL_CHUNK_BYTES = 64 * 1024;
-
-/** How long an honest reconstruction of so many bytes of a file can be, as JSON. */
-export function mostAnswerBytes(fileBytes: number): number {
-  const most = LEAST_ANSWER_BYTES + Math.ceil(fileBytes / USUAL_CHUNK_BYTES) * ANSWER_BYTES_PER_CHUNK;
-  return Math.min(most, JSON_LIMIT_BYTES);
 }
 
 /** Does something with the CAS token, given as headers; once more with a new one if it is refused. */

@@ -1,10 +1,11 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { publicId, publicText, publicUrl, XetError } from '../errors.ts';
 import { DEFAULT_TIMEOUTS, Http, type Reply } from '../http/http.ts';
-import { isRecord, JSON_LIMIT_BYTES } from '../http/json.ts';
+import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { networkFetch } from '../http/network-fetch.ts';
 import { DEFAULT_RETRY } from '../http/retry-timing.ts';
 import { onEndpoint, parseLinks } from '../hub/links.ts';
 import { pagesOf } from '../hub/pages.ts';
+import { withoutSecrets } from '../secrets.ts';
 import { apiError, InvalidApiResponseFormatError } from './errors.ts';
 import { type Access, type HubParams, tokenOf } from './types.ts';
 
@@ -65,7 +66,7 @@ export class HubDoor {
   /** The answer as JSON. */
   async json(question: Question): Promise<{ body: unknown; reply: Reply }> {
     return this.#exchange(question, [], async (reply) => ({
-      body: parsed(await reply.text(JSON_LIMIT_BYTES), reply),
+      body: await readJson(reply, LIST_JSON_BYTES),
       reply,
     }));
   }
@@ -118,18 +119,12 @@ export class HubDoor {
 }
 
 async function refusal(reply: Reply, asked: string): Promise<Error> {
-  const text = await reply.text(REFUSAL_LIMIT_BYTES);
+  const text = withoutSecrets(await reply.text(REFUSAL_LIMIT_BYTES));
   const { headers, status } = reply;
   const body = headers.get('content-type')?.startsWith('application/json') ? tryParse(text) : undefined;
-  const said = headers.get('x-error-message') ?? text;
+  const said = publicText(headers.get('x-error-message') ?? text);
   const data = isRecord(body) ? (body as Record<string, string>) : { message: said };
-  return apiError(reply.url || asked, status, { requestId: headers.get('x-request-id') ?? undefined, data });
-}
-
-function parsed(text: string, { url }: Reply): unknown {
-  const body = tryParse(text);
-  if (body !== undefined) return body;
-  throw new XetError('PROTOCOL', `${url} did not answer with JSON.`, { url, retryable: true });
+  return apiError(reply.url || asked, status, { requestId: publicId(headers.get('x-request-id')), data });
 }
 
 function tryParse(text: string): unknown {

@@ -20,7 +20,7 @@ import type { PlainSource } from './plain.ts';
 import type { Content } from './shares.ts';
 import { Stages } from './stages.ts';
 
-const WINDOW_BYTES = 8 * 1024 ** 3;
+const WINDOW_BYTES = 2 * 1024 ** 3;
 
 /**
  * What all downloads of a client share, and the first and the last step of each. In between `read-range` gives bytes in file

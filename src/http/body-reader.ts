@@ -22,6 +22,8 @@ export interface AnswerBody {
   getReader(options: { mode: 'byob' }): FillingReader;
   /** Each piece of use until the next is asked for: of bodies that read into the same memory again and again by themselves. */
   lend?(): PieceReader;
+  /** Of one that is unpacked on the way: how many bytes of it have come. */
+  packedBytes?(): number;
 }
 
 /** About what a browser has ready at once; little enough to stay in a processor's cache. */

@@ -2,9 +2,10 @@ import { joinBytes } from '../chunks.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import { MetricsLog } from '../metrics.ts';
 import { rememberSecret, rememberUrl } from '../secrets.ts';
-import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
+import type { AnswerBody } from './body-reader.ts';
 import { delay } from './delay.ts';
-import { JSON_LIMIT_BYTES, readJson } from './json.ts';
+import { FetchReply } from './fetch-reply.ts';
+import { readJson, SMALL_JSON_BYTES } from './json.ts';
 import { isUnreached } from './network-error.ts';
 import { type RewriteRedirect, unencrypted } from './redirects.ts';
 import { checkAddress, checkHeaders, isWebAddress, originOf } from './request-checks.ts';
@@ -71,6 +72,8 @@ export interface HttpOptions {
   rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
   timeouts: HttpTimeouts;
   retry: RetryPolicy;
+  /** Counts answers that are read as a whole. */
+  memory?: MemoryCount | undefined;
   onRetry?: ((notice: RetryNotice) => void) | undefined;
   random?: () => number;
 }
@@ -92,6 +95,13 @@ const SLOWEST_BYTES_PER_SECOND = 64 * 1024;
 const UNREACHED_ATTEMPTS = 2;
 /** Headers that hold a credential. */
 const CREDENTIALS = ['authorization', 'cookie', 'proxy-authorization'];
+
+/** Where memory is counted. */
+export interface MemoryCount {
+  readonly limitBytes: number;
+  tryAcquire(bytes: number, urgent: boolean): boolean;
+  release(bytes: number): void;
+}
 
 /** Bytes that follow each other. */
 export type Pieces = readonly Uint8Array[];
@@ -173,8 +183,9 @@ export class Http {
   /**
    * Sends and reads the answer as JSON. A body that breaks off, stalls or is no JSON is a failed attempt like
    * any other.
+   * @param maxBytes that an honest answer to this question may have
    */
-  json(spec: RequestSpec, maxBytes = JSON_LIMIT_BYTES): Promise<{ body: unknown; reply: Reply }> {
+  json(spec: RequestSpec, maxBytes = SMALL_JSON_BYTES): Promise<{ body: unknown; reply: Reply }> {
     return this.exchange(spec, async (reply) => ({ reply, body: await readJson(reply, maxBytes) }));
   }
 
@@ -268,7 +279,7 @@ export class Http {
       throw unencrypted(url, response.url);
     }
     if (response.ok || spec.accept?.includes(response.status)) {
-      return new FetchReply(response, guard, timeouts.stall, this.log);
+      return new FetchReply(response, guard, timeouts.stall, this.log, this.#options.memory);
     }
     try {
       const error = await guard.within(timeouts.stall, 'STALLED', () => responseError(response, spec, url));
@@ -277,83 +288,5 @@ export class Http {
     } finally {
       guard.drop();
     }
-  }
-}
-
-class FetchReply implements Reply {
-  readonly #response: Answer;
-  readonly #guard: RequestGuard;
-  readonly #stallMs: number;
-  readonly #log: MetricsLog;
-
-  constructor(response: Answer, guard: RequestGuard, stallMs: number, log: MetricsLog) {
-    this.#response = response;
-    this.#guard = guard;
-    this.#stallMs = stallMs;
-    this.#log = log;
-  }
-
-  get status(): number {
-    return this.#response.status;
-  }
-
-  get headers(): AnswerHeaders {
-    return this.#response.headers;
-  }
-
-  get url(): string {
-    return this.#response.url;
-  }
-
-  chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    return this.#pieces((body) => body.getReader());
-  }
-
-  lentChunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    const length = Number(this.headers.get('content-length')) || Number.POSITIVE_INFINITY;
-    return this.#pieces((body) => lendingReader(body, length));
-  }
-
-  async *#pieces(open: (body: AnswerBody) => PieceReader): AsyncGenerator<Uint8Array, void, undefined> {
-    const { body } = this.#response;
-    const reader = body && open(body);
-    const watch = this.#guard.watch(this.#stallMs, 'STALLED');
-    let finished = false;
-    try {
-      while (reader) {
-        const { done, value } = await watch.over(reader.read());
-        if (done || !value) break;
-        this.#log.add('network', value.length);
-        yield value;
-      }
-      finished = true;
-      this.#guard.release();
-    } catch (error) {
-      throw this.#guard.explain(error);
-    } finally {
-      watch.end();
-      if (!finished) this.drop();
-    }
-  }
-
-  async text(maxBytes: number): Promise<string> {
-    const decoder = new TextDecoder();
-    let text = '';
-    let bytes = 0;
-    for await (const chunk of this.chunks()) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) {
-        throw new XetError('PROTOCOL', `${publicUrl(this.url)} answered more than ${maxBytes} bytes.`, {
-          url: this.url,
-          retryable: true,
-        });
-      }
-      text += decoder.decode(chunk, { stream: true });
-    }
-    return text + decoder.decode();
-  }
-
-  drop(): void {
-    this.#guard.drop();
   }
 }

@@ -1,22 +1,75 @@
 import { publicUrl, XetError } from '../errors.ts';
 import type { AnswerHeaders, Reply } from './http.ts';
 
-/** No honest answer of the Hub or the CAS is longer. */
-export const JSON_LIMIT_BYTES = 256 * 1024 * 1024;
+/** Of answers about one thing. */
+export const SMALL_JSON_BYTES = 1024 * 1024;
+/** Of a page of a list, and of all that a Hub says of a repository. */
+export const LIST_JSON_BYTES = 16 * 1024 * 1024;
 
-/** The body as JSON; anything else throws `PROTOCOL`, which another attempt may cure. */
-export async function readJson(reply: Reply, maxBytes = JSON_LIMIT_BYTES): Promise<unknown> {
-  const text = await reply.text(maxBytes);
+/** Of a reconstruction of so many bytes of a file: 2 KiB for each chunk of usual length, which is a term with an address of its own. */
+export function reconstructionJsonBytes(fileBytes: number): number {
+  return Math.min(SMALL_JSON_BYTES + fileBytes / 32, 2 * LIST_JSON_BYTES);
+}
+
+/** Up to here its form makes no difference. */
+const SMALL_CHARACTERS = 64 * 1024;
+/** An honest value takes more characters, with its name and what stands between; `{},` becomes twenty times its length in memory. */
+const LEAST_CHARACTERS_A_VALUE = 5;
+const MOST_DEPTH = 100;
+
+/** The body as JSON; anything else throws `PROTOCOL`, which another attempt may cure where the body may have been cut off. */
+export async function readJson(reply: Reply, maxBytes = SMALL_JSON_BYTES): Promise<unknown> {
+  return parseJson(await reply.text(maxBytes), reply);
+}
+
+/** The same of a body that was read. */
+export function parseJson(text: string, reply: Pick<Reply, 'url' | 'status' | 'headers'>): unknown {
+  const { url } = reply;
+  if (text.length > SMALL_CHARACTERS && !isHonest(text)) {
+    throw new XetError('PROTOCOL', `${publicUrl(url)} answered with JSON that is mostly brackets.`, { url });
+  }
   try {
     return JSON.parse(text);
   } catch {
     // What the engine says of it quotes the text.
     if (isHtml(reply.headers)) throw pageInPlace(reply);
-    throw new XetError('PROTOCOL', `${publicUrl(reply.url)} did not answer with JSON.`, {
-      url: reply.url,
-      retryable: true,
-    });
+    throw new XetError('PROTOCOL', `${publicUrl(url)} did not answer with JSON.`, { url, retryable: true });
   }
+}
+
+/** Whether a text is what it seems: parsed, it is not a multiple of its length, and it is not nested without end. */
+function isHonest(text: string): boolean {
+  let values = 0;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case 0x22: // A string: to its end.
+        do at = text.indexOf('"', at + 1);
+        while (at > 0 && isEscaped(text, at));
+        if (at < 0) return true;
+        break;
+      case 0x5b:
+      case 0x7b:
+        values++;
+        depth++;
+        if (depth > MOST_DEPTH) return false;
+        break;
+      case 0x5d:
+      case 0x7d:
+        depth--;
+        break;
+      case 0x2c:
+        values++;
+    }
+  }
+  return values * LEAST_CHARACTERS_A_VALUE < text.length;
+}
+
+/** Whether an odd number of backslashes is before it. */
+function isEscaped(text: string, at: number): boolean {
+  let before = at;
+  while (text.charCodeAt(before - 1) === 0x5c) before--;
+  return (at - before) % 2 === 1;
 }
 
 export const LOGIN_ADVICE = 'Open a page in a browser to log in, or set HTTPS_PROXY or HF_ENDPOINT.';
@@ -25,7 +78,7 @@ export const isHtml = (headers: AnswerHeaders) =>
   /^\s*(text\/html|application\/xhtml\+xml)\b/i.test(headers.get('content-type') ?? '');
 
 /** Of an answer that came with success and is a page for people, such as that of a network that wants a login. */
-function pageInPlace({ url, status }: Reply): XetError {
+function pageInPlace({ url, status }: Pick<Reply, 'url' | 'status'>): XetError {
   const said = `${publicUrl(url)} answered with a web page in place of data, as networks and proxies do that want a login.`;
   return new XetError('PROTOCOL', `${said} ${LOGIN_ADVICE}`, { url, status });
 }

@@ -139,13 +139,17 @@ function plainBody(exchange: Exchange): AnswerBody {
 
 async function unpacked(exchange: Exchange): Promise<AnswerBody> {
   const [{ createGunzip }, { pipeline }] = await Promise.all([import('node:zlib'), import('node:stream')]);
+  let packedBytes = 0;
   const packed = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let piece = await exchange.read(); piece.value; piece = await exchange.read()) yield piece.value;
+    for (let piece = await exchange.read(); piece.value; piece = await exchange.read()) {
+      packedBytes += piece.value.length;
+      yield piece.value;
+    }
   };
   // Its errors come to whoever reads.
   const content = pipeline(packed, createGunzip(), () => undefined);
   const pieces = content[Symbol.asyncIterator]();
-  return bodyOf(() => ({
+  const open = () => ({
     async read(): Promise<Piece> {
       try {
         const { done = false, value } = await pieces.next();
@@ -158,7 +162,8 @@ async function unpacked(exchange: Exchange): Promise<AnswerBody> {
       content.destroy();
       exchange.cancel();
     },
-  }));
+  });
+  return { ...bodyOf(open), packedBytes: () => packedBytes };
 }
 
 function bodyOf(open: () => PieceReader, lend?: () => PieceReader): AnswerBody {

@@ -22,7 +22,7 @@ export function originOf(url: string): string {
  */
 export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): void {
   if (isWebAddress(url)) {
-    if (!encrypted || kind === 'source' || !/^http:/i.test(url)) return;
+    if (!encrypted || kind === 'source' || !/^http:/i.test(url) || isThisMachine(url)) return;
     throw new XetError(
       'PROTOCOL',
       `The server leads to ${publicUrl(url)}, which is not encrypted, and nothing is sent there.`,
@@ -36,6 +36,9 @@ export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): vo
   const what = kind === 'hub' ? 'Correct the endpoint (HF_ENDPOINT).' : 'Name a complete address.';
   throw new XetError('INVALID_ARGUMENT', `'${shown}' is not an http(s) address. ${what}`);
 }
+
+/** What goes there leaves no machine. */
+const isThisMachine = (url: string) => /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 
 /** Refuses headers that cannot be sent, and that a server asks for where they would give the sender away. */
 export function checkHeaders({ kind, headers = {}, url }: Pick<RequestSpec, 'kind' | 'headers' | 'url'>): void {

@@ -11,6 +11,8 @@ import { requestedWait } from './retry-timing.ts';
 export type UrlKind = 'hub' | 'cas' | 'xorb' | 'source';
 
 const ERROR_BODY_LIMIT = 4096;
+/** The status is known, and nobody waits longer for its reason. */
+const MOST_EXPLANATION_MS = 5000;
 
 /** What an unwanted answer means, as a typed error. Reads at most a few KiB of the body and drops the rest. */
 export async function responseError(
@@ -214,15 +216,26 @@ export async function firstText(response: Answer, mostCharacters = ERROR_BODY_LI
   if (!reader) return '';
   const decoder = new TextDecoder();
   let text = '';
+  const late = timeLimit(MOST_EXPLANATION_MS);
   try {
     while (text.length < mostCharacters) {
-      const { done, value } = await reader.read();
+      const { done, value } = await Promise.race([reader.read(), late.promise]);
       if (done) break;
       text += decoder.decode(value, { stream: true });
     }
   } catch {
     // The status already says that the request failed; a broken explanation adds nothing to it.
+  } finally {
+    late.clear();
   }
   void reader.cancel().catch(() => undefined);
   return text.slice(0, mostCharacters);
+}
+
+function timeLimit(ms: number): { promise: Promise<{ done: true; value?: undefined }>; clear: () => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const promise = new Promise<{ done: true }>((resolve) => {
+    timer = setTimeout(resolve, ms, { done: true });
+  });
+  return { promise, clear: () => clearTimeout(timer) };
 }

@@ -2,7 +2,7 @@ import { XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
-import { isRecord, readJson } from '../http/json.ts';
+import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { rangeHeader } from '../ranges.ts';
 import { withoutUser } from './credentials.ts';
 import { countOf, incomplete, pathsInfo } from './entries.ts';
@@ -147,7 +147,9 @@ export class HubClient {
   async commitOf(repo: RepoId, revision: string, signal?: AbortSignal): Promise<string> {
     if (COMMIT.test(revision)) return revision;
     const url = apiUrl(this.endpoint, repo, 'revision', revision);
-    const { body } = await this.http.json({ kind: 'hub', url, headers: await this.headers(), signal });
+    // The Hub lists all files of the repository along with it.
+    const spec = { kind: 'hub', url, headers: await this.headers(), signal } as const;
+    const { body } = await this.http.json(spec, LIST_JSON_BYTES);
     if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha)) throw incomplete(url, 'a commit');
     return body.sha;
   }
@@ -207,7 +209,8 @@ function plainFile({ headers, status }: Reply): KnownFile {
     size:
       countOf(headers.get('x-linked-size')) ??
       totalOf(headers.get('content-range')) ??
-      (status === 200 ? countOf(headers.get('content-length')) : undefined),
+      // Of a body that is encoded it is another length.
+      (status === 200 && !headers.get('content-encoding') ? countOf(headers.get('content-length')) : undefined),
     // Without one that names content by a hash that is known here, the entry of the file has it.
     etag: contentIdOf(headers.get('x-linked-etag'), headers.get('etag')),
     commit: commitIn(headers),

@@ -1,6 +1,6 @@
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
-import { isRecord } from '../http/json.ts';
+import { isRecord, LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';
 import { apiUrl, type RepoId, repoText } from './repo.ts';
 
@@ -114,7 +114,7 @@ async function checkExisting(
   let info: unknown;
   try {
     const spec = { kind: 'hub', url: apiUrl(hub.endpoint, repo), headers: await hub.headers(), signal } as const;
-    info = (await http.json(spec)).body;
+    info = (await http.json(spec, LIST_JSON_BYTES)).body;
   } catch (cause) {
     signal.throwIfAborted();
     // Whoever may not look at it cannot tell; that it could not be created is what matters.

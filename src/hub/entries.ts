@@ -1,6 +1,6 @@
 import { publicUrl, XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
-import { isCount, isRecord } from '../http/json.ts';
+import { isCount, isRecord, LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';
 import { apiUrl, type RepoId } from './repo.ts';
 
@@ -44,14 +44,15 @@ export async function pathsInfo(
   const url = apiUrl(hub.endpoint, repo, 'paths-info', revision);
   const found: FoundEntry[] = [];
   for (let at = 0; at < paths.length; at += PATHS_AT_ONCE) {
-    const { body } = await hub.http.json({
+    const spec = {
       kind: 'hub',
       url,
       method: 'POST',
       headers: { ...(await hub.headers()), 'content-type': 'application/json' },
       body: JSON.stringify({ paths: paths.slice(at, at + PATHS_AT_ONCE), expand: false }),
       signal,
-    });
+    } as const;
+    const { body } = await hub.http.json(spec, LIST_JSON_BYTES);
     for (const entry of readEntries(body, url).entries) found.push(entry);
   }
   return found;

@@ -1,4 +1,5 @@
 import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { LIST_JSON_BYTES } from '../http/json.ts';
 import { type HubClient, isContentId, type ResolvedFile } from './client.ts';
 import { type FoundEntry, incomplete, type ListEntry, readEntries } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
@@ -27,7 +28,8 @@ export async function* listEntries(
     warned = true;
   };
   const ask = async (url: string) => {
-    const { body, reply } = await hub.http.json({ kind: 'hub', url, headers: await hub.headers(), signal });
+    const spec = { kind: 'hub', url, headers: await hub.headers(), signal } as const;
+    const { body, reply } = await hub.http.json(spec, LIST_JSON_BYTES);
     const { entries, other } = readEntries(body, url);
     if (other !== undefined) warn(other, 'it is neither a file nor a folder, but perhaps a submodule of git');
     const next = onEndpoint(hub.endpoint, parseLinks(reply.headers.get('link')).next, url);

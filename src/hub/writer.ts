@@ -171,7 +171,10 @@ export class HubWriter {
   ): Promise<MadeCommit | undefined> {
     const url = `${apiUrl(this.#hub.endpoint, repo, 'commits', branch)}?limit=${RECENT_COMMITS}`;
     try {
-      const { body } = await this.#http.json({ kind: 'hub', url, headers: await this.#hub.headers(), signal });
+      const { body } = await this.#http.json(
+        { kind: 'hub', url, headers: await this.#hub.headers(), signal },
+        ANSWER_LIMIT_BYTES,
+      );
       for (const { id, title: given } of Array.isArray(body) ? body.filter(isRecord) : []) {
         if (typeof id !== 'string' || id === head) return undefined;
         if (given !== title || !(await this.#holds(repo, id, operations, signal))) continue;

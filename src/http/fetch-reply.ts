@@ -1,0 +1,127 @@
+import { publicUrl, XetError } from '../errors.ts';
+import type { MetricsLog } from '../metrics.ts';
+import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
+import type { Answer, AnswerHeaders, MemoryCount, Reply } from './http.ts';
+import type { RequestGuard } from './request-guard.ts';
+
+/** By how many stall timeouts a body may be behind the least pace: a byte now and then is no progress. */
+const PATIENCE = 3;
+/** Bytes a millisecond of waiting, for content. */
+const LEAST_PACE = 1;
+/** The same of answers that are read as a whole before anything is done with them. */
+const LEAST_TEXT_PACE = 16;
+/** How many times as long as on the way a text may be: honest lists of alike entries reach thirty. */
+const MOST_RATIO = 50;
+const WORTH_A_LOOK_BYTES = 4 * 1024 * 1024;
+
+/** An answer of a fetch, watched as it is read. */
+export class FetchReply implements Reply {
+  readonly #response: Answer;
+  readonly #guard: RequestGuard;
+  readonly #stallMs: number;
+  readonly #log: MetricsLog;
+  readonly #memory: MemoryCount | undefined;
+
+  constructor(response: Answer, guard: RequestGuard, stallMs: number, log: MetricsLog, memory?: MemoryCount) {
+    this.#memory = memory;
+    this.#response = response;
+    this.#guard = guard;
+    this.#stallMs = stallMs;
+    this.#log = log;
+  }
+
+  get status(): number {
+    return this.#response.status;
+  }
+
+  get headers(): AnswerHeaders {
+    return this.#response.headers;
+  }
+
+  get url(): string {
+    return this.#response.url;
+  }
+
+  chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.#pieces((body) => body.getReader());
+  }
+
+  lentChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const length = Number(this.headers.get('content-length')) || Number.POSITIVE_INFINITY;
+    return this.#pieces((body) => lendingReader(body, length));
+  }
+
+  async *#pieces(
+    open: (body: AnswerBody) => PieceReader,
+    leastPace = LEAST_PACE,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { body } = this.#response;
+    const reader = body && open(body);
+    const watch = this.#guard.watch(this.#stallMs, 'STALLED');
+    let finished = false;
+    let bytes = 0;
+    let waitedMs = 0;
+    try {
+      while (reader) {
+        const since = performance.now();
+        const { done, value } = await watch.over(reader.read());
+        // The time that the reader takes is not the server's.
+        waitedMs += performance.now() - since;
+        if (done || !value) break;
+        bytes += value.length;
+        if (waitedMs > PATIENCE * this.#stallMs + bytes / leastPace) throw this.#tooSlow(bytes, waitedMs);
+        this.#log.add('network', value.length);
+        yield value;
+      }
+      finished = true;
+      this.#guard.release();
+    } catch (error) {
+      throw this.#guard.explain(error);
+    } finally {
+      watch.end();
+      if (!finished) this.drop();
+    }
+  }
+
+  async text(maxBytes: number): Promise<string> {
+    const most = Math.min(maxBytes, (this.#memory?.limitBytes ?? Number.POSITIVE_INFINITY) / 2);
+    const decoder = new TextDecoder();
+    let text = '';
+    let bytes = 0;
+    try {
+      for await (const chunk of this.#pieces((body) => body.getReader(), LEAST_TEXT_PACE)) {
+        bytes += chunk.length;
+        // What a download waits for is always let in; the rest waits for it to be gone.
+        this.#memory?.tryAcquire(chunk.length, true);
+        if (bytes > most) throw this.#refused(`answered more than ${most} bytes`);
+        if (bytes > WORTH_A_LOOK_BYTES && bytes > MOST_RATIO * this.#packedBytes(bytes)) {
+          throw this.#refused(`answered with ${bytes} bytes and more that were packed more than ${MOST_RATIO} times`);
+        }
+        text += decoder.decode(chunk, { stream: true });
+      }
+      return text + decoder.decode();
+    } finally {
+      this.#memory?.release(bytes);
+    }
+  }
+
+  /** How many bytes have come for those that were unpacked of them, as far as that is known. */
+  #packedBytes(unpacked: number): number {
+    const { body, headers } = this.#response;
+    const said = headers.get('content-encoding') ? Number(headers.get('content-length')) : 0;
+    return body?.packedBytes?.() || said || unpacked;
+  }
+
+  #refused(what: string): XetError {
+    return new XetError('PROTOCOL', `${publicUrl(this.url)} ${what}.`, { url: this.url });
+  }
+
+  #tooSlow(bytes: number, ms: number): XetError {
+    const said = `${publicUrl(this.url)} sent ${bytes} bytes in ${Math.round(ms / 1000)} s, which is as good as nothing.`;
+    return new XetError('STALLED', said, { url: this.url, retryable: true });
+  }
+
+  drop(): void {
+    this.#guard.drop();
+  }
+}
