@@ -25,7 +25,7 @@ describe('names that lead nowhere', () => {
     ['a private repository', { repo: 'owner/private', path: 'a.bin' }, 'REPOSITORY_NOT_FOUND', /token/i],
     ['no repository name', { repo: 'a/b/c/d', path: 'a' }, 'INVALID_ARGUMENT', /owner\/name/],
     ['a path upwards', { repo, path: '../../etc/passwd' }, 'INVALID_ARGUMENT', /path/],
-    ['an absolute path', { repo, path: '/etc/passwd' }, 'INVALID_ARGUMENT', /path/],
+    ['an absolute path, which is one in the repository', { repo, path: '/etc/passwd' }, 'ENTRY_NOT_FOUND', /list/i],
     ['a path with a backslash', { repo, path: 'a\\..\\b' }, 'INVALID_ARGUMENT', /path/],
     ['an empty path', { repo, path: '' }, 'INVALID_ARGUMENT', /path/],
   ])('%s', async (_what, target, code, says) => {

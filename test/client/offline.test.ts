@@ -271,7 +271,7 @@ describe('a file that does not exist', () => {
   test('is no place to write to for whoever names it so that it leads elsewhere', async () => {
     const { cacheDir, get } = await setUp();
     const before = (await readdir(cacheDir, { recursive: true })).sort();
-    for (const path of ['../../../outside', '/outside', 'a/../../outside', 'a\0b']) {
+    for (const path of ['../../../outside', '/../outside', 'a/../../outside', 'a\0b']) {
       expect(await rejectionOf(get(path))).toBeInstanceOf(Error);
     }
     expect((await readdir(cacheDir, { recursive: true })).sort()).toEqual(before);
