@@ -34,16 +34,29 @@ export function without(range: ByteRange, parts: readonly ByteRange[]): ByteRang
   return left;
 }
 
+/** What is left of some ranges without some parts; both are ascending and apart from each other. */
+export function withoutAll(ranges: readonly ByteRange[], parts: readonly ByteRange[]): ByteRange[] {
+  const left: ByteRange[] = [];
+  let first = 0;
+  for (const range of ranges) {
+    while ((parts[first]?.end ?? Number.POSITIVE_INFINITY) <= range.start) first++;
+    let beyond = first;
+    while ((parts[beyond]?.start ?? Number.POSITIVE_INFINITY) < range.end) beyond++;
+    for (const rest of without(range, parts.slice(first, beyond))) left.push(rest);
+  }
+  return left;
+}
+
 /** At most so many ranges that hold all of these, joined where the gaps are smallest. Ascending, as they come. */
 export function joinNearest(ranges: readonly ByteRange[], most: number): ByteRange[] {
-  const joined = ranges.map((range) => ({ ...range }));
-  while (joined.length > most) {
-    let narrowest = 1;
-    const gap = (index: number) => (joined[index]?.start ?? 0) - (joined[index - 1]?.end ?? 0);
-    for (let index = 2; index < joined.length; index++) if (gap(index) < gap(narrowest)) narrowest = index;
-    const [right] = joined.splice(narrowest, 1);
-    const left = joined[narrowest - 1];
-    if (left && right) left.end = right.end;
+  const gap = (index: number) => (ranges[index]?.start ?? 0) - (ranges[index - 1]?.end ?? 0);
+  const widest = [...ranges.keys()].slice(1).sort((a, b) => gap(b) - gap(a) || b - a);
+  const apart = new Set(widest.slice(0, Math.max(0, most - 1)));
+  const joined: ByteRange[] = [];
+  for (const [index, range] of ranges.entries()) {
+    const last = joined.at(-1);
+    if (last && !apart.has(index)) last.end = range.end;
+    else joined.push({ ...range });
   }
   return joined;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ByteRange, contains, joinNearest, lengthOf, rangeHeader, without } from '../src/ranges.ts';
+import { type ByteRange, contains, joinNearest, lengthOf, rangeHeader, without, withoutAll } from '../src/ranges.ts';
 import { holds } from './http/property.ts';
 
 const MOST = 60;
@@ -30,6 +30,24 @@ const sorted = (numbers: Iterable<number>) => [...numbers].sort((a, b) => a - b)
 const isAscending = (ranges: readonly ByteRange[]) =>
   ranges.every(({ start, end }, at) => start < end && start >= (ranges[at - 1]?.end ?? 0));
 const copyOf = (ranges: readonly ByteRange[]) => ranges.map((one) => ({ ...one }));
+
+test('ranges without some parts are each of them without those', () => {
+  const ascending = fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 })), {
+    maxLength: 12,
+  });
+  const placed = (steps: [number, number][]) => {
+    let at = 0;
+    return steps.map(([gap, length]) => {
+      const start = at + gap;
+      at = start + length;
+      return { start, end: at };
+    });
+  };
+  holds(300, fc.tuple(ascending, ascending), ([some, gone]) => {
+    const parts = placed(gone);
+    expect(withoutAll(placed(some), parts)).toEqual(placed(some).flatMap((range) => without(range, parts)));
+  });
+});
 
 describe('a range without some parts', () => {
   test('is every number of the range that is in none of them, once', () => {

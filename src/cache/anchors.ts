@@ -7,6 +7,8 @@ import { type KnownEnds, knownChunks, type SourcedRecipe } from './xorb-knowledg
 
 /** A shorter run in the middle of a term is not worth a question. */
 const WORTH_BYTES = 2 * 1024 * 1024;
+/** Of one term: its xorb has no room for more that lie apart. */
+const MOST_RUNS = 256;
 
 /**
  * Where in a wanted term, in bytes from its start, runs of chunks that are known lie about: those between the known
@@ -25,7 +27,8 @@ export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRec
       if (inGap) runs.push({ ...chunks, bytes: totalLength(records) });
     }
   }
-  const longestFirst = runs.filter(({ bytes }) => bytes >= WORTH_BYTES).sort((a, b) => b.bytes - a.bytes);
+  const worth = runs.filter(({ bytes }) => bytes >= WORTH_BYTES).sort((a, b) => b.bytes - a.bytes);
+  const longestFirst = worth.slice(0, MOST_RUNS);
   const apart = longestFirst.filter(
     (run, index) => !longestFirst.slice(0, index).some((longer) => run.start < longer.end && longer.start < run.end),
   );
@@ -36,7 +39,7 @@ export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRec
 export type AskAt = (offset: number) => Promise<Reconstruction>;
 
 /** Places that are worth a question each. */
-const MOST_ASKED = 32;
+export const MOST_ASKED = 32;
 
 /**
  * Terms cut at the chunks that are at these places: how long the chunks before them are only the CAS knows. One

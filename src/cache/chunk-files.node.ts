@@ -219,7 +219,7 @@ export async function scanEntries(folder: string): Promise<Scan> {
   for (const shelf of await shelves(folder)) {
     const names = (await list(shelf)).map(({ name }) => name).filter(parseName);
     const files = await Promise.all(names.map((name) => fileAt(join(shelf, name))));
-    entries.push(...files.filter((file) => file !== undefined));
+    for (const file of files) if (file) entries.push(file);
   }
   let bytes = entries.reduce((sum, file) => sum + file.bytes, 0);
   for (const path of await beingWritten(folder)) {

@@ -7,12 +7,13 @@ import type { Content } from '../download/shares.ts';
 import type { PlacedTerm } from '../download/stages.ts';
 import type { ByteRange } from '../ranges.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
-import { type AskAt, cutAtAnchors, likelyPlaces } from './anchors.ts';
+import { type AskAt, cutAtAnchors, likelyPlaces, MOST_ASKED } from './anchors.ts';
 import type { FoundRun } from './found-runs.ts';
 import type { KnownFiles } from './known-files.ts';
+import { meeting } from './meeting.ts';
 import { covers } from './recipe-facts.ts';
 import type { RecipesAtHand } from './recipes-at-hand.ts';
-import { knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
+import { type KnownEnds, knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
 
 /** A file on this disk that is read in parts. */
 export interface SourceFile {
@@ -40,6 +41,8 @@ export interface FileSourceParts {
 
 /** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
 const MOST_SOURCES = 8;
+/** Terms of one xorb for which those that matter are picked out of many files. */
+const MOST_LOOKS = 32;
 /** Read and checked at once: each run is a message to a worker and back. */
 const RUN_BYTES = 2 * 1024 * 1024;
 /** Runs end with the chunk that makes them long enough. */
@@ -61,10 +64,14 @@ export class FileSources {
   /** Finds chunks of a term; each file is looked for once, however many terms are asked about. */
   finder(): (term: PlacedTerm) => Promise<FoundRun[]> {
     const sourcesOf = this.#sourceFinder();
+    const ends = new Map<string, KnownEnds<string>>();
     return async (term) => {
       const sources = await sourcesOf(term);
       if (sources.length === 0) return [];
-      const { prefix, suffix } = knownEnds(term, sources);
+      // Most of many terms are the same few.
+      const key = keyOf(term);
+      const { prefix, suffix } = ends.get(key) ?? knownEnds(term, sources);
+      ends.set(key, { prefix, suffix });
       return [...prefix, ...suffix].map(({ source, fileOffset, records, termOffset }) => ({
         start: term.at + termOffset,
         records,
@@ -81,15 +88,19 @@ export class FileSources {
     terms: readonly PlacedTerm[],
     wanted: readonly ByteRange[],
     ask: AskAt,
+    signal: AbortSignal,
   ): Promise<readonly PlacedTerm[]> {
     const places: number[] = [];
     const sourcesOf = this.#sourceFinder();
-    for (const term of terms) {
-      const end = term.at + term.unpackedLength;
-      if (!wanted.some((one) => one.start < end && term.at < one.end)) continue;
+    const seen = new Set<string>();
+    for await (const term of meeting(terms, wanted, signal)) {
+      if (places.length >= MOST_ASKED) break;
+      if (seen.has(keyOf(term))) continue;
+      seen.add(keyOf(term));
       const sources = await sourcesOf(term);
       if (sources.length === 0) continue;
-      places.push(...likelyPlaces(term, sources, knownEnds(term, sources)).map((offset) => term.at + offset));
+      const offsets = likelyPlaces(term, sources, knownEnds(term, sources));
+      for (const offset of offsets) places.push(term.at + offset);
     }
     return places.length === 0 ? terms : cutAtAnchors(terms, places, ask);
   }
@@ -101,9 +112,15 @@ export class FileSources {
   #sourceFinder(): (term: PlacedTerm) => Promise<SourcedRecipe<string>[]> {
     const { known } = this.#parts;
     const paths = new Map<string, string | undefined>();
+    const found = new Map<string, SourcedRecipe<string>[]>();
+    const filesOf = this.#fileFinder();
     return async (term) => {
+      const key = keyOf(term);
+      const before = found.get(key);
+      if (before) return before;
       const sources: SourcedRecipe<string>[] = [];
-      for (const fileHash of (await this.#recipes.filesWith(term.xorb, term.chunks)).slice(0, MOST_SOURCES)) {
+      found.set(key, sources);
+      for (const fileHash of (await filesOf(term)).slice(0, MOST_SOURCES)) {
         if (!paths.has(fileHash)) paths.set(fileHash, (await known.pathsOf(fileHash))[0]);
         const path = paths.get(fileHash);
         const recipe = path !== undefined && (await this.#recipes.get(fileHash));
@@ -112,6 +129,17 @@ export class FileSources {
         if (recipe && covers(recipe, term)) break;
       }
       return sources;
+    };
+  }
+
+  /** Files that have chunks of a term. Each xorb is looked up once, unless more files have some of it than can be looked into. */
+  #fileFinder(): (term: PlacedTerm) => Promise<string[]> {
+    const xorbs = new Map<string, { files: string[]; looks: number }>();
+    return async ({ xorb, chunks }) => {
+      const known = xorbs.get(xorb) ?? { files: await this.#recipes.filesWith(xorb), looks: 0 };
+      xorbs.set(xorb, known);
+      if (known.files.length <= MOST_SOURCES || known.looks++ >= MOST_LOOKS) return known.files;
+      return this.#recipes.filesWith(xorb, chunks);
     };
   }
 
@@ -152,6 +180,9 @@ export class FileSources {
     }
   }
 }
+
+const keyOf = ({ xorb, chunks, unpackedLength }: PlacedTerm) =>
+  `${xorb} ${chunks.start} ${chunks.end} ${unpackedLength}`;
 
 /** Runs of whole chunks of about {@link RUN_BYTES}. */
 function* inRuns(records: ChunkRecords): Generator<ChunkRecords> {

@@ -2,7 +2,7 @@ import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../chunk
 import type { PlacedTerm } from '../download/stages.ts';
 import type { ChunkRange } from '../ranges.ts';
 import type { Recipe, RecipeTerm } from './recipes.ts';
-import { knownChunks } from './xorb-knowledge.ts';
+import { knownAt, knownChunks } from './xorb-knowledge.ts';
 
 /** Whether the terms are those of the whole file, each as long as its chunks. */
 export function isWhole(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
@@ -38,18 +38,14 @@ export function agrees(recipe: Recipe, xorb: string, first: number, records: Chu
 
 /** Whether the file has all chunks of a term in one run. */
 export function covers(recipe: Recipe, { xorb, chunks }: RecipeTerm): boolean {
-  return recipe.terms.some(
-    (term) => term.xorb === xorb && term.chunks.start <= chunks.start && chunks.end <= term.chunks.end,
-  );
+  return knownChunks(recipe, xorb).some((run) => run.chunks.start <= chunks.start && chunks.end <= run.chunks.end);
 }
 
 /** Where chunks of a term lie in its file, by the file's own recipe. */
 export function placeIn(recipe: Recipe, term: PlacedTerm, range: ChunkRange) {
-  for (const run of knownChunks(recipe, term.xorb)) {
-    if (run.fileOffset !== term.at || run.chunks.start > range.start || range.end > run.chunks.end) continue;
-    const before = range.start - run.chunks.start;
-    const records = chunkSlice(run.records, before, range.end - run.chunks.start);
-    return { start: run.fileOffset + totalLength(chunkSlice(run.records, 0, before)), records };
-  }
-  return undefined;
+  const run = knownAt(recipe, term.xorb, term.at);
+  if (!run || run.chunks.start > range.start || range.end > run.chunks.end) return undefined;
+  const before = range.start - run.chunks.start;
+  const records = chunkSlice(run.records, before, range.end - run.chunks.start);
+  return { start: run.fileOffset + totalLength(chunkSlice(run.records, 0, before)), records };
 }

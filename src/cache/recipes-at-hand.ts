@@ -25,7 +25,7 @@ export class RecipesAtHand {
     return recipe;
   }
 
-  filesWith(xorb: string, chunks: ChunkRange): Promise<string[]> {
+  filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]> {
     return this.#store.filesWith(xorb, chunks);
   }
 

@@ -6,10 +6,12 @@ import type { Content } from '../download/shares.ts';
 import type { PlacedTerm } from '../download/stages.ts';
 import type { ByteRange, ChunkRange } from '../ranges.ts';
 import type { AskAt } from './anchors.ts';
+import { rangesWithin } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 import type { FileSources } from './file-sources.ts';
 import { type FoundRun, wantedParts } from './found-runs.ts';
 import type { KnownFiles } from './known-files.ts';
+import { meeting } from './meeting.ts';
 import { agrees, isWhole, placeIn, same } from './recipe-facts.ts';
 import type { Recipe, RecipeStore, RecipeTerm } from './recipes.ts';
 import { RecipesAtHand } from './recipes-at-hand.ts';
@@ -41,6 +43,8 @@ export interface FileIdentity {
   size: number;
 }
 
+/** No xorb has more. */
+const ALL_CHUNKS = { start: 0, end: 8192 };
 /** Of the chunk store, read at once. */
 const STORED_RUN_BYTES = 2 * 1024 * 1024;
 
@@ -122,18 +126,20 @@ export class Tiers {
   }
 
   /** The parts of what is wanted that are here: ascending, apart from each other, whole chunks. */
-  async locals(fileHash: string, terms: readonly PlacedTerm[], wanted: readonly ByteRange[]): Promise<LocalPart[]> {
+  async locals(
+    fileHash: string,
+    terms: readonly PlacedTerm[],
+    wanted: readonly ByteRange[],
+    signal: AbortSignal,
+  ): Promise<LocalPart[]> {
     const own = await this.#recipes.get(fileHash);
     const inFiles = this.#sources?.finder();
+    const inStore = this.#storeFinder(own);
     const found: FoundRun[] = [];
-    let next = 0;
-    for (const term of terms) {
-      const end = term.at + term.unpackedLength;
-      while ((wanted[next]?.end ?? Number.POSITIVE_INFINITY) <= term.at) next++;
-      if ((wanted[next]?.start ?? Number.POSITIVE_INFINITY) >= end) continue;
+    for await (const term of meeting(terms, wanted, signal)) {
       const files = (await inFiles?.(term)) ?? [];
       // What files have part of, they usually have nearly all of.
-      found.push(...(files.length > 0 ? files : await this.#inStore(term, own)));
+      for (const run of files.length > 0 ? files : await inStore(term)) found.push(run);
     }
     return wantedParts(found, wanted);
   }
@@ -145,21 +151,29 @@ export class Tiers {
     terms: readonly PlacedTerm[],
     wanted: readonly ByteRange[],
     ask: AskAt,
+    signal: AbortSignal,
   ): Promise<readonly PlacedTerm[]> {
-    return this.#sources?.anchored(terms, wanted, ask) ?? terms;
+    return this.#sources?.anchored(terms, wanted, ask, signal) ?? terms;
   }
 
-  async #inStore(term: PlacedTerm, own: Recipe | undefined): Promise<FoundRun[]> {
+  /** Finds chunks of a term in the store, which is asked once for each xorb and not for each term. */
+  #storeFinder(own: Recipe | undefined): (term: PlacedTerm) => Promise<FoundRun[]> {
     const { chunks: store } = this.#parts;
-    if (!store) return [];
-    if (!own) return this.#unplacedRun(term);
-    const ranges = await store.find(term.xorb, term.chunks);
-    return ranges.flatMap((range) => this.#storedRun(term, range, own) ?? []);
+    const held = new Map<string, Promise<ChunkRange[]>>();
+    const told = new Map<string, Promise<ChunkRecords>>();
+    return async (term) => {
+      const { xorb, chunks } = term;
+      if (!store) return [];
+      const ranges = rangesWithin(await once(held, xorb, () => store.find(xorb, ALL_CHUNKS)), chunks);
+      if (own) return ranges.flatMap((range) => this.#storedRun(term, range, own) ?? []);
+      if (ranges[0]?.start !== chunks.start) return [];
+      const key = `${xorb} ${chunks.start} ${chunks.end}`;
+      return this.#unplacedRun(term, await once(told, key, () => store.records(xorb, chunks)));
+    };
   }
 
   /** What is here of the first chunks of a term of which it is not known how long they are: the store says so. */
-  async #unplacedRun(term: PlacedTerm): Promise<FoundRun[]> {
-    const records = (await this.#parts.chunks?.records(term.xorb, term.chunks)) ?? new Uint8Array();
+  #unplacedRun(term: PlacedTerm, records: ChunkRecords): FoundRun[] {
     if (records.length === 0 || totalLength(records) > term.unpackedLength) return [];
     const { start } = term.chunks;
     return [
@@ -222,4 +236,11 @@ export class Tiers {
     const { recipes, chunks, help } = this.#parts;
     await Promise.all([recipes.close(), chunks?.close(), help?.close()]);
   }
+}
+
+/** What was asked for under a key, asked for once. */
+function once<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
+  const answer = known.get(key) ?? ask();
+  known.set(key, answer);
+  return answer;
 }

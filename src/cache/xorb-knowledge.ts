@@ -39,20 +39,55 @@ interface SourcedRun<S> extends KnownRun {
 /** The format's own limit. A term that claims more has been made up. */
 const MAX_XORB_CHUNKS = 8192;
 
-/** What a recipe says about a xorb: one run for each of its terms, in file order. The records are views. */
-export function knownChunks(recipe: Recipe, xorb: string): KnownRun[] {
-  const runs: KnownRun[] = [];
+/** A recipe in the order in which it is asked about: a file may repeat a term a hundred thousand times. */
+interface RecipeRuns {
+  /** By xorb, in file order; the same chunks once. */
+  byXorb: Map<string, KnownRun[]>;
+  /** By place in the file. */
+  byOffset: Map<number, KnownRun & { xorb: string }>;
+}
+
+const runsOfRecipes = new WeakMap<Recipe, RecipeRuns>();
+
+function runsOf(recipe: Recipe): RecipeRuns {
+  const known = runsOfRecipes.get(recipe);
+  if (known) return known;
+  const runs: RecipeRuns = { byXorb: new Map(), byOffset: new Map() };
+  const seen = new Map<string, KnownRun>();
   let index = 0;
   let fileOffset = 0;
-  for (const term of recipe.terms) {
-    const end = index + term.chunks.end - term.chunks.start;
-    if (term.xorb === xorb) {
-      runs.push({ chunks: term.chunks, records: chunkSlice(recipe.records, index, end), fileOffset });
-    }
+  for (const { xorb, chunks, unpackedLength } of recipe.terms) {
+    const end = index + chunks.end - chunks.start;
+    const run = { xorb, chunks, records: chunkSlice(recipe.records, index, end), fileOffset };
     index = end;
-    fileOffset += term.unpackedLength;
+    fileOffset += unpackedLength;
+    if (unpackedLength > 0) runs.byOffset.set(run.fileOffset, run);
+    const key = `${xorb} ${chunks.start} ${chunks.end}`;
+    const before = seen.get(key);
+    if (before && sameBytes(before.records, run.records)) continue;
+    seen.set(key, run);
+    const ofXorb = runs.byXorb.get(xorb);
+    if (ofXorb) ofXorb.push(run);
+    else runs.byXorb.set(xorb, [run]);
   }
+  runsOfRecipes.set(recipe, runs);
   return runs;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return a.length === b.length;
+}
+
+/** What a recipe says about a xorb: one run for each of its terms that differ, in file order. The records are views. */
+export function knownChunks(recipe: Recipe, xorb: string): readonly KnownRun[] {
+  return runsOf(recipe).byXorb.get(xorb) ?? [];
+}
+
+/** The run of a xorb that begins at an offset in the file of the recipe. */
+export function knownAt(recipe: Recipe, xorb: string, fileOffset: number): KnownRun | undefined {
+  const run = runsOf(recipe).byOffset.get(fileOffset);
+  return run?.xorb === xorb ? run : undefined;
 }
 
 /**
@@ -84,7 +119,7 @@ function agreeingRuns<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>
     const own = knownChunks(recipe, wanted.xorb)
       .filter(({ chunks }) => meet(chunks, wanted.chunks))
       .map((run) => cut({ source, ...run }, Math.max(start, run.chunks.start), Math.min(end, run.chunks.end)));
-    if (agreed.add(own)) runs.push(...own);
+    if (agreed.add(own)) for (const run of own) runs.push(run);
   }
   return runs;
 }

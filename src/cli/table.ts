@@ -7,7 +7,9 @@ export interface Column {
 /** Lines of a table for people: columns as wide as they need to be, no spaces at ends of lines. */
 export function tableLines(columns: readonly Column[], rows: readonly string[][]): string[] {
   const lines = [columns.map(({ title }) => title), ...rows];
-  const widths = columns.map((_, index) => Math.max(...lines.map((cells) => [...(cells[index] ?? '')].length)));
+  const widths = columns.map((_, index) =>
+    lines.reduce((most, cells) => Math.max(most, [...(cells[index] ?? '')].length), 0),
+  );
   return lines.map((cells) =>
     columns
       .map(({ right = false }, index) => {

@@ -4,7 +4,7 @@ import type { Reconstruction, Term } from '../cas/reconstruction.ts';
 import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { MetricsLog } from '../metrics.ts';
-import { type ByteRange, joinNearest, lengthOf, without } from '../ranges.ts';
+import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../ranges.ts';
 import type { Stage } from './assemble.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './read-sections.ts';
@@ -99,7 +99,8 @@ export class Stages {
   async #anchored(terms: PlacedTerm[], wanted: readonly ByteRange[]): Promise<readonly PlacedTerm[]> {
     const { tiers, cas, fileHash, signal } = this.#options;
     if (!tiers) return terms;
-    return tiers.anchored(terms, wanted, (at) => cas.reconstruction(fileHash, { start: at, end: at + 1 }, signal));
+    const ask = (at: number) => cas.reconstruction(fileHash, { start: at, end: at + 1 }, signal);
+    return tiers.anchored(terms, wanted, ask, signal);
   }
 
   async #around(
@@ -108,8 +109,9 @@ export class Stages {
     terms: readonly PlacedTerm[],
     base: Asked | undefined,
   ): Promise<Stage> {
-    const locals = (await this.#options.tiers?.locals(this.#options.fileHash, terms, wanted)) ?? [];
-    const holes = wanted.flatMap((hole) => without(hole, locals));
+    const { tiers, fileHash, signal } = this.#options;
+    const locals = (await tiers?.locals(fileHash, terms, wanted, signal)) ?? [];
+    const holes = withoutAll(wanted, locals);
     const { plan: planOptions } = this.#options;
     if (holes.length === 0) return { range, plan: joinPlans([]), urls: [], locals };
     const spans = joinNearest(holes, MOST_HOLES_ASKED);

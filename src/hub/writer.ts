@@ -98,7 +98,7 @@ export class HubWriter {
       if (!Array.isArray(answers)) throw incomplete(url, 'how to upload the files');
       head = typeof commitOid === 'string' && COMMIT.test(commitOid) ? commitOid : head;
       const byPath = new Map(answers.filter(isRecord).map((answer) => [answer.path, answer]));
-      verdicts.push(...asked.map(({ path }) => verdictOf(path, byPath.get(path), url)));
+      for (const { path } of asked) verdicts.push(verdictOf(path, byPath.get(path), url));
     }
     return { verdicts, head };
   }

@@ -110,7 +110,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
     { platform: parts.platform, into: options.localDir === undefined ? 'cache' : 'folder', repo: repoText(repo) },
   );
   if (verdict.error) throw verdict.error;
-  warnings.push(...verdict.warnings);
+  for (const warning of verdict.warnings) warnings.push(warning);
   const fitting = selected.filter(({ path }) => !verdict.leftOut.has(path));
   if (fitting.length === 0 && selected.length > 0) throw new XetError('UNSUPPORTED', verdict.warnings.join(' '));
 

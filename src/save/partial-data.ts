@@ -197,7 +197,7 @@ async function recover(data: SyncAccessHandle, entries: readonly JournalEntry[])
       left.unchecked.push({ start, end: Math.min(end, present) });
       continue;
     }
-    left.held.push(...rightParts(codec, readAll(data, start, end - start), start, chunks));
+    for (const part of rightParts(codec, readAll(data, start, end - start), start, chunks)) left.held.push(part);
     sinceTurn += end - start;
     if (sinceTurn < TURN_BYTES) continue;
     sinceTurn = 0;

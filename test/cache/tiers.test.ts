@@ -1,6 +1,7 @@
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { memoryChunkStore } from '../../src/cache/chunk-store.memory.ts';
 import { openFolderChunkStore } from '../../src/cache/chunk-store.node.ts';
 import { FileSources, type SourceFile } from '../../src/cache/file-sources.ts';
 import { memoryKnownFiles } from '../../src/cache/known-files.memory.ts';
@@ -707,12 +708,101 @@ describe('a plan for many terms', () => {
       at += term.unpackedLength;
       return placed;
     });
-    const locals = await tiers.locals(wanted.fileHash, terms, [{ start: 0, end: at }]);
+    const locals = await tiers.locals(wanted.fileHash, terms, [{ start: 0, end: at }], noSignal);
     expect(locals.length).toBeGreaterThanOrEqual(60);
     const ask = () => Promise.reject(new Error('Nothing is to be asked'));
-    expect(await tiers.anchored(terms, [{ start: 0, end: at }], ask)).toEqual(terms);
+    expect(await tiers.anchored(terms, [{ start: 0, end: at }], ask, noSignal)).toEqual(terms);
     expect(asked.recipes).toBeLessThanOrEqual(3 * 7);
     expect(asked.paths).toBeLessThanOrEqual(3 * 6);
+  });
+});
+
+describe('a file of a hundred thousand terms', () => {
+  /** Tiers that have nothing of it, and what they were asked. */
+  function emptyTiers(chunks: boolean) {
+    const asked = { files: 0, chunks: 0 };
+    const budget = new MemoryBudget(64 * MIB, 16 * MIB);
+    const pool = new CodecPool({ size: 0, load: loadCodec });
+    const recipes = memoryRecipeStore();
+    const filesWith = recipes.filesWith.bind(recipes);
+    const known = memoryKnownFiles();
+    const store = memoryChunkStore({ maxBytes: 1e6, hash: async () => new Uint8Array(32) });
+    const find = store.find.bind(store);
+    const records = store.records.bind(store);
+    const tiers = new Tiers({
+      recipes: Object.assign(recipes, {
+        filesWith: (...args: Parameters<typeof filesWith>) => {
+          asked.files++;
+          return filesWith(...args);
+        },
+      }),
+      known,
+      chunks: chunks
+        ? Object.assign(store, {
+            find: (...args: Parameters<typeof find>) => {
+              asked.chunks++;
+              return find(...args);
+            },
+            records: (...args: Parameters<typeof records>) => {
+              asked.chunks++;
+              return records(...args);
+            },
+          })
+        : undefined,
+      chunkLimitBytes: 1e6,
+      folder: undefined,
+      sources: (atHand) =>
+        new FileSources({ known, openFile: () => Promise.reject(), cut: nothingCut, pool, budget }, atHand),
+      budget,
+    });
+    return { tiers, asked };
+  }
+  const xorbs = ['a', 'b', 'c'].map((letter) => letter.repeat(64));
+  const length = 64 * 1024;
+  const terms: PlacedTerm[] = Array.from({ length: 100_000 }, (_, index) => ({
+    xorb: xorbs[index % 3] ?? '',
+    chunks: { start: index % 1000, end: (index % 1000) + 1 },
+    unpackedLength: length,
+    at: index * length,
+  }));
+  const all = [{ start: 0, end: terms.length * length }];
+  const ask = () => Promise.reject(new Error('Nothing is to be asked'));
+
+  test.each([true, false])('takes one look for each xorb (chunk store: %s)', async (chunks) => {
+    const { tiers, asked } = emptyTiers(chunks);
+    expect(await tiers.locals('f'.repeat(64), terms, all, noSignal)).toEqual([]);
+    expect(await tiers.anchored(terms, all, ask, noSignal)).toBe(terms);
+    expect(asked).toEqual({ files: 2 * 3, chunks: chunks ? 3 : 0 });
+  });
+
+  test.each([true, false])('leaves the thread to others, and stops at an abort (chunk store: %s)', async (chunks) => {
+    const { tiers } = emptyTiers(chunks);
+    let turns = 0;
+    let going = true;
+    const count = () => {
+      turns++;
+      if (going) setImmediate(count);
+    };
+    setImmediate(count);
+    await tiers.locals('f'.repeat(64), terms, all, noSignal);
+    going = false;
+    expect(turns).toBeGreaterThan(100);
+    let looked = 0;
+    const watched = terms.map((term) => ({
+      ...term,
+      get at() {
+        looked++;
+        return term.at;
+      },
+    }));
+    const stop = new AbortController();
+    setImmediate(() => stop.abort(new Error('enough')));
+    const reading = Promise.all([
+      rejectionOf(tiers.locals('f'.repeat(64), watched, all, stop.signal)),
+      rejectionOf(tiers.anchored(watched, all, ask, stop.signal)),
+    ]);
+    expect(await reading).toMatchObject([{ message: 'enough' }, { message: 'enough' }]);
+    expect(looked).toBeLessThan(terms.length / 10);
   });
 });
 

@@ -1,0 +1,22 @@
+import type { PlacedTerm } from '../download/stages.ts';
+import { TaskTurns } from '../download/task-turns.ts';
+import type { ByteRange } from '../ranges.ts';
+
+/** Terms that are looked at in one task; most looks lead nowhere and take no turn of the event loop. */
+const TERMS_AT_ONCE = 256;
+
+/** The terms that have something that is wanted; with turns of the event loop in between, as a file may have a hundred thousand. */
+export async function* meeting(
+  terms: readonly PlacedTerm[],
+  wanted: readonly ByteRange[],
+  signal: AbortSignal,
+): AsyncGenerator<PlacedTerm, void, undefined> {
+  const turns = new TaskTurns(TERMS_AT_ONCE);
+  let next = 0;
+  for (const term of terms) {
+    signal.throwIfAborted();
+    while ((wanted[next]?.end ?? Number.POSITIVE_INFINITY) <= term.at) next++;
+    if ((wanted[next]?.start ?? Number.POSITIVE_INFINITY) < term.at + term.unpackedLength) yield term;
+    await turns.after(1);
+  }
+}
