@@ -16,7 +16,7 @@ import { download } from './download.ts';
 import { hash } from './hash.ts';
 import { ls } from './ls.ts';
 import { Output, plainLines, plainText } from './output.ts';
-import { serve } from './serve.ts';
+import { addServeCommand } from './serve.ts';
 import { writeError, writeOut } from './streams.ts';
 import { parseTarget } from './target.ts';
 import { formatDuration, parseSeconds, parseSize, TIMEOUT_HELP } from './units.ts';
@@ -204,26 +204,7 @@ function program(signal: AbortSignal): Command {
 
   addCacheCommands(root, { endpoint, signal, clientOptions });
 
-  root
-    .command('serve')
-    .summary('run the local Hub')
-    .description('Run a Hub and CAS on this machine, for air-gapped work, CI and tests. Ctrl-C ends it.')
-    .option('--dir <dir>', 'folder for its data (default: a temporary one, removed at the end)')
-    .option('--port <port>', 'port to listen on (default: a free one)', whole, 0)
-    .option('--host <host>', 'address to listen on', '127.0.0.1')
-    .option('--seed <dir>', 'folder of repositories to put in first: DIR/owner/name/…, DIR/datasets/owner/name/…')
-    .option('--json', 'the address as JSON on stdout')
-    .addHelpText(
-      'after',
-      '\nExamples:\n' +
-        '  xetkit serve --seed ./repositories\n' +
-        '  xetkit serve --dir ./hub-data --host 0.0.0.0 --port 8080',
-    )
-    .action(async (flags: { dir?: string; port: number; host: string; seed?: string; json?: boolean }) => {
-      const { dir, port, host, seed } = flags;
-      await serve({ dir, port, host, seed }, new Output(flags), signal);
-    });
-
+  addServeCommand(root, signal);
   addDoctorCommand(root, { endpoint, signal, clientOptions });
   addCompletionCommand(root);
 

@@ -1,28 +1,156 @@
-import type { Output } from './output.ts';
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { isXetError, XetError } from '../errors.ts';
+import type { LocalHubOptions, TokenGrant } from '../local-hub.ts';
+import { Output } from './output.ts';
 
-export interface ServeCommand {
-  dir: string | undefined;
+interface ServeFlags {
+  dir?: string;
   port: number;
   host: string;
-  seed: string | undefined;
+  seed?: string;
+  token?: string[];
+  readOnly?: boolean;
+  allowOrigin?: string[];
+  allowHost?: string[];
+  verbose?: boolean;
+  json?: boolean;
 }
 
-/** `xetkit serve`: the local Hub, until it is interrupted. */
-export async function serve(command: ServeCommand, output: Output, signal: AbortSignal): Promise<void> {
+const collect = (value: string, before: string[] | undefined) => [...(before ?? []), value];
+
+/** Adds `serve` to the command line. */
+export function addServeCommand(root: Command, signal: AbortSignal): void {
+  root
+    .command('serve')
+    .summary('run the local Hub')
+    .description('Run a Hub and CAS on this machine, for air-gapped work, CI and tests. Ctrl-C ends it.')
+    .option('--dir <dir>', 'folder for its data (default: a temporary one, removed at the end)')
+    .addOption(new Option('--port <port>', 'port to listen on').argParser(parsePort).default(0, 'any free one'))
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--seed <dir>', 'folder of repositories to put in first: DIR/owner/name/…, DIR/datasets/owner/name/…')
+    .option(
+      '--token <token>',
+      'access token that may write, or read:TOKEN; then others only read what is public',
+      collect,
+    )
+    .option('--read-only', 'let nobody change anything')
+    .option('--allow-origin <origin>', 'origin of pages that may write, such as http://localhost:3000', collect)
+    .option('--allow-host <name>', 'another name or address that clients reach it by', collect)
+    .option('--verbose', 'a line on stderr for each request')
+    .option('--json', 'the address as JSON on stdout')
+    .addHelpText(
+      'after',
+      '\n--token, --allow-origin and --allow-host may be repeated.\n' +
+        '\nExamples:\n' +
+        '  xetkit serve --seed ./repositories\n' +
+        '  xetkit serve --dir ./hub-data --host 0.0.0.0 --port 8080 --allow-host hub.internal --token read:hf_team',
+    )
+    .action((flags: ServeFlags) => serve(flags, new Output(flags), signal));
+}
+
+/** The local Hub, until it is interrupted. */
+async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Promise<void> {
+  const { dir, host, port, seed } = flags;
+  if (dir === '') throw new XetError('INVALID_ARGUMENT', '--dir is empty. Name a folder, or leave it out.');
+  // Before anything listens: a Hub without what it should serve is of no use.
+  if (seed !== undefined) await requireFolder(seed);
   // The only command that needs the server: no other one pays for loading it.
   const { startLocalHub } = await import('../local-hub.ts');
-  const hub = await startLocalHub({ dir: command.dir, port: command.port, host: command.host });
+  const options: LocalHubOptions = {
+    dir,
+    host,
+    port,
+    readOnly: flags.readOnly,
+    allowedOrigins: flags.allowOrigin,
+    allowedHosts: flags.allowHost,
+    ...(flags.token && { tokens: readTokens(flags.token) }),
+    ...(flags.verbose && { log: (line: string) => output.note(line) }),
+  };
+  const hub = await startLocalHub(options).catch((error: unknown) => {
+    throw inOneLine(error, 'The local Hub cannot be started');
+  });
   try {
-    if (command.seed !== undefined) {
-      const repos = await hub.seed(command.seed);
-      const changed = repos.filter((repo) => repo.changed).length;
-      output.note(`${repos.length} repositories from ${command.seed}, ${changed} of them with something new`);
-    }
+    if (seed !== undefined) await putIn(hub, seed, output);
     output.record({ url: hub.url, dir: hub.dir });
     output.result(`Local Hub at ${hub.url}, data in ${hub.dir}`);
     output.note(`Use it with: export HF_ENDPOINT=${hub.url}`);
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    if (!isLoopback(host) && flags.token === undefined && !flags.readOnly) {
+      output.note(
+        'warning: Everybody who reaches this machine over the network may change all of it. Say who may: --token, --read-only.',
+      );
+    }
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
   } finally {
     await hub.close();
   }
+}
+
+type Hub = Awaited<ReturnType<typeof import('../local-hub.ts')['startLocalHub']>>;
+
+async function putIn(hub: Hub, seed: string, output: Output): Promise<void> {
+  output.note(`Putting in what ${seed} holds…`);
+  const repos = await hub.seed(seed).catch((error: unknown) => {
+    throw inOneLine(error, `${seed} cannot be put into the Hub`);
+  });
+  if (repos.length === 0) {
+    return output.note(
+      `warning: No repositories in ${seed}. It is to hold folders such as owner/name or datasets/owner/name.`,
+    );
+  }
+  const changed = repos.filter((repo) => repo.changed).length;
+  const all = repos.length === 1 ? '1 repository' : `${repos.length} repositories`;
+  output.note(`${all} from ${seed}, ${changed === 0 ? 'none' : changed} with something new`);
+}
+
+async function requireFolder(path: string): Promise<void> {
+  if (path === '') throw new XetError('INVALID_ARGUMENT', '--seed is empty. Name a folder, or leave it out.');
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if (found instanceof Error) {
+    const why = found.code === 'ENOENT' ? 'there is no such folder' : (found.code ?? found.message);
+    throw new XetError('INVALID_ARGUMENT', `${path} cannot be put into the Hub: ${why}. Check --seed.`);
+  }
+  if (!found.isDirectory()) {
+    throw new XetError('INVALID_ARGUMENT', `${path} is not a folder. --seed takes one that holds owner/name folders.`);
+  }
+}
+
+/** `TOKEN`, `write:TOKEN` or `read:TOKEN`. */
+export function readTokens(given: readonly string[]): Record<string, TokenGrant> {
+  const tokens: Record<string, TokenGrant> = {};
+  for (const text of given) {
+    const [, kind, token = ''] = /^(?:(read|write):)?(.*)$/s.exec(text) ?? [];
+    // It is a secret: an error does not repeat it.
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      throw new XetError('INVALID_ARGUMENT', 'A --token is empty, or has characters that no header can carry.');
+    }
+    if (Object.hasOwn(tokens, token)) throw new XetError('INVALID_ARGUMENT', 'A --token is there twice.');
+    const name = `user-${createHash('sha256').update(token).digest('hex').slice(0, 8)}`;
+    tokens[token] = { name, write: kind !== 'read' };
+  }
+  return tokens;
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `Not a port: '${text}'. A port is a number from 1 to 65535, or 0 for any free one.`,
+  );
+}
+
+const isLoopback = (host: string) => host === 'localhost' || host === '::1' || host.startsWith('127.');
+
+/** What the system says of a folder or an address, without the way through the code that led there. */
+function inOneLine(error: unknown, what: string): unknown {
+  if (isXetError(error) || !(error instanceof Error)) return error;
+  const isSystem = typeof (error as NodeJS.ErrnoException).code === 'string';
+  // What the Hub would answer a client, such as that no file can have such a path.
+  const isHubs = 'status' in error;
+  return isSystem || isHubs ? new XetError('INVALID_ARGUMENT', `${what}: ${error.message}`, { cause: error }) : error;
 }

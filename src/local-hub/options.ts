@@ -1,3 +1,4 @@
+import { XetError } from '../errors.ts';
 import { parseHost, parseOrigin } from './http/sender.ts';
 
 /** An access token's owner and what it may do. */
@@ -30,6 +31,8 @@ export interface LocalHubOptions {
   tokens?: Record<string, TokenGrant>;
   /** Lets everybody write, and takes any token for a good one. Default: only while no `tokens` are given. */
   openWrites?: boolean;
+  /** Lets nobody change anything, whatever the token. Default false. */
+  readOnly?: boolean;
   /** The clock, in milliseconds since 1970. Tokens, signed addresses, commits and the `Date` header go by it. */
   now?: () => number;
   /** How long Xet tokens hold. Default 3600. */
@@ -68,6 +71,14 @@ export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl' |
     senders: { hosts: ReadonlySet<string>; origins: Set<string> };
   };
 
+function checkPort(port: number): number {
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `Not a port: ${port}. A port is a number from 1 to 65535, or 0 for any free one.`,
+  );
+}
+
 /** The host to listen on, where it is one that clients can name as well. */
 function namedHost(host = '127.0.0.1'): string[] {
   return host === '0.0.0.0' || host === '::' || host === '' ? [] : [host];
@@ -78,13 +89,14 @@ export const DEFAULT_TOKEN = 'hf_local';
 export function settle(options: LocalHubOptions): Settings {
   return {
     host: options.host ?? '127.0.0.1',
-    port: options.port ?? 0,
+    port: checkPort(options.port ?? 0),
     senders: {
       hosts: new Set((options.allowedHosts ?? []).concat(namedHost(options.host)).map(parseHost)),
       origins: new Set((options.allowedOrigins ?? []).map(parseOrigin)),
     },
     tokens: options.tokens ?? { [DEFAULT_TOKEN]: { name: 'local', write: true } },
     openWrites: options.openWrites ?? options.tokens === undefined,
+    readOnly: options.readOnly ?? false,
     now: options.now ?? Date.now,
     tokenLifetimeSeconds: options.tokenLifetimeSeconds ?? 3600,
     urlLifetimeSeconds: options.urlLifetimeSeconds ?? 3600,

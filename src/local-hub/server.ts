@@ -77,6 +77,9 @@ async function answer(
   response.sendDate = false;
   response.setHeader('date', new Date(context.settings.now()).toUTCString());
   response.setHeader('x-request-id', randomUUID());
+  // Files are whatever somebody put there: none of them may become a page of this origin, which may write.
+  response.setHeader('x-content-type-options', 'nosniff');
+  response.setHeader('content-security-policy', "default-src 'none'; sandbox");
   let exchange: Exchange;
   try {
     exchange = new Exchange(request, response, record, faults);

@@ -78,6 +78,7 @@ export function writableRepo(context: HubContext, exchange: Exchange, id: RepoId
 /** The name of somebody who may write. */
 export function requireWriter(context: HubContext, exchange: Exchange): string {
   const who = visitor(context, exchange);
+  refuseReadOnly(context);
   if (who.write) return who.name ?? 'local';
   if (who.name === undefined) throw notLoggedIn(context, exchange);
   throw new HubError(403, 'Forbidden: you must use a write token to write to this repository.');
@@ -86,6 +87,7 @@ export function requireWriter(context: HubContext, exchange: Exchange): string {
 /** The name of somebody who may propose changes: anyone with a token. */
 export function requireContributor(context: HubContext, exchange: Exchange): string {
   const who = visitor(context, exchange);
+  refuseReadOnly(context);
   if (who.name !== undefined || who.write) return who.name ?? 'local';
   throw notLoggedIn(context, exchange);
 }
@@ -97,6 +99,10 @@ export function requireKnown(context: HubContext, exchange: Exchange): void {
     403,
     'A private repository needs a token that this Hub knows: one of its tokens (--token), or hf_local where none are set.',
   );
+}
+
+function refuseReadOnly({ settings }: HubContext): void {
+  if (settings.readOnly) throw new HubError(403, 'This Hub is read-only.');
 }
 
 function notLoggedIn(context: HubContext, exchange: Exchange): HubError {

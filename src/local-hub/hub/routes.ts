@@ -3,7 +3,7 @@ import type { RequestKind } from '../faults.ts';
 import { readJsonObject } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { notFound, type Route } from '../http/route.ts';
-import { type RepoId, type RepoType, typeOfPlural } from '../repo/repo-id.ts';
+import { isRepoName, type RepoId, type RepoType, typeOfPlural } from '../repo/repo-id.ts';
 import { sendBridge } from './bridge.ts';
 import { receiveCommit } from './commit.ts';
 import { sendCommits } from './commits.ts';
@@ -11,6 +11,7 @@ import { openPullRequest, sendPullRequest } from './discussions.ts';
 import { duplicateLfsFiles, lfsBatch, receiveLfsObject, verifyLfsObject } from './lfs.ts';
 import { sendPathsInfo, sendTree } from './listing.ts';
 import { changeSettings, createRepo, deleteRepo, sendWhoAmI } from './manage.ts';
+import { sendRepoPage, sendStartPage } from './pages.ts';
 import { preupload } from './preupload.ts';
 import { createBranch, createTag, deleteRef, sendRefs } from './refs.ts';
 import { sendRepoInfo, sendRepoList } from './repo-info.ts';
@@ -47,6 +48,7 @@ export function hubRoute(context: HubContext, exchange: Exchange): Route {
   const reads = method === 'GET' || method === 'HEAD';
   const [first = '', second = '', third = ''] = segments;
   if (first === 'api') return apiRoute(context, exchange);
+  if (reads && segments.length === 1 && first === '') return hub('other', () => sendStartPage(context, exchange));
   if (first === 'xet-bridge' && reads) {
     return { family: 'signed', kind: 'bridge', run: () => sendBridge(context, exchange, second) };
   }
@@ -67,6 +69,12 @@ export function hubRoute(context: HubContext, exchange: Exchange): Route {
     if (last.endsWith('.git') && [action, ...rest].join('/') === 'info/lfs/objects/batch' && method === 'POST') {
       return hub('lfs', () => lfsBatch(context, exchange, { ...id, name: id.name.slice(0, -'.git'.length) }));
     }
+  }
+  // The addresses of commits and pull requests, as clients print them, lead to the page of the repository.
+  const [owner = '', name = '', what = ''] = words;
+  const id: RepoId = { type: type ?? 'model', name: name === '' ? owner : `${owner}/${name}` };
+  if (reads && isRepoName(id.name) && (what === '' || what === 'commit' || what === 'discussions' || what === 'tree')) {
+    return hub('other', () => sendRepoPage(context, exchange, id));
   }
   return notFound(exchange);
 }
