@@ -4,6 +4,7 @@ import { type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, unlink, ut
 import { dirname, join } from 'node:path';
 import { type ChunkRecords, chunkSlice, totalLength } from '../chunks.ts';
 import type { ChunkRange } from '../ranges.ts';
+import { refuseLinks } from './cache-folder.node.ts';
 import { decodeEntryHead, entryHeadBytes } from './chunk-entry.ts';
 import { isXorbRange, USE_STEP_MS } from './chunk-runs.ts';
 import type { ChunkRun } from './chunk-store.ts';
@@ -123,7 +124,8 @@ async function readRecords(
 }
 
 /** Whatever else may have got that name: a link is not followed, and a pipe is not waited for. */
-function openToRead(path: string): Promise<FileHandle> {
+async function openToRead(path: string): Promise<FileHandle> {
+  await refuseLinks(dirname(path));
   const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
   return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 }
@@ -180,6 +182,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
 
 /** Runs a step again if the folder of the path was missing, which is made. */
 async function inFolder<T>(path: string, step: () => Promise<T>): Promise<T> {
+  await refuseLinks(dirname(path));
   try {
     return await step();
   } catch (error) {
@@ -237,7 +240,9 @@ export async function tidyUp(folder: string): Promise<void> {
   for (const path of [...(await beingWritten(folder)), join(folder, WRITER)]) await remove(path);
   for (const path of [...(await shelves(folder)), join(folder, WRITING), folder]) {
     // Files of others may be in it, or another process may just have put something in.
-    await rmdir(path).catch(() => undefined);
+    await refuseLinks(dirname(path))
+      .then(() => rmdir(path))
+      .catch(() => undefined);
   }
 }
 
@@ -263,6 +268,7 @@ async function fileAt(path: string): Promise<StoredFile | undefined> {
 /** Nothing for a folder that is not there, or is none. */
 async function list(folder: string): Promise<Dirent[]> {
   try {
+    await refuseLinks(folder);
     return await readdir(folder, { withFileTypes: true });
   } catch (error) {
     if (isAbsent(error)) return [];
@@ -276,6 +282,7 @@ async function list(folder: string): Promise<Dirent[]> {
  */
 export async function removeUnused({ path, usedMs }: StoredFile): Promise<'removed' | 'gone' | 'used'> {
   try {
+    await refuseLinks(dirname(path));
     // The file system may round what it was told.
     if (Math.abs((await lstat(path)).mtimeMs - usedMs) > 1) return 'used';
     await unlink(path);
@@ -288,7 +295,9 @@ export async function removeUnused({ path, usedMs }: StoredFile): Promise<'remov
 
 /** Removes a file that may be gone already; one that stays will be met again. */
 export async function remove(path: string): Promise<void> {
-  await unlink(path).catch(() => undefined);
+  await refuseLinks(dirname(path))
+    .then(() => unlink(path))
+    .catch(() => undefined);
 }
 
 /** What a file of this length takes. */

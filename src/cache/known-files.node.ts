@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { readFile, realpath, stat, utimes } from '../disk/disk.node.ts';
+import { realpath, stat, utimes } from '../disk/disk.node.ts';
 import { ManyLooks } from '../disk/many-looks.node.ts';
 import { isVerified, type Verified } from '../download/content-hash.ts';
 import { isHashHex } from '../hash.ts';
@@ -14,6 +14,7 @@ import {
   namesIn,
   putFile,
   putMark,
+  readOwn,
   removeFolder,
   removeLeftovers,
   removeMark,
@@ -165,7 +166,7 @@ class FolderKnownFiles implements KnownFiles {
   }
 
   async #read(name: string): Promise<Stamp | undefined> {
-    const text = await ifDiskAllows(() => readFile(this.#stampPath(name), 'utf8'));
+    const text = await readOwn(this.#stampPath(name));
     return text === undefined ? undefined : decodeStamp(text);
   }
 

@@ -1,10 +1,20 @@
-import { join } from 'node:path';
-import { open, readFile, rm, stat, utimes } from '../disk/disk.node.ts';
+import { dirname, join } from 'node:path';
+import { lstat, rm, stat, utimes } from '../disk/disk.node.ts';
 import type { DiskHelp } from '../disk/disk-help.ts';
 import { isHashHex } from '../hash.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
-import { forAll, ifDiskAllows, namesIn, putFile, removeFolder, removeLeftovers } from './cache-folder.node.ts';
+import { openToRead } from '../repo/small-files.node.ts';
+import {
+  forAll,
+  ifDiskAllows,
+  namesIn,
+  putFile,
+  readOwn,
+  refuseLinks,
+  removeFolder,
+  removeLeftovers,
+} from './cache-folder.node.ts';
 import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
 import { XorbIndex } from './recipe-index.node.ts';
 
@@ -160,6 +170,7 @@ class FolderRecipeStore implements RecipeStore {
 
   async #discard(fileHash: string): Promise<void> {
     const gone = await ifDiskAllows(async () => {
+      await refuseLinks(dirname(this.#path(fileHash)));
       await rm(this.#path(fileHash), { recursive: true, force: true });
       return true;
     });
@@ -179,7 +190,7 @@ class FolderRecipeStore implements RecipeStore {
   async #sweep(onlyIfLongAgo: boolean): Promise<void> {
     const mark = await ifDiskAllows(() => stat(this.#sweepMark));
     if (onlyIfLongAgo && mark && Math.abs(Date.now() - mark.mtimeMs) < SWEEP_EVERY_MS) return;
-    const part = (Number(await ifDiskAllows(() => readFile(this.#sweepMark, 'utf8'))) + 1) & 0xff;
+    const part = (Number(await readOwn(this.#sweepMark)) + 1) & 0xff;
     await putFile(this.#temporary, this.#sweepMark, new TextEncoder().encode(String(part)));
     await removeLeftovers(this.#temporary);
     const all = await this.#scan();
@@ -219,7 +230,8 @@ class FolderRecipeStore implements RecipeStore {
 /** What is under a name, be it a recipe or not; undefined where nothing is or the disk does not give it. */
 async function readRecipe(path: string): Promise<{ bytes: Uint8Array; usedAt: number } | undefined> {
   return ifDiskAllows(async () => {
-    const handle = await open(path, 'r');
+    await refuseLinks(dirname(path));
+    const handle = await openToRead(path);
     try {
       const found = await handle.stat();
       const sane = found.isFile() && found.size <= MAX_RECIPE_BYTES;
@@ -231,7 +243,11 @@ async function readRecipe(path: string): Promise<{ bytes: Uint8Array; usedAt: nu
 }
 
 async function lengthOf(path: string): Promise<number | undefined> {
-  return (await ifDiskAllows(() => stat(path)))?.size;
+  const found = await ifDiskAllows(async () => {
+    await refuseLinks(dirname(path));
+    return lstat(path);
+  });
+  return found?.isFile() ? found.size : undefined;
 }
 
 /** Eviction goes by this. On a disk that cannot be written to nothing is evicted either. */

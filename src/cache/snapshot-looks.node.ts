@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { readFile, stat } from '../disk/disk.node.ts';
+import { stat } from '../disk/disk.node.ts';
 import { isVerified, type Verified } from '../download/content-hash.ts';
 import { isCount, isRecord } from '../http/json.ts';
-import { ifDiskAllows, namesIn, putFile, removeFolder, removeMark } from './cache-folder.node.ts';
+import { ifDiskAllows, namesIn, putFile, readOwn, removeFolder, removeMark } from './cache-folder.node.ts';
 import { parseWithSum, sha256Of, withSum } from './checked-json.node.ts';
 import { onDisk } from './chunk-files.node.ts';
 import type { FilesSeen, SeenFile } from './known-files.ts';
@@ -22,7 +22,7 @@ export class SnapshotLooks {
   }
 
   async read(root: string, commit: string): Promise<FilesSeen | undefined> {
-    const text = await ifDiskAllows(() => readFile(this.#path(root, commit), 'utf8'));
+    const text = await readOwn(this.#path(root, commit));
     const found = text === undefined ? undefined : parseWithSum(text);
     if (!isRecord(found) || found.root !== root || found.commit !== commit || !isRecord(found.files)) return undefined;
     const files = new Map<string, SeenFile>();

@@ -9,8 +9,11 @@ const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
   EPERM: { code: 'PERMISSION', advice: 'No permission to write there: choose another folder' },
   EROFS: { code: 'PERMISSION', advice: 'The file system is read-only: choose another folder' },
   ENOENT: { code: 'CACHE', advice: 'The folder went away while it was being written to' },
-  ENOTDIR: { code: 'CACHE', advice: 'A file is where a folder should be' },
-  EISDIR: { code: 'CACHE', advice: 'A folder is where a file should be' },
+  ENOTDIR: { code: 'CACHE', advice: 'A file is where a folder should be: move it away and run the same again' },
+  EISDIR: { code: 'CACHE', advice: 'A folder is where a file should be: move it away and run the same again' },
+  ERR_FS_EISDIR: { code: 'CACHE', advice: 'A folder is where a file should be: move it away and run the same again' },
+  EEXIST: { code: 'CACHE', advice: 'A file is where a folder should be: move it away and run the same again' },
+  ENOTEMPTY: { code: 'CACHE', advice: 'A folder is where a file should be: move it away and run the same again' },
   EMFILE: { code: 'CACHE', advice: 'Too many files are open: raise the limit, or fetch fewer files at once' },
 };
 
@@ -36,7 +39,20 @@ export async function diskErrors<T>(path: string, step: () => Promise<T>): Promi
     if (!(cause instanceof Error) || isXetError(cause) || !('syscall' in cause)) throw cause;
     const system = 'code' in cause ? String(cause.code) : '';
     const { code, advice } = DISK_CODES[system] ?? { code: 'CACHE' as const, advice: cause.message };
-    throw new XetError(code, `${advice} (${path}).`, { cause });
+    throw new XetError(code, `${advice} (${await placeOf(cause, path)}).`, { cause });
+  }
+}
+
+/** What is in the way: not the file that is on its way, but what it was to become, or what should have been a folder. */
+async function placeOf(cause: object, path: string): Promise<string> {
+  const { code, path: source, dest } = cause as Record<string, unknown>;
+  const place = [dest, source].find((each) => typeof each === 'string') ?? path;
+  if (code === 'EISDIR' || code === 'ERR_FS_EISDIR' || code === 'ENOTEMPTY') return place;
+  if (code !== 'ENOTDIR' && code !== 'EEXIST') return path;
+  for (let at = place; ; at = dirname(at)) {
+    const found = await stat(at).catch(() => undefined);
+    if (found) return found.isDirectory() ? place : at;
+    if (dirname(at) === at) return place;
   }
 }
 

@@ -186,7 +186,7 @@ test('links and files with a second name are not written to', async () => {
   }
 });
 
-test.each(Array.from({ length: 30 }, (_, index) => index + 1))(
+test.each(Array.from({ length: 8 }, (_, index) => index + 1))(
   'processes that stop, take over, write what is wrong and publish in any order never publish it (%i)',
   async (seed) => {
     const random = draw(seed);

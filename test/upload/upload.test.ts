@@ -124,6 +124,24 @@ describe('a folder', () => {
     ]);
   });
 
+  test('takes nothing from outside of it through links, but the content of a snapshot in the Hub cache folder', async () => {
+    const { hub, upload } = await station();
+    const outside = await folderOf({ 'secret.txt': text(40, 30), 'in/secret.txt': text(40, 31) });
+    const folder = await folderOf({ 'a.txt': text(30, 32) });
+    await symlink(join(outside, 'secret.txt'), join(folder, 'file.txt'));
+    await symlink(join(outside, 'in'), join(folder, 'folder'));
+    await upload([folder]);
+    expect(Object.keys(await contentOf(hub))).toEqual(['a.txt']);
+    const repo = join(await scratchFolder(), 'models--owner--other');
+    const snapshot = join(repo, 'snapshots', 'a'.repeat(40));
+    for (const path of [join(repo, 'blobs'), snapshot]) await mkdir(path, { recursive: true });
+    await writeFile(join(repo, 'blobs', 'etag'), text(50, 33));
+    await symlink('../../blobs/etag', join(snapshot, 'b.txt'));
+    await symlink(join(outside, 'secret.txt'), join(snapshot, 'c.txt'));
+    await upload([snapshot]);
+    expect(Object.keys(await contentOf(hub)).sort()).toEqual(['a.txt', 'b.txt']);
+  });
+
   test('of which nothing is left says why', async () => {
     const { hub, upload } = await station();
     const folder = await folderOf({ 'a.bin': randomBytes(30, 4) });
