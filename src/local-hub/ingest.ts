@@ -47,6 +47,8 @@ export class Ingest {
   readonly #places = new Map<string, Place>();
   readonly #xorbs: XorbIndex[] = [];
   readonly #drafts: DraftFile[] = [];
+  /** What refers to the xorb that is being filled. */
+  readonly #unnamed: { xorb: string | undefined }[] = [];
   #filling: { pieces: Uint8Array[]; bytes: number; records: ChunkRecordList; fileStarts: number[] } = emptyXorb();
 
   constructor(codec: Codec, store: Store, owner: Caller, options: IngestOptions = {}) {
@@ -108,13 +110,13 @@ export class Ingest {
     const known = this.#places.get(hash);
     if (known) {
       if (last && last.xorb === known.xorb && last.end === known.index) last.end++;
-      else terms.push({ xorb: known.xorb, start: known.index, end: known.index + 1 });
+      else terms.push(this.#named({ xorb: known.xorb, start: known.index, end: known.index + 1 }));
       return;
     }
     const most = Math.min(this.#options.chunksPerXorb ?? MAX_XORB_CHUNKS, MAX_XORB_CHUNKS);
     const { bytes, records } = this.#filling;
     if (records.count >= most || bytes + chunk.length > MAX_XORB_BYTES) {
-      await this.#cut(terms);
+      await this.#cut();
     }
     const filling = this.#filling;
     const index = filling.records.count;
@@ -123,10 +125,16 @@ export class Ingest {
     // A copy: the block it is part of is much larger and would be kept alive.
     filling.pieces.push(new Uint8Array(chunk));
     filling.bytes += chunk.length;
-    this.#places.set(hash, { xorb: undefined, index });
+    this.#places.set(hash, this.#named({ xorb: undefined, index }));
     const before = terms.at(-1);
     if (before && before.xorb === undefined && before.end === index) before.end++;
-    else terms.push({ xorb: undefined, start: index, end: index + 1 });
+    else terms.push(this.#named({ xorb: undefined, start: index, end: index + 1 }));
+  }
+
+  /** Sees to it that the xorb is named once it has a name. */
+  #named<T extends { xorb: string | undefined }>(entry: T): T {
+    if (entry.xorb === undefined) this.#unnamed.push(entry);
+    return entry;
   }
 
   /** Learns all chunks of the shard that a chunk came with, as a client does from the answer to its query. */
@@ -141,7 +149,7 @@ export class Ingest {
   }
 
   /** Stores the xorb that is being filled and puts its name wherever it was referred to. */
-  async #cut(current: DraftTerm[] = []): Promise<void> {
+  async #cut(): Promise<void> {
     const { pieces, bytes, records, fileStarts } = this.#filling;
     this.#filling = emptyXorb();
     if (records.count === 0) return;
@@ -158,10 +166,7 @@ export class Ingest {
     const staged = await this.#store.staging.stage(body);
     if (!(await this.#store.xorbs.add(index, staged))) await rm(staged, { force: true });
     this.#xorbs.push((await this.#store.xorbs.index(name)) ?? index);
-    for (const place of this.#places.values()) place.xorb ??= name;
-    for (const terms of [current, ...this.#drafts.map((draft) => draft.terms)]) {
-      for (const term of terms) term.xorb ??= name;
-    }
+    for (const unnamed of this.#unnamed.splice(0)) unnamed.xorb = name;
   }
 
   #register({ size, sha256, records, terms }: DraftFile): StoredFile {

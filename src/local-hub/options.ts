@@ -50,7 +50,7 @@ export interface LocalHubOptions {
   grants?: boolean;
   /** Shard upload versions offered; others answer 404. Default both. */
   shardVersions?: (1 | 2)[];
-  /** Ranges that one signed address of a v2 reconstruction covers at most. Default: all that are needed of a xorb. */
+  /** Ranges that one signed address of a v2 reconstruction covers at most. Default, and most: 256. */
   maxRangesPerUrl?: number;
   /** Joins ranges of a xorb that touch. Overlapping ones are joined in any case. Default true. */
   mergeRanges?: boolean;
@@ -104,7 +104,7 @@ export function settle(options: LocalHubOptions): Settings {
     reconstructionVersions: options.reconstructionVersions ?? [1, 2],
     grants: options.grants ?? true,
     shardVersions: options.shardVersions ?? [1, 2],
-    maxRangesPerUrl: Math.max(1, options.maxRangesPerUrl ?? Number.POSITIVE_INFINITY),
+    maxRangesPerUrl: Math.min(256, Math.max(1, options.maxRangesPerUrl ?? 256)),
     mergeRanges: options.mergeRanges ?? true,
     checkSha256: options.checkSha256 ?? true,
     casUrl: options.casUrl,

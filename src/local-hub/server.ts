@@ -48,12 +48,18 @@ export function createHubServer(context: HubContext, faults: FaultPlan, log: Req
   return server;
 }
 
+/** As much of a text as is worth keeping: records are kept by the hundred thousand, and heads may have 16 kB. */
+function shortText(text: string | undefined): string | undefined {
+  // Through bytes, as a part of a text keeps all of it in memory.
+  return text === undefined || text.length <= 1000 ? text : Buffer.from(text.slice(0, 1000)).toString();
+}
+
 function startRecord(context: HubContext, request: IncomingMessage): RequestRecord {
-  const range = request.headers.range;
+  const range = shortText(request.headers.range);
   return {
     kind: 'other',
     method: request.method ?? 'GET',
-    path: (request.url ?? '/').split('?', 1)[0] ?? '/',
+    path: shortText((request.url ?? '/').split('?', 1)[0]) ?? '/',
     status: 0,
     bytesSent: 0,
     ...(range !== undefined && { range }),

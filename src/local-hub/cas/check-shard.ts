@@ -3,11 +3,15 @@ import { chunkHashes, chunkSlice } from '../../chunks.ts';
 import type { Codec } from '../../codec/codec.ts';
 import { hashToHex } from '../../hash.ts';
 import type { Shard, ShardFile } from '../../shard/shard.ts';
+import { Breath } from '../breath.ts';
 import { HubError } from '../hub-error.ts';
 import type { StoredFile, StoredTerm } from '../store/file-store.ts';
 import { readFileBytes } from '../store/read-file.ts';
 import type { Store } from '../store/store.ts';
 import type { XorbIndex } from '../store/xorb-index.ts';
+
+/** Half a terabyte in the largest chunks. */
+const MAX_FILE_CHUNKS = 4 * 1024 * 1024;
 
 /** What a good shard registers. */
 export interface CheckedShard {
@@ -64,7 +68,13 @@ async function checkFile(
   const terms: StoredTerm[] = [];
   const runs: Uint8Array[] = [];
   let size = 0;
+  const breath = new Breath();
+  let count = 0;
   for (const [position, { xorb, chunks, unpackedLength }] of file.terms.entries()) {
+    await breath.take();
+    // A few bytes of a shard name thousands of chunks.
+    count += Math.max(0, chunks.end - chunks.start);
+    if (count > MAX_FILE_CHUNKS) throw refused(`file ${file.hash} has more than ${MAX_FILE_CHUNKS} chunks`);
     const index = await indexOf(xorb);
     const fits = index && chunks.start < chunks.end && chunks.end <= index.count;
     const run = fits ? chunkSlice(index.chunks, chunks.start, chunks.end) : new Uint8Array();

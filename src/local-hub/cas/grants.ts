@@ -15,6 +15,8 @@ import { MAX_XORB_BODY_BYTES, receiveXorb } from '../store/receive-xorb.ts';
 /** Headers that an upload must carry exactly; which ones is the server's affair, so clients cannot guess them. */
 const CHECKSUM_HEADER = 'x-checksum-crc64nvme';
 
+const MAX_GRANTS = 10_000;
+
 interface Grant {
   /** Who asked for it, and so is to commit it. */
   caller: Caller;
@@ -45,6 +47,9 @@ export class Grants {
     const { uploads, xorbs } = context.store;
     if (uploads.hasXorb(caller, hash) && (await xorbs.whole(hash))) return exchange.json(200, {});
     await this.#dropExpired(context);
+    if (this.#grants.size >= MAX_GRANTS) {
+      throw new HubError(503, 'Too many uploads are under way. Try again.', undefined, { 'retry-after': '5' });
+    }
     const id = randomBytes(16).toString('base64url');
     const { staging } = context.store;
     const expiresSeconds = nowSeconds(context) + context.settings.urlLifetimeSeconds;

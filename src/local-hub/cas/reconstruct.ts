@@ -64,7 +64,11 @@ function fetchesFor(
   mergeTouching: boolean,
 ): Map<string, FetchRange[]> {
   const runs = new Map<string, ChunkRange[]>();
-  for (const { xorb, chunks } of terms) runs.set(xorb, [...(runs.get(xorb) ?? []), chunks]);
+  for (const { xorb, chunks } of terms) {
+    const known = runs.get(xorb);
+    if (known) known.push(chunks);
+    else runs.set(xorb, [chunks]);
+  }
   const fetches = new Map<string, FetchRange[]>();
   for (const [xorb, ranges] of runs) {
     const index = indexes.get(xorb);

@@ -1,4 +1,5 @@
 import type { ByteRange } from '../../ranges.ts';
+import { Breath } from '../breath.ts';
 import { type HubContext, signedUrl } from '../context.ts';
 import { requestedRange, writeRanges } from '../http/byte-range.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -35,20 +36,30 @@ export async function sendReconstruction(
   });
 }
 
+/** What an answer of a batch may hold; larger files can be asked for alone. */
+const MAX_BATCH_TERMS = 200_000;
+
 /** Several files at once, whole: `?file_id=` each, or a list of keys as the body. */
 export async function sendReconstructions(context: HubContext, exchange: Exchange, hashes: string[]): Promise<void> {
   if (!context.settings.reconstructionVersions.includes(1)) throw new HubError(404, 'Not found');
   const caller = requireScope(context, exchange, 'read');
   const files: Record<string, unknown> = {};
   const fetches: Record<string, unknown[]> = {};
-  for (const hash of hashes) {
+  const breath = new Breath();
+  let terms = 0;
+  for (const hash of new Set(hashes)) {
+    await breath.take();
     const file = await readableFile(context, caller, hash);
     if (!file) continue;
+    terms += file.terms.length;
+    if (terms > MAX_BATCH_TERMS)
+      throw new HubError(413, 'These files are made of too many terms. Ask for fewer at a time.');
     const whole = { start: 0, end: file.size };
     const found = reconstruct(file, await indexesOf(context, file), whole, context.settings.mergeRanges);
     files[hash] = writeTerms(found).terms;
     for (const [xorb, ranges] of found.fetches) {
-      fetches[xorb] = [...(fetches[xorb] ?? []), ...writeV1(context, exchange, xorb, ranges)];
+      fetches[xorb] ??= [];
+      for (const written of writeV1(context, exchange, xorb, ranges)) fetches[xorb].push(written);
     }
   }
   await exchange.json(200, { files, fetch_info: fetches });

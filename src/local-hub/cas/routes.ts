@@ -13,6 +13,7 @@ import { sendXorb } from './xorb-download.ts';
 import { probeFile, probeXorb, uploadXorb } from './xorb-upload.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
+const MAX_KEYS = 5000;
 
 /** The addresses below the CAS prefix. */
 export function casRoutes(context: HubContext, grants: Grants): (exchange: Exchange, segments: string[]) => Route {
@@ -73,7 +74,9 @@ async function batch(context: HubContext, exchange: Exchange): Promise<void> {
   if (exchange.method === 'GET')
     return sendReconstructions(context, exchange, exchange.query.getAll('file_id').map(hashIn));
   const keys = parseJson((await readBody(exchange.request, MAX_BODY_BYTES)).toString());
-  if (!Array.isArray(keys)) throw new HubError(400, 'A list of keys was expected');
+  if (!Array.isArray(keys) || keys.length > MAX_KEYS) {
+    throw new HubError(400, `A list of at most ${MAX_KEYS} keys was expected`);
+  }
   const hashes = keys.map((key) => (typeof key === 'string' ? key : asObject(key).hash));
   return sendReconstructions(context, exchange, hashes.map(hashIn));
 }

@@ -8,6 +8,9 @@ import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import { SIGNED_RANGE } from './reconstruction.ts';
 
+/** Of one request. Each part of the answer costs more than the few bytes that ask for it. */
+export const MAX_RANGES = 256;
+
 /** Ranges of a xorb for whoever holds the signed address; nothing else gives access. */
 export async function sendXorb(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
   const { settings, signer, store } = context;
@@ -17,6 +20,7 @@ export async function sendXorb(context: HubContext, exchange: Exchange, hash: st
   const signed = explicitRanges(exchange.query.get(SIGNED_RANGE) ?? '') ?? [];
   const asked = explicitRanges(exchange.header('range') ?? '') ?? [];
   const covers = settings.rangeRule === 'exact' ? sameRange : containsRange;
+  if (asked.length > MAX_RANGES || overlap(asked)) throw new HubError(416, 'Too many ranges, or ranges that overlap');
   if (asked.length === 0 || !asked.every((range) => signed.some((outer) => covers(outer, range)))) {
     throw new HubError(403, 'Access denied');
   }
@@ -32,6 +36,11 @@ export async function sendXorb(context: HubContext, exchange: Exchange, hash: st
   const [only] = asked;
   if (asked.length === 1 && only) return sendPartial(exchange, content, only, headers);
   return sendMultipart(exchange, content, asked, headers);
+}
+
+function overlap(ranges: ByteRange[]): boolean {
+  const sorted = ranges.toSorted((a, b) => a.start - b.start);
+  return sorted.some(({ start }, index) => index > 0 && start < (sorted[index - 1]?.end ?? 0));
 }
 
 function sameRange(a: ByteRange, b: ByteRange): boolean {

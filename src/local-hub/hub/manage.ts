@@ -35,26 +35,23 @@ export async function startRepo(
   author: string,
   settings: Partial<RepoRecord> = {},
 ): Promise<Repo | undefined> {
-  const repo = await context.repos.create(id, settings);
-  if (!repo) return undefined;
   const attributes = Buffer.from(defaultAttributes());
   const oid = await context.store.blobs.add(attributes);
-  await repo.exclusively(() =>
-    commitChange(repo, 'refs/heads/main', undefined, {
+  return context.repos.create(id, settings, async (repo) => {
+    await commitChange(repo, 'refs/heads/main', undefined, {
       operations: [{ kind: 'put', path: '.gitattributes', file: { size: attributes.length, oid } }],
       title: 'initial commit',
       author,
       date: new Date(context.settings.now()).toISOString(),
-    }),
-  );
-  return repo;
+    });
+  });
 }
 
 export async function deleteRepo(context: HubContext, exchange: Exchange): Promise<void> {
   const author = requireWriter(context, exchange);
   const id = namedRepo(await readJsonObject(exchange.request, MAX_BODY_BYTES), author);
   writableRepo(context, exchange, id);
-  await context.repos.delete(id);
+  if (!(await context.repos.delete(id))) throw new HubError(404, 'Repository not found', 'RepoNotFound');
   await exchange.text(200, 'OK');
 }
 

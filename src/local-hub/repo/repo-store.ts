@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StagingArea } from '../store/atomic-file.ts';
@@ -14,8 +14,8 @@ export class RepoStore {
   readonly #staging: StagingArea;
   readonly #now: () => number;
   readonly #repos = new Map<string, Repo>();
-  /** Repositories that are being made, by their names in lower case. */
-  readonly #making = new Map<string, Promise<Repo>>();
+  /** The latest step for each name, in lower case, while there is one. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   private constructor(root: string, staging: StagingArea, now: () => number) {
     this.#root = root;
@@ -60,43 +60,62 @@ export class RepoStore {
     return [...this.#repos.values()].filter((repo) => repo.id.type === type);
   }
 
-  /** Makes an empty repository; `undefined` where there is one by that name. */
-  async create(id: RepoId, settings: Partial<RepoRecord> = {}): Promise<Repo | undefined> {
+  /**
+   * Makes a repository; `undefined` where there is one by that name. `start` may give it a first commit before anybody
+   * can see it.
+   */
+  async create(
+    id: RepoId,
+    settings: Partial<RepoRecord> = {},
+    start?: (repo: Repo) => Promise<void>,
+  ): Promise<Repo | undefined> {
     if (!isRepoName(id.name)) throw new TypeError(`Not a repository name: ${id.name}`);
-    const name = key(id).toLowerCase();
-    const other = this.#making.get(name);
-    if (other) await other;
-    if (this.findOtherCase(id)) return undefined;
-    const making = Repo.create(id, this.#folder(id), this.#staging, this.#newRecord(id, settings));
-    this.#making.set(name, making);
-    try {
-      const repo = await making;
+    return this.#inTurn(id, async () => {
+      if (this.findOtherCase(id)) return undefined;
+      const repo = await Repo.create(id, this.#folder(id), this.#staging, this.#newRecord(settings), start);
       this.#repos.set(key(id), repo);
       return repo;
+    });
+  }
+
+  /** What makes and deletes repositories of one name, whatever its case, happens one after the other. */
+  async #inTurn<T>(id: RepoId, step: () => Promise<T>): Promise<T> {
+    const name = key(id).toLowerCase();
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(step);
+    const done = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(name, done);
+    try {
+      return await turn;
     } finally {
-      this.#making.delete(name);
+      if (this.#turns.get(name) === done) this.#turns.delete(name);
     }
   }
 
-  #newRecord(id: RepoId, settings: Partial<RepoRecord>): RepoRecord {
-    const createdAt = new Date(this.#now()).toISOString();
-    const digest = createHash('sha256')
-      .update(`${key(id)} ${createdAt}`)
-      .digest('hex');
+  #newRecord(settings: Partial<RepoRecord>): RepoRecord {
     return {
-      id: digest.slice(0, 24),
+      // Never that of an earlier repository of the same name.
+      id: randomBytes(12).toString('hex'),
       private: false,
       gated: false,
       allowed: [],
       disabled: false,
-      createdAt,
+      createdAt: new Date(this.#now()).toISOString(),
       ...settings,
     };
   }
 
-  async delete(id: RepoId): Promise<void> {
-    this.#repos.delete(key(id));
-    await this.#staging.discard(this.#folder(id));
+  /** Deletes a repository once changes under way are done; says whether there was one. */
+  delete(id: RepoId): Promise<boolean> {
+    return this.#inTurn(id, async () => {
+      const repo = this.get(id);
+      if (!repo) return false;
+      await repo.delete();
+      this.#repos.delete(key(id));
+      return true;
+    });
   }
 
   #folder({ type, name }: RepoId): string {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { HubError } from '../hub-error.ts';
 import { readIfExists, type StagingArea } from '../store/atomic-file.ts';
 import type { LargeObject } from '../store/file-store.ts';
 import { RecentMap } from '../store/recent-map.ts';
@@ -47,9 +48,10 @@ export class Repo {
   readonly #folder: string;
   readonly #staging: StagingArea;
   readonly #commits = new RecentMap<string, Commit>(1024);
-  readonly #trees = new RecentMap<string, Tree>(32);
+  readonly #trees = new RecentMap<string, Tree>(320_000, (tree) => 10_000 + tree.size);
   #record: RepoRecord;
   #refs: Map<string, string>;
+  #deleted = false;
   #held: Promise<HeldContent> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -61,10 +63,18 @@ export class Repo {
     this.#refs = refs;
   }
 
-  static async create(id: RepoId, folder: string, staging: StagingArea, record: RepoRecord): Promise<Repo> {
+  static async create(
+    id: RepoId,
+    folder: string,
+    staging: StagingArea,
+    record: RepoRecord,
+    start?: (repo: Repo) => Promise<void>,
+  ): Promise<Repo> {
     const repo = new Repo(id, folder, staging, record, new Map());
     await repo.#saveRefs(new Map());
-    await repo.update(record);
+    await start?.(repo);
+    // Last, as it makes a folder a repository: one that is half made when the process is killed does not count.
+    await repo.#saveRecord(record);
     return repo;
   }
 
@@ -90,14 +100,34 @@ export class Repo {
     return this.#refs;
   }
 
-  async update(changes: Partial<RepoRecord>): Promise<void> {
-    this.#record = { ...this.#record, ...changes };
-    await this.#staging.write(join(this.#folder, 'repo.json'), JSON.stringify(this.#record));
+  /** Deletes it, once changes under way are done. */
+  delete(): Promise<void> {
+    return this.exclusively(async () => {
+      const removed = await this.#staging.takeOut(this.#folder);
+      this.#deleted = true;
+      await rm(removed, { recursive: true, force: true });
+    });
   }
 
-  /** Runs one change at a time. */
+  #requirePresent(): void {
+    if (this.#deleted) throw new HubError(404, 'Repository not found', 'RepoNotFound');
+  }
+
+  update(changes: Partial<RepoRecord>): Promise<void> {
+    return this.exclusively(() => this.#saveRecord({ ...this.#record, ...changes }));
+  }
+
+  async #saveRecord(record: RepoRecord): Promise<void> {
+    await this.#staging.write(join(this.#folder, 'repo.json'), JSON.stringify(record));
+    this.#record = record;
+  }
+
+  /** Runs one change at a time. Those that come after the repository was deleted fail. */
   exclusively<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(change);
+    const turn = this.#turn.then(() => {
+      this.#requirePresent();
+      return change();
+    });
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
@@ -151,11 +181,11 @@ export class Repo {
   /** The files of a commit. */
   async tree(commitId: string): Promise<Tree> {
     const commit = await this.commit(commitId);
-    if (!commit) throw new Error(`Commit ${commitId} is not stored`);
+    if (!commit) throw this.#missing(`Commit ${commitId}`);
     const known = this.#trees.get(commit.tree);
     if (known) return known;
     const text = await readIfExists(join(this.#folder, 'trees', `${commit.tree}.json`));
-    if (!text) throw new Error(`Tree ${commit.tree} is not stored`);
+    if (!text) throw this.#missing(`Tree ${commit.tree}`);
     const tree = decodeTree(text.toString());
     this.#trees.set(commit.tree, tree);
     return tree;
@@ -178,6 +208,12 @@ export class Repo {
       if (text) hold(held, decodeTree(text.toString()));
     }
     return held;
+  }
+
+  /** Whoever still reads a repository that is deleted meanwhile is told so. */
+  #missing(what: string): Error {
+    this.#requirePresent();
+    return new Error(`${what} is not stored`);
   }
 
   /** A commit and those before it, newest first, along first parents. */

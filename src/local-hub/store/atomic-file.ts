@@ -73,12 +73,12 @@ export class StagingArea {
     }
   }
 
-  /** Takes a folder of the Hub out of its place in one step, and removes it. */
-  async discard(folder: string): Promise<void> {
-    const grave = this.path();
+  /** Takes a folder of the Hub out of its place in one step, and says where it is for its removal. */
+  async takeOut(folder: string): Promise<string> {
+    const staged = this.path();
     await this.#confirm();
-    await rename(folder, grave);
-    await rm(grave, { recursive: true, force: true });
+    await rename(folder, staged);
+    return staged;
   }
 }
 

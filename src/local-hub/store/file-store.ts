@@ -31,7 +31,7 @@ export class FileStore {
   readonly #files: string;
   readonly #objects: string;
   readonly #staging: StagingArea;
-  readonly #recent = new RecentMap<string, StoredFile>(256);
+  readonly #recent = new RecentMap<string, StoredFile>(256_000, ({ terms }) => 1000 + terms.length);
 
   constructor(dir: string, staging: StagingArea) {
     this.#files = join(dir, 'files');

@@ -1,10 +1,13 @@
-/** Keeps the values used last, up to a number of them. */
+/** Keeps the values used last, up to a weight of all of them together; the latest one stays whatever it weighs. */
 export class RecentMap<K, V> {
   readonly #entries = new Map<K, V>();
   readonly #capacity: number;
+  readonly #weigh: (value: V) => number;
+  #weight = 0;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, weigh: (value: V) => number = () => 1) {
     this.#capacity = capacity;
+    this.#weigh = weigh;
   }
 
   get(key: K): V | undefined {
@@ -17,15 +20,19 @@ export class RecentMap<K, V> {
   }
 
   set(key: K, value: V): void {
-    this.#entries.delete(key);
+    this.delete(key);
     this.#entries.set(key, value);
+    this.#weight += this.#weigh(value);
     for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= this.#capacity) return;
-      this.#entries.delete(oldest);
+      if (this.#weight <= this.#capacity || this.#entries.size === 1) return;
+      this.delete(oldest);
     }
   }
 
   delete(key: K): void {
+    const value = this.#entries.get(key);
+    if (value === undefined) return;
     this.#entries.delete(key);
+    this.#weight -= this.#weigh(value);
   }
 }
