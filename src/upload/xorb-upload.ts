@@ -13,6 +13,8 @@ const WORTH_ASKING_BYTES = 256 * 1024;
 /** Grants that are asked for in vain before the xorb goes to the CAS itself. */
 const MAX_GRANTS = 3;
 const ANSWER_LIMIT_BYTES = 64 * 1024;
+/** How servers say that they know of no grants. */
+const NO_GRANTS = [400, 404, 405, 501];
 /** Headers of a grant that the runtime sends itself, and lets nobody set. */
 const OF_THE_CONNECTION = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);
 /** Headers that would let whoever answers for the CAS act as somebody else where the grant leads. */
@@ -149,10 +151,10 @@ export class XorbUploader {
       request,
       'application/json',
       signal,
-      { accept: [404, 501] },
+      { accept: NO_GRANTS },
       (status) => status === 201,
     );
-    if (status === 404 || status === 501) return 'not offered';
+    if (NO_GRANTS.includes(status)) return 'not offered';
     return status === 201 ? readGrant(body, url) : 'stored';
   }
 

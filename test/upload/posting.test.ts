@@ -67,6 +67,49 @@ describe('a xorb', () => {
     expect(asked.filter((method) => method === 'HEAD')).toHaveLength(1);
   });
 
+  test.each([400, 404, 405, 501])('goes to a CAS that answers %i to the question for a grant', async (code) => {
+    const hub = await uploadHub();
+    hub.faults.add({ kind: 'grant', action: 'status', status: code, times: 99 });
+    const uploader = new XorbUploader(partsFor(hub));
+    expect(await uploader.upload(hash, body(), signal)).toMatchObject({ inserted: true });
+    expect(pathsOf(hub, 'grant')).toHaveLength(1);
+  });
+
+  test.each<[string, object]>([
+    ['a token for whoever is there', { headers: { Authorization: 'Bearer x' } }],
+    ['a cookie', { headers: { cookie: 'session=1' } }],
+    ['a word for a proxy', { headers: { 'Proxy-Authorization': 'Basic x' } }],
+    ['what a cloud asks of its own machines', { headers: { 'Metadata-Flavor': 'Google' } }],
+    ['no encryption, where the CAS has it', { url: 'http://storage.example/x' }],
+  ])('is sent nowhere by a grant with %s', async (_, rest) => {
+    const asked: string[] = [];
+    const grant = { id: '1', method: 'PUT', url: 'https://storage.example/x', headers: {}, ...rest };
+    const cas = await serve((request, response) => {
+      asked.push(request.url ?? '');
+      request.resume();
+      request.on('end', () =>
+        status(201, { 'content-type': 'application/json' }, JSON.stringify(grant))(request, response),
+      );
+    });
+    const hosts: string[] = [];
+    const parts = await partsOn(cas);
+    const http = makeHttp({
+      // The CAS has an encrypted address here, and is asked without TLS.
+      fetch: async (url, init) => {
+        hosts.push(new URL(url).host);
+        const { status, ok, headers, body } = await fetch(url.replace('https://cas.example', cas), init);
+        return { status, ok, headers, body, url };
+      },
+    });
+    const tokens = new CasTokenSource(http, 'https://hub.example', async () => ({}));
+    tokens.give({ casUrl: 'https://cas.example', accessToken: 'x', refreshAtMs: Number.POSITIVE_INFINITY });
+    const error = await rejectionOf(new XorbUploader({ ...parts, http, tokens }).upload(hash, body(), signal));
+    expect(String(error)).toContain('Nothing was sent there');
+    expect(error).toMatchObject({ code: 'PROTOCOL' });
+    expect(hosts).toEqual(['cas.example']);
+    expect(asked).toHaveLength(1);
+  });
+
   test.each([400, 403, 409])('asks for another grant after %i', async (code) => {
     const hub = await uploadHub();
     hub.faults.add({ kind: 'xorb-upload', action: 'status', status: code, times: 2 });
