@@ -57,6 +57,21 @@ def commit_file(endpoint, repo, path, source, message):
     return api.upload_file(path_or_fileobj=source, path_in_repo=path, repo_id=repo, commit_message=message).oid
 
 
+def parse_uris(uris, endpoint):
+    """What addresses mean; None for those that are refused."""
+    from huggingface_hub import parse_hf_uri
+    from huggingface_hub.errors import HfUriError
+
+    def parsed(uri):
+        try:
+            found = parse_hf_uri(uri, endpoint=endpoint)
+        except HfUriError:
+            return None
+        return {"type": found.type, "id": found.id, "revision": found.revision, "path": found.path_in_repo}
+
+    return [parsed(uri) for uri in uris]
+
+
 def tree(endpoint, repo):
     """What the commits of a repository are, and what the last one holds, as Python's client reads them."""
     from huggingface_hub import HfApi
