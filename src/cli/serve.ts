@@ -14,6 +14,7 @@ interface ServeFlags {
   readOnly?: boolean;
   allowOrigin?: string[];
   allowHost?: string[];
+  publicUrl?: string;
   verbose?: boolean;
   json?: boolean;
 }
@@ -38,6 +39,7 @@ export function addServeCommand(root: Command, signal: AbortSignal): void {
     .option('--read-only', 'let nobody change anything')
     .option('--allow-origin <origin>', 'origin of pages that may write, such as http://localhost:3000', collect)
     .option('--allow-host <name>', 'another name or address that clients reach it by', collect)
+    .option('--public-url <url>', 'address of the server with TLS before it, such as https://hub.example.org')
     .option('--verbose', 'a line on stderr for each request')
     .option('--json', 'the address as JSON on stdout')
     .addHelpText(
@@ -65,6 +67,7 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
     readOnly: flags.readOnly,
     allowedOrigins: flags.allowOrigin,
     allowedHosts: flags.allowHost,
+    ...(flags.publicUrl !== undefined && { publicUrl: flags.publicUrl }),
     ...(flags.token && { tokens: readTokens(flags.token) }),
     ...(flags.verbose && { log: (line: string) => output.note(line) }),
   };

@@ -23,6 +23,7 @@ export const CAS_PREFIX = '/cas';
 
 /** The server's address as this client reaches it: links must lead there, not to what the server calls itself. */
 export function baseUrl(context: HubContext, exchange: Exchange): string {
+  if (context.settings.publicUrl !== undefined) return context.settings.publicUrl;
   const host = trustedHost(exchange.senderFacts, context.settings.senders);
   return host === undefined ? context.origin : `http://${host}`;
 }

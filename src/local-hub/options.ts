@@ -27,6 +27,11 @@ export interface LocalHubOptions {
    * `host` need no mention. Requests for any other host are refused.
    */
   allowedHosts?: string[];
+  /**
+   * Address that clients reach the Hub by where a server with TLS stands before it, such as `https://hub.example.org`.
+   * All addresses that it gives out begin with it. Default: they begin with the host that the client asked for.
+   */
+  publicUrl?: string;
   /** Access tokens that are known, by their text. Default: `hf_local`, which may write. */
   tokens?: Record<string, TokenGrant>;
   /** Lets everybody write, and takes any token for a good one. Default: only while no `tokens` are given. */
@@ -66,10 +71,18 @@ export interface LocalHubOptions {
 }
 
 /** The options with every default in place. */
-export type Settings = Required<Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl' | 'allowedOrigins' | 'allowedHosts'>> &
-  Pick<LocalHubOptions, 'log' | 'casUrl'> & {
+export type Settings = Required<
+  Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl' | 'publicUrl' | 'allowedOrigins' | 'allowedHosts'>
+> &
+  Pick<LocalHubOptions, 'log' | 'casUrl' | 'publicUrl'> & {
     senders: { hosts: ReadonlySet<string>; origins: Set<string> };
   };
+
+function parsePublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url.origin;
+  throw new XetError('INVALID_ARGUMENT', `Not the address of a Hub: '${text}'. Write it like https://hub.example.org.`);
+}
 
 function checkPort(port: number): number {
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
@@ -87,12 +100,20 @@ function namedHost(host = '127.0.0.1'): string[] {
 export const DEFAULT_TOKEN = 'hf_local';
 
 export function settle(options: LocalHubOptions): Settings {
+  const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
   return {
+    publicUrl,
     host: options.host ?? '127.0.0.1',
     port: checkPort(options.port ?? 0),
     senders: {
-      hosts: new Set((options.allowedHosts ?? []).concat(namedHost(options.host)).map(parseHost)),
-      origins: new Set((options.allowedOrigins ?? []).map(parseOrigin)),
+      hosts: new Set(
+        [
+          ...(options.allowedHosts ?? []),
+          ...namedHost(options.host),
+          ...(publicUrl ? [new URL(publicUrl).hostname] : []),
+        ].map(parseHost),
+      ),
+      origins: new Set([...(options.allowedOrigins ?? []), ...(publicUrl ? [publicUrl] : [])].map(parseOrigin)),
     },
     tokens: options.tokens ?? { [DEFAULT_TOKEN]: { name: 'local', write: true } },
     openWrites: options.openWrites ?? options.tokens === undefined,

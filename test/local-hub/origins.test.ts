@@ -204,6 +204,23 @@ test('a host that was named is answered, and addresses lead to it', async () => 
   expect((await raw(hub.url, { headers: { host: 'sub.models.example.org' } })).status).toBe(403);
 });
 
+test('a Hub behind a server with TLS gives out the address of that', async () => {
+  const hub = await testHub({ publicUrl: 'https://hub.example.org/' });
+  await hub.commitFiles('me/model', { 'w.bin': noise(5, 100_000) });
+  const { status, text } = await raw(`${hub.url}/api/models/me/model/xet-read-token/main`, {
+    headers: { host: 'hub.example.org' },
+  });
+  expect([status, text]).toEqual([200, expect.stringContaining('"casUrl":"https://hub.example.org/cas"')]);
+  const resolved = await call(hub, '/me/model/resolve/main/w.bin');
+  expect(resolved.headers.get('location')).toMatch(/^https:\/\/hub\.example\.org\/xet-bridge\//);
+  expect((await post(hub, '/api/repos/create', { name: 'me/new' }, { origin: 'https://hub.example.org' })).status).toBe(
+    200,
+  );
+  for (const publicUrl of ['hub.example.org', 'https://hub.example.org/path', 'ftp://x', 'https://a:b@x']) {
+    await expect(startLocalHub({ publicUrl })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  }
+});
+
 test('no address that the Hub gives out comes from what a request claims of its way here', async () => {
   const hub = await testHub();
   await hub.commitFiles('me/model', { 'w.bin': noise(4, 100_000) });
