@@ -1,7 +1,7 @@
 import { isXetError, publicUrl, XetError } from '../errors.ts';
 import type { Http, RequestSpec } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
-import type { RetryPolicy } from '../http/retry-timing.ts';
+import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
 import { lineOf, type Operation } from './operations.ts';
@@ -144,9 +144,7 @@ export class HubWriter {
           await this.#http.pause(behind, MOST_BEHIND + 1, behindFor(error, behind, this.#http.retry), 'hub', signal);
           continue;
         }
-        // Without a word on when to come back it is the limit of an hour, which no quick attempt outlasts.
-        if (status === 429 && (attempt > 1 || attempt >= this.#attempts) && error.retryAfterMs === undefined)
-          throw limited(error);
+        if (status === 429 && !isWorthWaiting(error, attempt, this.#attempts)) throw limited(error);
         // Without an answer, or with one that says that something broke, it may have been made.
         const unclear = status === 0 || status === 408 || status >= 500;
         if (!unclear && !error.retryable) throw error;
@@ -275,6 +273,12 @@ function commitOf(body: unknown, url: string): MadeCommit {
 
 function incomplete(url: string, wanted: string): XetError {
   return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
+}
+
+/** Without a word on when to come back it is the limit of an hour, which no quick attempt outlasts. */
+function isWorthWaiting({ retryAfterMs }: XetError, attempt: number, attempts: number): boolean {
+  if (attempt >= attempts) return false;
+  return retryAfterMs === undefined ? attempt === 1 : retryAfterMs <= LONGEST_OBEYED_WAIT_MS;
 }
 
 /** The same failure with the wait after it: with the usual policy 1, 2, 4 and 8 seconds. */

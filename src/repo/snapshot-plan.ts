@@ -5,6 +5,7 @@ import { type ListEntry, pathsInfo } from '../hub/entries.ts';
 import { fileOf, listEntries, withSizes } from '../hub/listing.ts';
 import { DEFAULT_REVISION, givenPath, parseRepo, type RepoDesignation, type RepoId, repoText } from '../hub/repo.ts';
 import { MetricsLog } from '../metrics.ts';
+import { textsOf } from '../options.ts';
 import { inParallel } from './in-parallel.ts';
 import { judgeNames, type NamePlatform, printable, some } from './names.ts';
 import type { HeldFile, RepoStore } from './place.ts';
@@ -152,15 +153,17 @@ function queryOf({ http, hub, store }: PlanParts, options: SnapshotSelection, lo
   if (force && offline) {
     throw new XetError('INVALID_ARGUMENT', 'Offline nothing can be fetched again: leave out force, or offline.');
   }
-  const list = (patterns: string | readonly string[] | undefined) =>
-    typeof patterns === 'string' ? [patterns] : patterns;
-  const files = options.files?.map((name) =>
+  const files = textsOf(options.files, 'files')?.map((name) =>
     isFolder(name) ? `${givenPath(name.replace(/\/{1,100}$/, ''))}/` : givenPath(name),
   );
   return {
     repo: parseRepo(options.repo),
     revision,
-    selection: { files, allow: list(options.allowPatterns), ignore: list(options.ignorePatterns) },
+    selection: {
+      files,
+      allow: textsOf(options.allowPatterns, 'allowPatterns'),
+      ignore: textsOf(options.ignorePatterns, 'ignorePatterns'),
+    },
     force,
     signal,
     hub: hub.with(http.with(log)),

@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { checkPath, givenFolder } from '../hub/repo.ts';
 import { textsOf } from '../options.ts';
@@ -99,7 +99,14 @@ export async function gather(items: UploadItems, patterns: FolderPatterns, parts
     if (thing.kind === 'file') {
       add(folder === undefined || path?.endsWith('/') ? below(thing.name) : folder, thing.source);
     } else {
-      for (const file of await selected(thing, patterns)) add(below(file.path), file.source);
+      for (const file of await selected(thing, patterns)) {
+        try {
+          add(below(file.path), file.source);
+        } catch (error) {
+          if (!isXetError(error, 'INVALID_ARGUMENT')) throw error;
+          throw new XetError(error.code, `${error.message} Rename it, or leave it out with exclude (--exclude).`);
+        }
+      }
     }
   }
   return [...found.values()];

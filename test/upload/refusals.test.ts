@@ -78,6 +78,14 @@ describe('the limit of commits in an hour', () => {
     expect(commits()).toHaveLength(2);
   });
 
+  test('is told of at once where the Hub asks for more than a few minutes', async () => {
+    const hour = told(429, { error: 'Too many commits' }, { 'retry-after': '3600' });
+    const { client, commits } = await station(refusing(9, hour));
+    const error = await rejectionOf(client.upload({ repo, files: small }));
+    expect(error).toMatchObject({ code: 'RATE_LIMITED', message: expect.stringContaining('nothing is sent twice') });
+    expect(commits()).toHaveLength(1);
+  });
+
   test('is waited for where the Hub says how long', async () => {
     const { client, commits } = await station(refusing(4, told(429, { error: 'Slow' }, { 'retry-after': '0' })));
     expect((await client.upload({ repo, files: small })).commits).toHaveLength(1);

@@ -215,6 +215,18 @@ describe('links in a folder', () => {
     },
   );
 
+  test.skipIf(process.platform === 'win32')(
+    'and files whose names no repository can have are told of, with what to do',
+    async () => {
+      const folder = await folderOf({ 'a.txt': 'a', 'bs/a\\b.txt': 'b' });
+      const at = await station();
+      const error = await rejectionOf(at.client.upload({ repo, files: folder }));
+      expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('--exclude') });
+      await at.client.upload({ repo, files: folder, exclude: 'bs/*' });
+      expect(await pathsIn(at)).toEqual(['a.txt']);
+    },
+  );
+
   test('of other kinds than files are left out, and nothing waits for a pipe', async () => {
     const folder = await folderOf({ 'a.txt': 'a' });
     execFileSync('mkfifo', [join(folder, 'pipe')]);
