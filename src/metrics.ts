@@ -47,6 +47,8 @@ export type Stage = keyof Metrics['seconds'];
 /** Where the parts of a client note what they do. What a part of it notes, the whole has noted as well. */
 export class MetricsLog {
   readonly #whole: MetricsLog | undefined;
+  /** Answers, pieces of them and times for another attempt that are waited for now, by this part alone. */
+  awaited = 0;
   readonly requests: Metrics['requests'] = { hub: 0, cas: 0, xorb: 0, source: 0 };
   readonly retries: Metrics['retries'] = {};
   readonly bytes: Metrics['bytes'] = { network: 0, sent: 0, content: 0, local: 0, cache: 0, fallback: 0 };
@@ -84,6 +86,16 @@ export class MetricsLog {
   took(stage: Stage, seconds: number): void {
     this.seconds[stage] += seconds;
     this.#whole?.took(stage, seconds);
+  }
+
+  /** Notes that something from the network is waited for until a step has ended. */
+  async awaiting<T>(step: Promise<T>): Promise<T> {
+    this.awaited++;
+    try {
+      return await step;
+    } finally {
+      this.awaited--;
+    }
   }
 
   get totalRequests(): number {

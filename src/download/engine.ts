@@ -6,6 +6,7 @@ import type { ChunkRecords } from '../chunks.ts';
 import { isXetError, XetError } from '../errors.ts';
 import { hashToHex } from '../hash.ts';
 import type { Http } from '../http/http.ts';
+import { isOutage } from '../http/tries.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { MetricsLog } from '../metrics.ts';
 import type { ByteRange } from '../ranges.ts';
@@ -57,12 +58,35 @@ export class DownloadEngine {
     return { http: http.with(log), log };
   }
 
-  /** Throws again what plain HTTP is no answer to. */
-  fallBack(file: ResolvedFile, error: unknown, { signal }: ReadOptions): void {
+  /**
+   * The way to what is missing after Xet has failed. Throws the error again where neither way helps: plain HTTP is for
+   * when some host answers and Xet is what failed, not for when the network is away.
+   *
+   * @param progressed whether Xet gave anything since it was last begun.
+   */
+  async wayOn(
+    file: CasFile,
+    error: unknown,
+    { signal }: ReadOptions,
+    http: Http,
+    progressed: boolean,
+  ): Promise<'xet' | 'plain'> {
     // Corrupt data is told, not smoothed over, and a server that asks for patience gets it.
     const final = ['INTEGRITY', 'RATE_LIMITED', 'CLOSED', 'INVALID_ARGUMENT', ...DISK_CODES];
     if (!this.parts.fallback || signal.aborted || !isXetError(error) || final.includes(error.code)) throw error;
-    this.parts.onWarning(`'${file.path}' cannot be had over Xet (${error.message}); going on over plain HTTP.`);
+    if (isOutage(error)) {
+      const { hub } = this.parts;
+      const once = http.once();
+      if (!(await answers(hub.resolve(file.repo, file.commit, file.path, { signal, http: once })))) throw error;
+      const cas = new CasClient(once, hub.tokens(file.tokenUrl), this.#casVersions);
+      const first = { start: 0, end: 1 };
+      // The network is back, and with it the CAS.
+      if (progressed && (await answers(cas.reconstruction(file.xetHash, first, signal)))) return 'xet';
+      signal.throwIfAborted();
+    }
+    const reason = error.message.replace(/\.$/, '');
+    this.parts.onWarning(`'${file.path}' is not available over Xet (${reason}); fetching it over plain HTTP.`);
+    return 'plain';
   }
 
   /** What plain HTTP takes. */
@@ -164,6 +188,13 @@ export class DownloadEngine {
     yield* assembleAll(await this.begin(file, range, options, http, ASKING), [], () => 1, http.log);
   }
 }
+
+/** Whether a request reaches a server, whatever that says. */
+const answers = (request: Promise<unknown>): Promise<boolean> =>
+  request.then(
+    () => true,
+    (error: unknown) => isXetError(error) && !isOutage(error),
+  );
 
 /** A file whose bytes are in a CAS. */
 export type CasFile = ResolvedFile & { xetHash: string };

@@ -45,21 +45,21 @@ export async function* fetchRuns(source: RunSource): AsyncGenerator<FrameRun, vo
 async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerator<FrameRun, void, undefined> {
   const { http, signal, attempts, lanes } = source;
   let { fresh } = source;
-  for (let failures = 0; !part.complete; ) {
+  const tries = http.tries({ kind: 'xorb', attempts, signal });
+  while (!part.complete) {
     const before = part.cutter.nextStart;
     try {
       yield* once({ ...source, fresh }, part);
     } catch (error) {
       if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
       yield* part.keepWhole();
-      failures = part.cutter.nextStart > before ? 1 : failures + 1;
+      if (part.cutter.nextStart > before) tries.progressed();
       if (error === part.malformed) {
         if (fresh) throw corrupt(source.xorb, error);
         fresh = true;
       }
       if (isXetError(error, 'RATE_LIMITED', 'SERVER', 'TIMEOUT')) lanes.backOff();
-      if (failures >= attempts) throw error;
-      await http.pause(failures, attempts, error, 'xorb', signal);
+      await tries.failed(error);
     }
   }
   part.check();

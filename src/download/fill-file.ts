@@ -31,12 +31,15 @@ export async function fillFile(
     log.add('content', content.bytes.length);
   };
   if (engine.overXet(file) && !options.plain) {
-    try {
-      return await fillXet(engine, file, coverage, write, options, http);
-    } catch (error) {
-      engine.fallBack(file, error, options);
-      options.onFallback?.();
+    for (let way = 'xet'; way === 'xet'; ) {
+      const before = lengthOf(coverage.parts);
+      try {
+        return await fillXet(engine, file, coverage, write, options, http);
+      } catch (error) {
+        way = await engine.wayOn(file, error, options, http, lengthOf(coverage.parts) > before);
+      }
     }
+    options.onFallback?.();
   }
   return fillOverHttp(engine, file, target, coverage, write, options, http);
 }

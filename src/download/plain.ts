@@ -18,11 +18,18 @@ export interface PlainOptions {
   onNetworkBytes?: (bytes: number) => void;
 }
 
+/** Gives a part of a file from elsewhere, as far as it can. */
+export type Before = (
+  part: ByteRange,
+  fetched: (part: ByteRange) => AsyncIterable<Uint8Array>,
+) => AsyncIterable<Uint8Array>;
+
 /**
  * The bytes of a range over plain HTTP. A broken connection is continued where it broke. The end of a whole
  * file is reached only after its content was checked against its entity tag; how is the return value.
  *
- * @param whole whether the range ends a whole file that is to be verified; what lies before it is fetched again for that.
+ * @param whole whether the range ends a whole file that is to be verified, for which what lies before it is needed as well.
+ * @param before gives what lies before the range; `fetched` gives what it lacks.
  */
 export async function* readPlain(
   source: PlainSource,
@@ -30,11 +37,12 @@ export async function* readPlain(
   range: ByteRange,
   whole: boolean,
   options: PlainOptions,
+  before: Before = (part, fetched) => fetched(part),
 ): AsyncGenerator<Uint8Array, Verified | undefined, undefined> {
   const check = whole ? checkOf(source, file) : undefined;
   if (check && range.start > 0) {
-    for await (const bytes of persistent(source, file, { start: 0, end: range.start }, options))
-      check.hash.update(bytes);
+    const fetched = (part: ByteRange) => persistent(source, file, part, options);
+    for await (const bytes of before({ start: 0, end: range.start }, fetched)) check.hash.update(bytes);
   }
   for await (const bytes of persistent(source, file, range, options)) {
     check?.hash.update(bytes);
@@ -102,7 +110,9 @@ async function* persistent(
   const known = options.fresh ? undefined : file.beginning;
   // The address that the Hub leads to is signed and runs out: once after each progress it is asked for anew.
   let mayBeExpired = true;
-  for (let failures = 0; at < range.end; ) {
+  const { attempts, http } = source;
+  const tries = http.tries({ kind: 'hub', attempts, waits: true, signal: options.signal });
+  while (at < range.end) {
     try {
       // A copy of what is known: whoever gets it may do with it what he likes.
       for await (const bytes of known && at < known.length
@@ -110,7 +120,7 @@ async function* persistent(
         : once(source, file, { start: at, end: range.end }, options)) {
         options.onNetworkBytes?.(bytes.length);
         at += bytes.length;
-        failures = 0;
+        tries.progressed();
         mayBeExpired = true;
         yield bytes;
       }
@@ -119,8 +129,8 @@ async function* persistent(
         mayBeExpired = false;
         continue;
       }
-      if (!isXetError(error) || !error.retryable || ++failures >= source.attempts) throw error;
-      await source.http.pause(failures, source.attempts, error, 'hub', options.signal);
+      if (!isXetError(error) || !error.retryable) throw error;
+      await tries.failed(error);
     }
   }
 }

@@ -259,12 +259,13 @@ export class RangeJob {
       }
       throw cutShort(again.length - filled, this.#spec.xorb);
     };
-    for (let failures = 1; filled < again.length; failures++) {
+    const tries = http.tries({ kind: 'xorb', attempts, signal });
+    while (filled < again.length) {
       try {
         await fill();
       } catch (broken) {
-        if (signal.aborted || !isXetError(broken) || !broken.retryable || failures >= attempts) throw broken;
-        await http.pause(failures, attempts, broken, 'xorb', signal);
+        if (signal.aborted || !isXetError(broken) || !broken.retryable) throw broken;
+        await tries.failed(broken);
       }
     }
     try {

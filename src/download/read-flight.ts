@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { NO_LONGER_WANTED, XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import type { Content } from './shares.ts';
 
@@ -11,8 +11,12 @@ export interface FlightParts {
   untilEnd: boolean;
   /** Whether it comes in whatever order: then nobody can join it once it has begun. */
   anyOrder: boolean;
-  /** Fetches the range, each byte once. `take` copies what it is given; after `restart` all of it comes again. */
-  bring: (signal: AbortSignal, take: (content: Content) => void, restart: () => void) => Promise<void>;
+  /** Fetches the range, each byte once. `take` copies what it is given; of a whole file `held` gives what has come. */
+  bring: (
+    signal: AbortSignal,
+    take: (content: Content) => void,
+    held: (part: ByteRange) => Uint8Array,
+  ) => Promise<void>;
   /** Copies what comes, for later; undefined where it would be too much. */
   keep: ((content: Content) => void) | undefined;
   /** Told once, before anybody else, that it has ended. */
@@ -108,7 +112,7 @@ export class Flight {
       await this.#parts.bring(
         this.#stop.signal,
         (content) => this.#take(content),
-        () => this.#restart(),
+        (part) => this.#held(part),
       );
       if (this.#left > 0) throw new XetError('PROTOCOL', `The data ends with ${this.#left} bytes missing.`);
       this.#end();
@@ -150,9 +154,11 @@ export class Flight {
     if (this.#waiting.size === 0 && this.#left > 0) this.#leftAlone();
   }
 
-  #restart(): void {
-    this.#left = this.range.end - this.range.start;
-    for (const one of this.#waiting) one.left = one.end - one.start;
+  /** A part that has come of a whole file, all of which everybody waits for. */
+  #held({ start, end }: ByteRange): Uint8Array {
+    const [one] = this.#waiting;
+    if (!one) throw NO_LONGER_WANTED;
+    return one.into.subarray(start - one.origin, end - one.origin);
   }
 
   #leftAlone(): void {

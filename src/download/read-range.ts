@@ -2,11 +2,12 @@ import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
-import { assembleAll } from './assembled.ts';
+import { assembleAll, type Reading } from './assembled.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
-import { readPlain } from './plain.ts';
+import { readLocal } from './local-part.ts';
+import { type Before, readPlain } from './plain.ts';
 import type { Content } from './shares.ts';
 import { TaskTurns } from './task-turns.ts';
 
@@ -45,15 +46,21 @@ async function* contentOf(
 ): AsyncGenerator<Content, void, undefined> {
   let at = range.start;
   if (engine.overXet(file)) {
-    try {
-      for await (const content of readXet(engine, file, range, options, http)) {
-        at = content.at + content.bytes.length;
-        yield content;
+    const coverage = new Coverage();
+    const begun: Reading[] = [];
+    for (let way = 'xet'; way === 'xet'; ) {
+      const begunAt = at;
+      try {
+        for await (const content of readXet(engine, file, range, coverage, at, begun, options, http)) {
+          at = content.at + content.bytes.length;
+          yield content;
+        }
+        return;
+      } catch (error) {
+        way = await engine.wayOn(file, error, options, http, at > begunAt);
       }
-      return;
-    } catch (error) {
-      engine.fallBack(file, error, options);
     }
+    return yield* readOverHttp(engine, file, range, at, options, http, begun[0] && keptBy(begun[0]));
   }
   yield* readOverHttp(engine, file, range, at, options, http);
 }
@@ -62,15 +69,19 @@ async function* readXet(
   engine: DownloadEngine,
   file: CasFile,
   range: ByteRange,
+  coverage: Coverage,
+  from: number,
+  begun: Reading[],
   options: StreamOptions,
   http: Http,
 ): AsyncGenerator<Content, void, undefined> {
   const whole = isWhole(file, range);
-  const coverage = new Coverage();
+  const had = from > range.start ? [{ start: range.start, end: from }] : [];
   const reading = await engine.begin(file, range, options, http, { keep: true });
+  begun.push(reading);
   const { lanes } = engine.parts;
   const lending = { ...reading, context: { ...reading.context, inPlace: options.lent } };
-  for await (const content of assembleAll(lending, [], () => lanes.limit, http.log)) {
+  for await (const content of assembleAll(lending, had, () => lanes.limit, http.log)) {
     if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
     yield content;
   }
@@ -87,9 +98,11 @@ export async function* readOverHttp(
   from: number,
   options: StreamOptions,
   http: Http,
+  before?: Before,
 ): AsyncGenerator<Content, void, undefined> {
   const whole = isWhole(file, range);
-  const reading = readPlain(engine.plainSource(http), file, { start: from, end: range.end }, whole, options);
+  const rest = { start: from, end: range.end };
+  const reading = readPlain(engine.plainSource(http), file, rest, whole, options, before);
   let at = from;
   for (;;) {
     const { done, value } = await reading.next();
@@ -101,4 +114,22 @@ export async function* readOverHttp(
     yield { at, bytes: value, chunks: NO_CHUNKS };
     at += value.length;
   }
+}
+
+/** What a read over Xet has kept on this machine, so that nothing is fetched twice where plain HTTP takes over. */
+function keptBy({ stages, running }: Reading): Before {
+  return async function* (part, fetched) {
+    let at = part.start;
+    const elsewhere = async function* (rest: ByteRange): AsyncGenerator<Content, void, undefined> {
+      for await (const bytes of fetched(rest)) yield { at: 0, bytes, chunks: NO_CHUNKS };
+    };
+    for (const local of await stages.here(part)) {
+      if (local.start > at) yield* fetched({ start: at, end: local.start });
+      const wanted = { start: Math.max(at, local.start), end: part.end };
+      for await (const { bytes } of readLocal(local, wanted, { ...running, elsewhere, onLocal: () => undefined }))
+        yield bytes;
+      at = Math.max(at, Math.min(local.end, part.end));
+    }
+    if (at < part.end) yield* fetched({ start: at, end: part.end });
+  };
 }

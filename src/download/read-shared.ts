@@ -128,10 +128,10 @@ export class SharedReads implements FileReads {
       fresh,
       untilEnd: whole && small,
       anyOrder: !small,
-      bring: async (stop, take, restart) => {
+      bring: async (stop, take, held) => {
         const both = AbortSignal.any([signal, stop]);
         const options = { signal: both, fresh, sections: this.#sections, wholeChunks: small && !whole, lent: true };
-        if (!small) return bringRange(engine, file, range, options, take, restart);
+        if (!small) return bringRange(engine, file, range, options, take, held);
         for await (const content of readRange(engine, file, range, options)) take(content);
       },
       keep: small ? ({ at, bytes }) => memory.put(this.#key, at, bytes, fetched) : undefined,

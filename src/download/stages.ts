@@ -6,6 +6,7 @@ import { XetError } from '../errors.ts';
 import type { MetricsLog } from '../metrics.ts';
 import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../ranges.ts';
 import type { Stage } from './assemble.ts';
+import type { LocalPart } from './local-part.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './read-sections.ts';
 import { SignedUrls } from './signed-urls.ts';
@@ -47,6 +48,8 @@ export interface Ahead {
 export class Stages {
   readonly #options: StagesOptions;
   readonly #terms: Term[] = [];
+  /** Of what has been planned. */
+  readonly #placed: PlacedTerm[] = [];
 
   constructor(options: StagesOptions) {
     this.#options = options;
@@ -55,6 +58,12 @@ export class Stages {
   /** All terms of the range, once all stages have been planned without leaving any out. */
   get terms(): readonly Term[] {
     return this.#terms;
+  }
+
+  /** What this machine has of a part that has been planned. */
+  async here(part: ByteRange): Promise<LocalPart[]> {
+    const { tiers, fileHash, signal } = this.#options;
+    return (await tiers?.locals(fileHash, this.#placed, [part], signal)) ?? [];
   }
 
   /** @param had what need not be planned: ascending, apart from each other. */
@@ -110,6 +119,8 @@ export class Stages {
     base: Asked | undefined,
   ): Promise<Stage> {
     const { tiers, fileHash, signal } = this.#options;
+    // Where the recipe is known, each window has all terms.
+    for (const term of tiers ? terms : []) if (term.at > (this.#placed.at(-1)?.at ?? -1)) this.#placed.push(term);
     const locals = (await tiers?.locals(fileHash, terms, wanted, signal)) ?? [];
     const holes = withoutAll(wanted, locals);
     const { plan: planOptions } = this.#options;

@@ -59,12 +59,17 @@ export class FetchReply implements Reply {
     const reader = body && open(body);
     const watch = this.#guard.watch(this.#stallMs, 'STALLED');
     let finished = false;
+    let awaiting = 0;
     let bytes = 0;
     let waitedMs = 0;
     try {
       while (reader) {
         const since = performance.now();
+        this.#log.awaited++;
+        awaiting = 1;
         const { done, value } = await watch.over(reader.read());
+        this.#log.awaited--;
+        awaiting = 0;
         // The time that the reader takes is not the server's.
         waitedMs += performance.now() - since;
         if (done || !value) break;
@@ -78,6 +83,7 @@ export class FetchReply implements Reply {
     } catch (error) {
       throw this.#guard.explain(error);
     } finally {
+      this.#log.awaited -= awaiting;
       watch.end();
       if (!finished) this.drop();
     }

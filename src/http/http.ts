@@ -12,6 +12,7 @@ import { checkAddress, checkHeaders, isWebAddress, originOf } from './request-ch
 import { RequestGuard } from './request-guard.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
+import { Tries } from './tries.ts';
 
 /** What sends a request: the platform's `fetch`, or yours. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
@@ -119,6 +120,11 @@ export interface RequestSpec {
   cache?: 'no-store' | undefined;
   /** Attempts for this request, if not the policy's. */
   attempts?: number;
+  /**
+   * Whether it waits while this device is offline, as what is under way does. Default: for the CAS and data. What is
+   * asked first fails, so that its caller can say so.
+   */
+  waits?: boolean;
   patience?: Patience;
 }
 
@@ -138,6 +144,9 @@ export interface Reply {
   drop(): void;
 }
 
+/** What is tried, and how often. */
+export type TriesOptions = Pick<RequestSpec, 'kind' | 'signal' | 'waits'> & { attempts: number };
+
 /** The one door for requests: rewriting, timeouts, retries and typed errors. Counts what goes through. */
 export class Http {
   readonly #options: HttpOptions;
@@ -156,21 +165,25 @@ export class Http {
     return new Http(this.#options, log, this.#reached);
   }
 
+  /** The same door, which tries nothing twice. */
+  once(): Http {
+    return new Http({ ...this.#options, retry: { ...this.retry, attempts: 1 } }, this.log, this.#reached);
+  }
+
   /** Sends until an acceptable answer comes, the attempts are used up or the signal aborts. */
   send(spec: RequestSpec): Promise<Reply> {
     return this.#attempts(spec, () => this.#attempt(spec));
   }
 
   async #attempts<T>(spec: RequestSpec, once: () => Promise<T>): Promise<T> {
-    const most = spec.attempts ?? this.#options.retry.attempts;
-    for (let attempt = 1; ; attempt++) {
+    const { kind, attempts = this.#options.retry.attempts, waits, signal } = spec;
+    const tries = this.tries({ kind, attempts, waits, signal });
+    for (;;) {
       try {
         return await once();
       } catch (error) {
         if (!isXetError(error) || !error.retryable) throw error;
-        const attempts = this.#isHopeless(error) ? Math.min(most, UNREACHED_ATTEMPTS) : most;
-        if (attempt >= attempts) throw error;
-        await this.pause(attempt, attempts, error, spec.kind, spec.signal);
+        await tries.failed(error, this.#isHopeless(error) ? Math.min(attempts, UNREACHED_ATTEMPTS) : attempts);
       }
     }
   }
@@ -192,6 +205,12 @@ export class Http {
   /** Sends and takes in the answer; whatever fails in that is a failed attempt. */
   exchange<T>(spec: RequestSpec, takeIn: (reply: Reply) => Promise<T>): Promise<T> {
     return this.#attempts(spec, async () => takeIn(await this.#attempt(spec)));
+  }
+
+  /** Attempts at something that takes more than one request. */
+  tries({ kind, attempts, signal, waits = kind === 'cas' || kind === 'xorb' }: TriesOptions): Tries {
+    const pause = (attempt: number, most: number, error: XetError) => this.pause(attempt, most, error, kind, signal);
+    return new Tries({ attempts, waits, signal, pause, log: this.log });
   }
 
   /** The wait between two attempts, announced. Also for callers that retry more than one request. */
@@ -252,7 +271,7 @@ export class Http {
     this.log.requested(spec.kind);
     let response: Answer;
     try {
-      response = await guard.within(timeouts.connect, 'TIMEOUT', () =>
+      const sending = guard.within(timeouts.connect, 'TIMEOUT', () =>
         fetch(
           url,
           {
@@ -266,6 +285,7 @@ export class Http {
           ...(rewriteUrl ? [(to: string) => this.#rewritten(to, spec.kind)] : []),
         ),
       );
+      response = await this.log.awaiting(sending);
     } catch (error) {
       const explained = guard.explain(error);
       guard.drop();

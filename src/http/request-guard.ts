@@ -1,5 +1,6 @@
 import { isXetError, NO_LONGER_WANTED, publicUrl, XetError } from '../errors.ts';
 import { networkError } from './network-error.ts';
+import { isLate } from './standstill.ts';
 
 /** The abort of one request: by the caller, by a timeout, or because nobody wants the rest. */
 export class RequestGuard {
@@ -67,6 +68,8 @@ class Watch {
   /** Of the wait that is going on. */
   #reject: ((reason: unknown) => void) | undefined;
   #since = 0;
+  /** When the timer is due, by the clock of the day. */
+  #dueMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(signal: AbortSignal, ms: number, onTooLong: () => void) {
@@ -79,7 +82,7 @@ class Watch {
 
   over<T>(step: Promise<T>): Promise<T> {
     this.#since = performance.now();
-    this.#timer ??= setTimeout(this.#look, this.#ms);
+    if (this.#timer === undefined) this.#lookAfter(this.#ms);
     return new Promise<T>((resolve, reject) => {
       this.#reject = reject;
       if (this.#signal.aborted) reject(this.#signal.reason);
@@ -104,10 +107,17 @@ class Watch {
     this.#timer = undefined;
     // Between two waits it is the reader who takes his time.
     if (!this.#reject) return;
+    // After a standstill, what has arrived meanwhile is still to be read.
+    if (isLate(this.#dueMs)) this.#since = performance.now();
     const leftMs = this.#since + this.#ms - performance.now();
-    if (leftMs > 0) this.#timer = setTimeout(this.#look, leftMs);
+    if (leftMs > 0) this.#lookAfter(leftMs);
     else this.#onTooLong();
   };
+
+  #lookAfter(ms: number): void {
+    this.#dueMs = Date.now() + ms;
+    this.#timer = setTimeout(this.#look, ms);
+  }
 
   end(): void {
     clearTimeout(this.#timer);

@@ -40,6 +40,8 @@ export interface ResolveOptions {
   http?: Http;
   /** Whether the beginning of a file that is not in a CAS is asked for along with the rest, as its content is wanted too. */
   beginning?: boolean;
+  /** Whether it waits while this device is offline, as what is under way does. */
+  waits?: boolean | undefined;
 }
 
 export interface HubOptions {
@@ -95,11 +97,11 @@ export class HubClient {
    * that a page could not see, and with a single byte of a file that is not in a CAS, or its beginning.
    */
   async resolve(repo: RepoId, revision: string, path: string, options: ResolveOptions = {}): Promise<ResolvedFile> {
-    const { signal, http = this.http } = options;
+    const { signal, http = this.http, waits } = options;
     const url = resolveUrl(this.endpoint, repo, revision, path);
     const range = rangeHeader({ start: 0, end: options.beginning ? MOST_BYTES : 1 });
     const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range };
-    const spec: RequestSpec = { kind: 'hub', url, headers, signal, accept: [416] };
+    const spec: RequestSpec = { kind: 'hub', url, headers, signal, accept: [416], waits };
     const { reply, info, beginning } = await http.exchange(spec, async (reply) => {
       const isInfo = reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
       if (isInfo) return { reply, info: await readJson(reply, MOST_BYTES) };

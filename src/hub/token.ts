@@ -47,7 +47,7 @@ export class CasTokenSource {
   }
 
   async #ask(signal: AbortSignal): Promise<CasAccess> {
-    const spec = { kind: 'hub', url: this.#url, headers: await this.#headers(), signal } as const;
+    const spec = { kind: 'hub', url: this.#url, headers: await this.#headers(), signal, waits: true } as const;
     const { body, reply } = await this.#http.json(spec, 64 * 1024);
     const expiry = isRecord(body) ? body.exp : undefined;
     if (

@@ -1,5 +1,6 @@
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
+import { isOffline } from '../http/tries.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import { isCommit, type RepoId, repoText, resolveUrl } from '../hub/repo.ts';
 import type { Place, RepoStore } from './place.ts';
@@ -44,10 +45,14 @@ export async function locate(parts: LocateParts, wanted: Wanted): Promise<Locate
     if (here) return here;
     if (offline) throw await notHere(store, wanted);
   }
+  if (!force && isOffline()) {
+    const here = await atLastCommit(parts, wanted);
+    if (here) return withoutHub(here, 'this device is offline');
+  }
   try {
     // Of a repository that was never fetched from, the content is wanted for sure.
     const beginning = force || (await store.commitOf(repo, revision)) === undefined;
-    const file = await hub.resolve(repo, revision, path, { signal, http, beginning });
+    const file = await hub.resolve(repo, revision, path, { signal, http, beginning, waits: true });
     return { file, place: store.place(file, revision), asked: true };
   } catch (error) {
     if (isXetError(error, 'ENTRY_NOT_FOUND') && error.commit) {
@@ -58,9 +63,11 @@ export async function locate(parts: LocateParts, wanted: Wanted): Promise<Locate
     if (force || signal.aborted || !isXetError(error, ...AWAY)) throw error;
     const here = await atLastCommit(parts, wanted);
     if (!here) throw error;
-    onWarning(
-      `The Hub cannot be asked for '${path}' (${error.message}); using what is here of commit ${here.file.commit}.`,
-    );
+    return withoutHub(here, error.message);
+  }
+
+  function withoutHub(here: Located, reason: string): Located {
+    onWarning(`The Hub cannot be asked for '${path}' (${reason}); using what is here of commit ${here.file.commit}.`);
     return here;
   }
 }

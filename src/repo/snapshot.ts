@@ -285,7 +285,11 @@ async function identified(
   const { entry, resolved, held } = file;
   if (resolved.xetHash !== undefined || entry.sha256 === undefined || held || plan.local) return resolved;
   const { repo, commit } = plan;
-  const asked = await parts.hub.resolve(repo, commit, resolved.path, { signal, http: parts.http.with(log) });
+  const asked = await parts.hub.resolve(repo, commit, resolved.path, {
+    signal,
+    http: parts.http.with(log),
+    waits: true,
+  });
   return asked.etag === resolved.etag && asked.size === resolved.size && asked.commit === commit ? asked : resolved;
 }
 

@@ -164,7 +164,7 @@ describe('one fetch for several readers', () => {
   function flightOf(range: ByteRange, options: { untilEnd?: boolean; keeps?: boolean; anyOrder?: boolean } = {}) {
     let signal: AbortSignal | undefined;
     let come: (content: Content | undefined) => void = () => undefined;
-    let again: () => void = () => undefined;
+    let heldOf: (part: ByteRange) => Uint8Array = () => new Uint8Array();
     const ends: unknown[] = [];
     const flight = new Flight({
       range,
@@ -173,9 +173,9 @@ describe('one fetch for several readers', () => {
       anyOrder: options.anyOrder ?? false,
       keep: options.keeps === false ? undefined : () => undefined,
       onEnd: (error) => void ends.push(error),
-      async bring(stop, take, restart) {
+      async bring(stop, take, held) {
         signal = stop;
-        again = restart;
+        heldOf = held;
         for (;;) {
           const next = await new Promise<Content | undefined>((resolve, reject) => {
             come = resolve;
@@ -194,7 +194,7 @@ describe('one fetch for several readers', () => {
     return {
       flight,
       bring,
-      restart: () => again(),
+      held: (part: ByteRange) => heldOf(part),
       finish: () => come(undefined),
       ends,
       stopped: () => signal?.aborted,
@@ -239,20 +239,16 @@ describe('one fetch for several readers', () => {
     await vi.waitFor(() => expect(ends).toEqual([undefined]));
   });
 
-  test('what begins again is waited for from the start', async () => {
-    const { flight, bring, restart, finish } = flightOf({ start: 0, end: 100 }, { anyOrder: true, keeps: false });
-    const into = new Uint8Array(100);
-    let done = false;
-    const whole = flight.join({ start: 0, end: 100 }, into, 0).done.then(() => {
-      done = true;
-    });
-    await bring(50, 49);
-    restart();
-    await bring(0, 60);
-    expect(done).toBe(false);
-    await bring(60, 40);
-    await whole;
-    expect(into).toEqual(truth(0, 100));
+  test('what has come of a whole file is there to be checked', async () => {
+    const { flight, bring, held, finish } = flightOf({ start: 0, end: 100 }, { anyOrder: true, keeps: false });
+    const left = flight.join({ start: 0, end: 100 }, new Uint8Array(100), 0);
+    const whole = flight.join({ start: 0, end: 100 }, new Uint8Array(100), 0);
+    await bring(50, 50);
+    left.leave('enough');
+    await expect(left.done).rejects.toBe('enough');
+    expect(held({ start: 60, end: 80 })).toEqual(truth(60, 20));
+    await bring(0, 50);
+    await whole.done;
     finish();
   });
 
