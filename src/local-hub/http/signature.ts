@@ -28,7 +28,8 @@ export function signPath(signer: Signer, path: string, fields: Record<string, st
 /** Whether this path and query were made by {@link signPath} and still hold at `nowMs`. */
 export function checkSignedPath(signer: Signer, path: string, query: URLSearchParams, nowMs: number): boolean {
   const signed = new URLSearchParams(query);
-  const signature = signed.get(SIGNATURE) ?? '';
+  const [signature = '', ...others] = signed.getAll(SIGNATURE);
+  if (others.length > 0) return false;
   signed.delete(SIGNATURE);
   return signer.matches(`${path}?${signed}`, signature) && Number(signed.get(EXPIRES)) * 1000 > nowMs;
 }
