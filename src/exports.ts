@@ -61,7 +61,7 @@ export type {
 export { opfsFiles } from './save/opfs-store.ts';
 export type { WritableFile } from './save/picked-place.ts';
 export { type SaveOptions, type SaveResult, type SaveTarget, saveFile } from './save/save-file.ts';
-export type { UploadContent, UploadFile, UploadItem } from './upload/gather.ts';
+export type { UploadContent, UploadFile, UploadItem, UploadItems } from './upload/gather.ts';
 export type { UploadCommit, UploadedFileInfo, UploadOptions, UploadResult } from './upload/upload-types.ts';
 export type { CreateBranchOptions, CreateRepoOptions, DeleteFilesOptions, UploadWork } from './upload/upload-work.ts';
 export { webUploads } from './upload/web-uploads.ts';

@@ -116,7 +116,8 @@ export function checkOptions({ endpoint, memoryBudget, concurrency, workers }: X
 /** Texts that may be given as one. Throws `INVALID_ARGUMENT`, which calls them by `name`, for anything else. */
 export function textsOf(given: string | Iterable<string> | undefined, name: string): string[] | undefined {
   if (given === undefined) return undefined;
-  const texts = typeof given === 'string' ? [given] : isIterable(given) ? [...given] : [given];
+  const texts =
+    typeof given === 'string' || given instanceof String ? [`${given}`] : isIterable(given) ? [...given] : [given];
   if (texts.every((text) => typeof text === 'string')) return texts as string[];
   throw new XetError('INVALID_ARGUMENT', `${name} is a text or a list of texts.`);
 }

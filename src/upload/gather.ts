@@ -114,6 +114,7 @@ export async function gather(items: UploadItems, patterns: FolderPatterns, parts
 
 /** A single item is a list of one: a text that is meant as a path is no list of its characters. */
 function listOf(items: UploadItems): Iterable<UploadItem> | AsyncIterable<UploadItem> {
+  if (items instanceof String) return [`${items}`];
   if (typeof items === 'string' || items instanceof URL || items instanceof Blob) return [items];
   if (typeof items === 'object' && items !== null) {
     if ('content' in items) return [items];

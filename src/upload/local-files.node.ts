@@ -1,4 +1,4 @@
-import { type BigIntStats, constants, realpathSync } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
@@ -24,7 +24,7 @@ export const nodeLocalFiles: LocalFiles = {
       if (found.isFile()) return { kind: 'file', name, source: new LocalSource(path) };
       if (found.isDirectory()) {
         const root = await realpath(path);
-        if (!options.force) refuseBroad(root, path);
+        if (!options.force) await refuseBroad(root, path);
         return { kind: 'folder', name, files: (skip) => filesIn({ ...options, root, skip }, '') };
       }
       throw new XetError('INVALID_ARGUMENT', `'${path}' is neither a file nor a folder.`);
@@ -40,22 +40,34 @@ function pathOf(url: URL): string {
   }
 }
 
-/** Refuses folders that nobody means to publish: the root of a file system, a home folder, and what holds it. */
-function refuseBroad(root: string, given: string): void {
-  const what =
-    parse(root).root === root
-      ? 'the root of a file system'
-      : homes().some((home) => home === root)
-        ? 'your home folder'
-        : homes().some((home) => isBelow(home, root))
-          ? 'a folder that holds your home folder'
-          : undefined;
-  if (what === undefined) return;
-  throw new XetError(
-    'INVALID_ARGUMENT',
-    `'${given}' is ${what}, and is not uploaded as it may hold keys and passwords. ` +
-      'Name the folder that is meant; if this is the one, use force: true (--force).',
-  );
+/**
+ * Refuses folders that nobody means to publish: the root of a file system, a home folder, and those that hold it. They
+ * are compared as the file system knows them, as one folder can have several names.
+ */
+async function refuseBroad(root: string, given: string): Promise<void> {
+  const own = await stat(root, { bigint: true });
+  for (const { path, what } of broadFolders(root)) {
+    const broad = await stat(path, { bigint: true }).catch(() => undefined);
+    if (!broad || !isSame(own, broad)) continue;
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `'${given}' is ${what}, and is not uploaded as it may hold keys and passwords. ` +
+        'Name the folder that is meant; if this is the one, use force: true (--force).',
+    );
+  }
+}
+
+function broadFolders(root: string): { path: string; what: string }[] {
+  const found = [{ path: parse(root).root, what: 'the root of a file system' }];
+  for (const home of homes()) {
+    if (parse(home).root === home) continue;
+    found.push({ path: home, what: 'your home folder' });
+    for (let path = dirname(home); parse(path).root !== path; path = dirname(path)) {
+      found.push({ path, what: 'a folder that holds your home folder' });
+    }
+  }
+  for (const path of ['/home', '/Users']) found.push({ path, what: 'a folder of home folders' });
+  return found;
 }
 
 /** By the environment and by the system's own list of users, which may differ. */
@@ -63,20 +75,12 @@ function homes(): string[] {
   return [homedir, () => userInfo().homedir].flatMap((ask) => {
     try {
       const home = ask();
-      return home === '' || parse(home).root === home ? [] : [resolve(home), ...tryRealPath(home)];
+      return home === '' ? [] : [resolve(home)];
     } catch {
       // A user without a home has none that could be published.
       return [];
     }
   });
-}
-
-function tryRealPath(path: string): string[] {
-  try {
-    return [realpathSync(path)];
-  } catch {
-    return [];
-  }
 }
 
 /** A folder whose files are uploaded. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, realpath, rename, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, rename, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -47,6 +47,7 @@ describe('a single item', () => {
     ['the path of a file', (folder) => join(folder, 'a.txt'), ['a.txt']],
     ['a file: address', (folder) => pathToFileURL(folder), ['a.txt', 'in/b.txt']],
     ['a File', () => new File(['x'], 'x.txt'), ['x.txt']],
+    ['a String object', (folder) => new String(folder) as string, ['a.txt', 'in/b.txt']],
     ['a path and content', () => ({ path: 'x.txt', content: encode('x') }), ['x.txt']],
     ['a path and a folder', (folder) => ({ path: './to/', content: folder }), ['to/a.txt', 'to/in/b.txt']],
     ['a list', (folder) => [folder], ['a.txt', 'in/b.txt']],
@@ -124,6 +125,26 @@ describe('what is too broad to be meant', () => {
       });
     }
     expect(hub.requests.filter(({ kind }) => kind === 'preupload' || kind === 'commit')).toEqual([]);
+  });
+
+  test('another name of it is refused, too', async ({ skip }) => {
+    const home = await folderOf({ 'a.txt': SECRET });
+    const other = `${home}-mounted`;
+    await mkdir(other);
+    try {
+      execFileSync('mount', ['--bind', home, other], { stdio: 'ignore' });
+    } catch {
+      skip('Folders cannot be mounted here.');
+    }
+    vi.stubEnv('HOME', home);
+    try {
+      const { client } = await station();
+      expect(await rejectionOf(client.upload({ repo, files: other }))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    } finally {
+      vi.unstubAllEnvs();
+      execFileSync('umount', [other]);
+      await rmdir(other);
+    }
   });
 
   test('a link to it is refused, too', async () => {
