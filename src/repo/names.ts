@@ -228,3 +228,9 @@ function atMost(texts: string[], most: number): string[] {
   const rest = texts.length - most;
   return rest > 0 ? [...texts.slice(0, most), `There are ${rest} more warnings about names.`] : texts;
 }
+
+/** Whether clients leave a path out of every upload: `.git` and the notes of Python's client, at any depth. */
+export function isNeverUploaded(path: string): boolean {
+  const parts = path.split('/');
+  return parts.some((part, index) => part === '.git' || (part === '.cache' && parts[index + 1] === 'huggingface'));
+}

@@ -2,6 +2,7 @@ import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { checkPath, givenFolder } from '../hub/repo.ts';
 import { textsOf } from '../options.ts';
+import { isNeverUploaded } from '../repo/names.ts';
 import { selectPaths } from '../repo/patterns.ts';
 import { explainPatterns, reportText } from '../repo/selection.ts';
 import { BlobSource } from './blob-source.ts';
@@ -136,12 +137,6 @@ export function checkUploadPath(path: string): string {
     );
   }
   return path;
-}
-
-/** What Python's client leaves out of every upload: `.git` and its own notes, at any depth. */
-function isNeverUploaded(path: string): boolean {
-  const parts = path.split('/');
-  return parts.some((part, index) => part === '.git' || (part === '.cache' && parts[index + 1] === 'huggingface'));
 }
 
 async function selected(

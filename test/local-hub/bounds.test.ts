@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { reconstruct } from '../../src/local-hub/cas/reconstruct.ts';
 import { guardConnections } from '../../src/local-hub/http/connections.ts';
 import { parseJson } from '../../src/local-hub/http/json.ts';
 import { folderIds, listFolder, sortedTree, type TreeFile } from '../../src/local-hub/repo/tree.ts';
+import { XorbIndex } from '../../src/local-hub/store/xorb-index.ts';
 import type { LocalHub } from '../../src/local-hub.ts';
-import { call, commit, file, post, TOKEN, testHub } from './helpers.ts';
+import { call, commit, file, noise, post, reconstruction, TOKEN, testHub } from './helpers.ts';
 
 async function hubWith(files: Record<string, string>): Promise<LocalHub> {
   const hub = await testHub();
@@ -185,6 +187,41 @@ test('folders of a large tree are found and told apart at once', () => {
   const changed = sortedTree([...tree, ['top/f7/g/new', entry('x')]]);
   const differing = [...folderIds(tree)].filter(([folder, id]) => folderIds(changed).get(folder) !== id);
   expect(differing.map(([folder]) => folder).sort()).toEqual(['top', 'top/f7', 'top/f7/g']);
+});
+
+test('ranges of a xorb do not overlap and are at most 256', async () => {
+  const hub = await testHub();
+  await hub.commitFiles('me/model', { 'w.bin': noise(3, 400_000) });
+  const { xorbs } = await reconstruction(hub, 'me/model', 'w.bin');
+  const [{ url = '' } = {}] = Object.values(xorbs)[0] ?? [];
+  const ask = async (ranges: string[]) =>
+    (await fetch(url, { headers: { range: `bytes=${ranges.join(',')}` } })).status;
+  const apart = (count: number) => Array.from({ length: count }, (_, index) => `${index * 10}-${index * 10 + 4}`);
+  expect(await ask(apart(256))).toBe(206);
+  expect(await ask(apart(257))).toBe(416);
+  expect(await ask(Array.from({ length: 200 }, () => '0-100000'))).toBe(416);
+  expect(await ask(['0-10', '10-20'])).toBe(416);
+  expect(await ask(['11-20', '0-10'])).toBe(206);
+});
+
+test('a file of very many terms is grouped in one pass', () => {
+  const records = new Uint8Array(36 * 100);
+  const index = new XorbIndex(
+    'a'.repeat(64),
+    records,
+    Uint32Array.from({ length: 100 }, (_, i) => (i + 1) * 10),
+  );
+  const terms = Array.from({ length: 300_000 }, (_, i) => ({
+    xorb: index.hash,
+    chunks: { start: i % 100, end: (i % 100) + 1 },
+    unpackedLength: 0,
+    verification: '',
+  }));
+  for (const term of terms) term.unpackedLength = 1;
+  const file = { hash: '', size: terms.length, terms };
+  const found = reconstruct(file, new Map([[index.hash, index]]), { start: 0, end: file.size }, true);
+  expect(found.terms).toHaveLength(300_000);
+  expect(found.fetches.get(index.hash)).toEqual([{ chunks: { start: 0, end: 100 }, bytes: { start: 0, end: 1000 } }]);
 });
 
 describe('connections', () => {

@@ -41,7 +41,7 @@ test('content that is there already is not stored again', async () => {
 
 test('a port that is taken is an error', async () => {
   const hub = await testHub();
-  await expect(startLocalHub({ port: Number(new URL(hub.url).port) })).rejects.toThrow('EADDRINUSE');
+  await expect(startLocalHub({ port: Number(new URL(hub.url).port) })).rejects.toThrow('is in use by another program');
 });
 
 test('a temporary folder goes with its server, a given one stays', async () => {
@@ -74,4 +74,63 @@ test('seeding twice makes one commit, and a change makes one more', async () => 
   expect((await hub.seed(folder)).map(({ changed }) => changed)).toEqual([false, true, false]);
   const head = await call(hub, '/datasets/you/data/resolve/main/tiny.bin', { method: 'HEAD' });
   expect(head.status).toBe(302);
+});
+
+test('seeding leaves out what belongs to git and to clients, and nothing outside of the folder gets in', async () => {
+  const folder = await temporaryFolder();
+  const outside = await temporaryFolder();
+  await writeFile(join(outside, 'secret.txt'), 'secret');
+  for (const path of [
+    'me/model/config.json',
+    'me/model/.cache/other/kept.txt',
+    'me/model/.cache/huggingface/download/config.json.metadata',
+    'me/model/sub/.cache/huggingface/x',
+    'me/model/.git/config',
+    'me/model/sub/.GIT/config',
+    '.cache/huggingface/download/x',
+  ]) {
+    await mkdir(join(folder, path, '..'), { recursive: true });
+    await writeFile(join(folder, path), '1');
+  }
+  await symlink(outside, join(folder, 'me/model/linked'));
+  await symlink(join(outside, 'secret.txt'), join(folder, 'me/model/secret.txt'));
+  await symlink(outside, join(folder, 'me/linked'));
+  await symlink(outside, join(folder, 'linked'));
+  const hub = await testHub();
+  const seeded = await hub.seed(folder);
+  expect(seeded.map(({ name, files }) => [name, files])).toEqual([['me/model', 2]]);
+  const tree = (await (await call(hub, '/api/models/me/model/tree/main?recursive=1')).json()) as { path: string }[];
+  expect(tree.map(({ path }) => path)).toEqual(['.cache', '.cache/other', '.cache/other/kept.txt', 'config.json']);
+});
+
+test('a cache of the Hub is seeded from the snapshot of main, through links to its own blobs only', async () => {
+  const folder = await temporaryFolder();
+  const outside = await temporaryFolder();
+  await writeFile(join(outside, 'secret.txt'), 'secret');
+  const repo = join(folder, 'models--me--model');
+  const [old, main] = ['a'.repeat(40), 'b'.repeat(40)];
+  for (const [path, content] of [
+    ['blobs/1', 'one'],
+    ['refs/main', main],
+    [`snapshots/${old}/old.txt`, 'old'],
+    [`snapshots/${main}/sub/plain.txt`, 'plain'],
+    ['../datasets--me--data/snapshots/cccccccccccccccccccccccccccccccccccccccc/x', 'x'],
+    ['../.locks/models--me--model/1.lock', ''],
+    ['../models--me--empty/refs/main', main],
+  ] as const) {
+    await mkdir(join(repo, path, '..'), { recursive: true });
+    await writeFile(join(repo, path), content);
+  }
+  await symlink('../../blobs/1', join(repo, 'snapshots', main, 'linked.txt'));
+  await symlink(join(outside, 'secret.txt'), join(repo, 'snapshots', main, 'secret.txt'));
+  await symlink(outside, join(repo, 'snapshots', main, 'folder'));
+  await symlink('nowhere', join(repo, 'snapshots', main, 'broken'));
+  const hub = await testHub();
+  const seeded = await hub.seed(folder);
+  expect(seeded.map(({ type, name, files }) => [type, name, files])).toEqual([
+    ['dataset', 'me/data', 1],
+    ['model', 'me/model', 2],
+  ]);
+  expect(await (await fetch(`${hub.url}/me/model/resolve/main/linked.txt`)).text()).toBe('one');
+  expect((await fetch(`${hub.url}/me/model/resolve/main/secret.txt`)).status).toBe(404);
 });
