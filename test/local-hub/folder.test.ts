@@ -164,7 +164,9 @@ describe('one Hub for a folder', () => {
   test('a start that fails leaves the folder free', async () => {
     const taken = await testHub();
     const dir = await temporaryFolder();
-    await expect(startLocalHub({ dir, port: Number(new URL(taken.url).port) })).rejects.toThrow('is in use by another program');
+    await expect(startLocalHub({ dir, port: Number(new URL(taken.url).port) })).rejects.toThrow(
+      'is in use by another program',
+    );
     await testHub({ dir });
   });
 
