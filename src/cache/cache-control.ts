@@ -61,6 +61,8 @@ export interface CacheProblem {
   path: string;
   /** What is wrong, and what to do. */
   message: string;
+  /** Set where the system does not let this user, or anybody, read it, so that nothing is known of what is in it. */
+  unreadable?: true;
 }
 
 /** What is kept on this machine. Sizes in the Hub cache folder are lengths of files; the tiers count blocks of the disk. */
@@ -153,9 +155,9 @@ export interface CheckedBlob {
   size: number;
   /**
    * How it was found to be right; `'wrong'` if it is not; `'missing'` if snapshots lead to it and it is not there;
-   * `'unknown'` if nothing says what it should be.
+   * `'unknown'` if nothing says what it should be; `'unreadable'` if this user may not read it.
    */
-  verdict: Verified | 'wrong' | 'missing' | 'unknown';
+  verdict: Verified | 'wrong' | 'missing' | 'unknown' | 'unreadable';
   /** Paths in snapshots that have this content; of all repositories, if it was removed from what they share. */
   files: string[];
   /** Whether it was removed, with all that led to it, so that the next download fetches it. */
@@ -188,6 +190,8 @@ export interface VerifyReport {
   wrong: CheckedBlob[];
   /** What nothing here says the hash of. */
   unknown: CheckedBlob[];
+  /** What could not be read. Folders that could not are among the warnings, as `unreadable`. */
+  unreadable: CheckedBlob[];
   /** Recipes that were looked at, and how many of them were damaged: those are gone. */
   recipes: { checked: number; dropped: number };
   /** What else is damaged, or does not belong there. */

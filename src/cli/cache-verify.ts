@@ -22,7 +22,7 @@ export async function cacheVerify(
   const started = performance.now();
   const onFile = (checked: CheckedBlob) => {
     output.record(checked);
-    if (isBad(checked)) output.result(lineOf(checked));
+    if (isBad(checked) || checked.verdict === 'unreadable') output.result(lineOf(checked));
     if (checked.failure !== undefined) output.note(`warning: ${checked.path} could not be removed: ${checked.failure}`);
   };
   const options = { ...(repos.length > 0 && { repos }), repair, signal, onFile };
@@ -30,7 +30,8 @@ export async function cacheVerify(
     .verify({ ...options, onProgress: output.progress.bind(output) })
     .finally(() => output.end());
   const seconds = (performance.now() - started) / 1000;
-  const { checked, bytes, wrong, unknown, recipes, warnings } = report;
+  const { checked, bytes, wrong, unknown, unreadable, recipes, warnings } = report;
+  const places = unreadable.length + warnings.filter((warning) => warning.unreadable).length;
   output.record({
     summary: true,
     checked,
@@ -38,6 +39,7 @@ export async function cacheVerify(
     wrong: wrong.length,
     removed: wrong.filter(({ removed }) => removed).length,
     unknown: unknown.length,
+    unreadable: places,
     recipes,
     warnings,
     seconds: Math.round(seconds * 1000) / 1000,
@@ -45,9 +47,19 @@ export async function cacheVerify(
   tellWarnings(warnings, output);
   output.note(
     `${formatCount(checked, 'file')}, ${formatBytes(bytes)}, hashed in ${formatDuration(seconds)}: ` +
-      (wrong.length === 0 ? 'all as they should be' : `${wrong.length} wrong or missing`),
+      (wrong.length > 0
+        ? `${wrong.length} wrong or missing`
+        : places > 0
+          ? 'none of them wrong'
+          : 'all as they should be'),
   );
   explain(report, output);
+  if (places === 0) return;
+  throw new XetError(
+    'PERMISSION',
+    `${formatCount(places, 'place')} could not be read, so what is there was not checked: see above which. ` +
+      'Run it as the user to whom they belong, or change their permissions.',
+  );
 }
 
 function isBad({ verdict }: CheckedBlob): boolean {

@@ -100,6 +100,9 @@ export async function scanCache(folder: string, signal?: AbortSignal): Promise<C
     readdir(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       if (error.code === 'ENOTDIR') throw new XetError('INVALID_ARGUMENT', `${path} is a file, not a cache folder.`);
+      if (isForbidden(error)) {
+        throw new XetError('PERMISSION', `${path} cannot be read by this user (${error.code}).`, { cause: error });
+      }
       throw error;
     }),
   );
@@ -155,7 +158,7 @@ class RepoScan {
       await this.#look(signal);
     } catch (error) {
       signal?.throwIfAborted();
-      this.#warn(this.#path, error instanceof Error ? error.message : String(error));
+      this.#warn(this.#path, error instanceof Error ? error.message : String(error), isForbidden(error));
     }
   }
 
@@ -231,11 +234,11 @@ class RepoScan {
     const kind = await lstat(folder).catch(() => undefined);
     if (kind?.isFile()) this.#warn(folder, 'A file where the folder of refs should be.');
     const isThere = kind !== undefined && !kind.isFile() && (await this.#isInside(folder));
-    for (const path of isThere ? await filesBelow(folder) : []) {
+    for (const path of isThere ? await this.#filesBelow(folder) : []) {
       if (OF_THE_SYSTEM.has(basename(path))) continue;
       const commit = await readSmall(path);
       if (commit === undefined) {
-        this.#warn(path, 'It cannot be read.');
+        this.#warn(path, 'It cannot be read.', true);
         continue;
       }
       const refs = found.get(commit) ?? [];
@@ -248,16 +251,20 @@ class RepoScan {
   async #lookAtRevision(path: string, refs: Map<string, string[]>): Promise<CachedRevision> {
     const commit = basename(path);
     const files: CachedFile[] = [];
-    for (const file of (await filesBelow(path)).sort()) {
+    for (const file of (await this.#filesBelow(path)).sort()) {
       const target = await readlink(file).catch(() => undefined);
       // The first link only: it may lead to another one, into what repositories share.
       const blob = target === undefined ? file : resolve(dirname(file), target);
-      const found = this.#stats.get(blob) ?? (await stat(blob).catch(() => undefined));
-      if (found && !this.#stats.has(blob) && !(await this.#fence.has(file))) {
+      const found = this.#stats.get(blob) ?? (await stat(blob).catch((error: NodeJS.ErrnoException) => error));
+      if (found instanceof Error && isForbidden(found)) {
+        this.#warn(file, `${blob} cannot be read (${found.code}).`, true);
+        continue;
+      }
+      if (!(found instanceof Error) && !this.#stats.has(blob) && !(await this.#fence.has(file))) {
         this.#warn(file, 'It leads out of the cache folder, and is left alone.');
         continue;
       }
-      if (!found) {
+      if (found instanceof Error) {
         this.#brokenLinks.push(file);
         this.#warn(file, `It leads to ${blob}, which is not there.`);
         continue;
@@ -305,26 +312,33 @@ class RepoScan {
       return (await readdir(folder)).sort();
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT') this.#warn(folder, `It cannot be read (${code}).`);
+      if (code !== 'ENOENT') this.#warn(folder, `It cannot be read (${code}).`, true);
       return undefined;
     }
   }
 
-  #warn(path: string, message: string): void {
-    this.#scan.warnings.push({ path, message });
+  #warn(path: string, message: string, unreadable = false): void {
+    this.#scan.warnings.push({ path, message, ...(unreadable && { unreadable }) });
+  }
+
+  /** Everything but folders, below a folder. Links to folders are not followed. */
+  async #filesBelow(folder: string): Promise<string[]> {
+    const found: string[] = [];
+    const folders = [folder];
+    for (const each of folders) {
+      const entries = await readdir(each, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') this.#warn(each, `It cannot be read (${error.code}).`, true);
+        return [];
+      });
+      for (const entry of entries) (entry.isDirectory() ? folders : found).push(join(each, entry.name));
+    }
+    return found;
   }
 }
 
-/** Everything but folders, below a folder. Links to folders are not followed. */
-async function filesBelow(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  const folders = [folder];
-  for (const each of folders) {
-    for (const entry of await readdir(each, { withFileTypes: true }).catch(() => [])) {
-      (entry.isDirectory() ? folders : found).push(join(each, entry.name));
-    }
-  }
-  return found;
+/** Whether something may be there all the same. */
+function isForbidden(error: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 function sum(numbers: readonly number[]): number {

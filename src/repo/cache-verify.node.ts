@@ -34,12 +34,13 @@ export interface VerifyResult {
   bytes: number;
   wrong: CheckedBlob[];
   unknown: CheckedBlob[];
+  unreadable: CheckedBlob[];
 }
 
 /** Hashes all content of repositories, whatever is remembered of it, and tells what is missing. */
 export async function verifyCache(scan: CacheScan, options: VerifyOptions = {}): Promise<VerifyResult> {
   const { repos = scan.repos, signal = new AbortController().signal, repair = false, known, onFile } = options;
-  const result: VerifyResult = { checked: 0, bytes: 0, wrong: [], unknown: [] };
+  const result: VerifyResult = { checked: 0, bytes: 0, wrong: [], unknown: [], unreadable: [] };
   const work = repos.flatMap(contentOf);
   const bytes = work.reduce((sum, { size }) => sum + size, 0);
   const meter = new ProgressMeter({ files: work.length, bytes }, options.onProgress);
@@ -51,10 +52,13 @@ export async function verifyCache(scan: CacheScan, options: VerifyOptions = {}):
     const checked = await checking.check(content);
     if (checked) {
       if (checked.verdict === 'wrong' && repair) await repairing.tryToRemove(checked);
-      result.checked++;
-      result.bytes += checked.size;
+      if (checked.verdict !== 'unreadable') {
+        result.checked++;
+        result.bytes += checked.size;
+      }
       if (checked.verdict === 'wrong') result.wrong.push(checked);
       if (checked.verdict === 'unknown') result.unknown.push(checked);
+      if (checked.verdict === 'unreadable') result.unreadable.push(checked);
       onFile?.(checked);
     }
     meter.fileDone();
@@ -168,7 +172,7 @@ class Checking {
     } catch (error) {
       signal.throwIfAborted();
       // A failing disk; else it may be fine for those who are allowed to read it.
-      return (error as NodeJS.ErrnoException).code === 'EIO' ? 'wrong' : 'unknown';
+      return (error as NodeJS.ErrnoException).code === 'EIO' ? 'wrong' : 'unreadable';
     } finally {
       meter.content(Math.max(0, size - counted), name);
     }
@@ -178,7 +182,8 @@ class Checking {
   async #note(path: string, expected: Expected, verdict: Verdict, before: BigIntStats): Promise<void> {
     const { known } = this.#parts;
     if (verdict === 'wrong') await known?.forget(path);
-    if (!known || verdict === 'wrong' || verdict === 'unknown' || isNewer(await lookAt(path), before)) return;
+    if (!known || verdict === 'wrong' || verdict === 'unknown' || verdict === 'unreadable') return;
+    if (isNewer(await lookAt(path), before)) return;
     if (await known.check(path, expected.etag)) return;
     await known.remember(path, { ...expected, verified: verdict }, before);
   }
