@@ -9,7 +9,7 @@ import type { ListEntry } from './hub/entries.ts';
 import { listEntries } from './hub/listing.ts';
 import { DEFAULT_REVISION, givenFolder, givenPath, parseRepo, repoText } from './hub/repo.ts';
 import { hitRatesOf, type Metrics, MetricsLog } from './metrics.ts';
-import { checkOptions, type XetClientOptions } from './options.ts';
+import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { FileWork } from './repo/file-work.ts';
 import type { RepoStore } from './repo/place.ts';
@@ -181,6 +181,7 @@ export class BaseXetClient extends BaseXetDownloader {
   }
 
   #files(localDir: string | undefined): Files {
+    checkFolder(localDir, 'localDir');
     const { files = this.#platform.files, cacheDir } = this.#options;
     if (!files) {
       throw new XetError(

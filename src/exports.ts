@@ -50,6 +50,7 @@ export type { OnProgress, Progress } from './progress.ts';
 export type { ByteRange } from './ranges.ts';
 export type { FileWork } from './repo/file-work.ts';
 export type {
+  LeftOutFile,
   SnapshotFile,
   SnapshotOptions,
   SnapshotPreview,

@@ -99,12 +99,20 @@ export function checkEndpoint(text: string, name: string): string {
   );
 }
 
+/** An empty name is a variable that was never set; as a path it would be the working folder. */
+export function checkFolder(folder: string | undefined, name: string): void {
+  if (folder === '') throw new XetError('INVALID_ARGUMENT', `${name} is empty. Name a folder, or leave it out.`);
+}
+
 /** `INVALID_ARGUMENT` for what no client can go by. */
-export function checkOptions({ endpoint, memoryBudget, concurrency, workers }: XetClientOptions): void {
+export function checkOptions(options: XetClientOptions): void {
+  const { endpoint, memoryBudget, concurrency, workers } = options;
   const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
   if (endpoint !== undefined) checkEndpoint(String(endpoint), 'endpoint');
   if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
     throw invalid(`memoryBudget is at least ${16 * MIB} bytes, not ${memoryBudget}`);
+  checkFolder(options.cacheDir, 'cacheDir');
+  checkFolder(options.chunkCache ? options.chunkCache.dir : undefined, 'chunkCache.dir');
   const counts = { concurrency: { value: concurrency, least: 1 }, workers: { value: workers, least: 0 } };
   for (const [name, { value, least }] of Object.entries(counts)) {
     if (value === undefined || value === 'auto') continue;

@@ -9,7 +9,7 @@ import { cacheLs } from './cache-ls.ts';
 import { cachePrune, cacheRm } from './cache-remove.ts';
 import { cacheVerify } from './cache-verify.ts';
 import { Output } from './output.ts';
-import { parseSize } from './units.ts';
+import { folderOf, parseSize } from './units.ts';
 
 interface CacheFlags {
   cacheDir?: string;
@@ -27,7 +27,11 @@ export interface CommandSurroundings {
   clientOptions: (output: Output, flags?: { timeout?: number | undefined }) => XetClientOptions;
 }
 
-const CACHE_DIR = ['--cache-dir <dir>', 'Hub cache folder (default: as HF_HUB_CACHE and HF_HOME say)'] as const;
+const CACHE_DIR: [string, string, (text: string) => string] = [
+  '--cache-dir <dir>',
+  'Hub cache folder (default: as HF_HUB_CACHE and HF_HOME say)',
+  folderOf('--cache-dir'),
+];
 const JSON_LINES = ['--json', 'one JSON object a line on stdout, a summary last'] as const;
 const DRY_RUN = ['--dry-run', 'say what would go, and remove nothing'] as const;
 const YES = ['-y, --yes', 'do not ask'] as const;

@@ -1,8 +1,11 @@
 import type { BaseXetClient } from '../client.ts';
 import type { DownloadResult } from '../client-types.ts';
+import { XetError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import { printable, some } from '../repo/names.ts';
 import { isFolder } from '../repo/selection.ts';
 import type {
+  LeftOutFile,
   SnapshotFile,
   SnapshotOptions,
   SnapshotPreview,
@@ -74,9 +77,10 @@ export async function download(
         report(result.file, result, output);
         if (namesOnly) output.result(result.path);
       };
-      const { path, commit, files } = await client.snapshot({ ...selection, onProgress, onFile });
+      const { path, commit, files, leftOut } = await client.snapshot({ ...selection, onProgress, onFile });
       if (!namesOnly) output.result(path);
       summarise(files, { path, commit }, client.metrics().requests, started, output);
+      failFor(leftOut, output);
     }
   } finally {
     output.end();
@@ -109,7 +113,20 @@ function report(file: string, result: Omit<DownloadResult, 'commit'>, output: Ou
   });
 }
 
-function preview({ path, commit, files, totals, warnings }: SnapshotPreview, started: number, output: Output): void {
+/** What could not be stored is a failure, though all the rest is in place. */
+function failFor(leftOut: readonly LeftOutFile[], output: Output): void {
+  if (leftOut.length === 0) return;
+  for (const { file, reason } of leftOut) output.record({ file, leftOut: reason });
+  const names = leftOut.map(({ file, reason }) => `'${printable(file)}' (${printable(reason)})`);
+  throw new XetError(
+    'UNSUPPORTED',
+    `Left out, as this system cannot store ${leftOut.length === 1 ? 'its name' : 'their names'}: ${some(names, 10)}. ` +
+      'Everything else is in place.',
+  );
+}
+
+function preview(plan: SnapshotPreview, started: number, output: Output): void {
+  const { path, commit, files, totals, warnings } = plan;
   for (const { file, path: place, size, held, xetHash } of files) {
     output.record({ file, path: place ?? null, size, held, xetHash: xetHash ?? null });
     output.result(`${formatBytes(size).padStart(9)}  ${held ? 'held ' : 'fetch'}  ${file}`);
@@ -124,6 +141,7 @@ function preview({ path, commit, files, totals, warnings }: SnapshotPreview, sta
     path,
     commit,
     warnings,
+    leftOut: plan.leftOut,
     seconds: round((performance.now() - started) / 1000),
   });
   output.result(

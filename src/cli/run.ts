@@ -19,7 +19,7 @@ import { Output, plainLines, plainText } from './output.ts';
 import { addServeCommand } from './serve.ts';
 import { writeError, writeOut } from './streams.ts';
 import { parseTarget } from './target.ts';
-import { formatDuration, parseSeconds, parseSize, TIMEOUT_HELP } from './units.ts';
+import { folderOf, formatDuration, parseSeconds, parseSize, TIMEOUT_HELP } from './units.ts';
 import { addUploadCommand } from './upload-command.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -112,8 +112,8 @@ function program(signal: AbortSignal): Command {
     .option('--exclude <glob>', 'no files that match (may be repeated)', collect)
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
-    .option('--local-dir <dir>', 'folder that mirrors the repository')
-    .option('--cache-dir <dir>', 'Hub cache folder to use')
+    .option('--local-dir <dir>', 'folder that mirrors the repository', folderOf('--local-dir'))
+    .option('--cache-dir <dir>', 'Hub cache folder to use', folderOf('--cache-dir'))
     .option('--force', 'fetch again what is already there')
     .option('--offline', 'ask no server: only check that everything is there')
     .option('--dry-run', 'say what would be fetched, and change nothing')

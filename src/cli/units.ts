@@ -67,3 +67,11 @@ export function parseSeconds(text: string): number {
   if (seconds > 0 && seconds <= MOST_SECONDS) return seconds * 1000;
   throw new XetError('INVALID_ARGUMENT', `Not a number of seconds up to ${MOST_SECONDS}: '${text}'.`);
 }
+
+/** A folder that an option names. An empty one is a variable that was never set, and would be the working folder. */
+export function folderOf(option: string): (text: string) => string {
+  return (text) => {
+    if (text !== '') return text;
+    throw new XetError('INVALID_ARGUMENT', `${option} is empty. Name a folder, or leave the option out.`);
+  };
+}

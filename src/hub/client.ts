@@ -42,6 +42,8 @@ export interface ResolveOptions {
   beginning?: boolean;
   /** Whether it waits while this device is offline, as what is under way does. */
   waits?: boolean | undefined;
+  /** Attempts at the request, if not as many as at others. */
+  attempts?: number | undefined;
 }
 
 export interface HubOptions {
@@ -101,7 +103,15 @@ export class HubClient {
     const url = resolveUrl(this.endpoint, repo, revision, path);
     const range = rangeHeader({ start: 0, end: options.beginning ? MOST_BYTES : 1 });
     const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range };
-    const spec: RequestSpec = { kind: 'hub', url, headers, signal, accept: [416], waits };
+    const spec: RequestSpec = {
+      kind: 'hub',
+      url,
+      headers,
+      signal,
+      accept: [416],
+      waits,
+      ...(options.attempts && { attempts: options.attempts }),
+    };
     const { reply, info, beginning } = await http.exchange(spec, async (reply) => {
       const isInfo = reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
       if (isInfo) return { reply, info: await readJson(reply, MOST_BYTES) };
@@ -146,11 +156,11 @@ export class HubClient {
   }
 
   /** The commit that a branch or tag stands for now. */
-  async commitOf(repo: RepoId, revision: string, signal?: AbortSignal): Promise<string> {
+  async commitOf(repo: RepoId, revision: string, signal?: AbortSignal, attempts?: number): Promise<string> {
     if (COMMIT.test(revision)) return revision;
     const url = apiUrl(this.endpoint, repo, 'revision', revision);
     // The Hub lists all files of the repository along with it.
-    const spec = { kind: 'hub', url, headers: await this.headers(), signal } as const;
+    const spec = { kind: 'hub', url, headers: await this.headers(), signal, ...(attempts && { attempts }) } as const;
     const { body } = await this.http.json(spec, LIST_JSON_BYTES);
     if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha)) throw incomplete(url, 'a commit');
     return body.sha;

@@ -4,6 +4,7 @@ import { isOffline } from '../http/tries.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import { isCommit, type RepoId, repoText, resolveUrl } from '../hub/repo.ts';
 import type { Place, RepoStore } from './place.ts';
+import { ATTEMPTS_WITH_A_COPY, AWAY, REFUSED, withCopy } from './snapshot-plan.ts';
 
 export interface LocateParts {
   http: Http;
@@ -30,16 +31,13 @@ export interface Located {
   asked: boolean;
 }
 
-/** What says that the Hub cannot be had just now, not that it refuses. */
-const AWAY = ['NETWORK', 'TIMEOUT', 'STALLED', 'SERVER', 'RATE_LIMITED'] as const;
-
 /**
  * What a path at a revision stands for. A file that is here at a given commit costs no request, and one that is here
  * at the last known commit of a branch serves while the Hub cannot be reached.
  */
 export async function locate(parts: LocateParts, wanted: Wanted): Promise<Located> {
-  const { hub, store, offline, onWarning, http } = parts;
-  const { repo, revision, path, force, signal } = wanted;
+  const { store, offline } = parts;
+  const { repo, revision, force } = wanted;
   if (offline || (isCommit(revision) && !force)) {
     const here = await atLastCommit(parts, wanted);
     if (here) return here;
@@ -47,12 +45,19 @@ export async function locate(parts: LocateParts, wanted: Wanted): Promise<Locate
   }
   if (!force && isOffline()) {
     const here = await atLastCommit(parts, wanted);
-    if (here) return withoutHub(here, 'this device is offline');
+    if (here) return withoutHub(parts, wanted, here, 'this device is offline');
   }
+  const isKnown = !force && (await store.commitOf(repo, revision)) !== undefined;
+  return ask(parts, wanted, isKnown ? ATTEMPTS_WITH_A_COPY : undefined);
+}
+
+async function ask(parts: LocateParts, wanted: Wanted, attempts: number | undefined): Promise<Located> {
+  const { hub, store, http } = parts;
+  const { repo, revision, path, force, signal } = wanted;
   try {
     // Of a repository that was never fetched from, the content is wanted for sure.
-    const beginning = force || (await store.commitOf(repo, revision)) === undefined;
-    const file = await hub.resolve(repo, revision, path, { signal, http, beginning, waits: true });
+    const beginning = attempts === undefined;
+    const file = await hub.resolve(repo, revision, path, { signal, http, beginning, attempts, waits: true });
     return { file, place: store.place(file, revision), asked: true };
   } catch (error) {
     if (isXetError(error, 'ENTRY_NOT_FOUND') && error.commit) {
@@ -60,16 +65,20 @@ export async function locate(parts: LocateParts, wanted: Wanted): Promise<Locate
       // Else nobody would know later of which commit the note about a branch is.
       await store.noteCommit(repo, revision, error.commit);
     }
-    if (force || signal.aborted || !isXetError(error, ...AWAY)) throw error;
+    if (force || signal.aborted || !isXetError(error, ...AWAY, ...REFUSED)) throw error;
     const here = await atLastCommit(parts, wanted);
-    if (!here) throw error;
-    return withoutHub(here, error.message);
+    if (isXetError(error, ...REFUSED)) throw here ? withCopy(error, repo, here.file.commit) : error;
+    if (here) return withoutHub(parts, wanted, here, error.message);
+    if (attempts === undefined) throw error;
+    return ask(parts, wanted, undefined);
   }
+}
 
-  function withoutHub(here: Located, reason: string): Located {
-    onWarning(`The Hub cannot be asked for '${path}' (${reason}); using what is here of commit ${here.file.commit}.`);
-    return here;
-  }
+function withoutHub({ onWarning }: LocateParts, { path }: Wanted, here: Located, reason: string): Located {
+  onWarning(
+    `The Hub cannot be asked for '${path}' (${reason}); using the copy that is here, of commit ${here.file.commit}.`,
+  );
+  return here;
 }
 
 /** The file as it is here, if it is right. */

@@ -1,5 +1,3 @@
-import { XetError } from '../errors.ts';
-
 /** What decides which names a file can have: the file systems that a system usually has. */
 export type NamePlatform = 'windows' | 'darwin' | 'other';
 
@@ -135,35 +133,45 @@ function collisions(files: ReadonlySet<string>, folders: ReadonlySet<string>): C
   return [...found.values()];
 }
 
-/** What a platform makes of names: files to leave out, and what to say. */
+/** The consequences of names on a platform. */
 export interface NameVerdict {
-  /** Set if the files cannot all be where they belong. */
-  error: XetError | undefined;
   warnings: string[];
   /** Files that would be taken for what a client has noted about the folder. */
-  leftOut: ReadonlySet<string>;
+  notes: ReadonlySet<string>;
+  /** Files that cannot be had on this platform, and why. */
+  leftOut: ReadonlyMap<string, string>;
 }
 
 /**
- * Decides what follows from the names of files. An error where a name cannot be used on this platform, or two
- * would be one file; a warning where they could not be together elsewhere. `into` is where they go: a folder
- * of the user's own is one that may be copied to another system, and it holds notes of the Hub's clients.
+ * Decides what follows from the names of files. Those that this platform cannot have are left out, and of several that would be
+ * one file all but the first; a warning where they could not be together elsewhere. `into` is where they go: a folder of the
+ * user's own is one that may be copied to another system, and it holds notes of the Hub's clients.
  */
 export function judgeNames(
   paths: readonly string[],
   { platform, into, repo }: { platform: NamePlatform; into: 'cache' | 'folder'; repo: string },
 ): NameVerdict {
-  const leftOut = new Set(into === 'folder' ? paths.filter(isNote) : []);
-  const { unusable, colliding } = checkNames(paths.filter((path) => !leftOut.has(path)));
+  const notes = new Set(into === 'folder' ? paths.filter(isNote) : []);
+  const { unusable, colliding } = checkNames(paths.filter((path) => !notes.has(path)));
   const warnings: string[] = [];
-  if (leftOut.size > 0) {
+  if (notes.size > 0) {
     warnings.push(
-      `Left out of ${repo}: ${some([...leftOut].map(quoted))}. Clients keep their notes about a folder under these ` +
+      `Left out of ${repo}: ${some([...notes].map(quoted))}. Clients keep their notes about a folder under these ` +
         'names, and would take these files for such notes.',
     );
   }
   const here = <T extends { on: readonly NamePlatform[] }>({ on }: T) => on.includes(platform);
+  const leftOut = new Map(unusable.filter(here).map(({ path, reason }) => [path, reason]));
   const clashes = colliding.filter((one) => here(one) && !one.folders);
+  const listed = new Set(paths);
+  for (const { paths: names } of clashes) {
+    // A folder among them stays, with all that is in it.
+    const kept = names.find((name) => !listed.has(name)) ?? paths.find((path) => names.includes(path)) ?? '';
+    for (const name of names) {
+      if (name !== kept && listed.has(name)) leftOut.set(name, `it is the same name as ${quoted(kept)} on this system`);
+    }
+  }
+  if (leftOut.size > 0) warnings.push(leftOutText(leftOut, repo));
   for (const { paths: names } of colliding.filter((one) => !clashes.includes(one))) {
     warnings.push(
       `${names.map(quoted).join(' and ')} of ${repo} are one name on systems that do not tell apart case or Unicode ` +
@@ -174,34 +182,17 @@ export function judgeNames(
   if (elsewhere.length > 0 && into === 'folder') {
     warnings.push(`Not every system can have these names of ${repo}: ${some(elsewhere.map(reasoned))}.`);
   }
-  return { error: refusal(unusable.filter(here), clashes, repo), warnings: atMost(warnings, 5), leftOut };
+  return { warnings: atMost(warnings, 5), notes, leftOut };
 }
 
-function refusal(unusable: readonly UnusableName[], clashes: readonly Collision[], repo: string): XetError | undefined {
-  const unsafe = unusable.filter(({ on }) => on === EVERYWHERE);
-  if (unsafe.length > 0) {
-    return new XetError(
-      'PROTOCOL',
-      `Names in ${repo} that no file may have: ${some(unsafe.map(reasoned))}. Leave them out with ignorePatterns ` +
-        '(--exclude), and tell the owner of the repository.',
-    );
-  }
-  if (unusable.length > 0) {
-    return new XetError(
-      'UNSUPPORTED',
-      `Names in ${repo} that this system cannot have: ${some(unusable.map(reasoned))}. Leave them out with ` +
-        'ignorePatterns (--exclude), or download on another system.',
-    );
-  }
-  if (clashes.length > 0) {
-    return new XetError(
-      'UNSUPPORTED',
-      `Names in ${repo} that this system does not tell apart: ` +
-        `${some(clashes.map(({ paths }) => paths.map(quoted).join(' and ')))}. Leave out all but one with ` +
-        'ignorePatterns (--exclude), or download them into different folders.',
-    );
-  }
-  return undefined;
+/** Which files were left out, why, and what to do. */
+export function leftOutText(leftOut: ReadonlyMap<string, string>, repo: string): string {
+  const names = [...leftOut].map(([path, reason]) => reasoned({ path, reason }));
+  return (
+    `${leftOut.size === 1 ? 'A file' : `${leftOut.size} files`} of ${repo} cannot be stored here under ` +
+    `${leftOut.size === 1 ? 'its name' : 'their names'}: ${some(names)}. Exclude what you do not need with ignorePatterns ` +
+    '(--exclude), or read it with open().'
+  );
 }
 
 /** Where Python's client and this one keep what they know of a folder. */
@@ -210,7 +201,7 @@ function isNote(path: string): boolean {
 }
 
 const quoted = (path: string) => `'${printable(path)}'`;
-const reasoned = ({ path, reason }: UnusableName) => `${quoted(path)} (${printable(reason)})`;
+const reasoned = ({ path, reason }: Pick<UnusableName, 'path' | 'reason'>) => `${quoted(path)} (${printable(reason)})`;
 
 /** A name that can be shown: as long as a line, and without what would steer a terminal. */
 export function printable(name: string): string {

@@ -7,7 +7,7 @@ import { DEFAULT_REVISION, givenPath, parseRepo, type RepoDesignation, type Repo
 import { MetricsLog } from '../metrics.ts';
 import { textsOf } from '../options.ts';
 import { inParallel } from './in-parallel.ts';
-import { judgeNames, type NamePlatform, printable, some } from './names.ts';
+import { judgeNames, type NamePlatform, type NameVerdict, printable, some } from './names.ts';
 import type { HeldFile, RepoStore } from './place.ts';
 import { explainPatterns, isFolder, nearMiss, reportText, type Selection, select } from './selection.ts';
 
@@ -52,6 +52,14 @@ export interface PlannedFile {
   held: HeldFile | undefined;
 }
 
+/** A file that cannot be stored on this system under its name. */
+export interface LeftOutFile {
+  /** Path in the repository. */
+  file: string;
+  /** Why it cannot be stored. */
+  reason: string;
+}
+
 /** What there is to do, over all files. */
 export interface SnapshotTotals {
   /** Number of files. */
@@ -79,6 +87,7 @@ export interface SnapshotPlan {
   files: PlannedFile[];
   totals: SnapshotTotals;
   warnings: string[];
+  leftOut: LeftOutFile[];
   /** Whether no server may be asked, or none answered: then all files are held, at this commit. */
   local: boolean;
   /** All entries of the commit, if they were listed for this plan: worth noting. */
@@ -89,8 +98,12 @@ export interface SnapshotPlan {
 
 /** Files whose presence is looked up at once. */
 const LOOKUPS_AT_ONCE = 256;
-/** What says that the Hub cannot be had just now, not that it refuses. */
-const AWAY = ['NETWORK', 'TIMEOUT', 'STALLED', 'SERVER', 'RATE_LIMITED'] as const;
+/** Codes of a Hub that cannot be reached just now. */
+export const AWAY = ['NETWORK', 'TIMEOUT', 'STALLED', 'SERVER', 'RATE_LIMITED'] as const;
+/** Codes of a Hub that lets nobody have what it may once have given: a token has expired, or a repository is private now. */
+export const REFUSED = ['UNAUTHORIZED', 'FORBIDDEN', 'GATED', 'REPOSITORY_NOT_FOUND'] as const;
+/** Where a copy may be here, nobody waits long for a network that is not there. */
+export const ATTEMPTS_WITH_A_COPY = 2;
 
 /** Decides which files at which commit, and which of them are here. */
 export async function planSnapshot(parts: PlanParts, options: SnapshotSelection): Promise<SnapshotPlan> {
@@ -106,13 +119,9 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
     : await fromHub(query, (warning) => warnings.push(warning));
 
   const selected = wantedOf(query, commit, entries);
-  const verdict = judgeNames(
-    selected.map(({ path }) => path),
-    { platform: parts.platform, into: options.localDir === undefined ? 'cache' : 'folder', repo: repoText(repo) },
-  );
-  if (verdict.error) throw verdict.error;
+  const verdict = query.judge(selected);
   for (const warning of verdict.warnings) warnings.push(warning);
-  const fitting = selected.filter(({ path }) => !verdict.leftOut.has(path));
+  const fitting = fittingOf(verdict, selected);
   if (fitting.length === 0 && selected.length > 0) throw new XetError('UNSUPPORTED', verdict.warnings.join(' '));
 
   await store.expect?.(fitting.length, repo, commit);
@@ -130,6 +139,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
     files,
     totals: totalsOf(files),
     warnings,
+    leftOut: [...verdict.leftOut].map(([file, reason]) => ({ file, reason })),
     local,
     listing,
     requests: log.totalRequests,
@@ -146,9 +156,14 @@ interface Query {
   signal: AbortSignal | undefined;
   hub: HubClient;
   store: RepoStore;
+  /** What follows from the names of files. */
+  judge: (entries: readonly ListEntry[]) => NameVerdict;
 }
 
-function queryOf({ http, hub, store }: PlanParts, options: SnapshotSelection, log: MetricsLog): Query {
+const fittingOf = ({ notes, leftOut }: NameVerdict, entries: readonly ListEntry[]) =>
+  entries.filter(({ path }) => !notes.has(path) && !leftOut.has(path));
+
+function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSelection, log: MetricsLog): Query {
   const { revision = DEFAULT_REVISION, force = false, offline = false, signal } = options;
   if (force && offline) {
     throw new XetError('INVALID_ARGUMENT', 'Offline nothing can be fetched again: leave out force, or offline.');
@@ -156,8 +171,15 @@ function queryOf({ http, hub, store }: PlanParts, options: SnapshotSelection, lo
   const files = textsOf(options.files, 'files')?.map((name) =>
     isFolder(name) ? `${givenPath(name.replace(/\/{1,100}$/, ''))}/` : givenPath(name),
   );
+  const repo = parseRepo(options.repo);
+  const into = options.localDir === undefined ? 'cache' : 'folder';
   return {
-    repo: parseRepo(options.repo),
+    repo,
+    judge: (entries) =>
+      judgeNames(
+        entries.map(({ path }) => path),
+        { platform, into, repo: repoText(repo) },
+      ),
     revision,
     selection: {
       files,
@@ -181,12 +203,12 @@ interface Contents {
   earlier?: string | undefined;
 }
 
-/** Asks the Hub; where it cannot be had, what is here does instead if it is whole. */
+/** Asks the Hub; where it cannot be reached, a whole copy that is here serves instead. */
 async function fromHub(query: Query, warn: (warning: string) => void): Promise<Contents> {
   const { repo, revision, hub, store, signal, force } = query;
   const earlier = await store.commitOf(repo, revision);
-  try {
-    const asked = hub.commitOf(repo, revision, signal);
+  const ask = async (attempts?: number): Promise<Contents> => {
+    const asked = hub.commitOf(repo, revision, signal, attempts);
     // Who waits for it gets the error.
     asked.catch(() => undefined);
     // While the Hub is asked: most likely there are as many files as there were.
@@ -195,15 +217,30 @@ async function fromHub(query: Query, warn: (warning: string) => void): Promise<C
     }
     const commit = await asked;
     return { commit, earlier, local: false, ...(await entriesAt(query, commit)) };
+  };
+  const mayBeHere = earlier !== undefined && !force;
+  try {
+    return await ask(mayBeHere ? ATTEMPTS_WITH_A_COPY : undefined);
   } catch (error) {
-    if (!isXetError(error, ...AWAY) || force) throw error;
+    if (!isXetError(error, ...AWAY, ...REFUSED) || force) throw error;
     const { contents, problem } = await standIn(query, earlier);
-    if (!contents) throw amended(error, `${error.message} What is here does not do instead: ${problem}`);
+    if (isXetError(error, ...REFUSED)) throw contents ? withCopy(error, repo, contents.commit) : error;
+    if (!contents) return askOn(mayBeHere ? ask : () => Promise.reject(error), problem);
     warn(
-      `${error.message} Going on with what is here of ${repoText(repo)}: commit ${contents.commit}` +
+      `${error.message} Using the copy that is here of ${repoText(repo)}: commit ${contents.commit}` +
         `${revision === contents.commit ? '' : `, which '${revision}' stood for when it was last asked`}.`,
     );
     return contents;
+  }
+}
+
+/** Asks as long as for anything else, as there is no copy; says so in the end. */
+async function askOn<T>(ask: () => Promise<T>, problem: string): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!isXetError(error, ...AWAY)) throw error;
+    throw amended(error, `${error.message} There is no copy here to use instead: ${problem}`);
   }
 }
 
@@ -214,7 +251,8 @@ async function standIn(
 ): Promise<{ contents: Contents; problem?: undefined } | { contents?: undefined; problem: string }> {
   try {
     const contents = await fromHere(query, commit);
-    const wanted = wantedOf(query, contents.commit, contents.entries);
+    const selected = wantedOf(query, contents.commit, contents.entries);
+    const wanted = fittingOf(query.judge(selected), selected);
     const files = await inParallel(wanted, LOOKUPS_AT_ONCE, async (entry) => {
       const resolved = fileOf(query.hub, query.repo, contents.commit, entry);
       return { resolved, held: await heldOf(query, [contents.commit], resolved) };
@@ -233,7 +271,7 @@ async function fromHere(query: Query, commit: string | undefined): Promise<Conte
   if (commit === undefined) {
     throw new XetError(
       'OFFLINE',
-      `Which commit '${printable(revision)}' of ${repoText(repo)} is was never asked from here. ` +
+      `'${printable(revision)}' of ${repoText(repo)} was never downloaded here, so the commit that it stands for is not known. ` +
         'Download it once with a connection, or name a commit.',
     );
   }
@@ -243,7 +281,7 @@ async function fromHere(query: Query, commit: string | undefined): Promise<Conte
   if (files === undefined || files.some(isFolder)) {
     throw new XetError(
       'OFFLINE',
-      `Which files ${repoText(repo)} has at commit ${commit} is not known here. ` +
+      `The files of ${repoText(repo)} at commit ${commit} are not known here. ` +
         'Download it once with a connection, or name the files.',
     );
   }
@@ -373,6 +411,14 @@ function totalsOf(files: readonly PlannedFile[]): SnapshotTotals {
     fetchFiles: fetched.length,
     fetchBytes: bytesOf(fetched),
   };
+}
+
+/** A refusal, with the way to what is here all the same. */
+export function withCopy(error: XetError, repo: RepoId, commit: string): XetError {
+  return amended(
+    error,
+    `${error.message} All of it is here as of commit ${commit} of ${repoText(repo)}: use that with offline (--offline).`,
+  );
 }
 
 /** The same error with more to say. */

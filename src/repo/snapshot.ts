@@ -12,6 +12,7 @@ import { printable } from './names.ts';
 import type { Place } from './place.ts';
 import {
   amended,
+  type LeftOutFile,
   type PlannedFile,
   type PlanParts,
   planSnapshot,
@@ -20,7 +21,14 @@ import {
   type SnapshotTotals,
 } from './snapshot-plan.ts';
 
-export { type PlanParts, planSnapshot, type SnapshotPlan, type SnapshotSelection, type SnapshotTotals };
+export {
+  type LeftOutFile,
+  type PlanParts,
+  planSnapshot,
+  type SnapshotPlan,
+  type SnapshotSelection,
+  type SnapshotTotals,
+};
 
 /** Which files to fetch, and whom to tell. */
 export interface SnapshotOptions extends SnapshotSelection {
@@ -44,6 +52,8 @@ export interface SnapshotResult {
   commit: string;
   /** In the order in which the repository lists them. */
   files: SnapshotFile[];
+  /** Files that this system cannot store under their names, and why. The others are in place. */
+  leftOut: LeftOutFile[];
   /** Over all files. */
   bytes: { network: number; cache: number; local: number };
   /** Requests made, for finding out which files there are as well. Tokens are not among them. */
@@ -60,6 +70,8 @@ export interface SnapshotPreview {
   commit: string;
   /** In the order in which the repository lists them. */
   files: SnapshotPreviewFile[];
+  /** Files that this system cannot store under their names, and why. */
+  leftOut: LeftOutFile[];
   /** Over all files. */
   totals: SnapshotTotals;
   /** What would go less well than it could. */
@@ -107,7 +119,7 @@ const HELD_FILES_AT_ONCE = 128;
 const LARGE_FILES_AT_ONCE = 8;
 
 /** What a plan would do, for people and programs that only want to know. */
-export function previewOf({ folder, commit, files, totals, warnings }: SnapshotPlan): SnapshotPreview {
+export function previewOf({ folder, commit, files, totals, warnings, leftOut }: SnapshotPlan): SnapshotPreview {
   return {
     path: folder,
     commit,
@@ -121,6 +133,7 @@ export function previewOf({ folder, commit, files, totals, warnings }: SnapshotP
     })),
     totals,
     warnings,
+    leftOut,
   };
 }
 
@@ -145,6 +158,7 @@ export async function runSnapshot(
   const ahead = askAhead(parts, plan, log);
   const run: Run = { parts, plan, log, meter, ahead, force: options.force ?? false, first: new Map() };
   const done = new Map<PlannedFile, SnapshotFile>();
+  const leftOut = [...plan.leftOut];
   let failed: PlannedFile | undefined;
   const step = async (file: PlannedFile, signal: AbortSignal) => {
     try {
@@ -152,8 +166,12 @@ export async function runSnapshot(
       done.set(file, result);
       options.onFile?.(result);
     } catch (error) {
-      failed ??= file;
-      throw error;
+      const reason = refusedName(error);
+      if (reason !== undefined) leftOut.push({ file: file.resolved.path, reason });
+      else {
+        failed ??= file;
+        throw error;
+      }
     }
   };
   try {
@@ -172,6 +190,7 @@ export async function runSnapshot(
     path: plan.folder,
     commit,
     files: results,
+    leftOut,
     bytes: {
       network: sum(({ bytes }) => bytes.network),
       cache: sum(({ bytes }) => bytes.cache),
@@ -333,6 +352,13 @@ class Follower {
     this.#meter.content(this.#file.size - this.#bytes, this.#file.path);
     this.#meter.fileDone();
   }
+}
+
+/** What the file system has against a name, though this system usually takes it: a disk may have rules of its own. */
+function refusedName(error: unknown): string | undefined {
+  if (!isXetError(error, 'CACHE') || !(error.cause instanceof Error)) return undefined;
+  const { code, message } = error.cause as Error & { code?: string };
+  return ['EINVAL', 'ENAMETOOLONG', 'EILSEQ'].includes(code ?? '') ? `this disk refuses it: ${message}` : undefined;
 }
 
 /** Which file it was, and what is not lost. */

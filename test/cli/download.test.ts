@@ -45,6 +45,7 @@ const preview: SnapshotPreview = {
   ],
   totals: { files: 2, bytes: 1_500_000_300, heldFiles: 1, heldBytes: 300, fetchFiles: 1, fetchBytes: 1_500_000_000 },
   warnings: [],
+  leftOut: [],
 };
 
 /** A client that only writes down what it is asked. */
@@ -60,7 +61,8 @@ function fakeClient() {
       asked.push({ call: 'snapshot', options: { ...options } });
       const files = [result('a'), result('b', 2000)];
       for (const file of files) options.onFile?.(file);
-      return { path: '/cache', commit, files, bytes: { network: 3000, cache: 0, local: 0 }, requests: 4, seconds: 1 };
+      const bytes = { network: 3000, cache: 0, local: 0 };
+      return { path: '/cache', commit, files, leftOut: [], bytes, requests: 4, seconds: 1 };
     },
     planSnapshot: async (options) => {
       asked.push({ call: 'planSnapshot', options: { ...options } });
@@ -201,6 +203,7 @@ describe('xetkit download --dry-run', () => {
         path: '/cache',
         commit,
         warnings: [],
+        leftOut: [],
         seconds: expect.any(Number),
       },
     ]);

@@ -299,3 +299,59 @@ test('a branch that has moved on is asked for, and serves as it was while the Hu
   const offline = await get('weights.bin', {}, { offline: true });
   expect(offline.commit).toBe(next);
 });
+
+describe('where a whole copy is here', () => {
+  const snapshotOf = (hub: LocalHub, cacheDir: string, options: XetClientOptions = {}) => {
+    const warnings: string[] = [];
+    const client = sourceClient(hub, { cacheDir, onWarning: (warning) => warnings.push(warning), ...options });
+    return { client, warnings };
+  };
+
+  test.each([
+    ['a failing server', { action: 'status', status: 503 }],
+    ['a broken connection', { action: 'refuse' }],
+  ] as const)('%s is asked twice, for a snapshot and for a file, and the copy is used', async (_, fault) => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repo, { 'a.txt': text(30, 1), 'b.txt': text(30, 2) });
+    const cacheDir = await scratch();
+    await snapshotOf(hub, cacheDir).client.snapshot({ repo });
+    hub.faults.add({ kind: 'any', times: 1e9, ...fault });
+    let retries = 0;
+    const { client, warnings } = snapshotOf(hub, cacheDir, { onRetry: () => void retries++ });
+    expect((await client.snapshot({ repo })).files).toHaveLength(2);
+    expect(retries).toBe(1);
+    expect((await client.downloadFile({ repo, path: 'a.txt' })).bytes.local).toBe(30);
+    expect(retries).toBe(2);
+    expect(warnings).toEqual([
+      expect.stringMatching(/Using the copy that is here/),
+      expect.stringMatching(/copy that is here/),
+    ]);
+  });
+
+  test('a refusal says how to use it, and only where it is whole', async () => {
+    const hub = await sourceHub({ tokens: { hf_good: { name: 'me', write: true } } });
+    await hub.commitFiles(repo, { 'a.txt': text(30, 1), 'b.txt': text(30, 2) });
+    await hub.setRepo(repo, { private: true });
+    const cacheDir = await scratch();
+    const { commit } = await snapshotOf(hub, cacheDir, { accessToken: 'hf_good' }).client.snapshot({
+      repo,
+      allowPatterns: 'a.txt',
+    });
+    const { client } = snapshotOf(hub, cacheDir, { accessToken: 'hf_expired' });
+    const said = new RegExp(
+      `All of it is here as of commit ${commit} of ${repo}: use that with offline \\(--offline\\)\\.$`,
+    );
+    expect(await rejectionOf(client.snapshot({ repo, allowPatterns: 'a.txt' }))).toMatchObject({
+      message: expect.stringMatching(said),
+    });
+    expect(await rejectionOf(client.downloadFile({ repo, path: 'a.txt' }))).toMatchObject({
+      message: expect.stringMatching(said),
+    });
+    expect(await rejectionOf(client.snapshot({ repo }))).toMatchObject({
+      message: expect.not.stringContaining('is here'),
+    });
+    expect(await rejectionOf(client.downloadFile({ repo, path: 'b.txt' }))).toMatchObject({
+      message: expect.not.stringContaining('is here'),
+    });
+  });
+});

@@ -43,10 +43,9 @@ describe('checkNames', () => {
   ])('refuses %j everywhere', (path) => {
     expect(refusedOn(path).sort()).toEqual([...platforms].sort());
     for (const platform of platforms) {
-      expect(judgeNames([path], { platform, into: 'cache', repo: 'owner/model' }).error).toMatchObject({
-        code: 'PROTOCOL',
-        message: expect.stringMatching(/owner\/model.*ignorePatterns/),
-      });
+      const { leftOut, warnings } = judgeNames([path, 'ok'], { platform, into: 'cache', repo: 'owner/model' });
+      expect([...leftOut.keys()]).toEqual([path]);
+      expect(warnings).toEqual([expect.stringMatching(/owner\/model.*ignorePatterns/)]);
     }
   });
 
@@ -182,55 +181,63 @@ describe('judgeNames', () => {
   const judge = (paths: string[], platform: NamePlatform, into: 'cache' | 'folder' = 'cache') =>
     judgeNames(paths, { platform, into, repo: 'owner/model' });
 
-  test('what a system cannot have is an error there, which says what to do', () => {
-    const { error } = judge(['aux.json', 'bb:c', 'x ', 'y.', 'ok'], 'windows');
-    expect(error?.code).toBe('UNSUPPORTED');
-    expect(error?.message).toMatch(/'aux\.json' \('aux\.json' is a device on Windows\).*and 1 more.*--exclude/);
-    expect(error?.message).not.toContain("'ok'");
+  test('what a system cannot have is left out there, with a warning that says what to do', () => {
+    const { leftOut, warnings } = judge(['aux.json', 'bb:c', 'x ', 'y.', 'ok'], 'windows');
+    expect([...leftOut.keys()]).toEqual(['aux.json', 'bb:c', 'x ', 'y.']);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^4 files .*'aux\.json' \('aux\.json' is a device on Windows\).*and 1 more.*--exclude/),
+    ]);
+    expect(warnings[0]).not.toContain("'ok'");
   });
 
   test('elsewhere it is a remark, where the folder is one that may be copied', () => {
-    expect(judge(['aux.json'], 'other')).toEqual({ error: undefined, warnings: [], leftOut: new Set() });
+    expect(judge(['aux.json'], 'other')).toEqual({ warnings: [], notes: new Set(), leftOut: new Map() });
     expect(judge(['aux.json'], 'other', 'folder').warnings).toEqual([expect.stringContaining("'aux.json'")]);
   });
 
-  test('files that would be one are an error where they would, and a warning elsewhere', () => {
+  test('of files that would be one the first is taken where they would, with a warning there and elsewhere', () => {
     const paths = ['README.md', 'readme.md'];
     for (const platform of ['windows', 'darwin'] as const) {
-      expect(judge(paths, platform).error).toMatchObject({
-        code: 'UNSUPPORTED',
-        message: expect.stringMatching(/'README\.md' and 'readme\.md'.*Leave out all but one/),
-      });
+      for (const [kept, other] of [paths, paths.toReversed()]) {
+        const { leftOut, warnings } = judge([kept ?? '', other ?? ''], platform);
+        expect([...leftOut]).toEqual([[other, `it is the same name as '${kept}' on this system`]]);
+        expect(warnings).toEqual([expect.stringContaining(`'${other}' (it is the same name as '${kept}'`)]);
+      }
     }
     const there = judge(paths, 'other');
-    expect(there.error).toBeUndefined();
+    expect(there.leftOut.size).toBe(0);
     expect(there.warnings).toEqual([expect.stringMatching(/'README\.md' and 'readme\.md'.*Windows and macOS/)]);
   });
 
   test('Windows keeps both forms of a name, macOS does not', () => {
     const paths = ['caf\u00e9', 'cafe\u0301'];
-    expect(judge(paths, 'windows').error).toBeUndefined();
+    expect(judge(paths, 'windows').leftOut.size).toBe(0);
     expect(judge(paths, 'windows').warnings).toHaveLength(1);
-    expect(judge(paths, 'darwin').error?.code).toBe('UNSUPPORTED');
+    expect([...judge(paths, 'darwin').leftOut.keys()]).toEqual(['cafe\u0301']);
   });
 
   test('folders that become one lose nothing', () => {
     for (const platform of platforms) {
       const verdict = judge(['Data/a', 'data/b'], platform);
-      expect(verdict.error).toBeUndefined();
+      expect(verdict.leftOut.size).toBe(0);
       expect(verdict.warnings).toHaveLength(1);
     }
   });
 
+  test('a folder goes before a file of the same name, as it holds more', () => {
+    const { leftOut } = judge(['Data', 'data/a', 'data/b', 'DATA'], 'windows');
+    expect([...leftOut.keys()].sort()).toEqual(['DATA', 'Data']);
+  });
+
   test('notes of clients about a folder are left out of a folder, and of no cache', () => {
     const paths = ['.cache/huggingface/download/a.metadata', '.Cache/HuggingFace/x', '.cache/other', 'a'];
-    const { leftOut, warnings, error } = judge(paths, 'other', 'folder');
-    expect([...leftOut]).toEqual(paths.slice(0, 2));
+    const { notes, warnings, leftOut } = judge(paths, 'other', 'folder');
+    expect([...notes]).toEqual(paths.slice(0, 2));
     expect(warnings[0]).toMatch(/Left out of owner\/model: '\.cache\/huggingface/);
-    expect(error).toBeUndefined();
-    expect(judge(['.cache/huggingface'], 'other', 'folder').leftOut.size).toBe(1);
-    expect(judge(['.cache'], 'other', 'folder').leftOut.size).toBe(1);
-    expect(judge(paths, 'other', 'cache').leftOut.size).toBe(0);
+    expect(leftOut.size).toBe(0);
+    expect(judge(['.cache/huggingface'], 'other', 'folder').notes.size).toBe(1);
+    expect(judge(['.cache'], 'other', 'folder').notes.size).toBe(1);
+    expect(judge(paths, 'other', 'cache').notes.size).toBe(0);
   });
 
   test('many warnings are few', () => {
@@ -239,8 +246,9 @@ describe('judgeNames', () => {
   });
 
   test('messages steer no terminal', () => {
-    const { error } = judge(['\u001b[2Jx\ny'], 'windows');
-    expect(error?.message).not.toMatch(/\p{Cc}/u);
+    const { warnings } = judge(['\u001b[2Jx\ny'], 'windows');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).not.toMatch(/\p{Cc}/u);
     expect(printable('a'.repeat(1000)).length).toBeLessThan(130);
   });
 });

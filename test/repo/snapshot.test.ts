@@ -484,10 +484,16 @@ describe('what a server may not do', () => {
     listing((entry) => (entry.path === 'config.json' ? [entry, { ...entry, path }] : [entry]));
 
   test.each([['../outside'], ['/etc/passwd'], ['a\\..\\b'], ['.git/hooks/post-checkout'], ['README.md/x']])(
-    'name a file %j',
+    'have a file written as %j: it is left out, and the rest is not',
     async (path) => {
-      const { plan, store } = await filled({ fetch: renamed(path) });
-      await expectError(plan(), 'PROTOCOL', /owner\/model/);
+      const { plan, store, warnings } = await filled({ fetch: renamed(path) });
+      const { files, leftOut } = await plan();
+      const lost = path === 'README.md/x' ? 'README.md' : path;
+      expect(leftOut).toEqual([{ file: lost, reason: expect.stringMatching(/^it /) }]);
+      expect(files.map(({ resolved }) => resolved.path)).not.toContain(lost);
+      expect(files).toHaveLength(allPaths.length);
+      expect(warnings).toEqual([expect.stringMatching(/^A file of owner\/model cannot be stored here/)]);
+      if (lost === path) await expectError(plan({ allowPatterns: lost }), 'UNSUPPORTED', /owner\/model/);
       expect(store.writes).toEqual([]);
       // Whoever leaves it out gets the rest.
       const rest = await plan({ ignorePatterns: [path.replaceAll('\\', '/'), 'README.md'] });
@@ -495,16 +501,20 @@ describe('what a server may not do', () => {
     },
   );
 
-  test('name a file as this system cannot', async () => {
+  test('keep all files away by one name that this system cannot have', async () => {
     const { plan } = await filled({ fetch: renamed('aux.json'), parts: { platform: 'windows' } });
-    await expectError(plan(), 'UNSUPPORTED', /'aux\.json'/);
+    const planned = await plan();
+    expect(planned.leftOut).toEqual([{ file: 'aux.json', reason: expect.stringContaining('device') }]);
+    expect(planned.totals.files).toBe(allPaths.length);
     expect((await plan({ allowPatterns: 'config.json' })).totals.files).toBe(1);
   });
 
   test('give two files one name, where it would be one: elsewhere it is told', async () => {
     const fetch = renamed('CONFIG.json');
     const mac = await filled({ fetch, parts: { platform: 'darwin' } });
-    await expectError(mac.plan(), 'UNSUPPORTED', /'CONFIG\.json' and 'config\.json'/);
+    expect((await mac.plan()).leftOut).toEqual([
+      { file: 'CONFIG.json', reason: expect.stringContaining("'config.json'") },
+    ]);
     const linux = await filled({ fetch });
     expect((await linux.plan()).warnings).toEqual([expect.stringContaining("'CONFIG.json' and 'config.json'")]);
     expect(linux.warnings).toHaveLength(1);
@@ -611,8 +621,12 @@ describe('offline', () => {
 
   test('without a listing only named files can be had', async () => {
     const { snapshot, plan, store, commit } = await filled();
-    await expectError(plan({ offline: true }), 'OFFLINE', /Which commit 'main' of owner\/model is/);
-    await expectError(plan({ offline: true, revision: commit }), 'OFFLINE', /Which files owner\/model has/);
+    await expectError(plan({ offline: true }), 'OFFLINE', /'main' of owner\/model was never downloaded here/);
+    await expectError(
+      plan({ offline: true, revision: commit }),
+      'OFFLINE',
+      /The files of owner\/model at commit \w+ are not known/,
+    );
     await snapshot({ files: ['config.json', 'model.safetensors'] });
     expect(store.trees.size).toBe(0);
     const named = await snapshot({ offline: true, files: ['model.safetensors', 'config.json'] });
@@ -625,7 +639,7 @@ describe('offline', () => {
       'OFFLINE',
       /1 of 2 files.*'README\.md'/,
     );
-    await expectError(plan({ offline: true, files: ['data/'] }), 'OFFLINE', /Which files/);
+    await expectError(plan({ offline: true, files: ['data/'] }), 'OFFLINE', /are not known/);
     store.missing.add(`${commit}/nothing`);
     await expectError(plan({ offline: true, files: ['nothing'] }), 'ENTRY_NOT_FOUND', /'nothing'/);
   });
@@ -654,17 +668,21 @@ describe('when the Hub cannot be had', () => {
     const result = await snapshot({ allowPatterns: '*.json' });
     expect(result).toMatchObject({ commit, bytes: { network: 0 } });
     expect(warnings).toEqual([
-      expect.stringMatching(/Going on with what is here of owner\/model: commit [0-9a-f]{40}, which 'main'/),
+      expect.stringMatching(/Using the copy that is here of owner\/model: commit [0-9a-f]{40}, which 'main'/),
     ]);
-    await expectError(plan(), code, /What is here does not do instead: 4 of 6 files/);
-    await expectError(plan({ files: ['new.bin'] }), code, /What is here does not do instead: Not in owner\/model/);
-    await expectError(plan({ allowPatterns: '*.json', force: true }), code, /^(?!.*What is here)/);
+    await expectError(plan(), code, /There is no copy here to use instead: 4 of 6 files/);
+    await expectError(plan({ files: ['new.bin'] }), code, /There is no copy here to use instead: Not in owner\/model/);
+    await expectError(plan({ allowPatterns: '*.json', force: true }), code, /^(?!.*copy here)/);
   });
 
   test('with nothing here the error is the one of the Hub', async () => {
     const { plan, hub } = await filled();
     hub.faults.add({ kind: 'revision', times: 1e9, action: 'refuse' });
-    await expectError(plan(), 'NETWORK', /What is here does not do instead: Which commit 'main'/);
+    await expectError(
+      plan(),
+      'NETWORK',
+      /There is no copy here to use instead: 'main' of owner\/model was never downloaded here/,
+    );
   });
 
   test('a listing that fails is stood in for as well', async () => {
