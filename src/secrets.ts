@@ -9,8 +9,7 @@ const LEAST_CHARACTERS = 4;
 const WORD_CHARACTERS = 11;
 /** User names that many share, and that messages need. */
 const COMMON_USERS = /^(user|admin|root|guest|proxy|token|oauth2?|basic|bearer|anonymous)$/i;
-const SECRET_NAMES = /sig|token|cred|policy|key|pass|secret|auth/i;
-const HASH = /^[0-9a-f]{64}$/;
+const SECRET_NAMES = /sig|token|cred|policy|key|pass|secret|auth(?!or)|hmac|jwt|ticket|session/i;
 
 interface Spelling {
   length: number;
@@ -80,7 +79,8 @@ function partsOf(credential: string): string[] {
   if (rest !== undefined) values.push(rest);
   if (scheme?.toLowerCase() === 'basic') values.push(...ofBasic(rest as string));
   // A JSON Web Token is as good as its parts.
-  values.push(...(rest ?? credential).split('.').filter((part) => part.length >= 16));
+  const token = rest ?? credential;
+  if (/^eyJ[\w-]*(\.[\w-]*){2}$/.test(token)) values.push(...token.split('.').filter((part) => part.length >= 16));
   return values;
 }
 
@@ -107,8 +107,7 @@ function secretsIn(url: string): string[] {
   for (const pair of url.includes('?') ? query.split('&') : []) {
     const at = pair.indexOf('=');
     const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
-    // Other long values open something as well, but for hashes, which name content.
-    if (at > 0 && (SECRET_NAMES.test(name) || (value.length >= 20 && !HASH.test(value)))) values.push(value);
+    if (at > 0 && SECRET_NAMES.test(name)) values.push(value);
   }
   return values.flatMap((value) => [value, decoded(value)]);
 }

@@ -8,16 +8,22 @@ import { chunkCount, hashToHex } from '../codec/exports.ts';
 import { loadCodec } from '../codec.node.ts';
 import { isOffline, tokenOf } from '../environment.node.ts';
 import { isXetError, publicUrl, XetError } from '../errors.ts';
+import type { Answer } from '../http/http.ts';
+import { isHtml } from '../http/json.ts';
 import { proxyFor } from '../http/proxy-settings.node.ts';
-import { firstText } from '../http/response-error.ts';
+import { firstText, PROXY_ADVICE } from '../http/response-error.ts';
 import { withoutUser } from '../hub/credentials.ts';
+import { repoText } from '../hub/repo.ts';
 import { XetClient } from '../node.ts';
 import { checkEndpoint, DEFAULT_ENDPOINT } from '../options.ts';
 import { nodePlatform } from '../platform.node.ts';
 import { findHubCacheDir } from '../repo/folders.node.ts';
+import { rememberSecret } from '../secrets.ts';
 import { VERSION } from '../version.ts';
 import type { CommandSurroundings } from './cache-commands.ts';
+import { blockedHosts, readOneByte, reasonOf, STORAGE_HOSTS } from './doctor-hosts.ts';
 import { Output } from './output.ts';
+import { parseTarget, type Target } from './target.ts';
 import { formatBytes } from './units.ts';
 
 /** What one look has shown. */
@@ -53,17 +59,23 @@ const WORKER_BYTES = 4_000_000;
 export function addDoctorCommand(root: Command, { endpoint, signal }: CommandSurroundings): void {
   root
     .command('doctor')
+    .argument('[repo]', 'repository of which a byte is read, by way of all hosts that takes')
     .summary('look for what is wrong on this machine')
     .description(
-      'Look whether everything works that downloads need: endpoint, token, clock, proxy, cache, disk, workers and WebAssembly. ' +
+      'Look whether everything works that downloads need: endpoint, token, clock, proxy, the hosts that data comes from, ' +
+        'cache, disk, workers and WebAssembly. ' +
         'Ends with 1 if something does not.',
     )
     .option('--json', 'one JSON object a line on stdout: check, state, message, advice')
-    .addHelpText('after', '\nExamples:\n  xetkit doctor\n  HF_ENDPOINT=http://hub.internal:8080 xetkit doctor --json')
-    .action(async (flags: { json?: boolean }) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  xetkit doctor\n  xetkit doctor owner/model\n  HF_ENDPOINT=http://hub.internal:8080 xetkit doctor --json',
+    )
+    .action(async (repo: string | undefined, flags: { json?: boolean }) => {
       const output = new Output(flags);
       const findings: Finding[] = [];
-      for await (const finding of examine(endpoint, process.env, signal)) {
+      const target = repo === undefined ? undefined : parseTarget(repo, {}, endpoint);
+      for await (const finding of examine(endpoint, process.env, signal, target)) {
         findings.push(finding);
         output.record(finding);
         output.result(`${finding.state.padEnd(4)}  ${finding.check}: ${finding.message}`);
@@ -80,6 +92,7 @@ export async function* examine(
   endpoint: string,
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
+  target?: Target,
 ): AsyncGenerator<Finding, void, undefined> {
   const token = await tokenOf(env).catch(asError);
   const { hub, answer } = await askHub(endpoint, token, env, signal);
@@ -89,6 +102,7 @@ export async function* examine(
     ['endpoint', () => hub],
     ['token', () => lookAtToken(token, answer)],
     ['clock', () => lookAtClock(answer)],
+    ...(answer ? lookAtStorage(endpoint, target, signal) : []),
     ['cache', () => lookAtCache(env)],
     ['disk', () => lookAtDisk(env)],
     ['worker', lookAtWorker],
@@ -128,6 +142,8 @@ async function askHub(
   const { endpoint, authorization } = withoutUser(given);
   const url = `${endpoint.replace(/\/+$/, '')}/api/whoami-v2`;
   const sent = typeof token === 'string' ? `Bearer ${token}` : authorization;
+  // The answer may repeat it.
+  rememberSecret(sent);
   try {
     checkEndpoint(given, 'HF_ENDPOINT');
     const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
@@ -141,19 +157,7 @@ async function askHub(
     const user = userIn(await firstText(response, MOST_ANSWER_CHARACTERS));
     const skewMs = Number.isNaN(date) ? undefined : date - (started + took / 2);
     const answer = { status: response.status, skewMs, user };
-    if (response.status >= 500) {
-      return {
-        hub: fail(`${endpoint} answers ${response.status}`, 'The server has a problem: try again later.'),
-        answer,
-      };
-    }
-    if (response.status === 407) {
-      return {
-        hub: fail('The proxy wants credentials', 'Put them into HTTPS_PROXY: http://user:password@host:port'),
-        answer,
-      };
-    }
-    return { hub: ok(`${endpoint} answers, in ${took} ms`), answer };
+    return { hub: lookAtAnswer(publicUrl(response.url || url), response, took), answer };
   } catch (error) {
     outer.throwIfAborted();
     if (isXetError(error, 'INVALID_ARGUMENT'))
@@ -163,6 +167,54 @@ async function askHub(
       : 'Check HF_ENDPOINT, the network, and the proxy: HTTPS_PROXY, NO_PROXY.';
     return { hub: fail(`${publicUrl(url)} cannot be reached: ${reasonOf(error)}`, advice), answer: undefined };
   }
+}
+
+/** What an answer says about the way to the Hub; 401 is about the token. */
+function lookAtAnswer(url: string, { status, headers }: Answer, tookMs: number): Found {
+  const { host } = new URL(url);
+  if (status === 200 && isHtml(headers)) {
+    return fail(`${host} answers with a web page`, 'A network or proxy may want a login: open a page in a browser.');
+  }
+  if (status === 407) return fail('the proxy wants user and password', PROXY_ADVICE);
+  if (status === 429) return warn(`${host} asks for fewer requests (429)`, 'Wait some minutes, or use a token.');
+  if (status === 451) return fail(`${host} gives nothing out here (451)`, 'Set HF_ENDPOINT to a mirror.');
+  if (status >= 500) return fail(`${host} answers ${status}`, 'The server has a problem: try again later.');
+  if (status === 403)
+    return warn(`${host} answers 403`, 'A firewall may be in between, or the token is not allowed this.');
+  if (status !== 200 && status !== 401)
+    return warn(`${host} answers ${status}`, 'It may be no Hub: check HF_ENDPOINT.');
+  return ok(`${host} answers, in ${tookMs} ms`);
+}
+
+/** The hosts that the data comes from: those of a repository, or of the Hub where it is the one that all know. */
+function lookAtStorage(
+  endpoint: string,
+  target: Target | undefined,
+  signal: AbortSignal,
+): [string, () => Promise<Found>][] {
+  if (target) {
+    const read = async () => {
+      try {
+        return ok(
+          `a byte of ${repoText(target.repo)} came over Xet, by ${(await readOneByte(target, signal)).join(', ')}`,
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        return fail(reasonOf(error), 'See docs/proxies-and-mirrors.md, and have the host above allowed.');
+      }
+    };
+    return [['storage', read]];
+  }
+  if (new URL(endpoint).hostname !== 'huggingface.co') return [];
+  const look = async () => {
+    const blocked = await blockedHosts(STORAGE_HOSTS, signal);
+    if (blocked.length === 0) return ok(`all ${STORAGE_HOSTS.length} hosts that files come from answer`);
+    const advice =
+      'Have a firewall allow *.hf.co, or list the hosts in NO_PROXY. Not each of them is needed by every file.';
+    const message = `cannot be reached: ${blocked.join(', ')}`;
+    return blocked.length < STORAGE_HOSTS.length ? warn(message, advice) : fail(message, advice);
+  };
+  return [['storage', look]];
 }
 
 /** The name in what the Hub says of a token. */
@@ -185,6 +237,9 @@ function lookAtToken(token: string | undefined | Error, answer: HubAnswer | unde
     );
   }
   if (answer.status === 200) return ok(`valid, of ${answer.user ?? 'a user without a name'}`);
+  if (answer.status !== 401) {
+    return warn(`not checked, as the Hub answered ${answer.status}`, 'See what is said of the endpoint.');
+  }
   return fail(
     `the Hub does not accept it (${answer.status})`,
     'Make a new one and set HF_TOKEN; a wrong one keeps public files away as well.',
@@ -299,11 +354,4 @@ function runtime(): string {
   const { bun, deno, node } = process.versions;
   const name = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
   return `${name}, ${process.platform} ${process.arch}`;
-}
-
-function reasonOf(error: unknown): string {
-  let reason = error;
-  while (!isXetError(reason) && reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
-  if (!(reason instanceof Error)) return String(reason);
-  return reason.message || ('code' in reason ? String(reason.code) : reason.name);
 }

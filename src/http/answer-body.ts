@@ -1,4 +1,4 @@
-import type { Framing } from './answer-head.ts';
+import { type Framing, MalformedAnswer } from './answer-head.ts';
 
 const CR = 13;
 const LF = 10;
@@ -41,7 +41,7 @@ export class BodyCutter {
   /**
    * Tells of each piece of content in bytes that have come, as views of them.
    * @returns how many of the bytes belong to this answer
-   * @throws TypeError where chunks are not as they must be
+   * @throws MalformedAnswer where chunks are not as they must be
    */
   cut(bytes: Uint8Array, onContent: (piece: Uint8Array) => void): number {
     let at = 0;
@@ -69,12 +69,13 @@ export class BodyCutter {
     const lf = bytes.indexOf(LF, from);
     const end = lf < 0 ? bytes.length : lf;
     this.#lineBytes += end - from + 1;
-    if (this.#lineBytes > MOST_LINE_BYTES) throw new TypeError('an answer has too much between its chunks');
+    if (this.#lineBytes > MOST_LINE_BYTES) throw new MalformedAnswer('an answer has too much between its chunks');
     for (let at = from; at < end; at++) this.#line += String.fromCharCode(bytes[at] as number);
     if (lf < 0) return end;
     const line = this.#line;
     this.#line = '';
-    if (line.charCodeAt(line.length - 1) !== CR) throw new TypeError('a line of an answer does not end as it must');
+    if (line.charCodeAt(line.length - 1) !== CR)
+      throw new MalformedAnswer('a line of an answer does not end as it must');
     this.#goBy(line.slice(0, -1));
     return lf + 1;
   }
@@ -86,12 +87,12 @@ export class BodyCutter {
     }
     this.#lineBytes = 0;
     if (this.#awaits === 'end of data') {
-      if (line !== '') throw new TypeError('a chunk of an answer is longer than it says');
+      if (line !== '') throw new MalformedAnswer('a chunk of an answer is longer than it says');
       this.#awaits = 'size';
       return;
     }
     const size = (line.split(';', 1)[0] as string).trim();
-    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new TypeError('a chunk of an answer has no usable length');
+    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new MalformedAnswer('a chunk of an answer has no usable length');
     this.#left = Number.parseInt(size, 16);
     this.#awaits = this.#left === 0 ? 'trailer' : 'data';
   }

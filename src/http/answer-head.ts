@@ -23,6 +23,11 @@ const MOST_HEAD_BYTES = 64 * 1024;
 const END = [13, 10, 13, 10];
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+/** What is no answer of HTTP/1, or leaves in doubt where it ends. The same server answers the same. */
+export class MalformedAnswer extends TypeError {
+  override readonly name = 'MalformedAnswer';
+}
+
 /** Collects the head of an answer, however it comes. */
 export class HeadCollector {
   readonly #decoder = new TextDecoder('latin1');
@@ -33,7 +38,7 @@ export class HeadCollector {
 
   /**
    * @returns where in these bytes that begins which follows the head, once that is whole
-   * @throws TypeError of a head that does not end
+   * @throws MalformedAnswer of a head that does not end
    */
   add(bytes: Uint8Array): number | undefined {
     // Most of the bytes may be those of a body, of which none is looked at.
@@ -46,7 +51,8 @@ export class HeadCollector {
       return at + 1;
     }
     this.text += this.#decoder.decode(bytes);
-    if (this.text.length > MOST_HEAD_BYTES) throw new TypeError('an answer has too long a head');
+    if (/^HTTP\/[^\r]*?\n\n/.test(this.text)) throw new MalformedAnswer('its lines end without a carriage return');
+    if (this.text.length > MOST_HEAD_BYTES) throw new MalformedAnswer('an answer has too long a head');
     return undefined;
   }
 }
@@ -54,19 +60,21 @@ export class HeadCollector {
 /**
  * Reads lines up to the empty one, without it.
  * @param method of the request: there is no body after `HEAD`.
- * @throws TypeError about anything that leaves in doubt where the body ends.
+ * @throws MalformedAnswer about anything that leaves in doubt where the body ends.
  */
 export function parseAnswerHead(text: string, method: string): AnswerHead {
-  const [statusLine = '', ...lines] = text.split('\r\n');
+  // An empty line may come first, and a line that begins with a blank belongs to the one before (RFC 9112, 2.2 and 5.2).
+  const unfolded = text.replace(/^\r\n/, '').replace(/\r\n[ \t]+/g, ' ');
+  const [statusLine = '', ...lines] = unfolded.split('\r\n');
   const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\0\r\n]*)?$/.exec(statusLine) ?? [];
-  if (digits === undefined) throw new TypeError(`an answer begins with ${quoted(statusLine)}`);
+  if (digits === undefined) throw new MalformedAnswer(`an answer begins with ${quoted(statusLine)}`);
   const headers = new Map<string, string>();
   for (const line of lines) {
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0));
     const value = line.slice(colon + 1).trim();
     if (!FIELD_NAME.test(name) || /[\0\r\n]/.test(value)) {
-      throw new TypeError(`a header cannot be read: ${quoted(line)}`);
+      throw new MalformedAnswer(`a header cannot be read: ${quoted(line)}`);
     }
     const key = name.toLowerCase();
     const before = headers.get(key);
@@ -88,12 +96,13 @@ function framingOf(headers: ReadonlyMap<string, string>): Framing {
   const length = headers.get('content-length');
   if (coding !== undefined) {
     // Whoever is in between may have believed the other one.
-    if (length !== undefined) throw new TypeError('an answer says twice how long it is');
-    if (coding.toLowerCase() !== 'chunked') throw new TypeError('an answer is coded in a way that was not asked for');
+    if (length !== undefined) throw new MalformedAnswer('an answer says twice how long it is');
+    if (coding.toLowerCase() !== 'chunked')
+      throw new MalformedAnswer('an answer is coded in a way that was not asked for');
     return { kind: 'chunked' };
   }
   if (length === undefined) return { kind: 'rest' };
-  if (!/^\d{1,15}$/.test(length)) throw new TypeError('an answer has no usable length');
+  if (!/^\d{1,15}$/.test(length)) throw new MalformedAnswer('an answer has no usable length');
   return { kind: 'length', bytes: Number(length) };
 }
 

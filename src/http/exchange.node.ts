@@ -1,5 +1,5 @@
 import { BodyCutter } from './answer-body.ts';
-import { type AnswerHead, HeadCollector, parseAnswerHead } from './answer-head.ts';
+import { type AnswerHead, HeadCollector, MalformedAnswer, parseAnswerHead } from './answer-head.ts';
 import type { Piece } from './body-reader.ts';
 import type { Block } from './read-blocks.ts';
 
@@ -131,7 +131,7 @@ export class Exchange {
       const head = parseAnswerHead(this.#collector.text, this.#method);
       rest = rest.subarray(end);
       this.#collector = new HeadCollector();
-      if (head.status === 101) throw new TypeError('the server wants to speak another protocol');
+      if (head.status === 101) throw new MalformedAnswer('the server wants to speak another protocol');
       // Others below 200 announce the answer.
       if (head.status < 200) continue;
       this.#head = head;

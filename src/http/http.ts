@@ -282,7 +282,7 @@ export class Http {
             ...(spec.cache && { cache: spec.cache }),
           },
           // One that was given may take other things there.
-          ...(rewriteUrl ? [(to: string) => this.#rewritten(to, spec.kind)] : []),
+          ...(rewriteUrl ? [(to: string) => this.#rewritten(to, kindAfter(spec, to))] : []),
         ),
       );
       response = await this.log.awaiting(sending);
@@ -309,4 +309,9 @@ export class Http {
       guard.drop();
     }
   }
+}
+
+/** A redirect of the Hub to another server leads to content. */
+function kindAfter({ kind, url }: RequestSpec, to: string): UrlKind {
+  return kind === 'hub' && originOf(to) !== originOf(url) ? 'xorb' : kind;
 }

@@ -1,11 +1,16 @@
 import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../src/cli/doctor.ts';
 import { inTurn, json, serve } from '../http/server.ts';
 import { run } from '../interop/tools.ts';
+import { certificates } from '../support/certificates.ts';
 import { hubFor, scratch } from '../support/hub.ts';
+import { randomBytes } from '../support/samples.ts';
 
 const command = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
@@ -117,4 +122,80 @@ test('offline, nothing is asked', async () => {
   const hub = await hubFor();
   const { code, states } = await doctor({ HF_ENDPOINT: hub.url, HF_HUB_OFFLINE: '1' });
   expect([code, states.endpoint, hub.requests.length]).toEqual([0, 'warn', 0]);
+});
+
+test.each([
+  [429, {}, 'warn', 'fewer requests', 'warn', 0],
+  [451, {}, 'fail', '451', 'warn', 1],
+  [403, {}, 'warn', '403', 'warn', 0],
+  [404, {}, 'warn', 'HF_ENDPOINT', 'warn', 0],
+  [200, { 'content-type': 'text/html' }, 'fail', 'web page', 'ok', 1],
+] as const)('an endpoint that answers %i %j', async (status, headers, state, said, token, code) => {
+  const url = await serve(inTurn((_, response) => void response.writeHead(status, headers).end()));
+  const found = await doctor({ HF_ENDPOINT: url, HF_TOKEN: 'hf_right' });
+  expect(found).toMatchObject({ code, states: { endpoint: state, token } });
+  expect(JSON.stringify(found.at('endpoint'))).toContain(said);
+});
+
+test('user and password of the endpoint are not shown, and neither is what a server repeats', async () => {
+  const url = await serve((request, response) => {
+    response.writeHead(200).end(JSON.stringify({ name: `\u001b[2J${request.headers.authorization}` }));
+  });
+  const token = 'a-company-token-of-some-length';
+  const env = { HF_ENDPOINT: url.replace('//', '//marlene.d:Fl0wers-gone@'), HF_TOKEN: token };
+  for (const flags of [[], ['--json']]) {
+    const { stdout, stderr } = await run(process.execPath, [command, 'doctor', ...flags], {
+      env: { HOME: await scratch(), ...env },
+    });
+    expect(stdout).toContain('token');
+    for (const secret of ['marlene', 'Fl0wers', token, '\u001b']) expect(stdout + stderr).not.toContain(secret);
+  }
+});
+
+test('a byte of a repository is read by way of all hosts', async () => {
+  const hub = await hubFor();
+  await hub.commitFiles('owner/model', { 'big.bin': randomBytes(300_000, 1) });
+  const right = await run(process.execPath, [command, 'doctor', 'owner/model', '--json'], {
+    env: { HOME: await scratch(), HF_ENDPOINT: hub.url },
+  });
+  expect(right.stdout).toMatch(/"check":"storage","state":"ok","message":"[^"]*\(Hub\)[^"]*\(CAS\)[^"]*\(data\)/);
+  const wrong = await run(process.execPath, [command, 'doctor', 'owner/none', '--json'], {
+    env: { HOME: await scratch(), HF_ENDPOINT: hub.url },
+  });
+  expect(wrong.stdout).toMatch(/"check":"storage","state":"fail"/);
+});
+
+test('hosts of huggingface.co that a proxy lets nothing through to are named', async () => {
+  const allowed = ['huggingface.co', 'us.aws.cdn.hf.co', 'us.gcp.cdn.hf.co', 'cas-bridge.xethub.hf.co'];
+  const { authority, server } = certificates(...allowed);
+  const tls = createTlsServer({ cert: server.certificate, key: server.key }, (request, response) => {
+    const isHub = request.headers.host === 'huggingface.co';
+    response.writeHead(isHub ? 200 : 403).end(isHub ? '{"name":"me"}' : '');
+  });
+  const proxy = createServer().on('connect', (request, socket) => {
+    socket.on('error', () => undefined);
+    if (!allowed.includes(String(request.url).split(':')[0] ?? '')) return void socket.end('HTTP/1.1 403 No\r\n\r\n');
+    const onward = connect((tls.address() as AddressInfo).port, '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      onward.pipe(socket).pipe(onward);
+    });
+    onward.on('error', () => socket.destroy());
+  });
+  for (const one of [tls, proxy]) {
+    await new Promise<void>((resolve) => one.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      one.closeAllConnections();
+      one.close();
+    });
+  }
+  const ca = join(await scratch(), 'ca.pem');
+  await writeFile(ca, authority.certificate);
+  const { states, at } = await doctor({
+    HF_ENDPOINT: 'https://huggingface.co',
+    HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    SSL_CERT_FILE: ca,
+  });
+  expect(states).toMatchObject({ endpoint: 'ok', storage: 'warn' });
+  expect(at('storage')?.message).toMatch(/cas-server\.xethub\.hf\.co.*403.*transfer\.xethub\.hf\.co.*403/);
+  for (const host of allowed) expect(at('storage')?.message).not.toContain(host);
 });
