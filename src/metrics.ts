@@ -47,8 +47,7 @@ export type Stage = keyof Metrics['seconds'];
 /** Where the parts of a client note what they do. What a part of it notes, the whole has noted as well. */
 export class MetricsLog {
   readonly #whole: MetricsLog | undefined;
-  /** Answers, pieces of them and times for another attempt that are waited for now, by this part alone. */
-  awaited = 0;
+  #awaited = 0;
   readonly requests: Metrics['requests'] = { hub: 0, cas: 0, xorb: 0, source: 0 };
   readonly retries: Metrics['retries'] = {};
   readonly bytes: Metrics['bytes'] = { network: 0, sent: 0, content: 0, local: 0, cache: 0, fallback: 0 };
@@ -90,12 +89,23 @@ export class MetricsLog {
 
   /** Notes that something from the network is waited for until a step has ended. */
   async awaiting<T>(step: Promise<T>): Promise<T> {
-    this.awaited++;
+    this.await(1);
     try {
       return await step;
     } finally {
-      this.awaited--;
+      this.await(-1);
     }
+  }
+
+  /** The same in two halves, where a promise more for each piece of a body would cost something. */
+  await(more: number): void {
+    this.#awaited += more;
+    this.#whole?.await(more);
+  }
+
+  /** Answers, pieces of them and times for another attempt that are waited for now. */
+  get awaited(): number {
+    return this.#awaited;
   }
 
   get totalRequests(): number {

@@ -1,3 +1,5 @@
+import type { MetricsLog } from './metrics.ts';
+
 /** Where a transfer stands. Never goes backwards; the last report of a success says all done. */
 export interface Progress {
   /** Goes on in this order; `verifying` is that of `cache.verify`, `uploading` and `committing` are those of uploads. */
@@ -18,12 +20,18 @@ export interface Progress {
   etaSeconds: number | undefined;
   /** Path of the file at work. */
   current: string | undefined;
+  /** True while nothing has arrived from the network for some seconds, as when there is none. */
+  waiting?: boolean;
 }
 
 /** Called at most ten times a second, and at the end. */
 export type OnProgress = (progress: Progress) => void;
 
 const REPORT_EVERY_MS = 100;
+/** Also while nothing happens, which is worth knowing too. */
+const LOOK_EVERY_MS = 1_000;
+/** A pause that people begin to wonder about. */
+const WAITING_MS = 3_000;
 const RATE_WINDOW_MS = 5_000;
 /** A rate over less than this says nothing about the rest. */
 const RATE_KNOWN_MS = 1_000;
@@ -35,11 +43,15 @@ export class ProgressMeter {
   readonly #state: Progress;
   readonly #samples: { at: number; done: number }[] = [];
   #lastReport = Number.NEGATIVE_INFINITY;
+  #lastBytes: number;
+  readonly #looking: ReturnType<typeof setInterval> | undefined;
 
+  /** @param log of what is fetched: with it, the wait for bytes is reported until `stop` is called. */
   constructor(
     totals: { files: number; bytes: number },
     report: OnProgress | undefined,
     now: () => number = () => performance.now(),
+    log?: MetricsLog,
   ) {
     this.#report = report;
     this.#now = now;
@@ -53,10 +65,32 @@ export class ProgressMeter {
       etaSeconds: undefined,
       current: undefined,
     };
+    this.#lastBytes = now();
+    if (!report || !log) return;
+    this.#looking = setInterval(() => this.#look(log), LOOK_EVERY_MS);
+    (this.#looking as { unref?: () => void }).unref?.();
+  }
+
+  /** Reports no more of waiting. */
+  stop(): void {
+    clearInterval(this.#looking);
+  }
+
+  #look(log: MetricsLog): void {
+    const now = this.#now();
+    if (now - this.#lastReport < LOOK_EVERY_MS || this.#state.phase !== 'downloading') return;
+    this.#state.waiting = log.awaited > 0 && now - this.#lastBytes >= WAITING_MS;
+    this.#tick(true);
   }
 
   network(bytes: number): void {
     this.#state.network.bytes += bytes;
+    this.#arrived();
+  }
+
+  #arrived(): void {
+    this.#lastBytes = this.#now();
+    if (this.#state.waiting) this.#state.waiting = false;
   }
 
   cached(bytes: number): void {
@@ -76,12 +110,14 @@ export class ProgressMeter {
   content(bytes: number, current: string): void {
     const { bytes: count } = this.#state;
     count.done = Math.min(count.total, count.done + bytes);
+    this.#arrived();
     this.#state.current = current;
     this.#tick(false);
   }
 
   phase(phase: Progress['phase']): void {
     this.#state.phase = phase;
+    if (phase === 'done') this.stop();
     this.#tick(true);
   }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { MetricsLog } from '../src/metrics.ts';
 import { type Progress, ProgressMeter } from '../src/progress.ts';
 import { holds } from './http/property.ts';
 
@@ -164,4 +165,32 @@ describe('ProgressMeter', () => {
       expect(reports.at(-1)).toMatchObject({ files: { done: 5, total: 5 }, bytes: { done: total, total } });
     });
   });
+});
+
+test('a wait for the network is reported until bytes arrive, with a rate that falls to nothing', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const log = new MetricsLog();
+  const heard: Progress[] = [];
+  const meter = new ProgressMeter({ files: 1, bytes: 1000 }, (one) => heard.push(one), undefined, log);
+  for (let second = 0; second < 3; second++) {
+    vi.advanceTimersByTime(1000);
+    meter.content(100, 'a.bin');
+  }
+  expect(heard.at(-1)).toMatchObject({ bytesPerSecond: expect.any(Number), etaSeconds: expect.any(Number) });
+  expect(heard.at(-1)?.waiting).toBeFalsy();
+  log.await(1);
+  vi.advanceTimersByTime(2000);
+  expect(heard.at(-1)?.waiting).toBeFalsy();
+  vi.advanceTimersByTime(8000);
+  expect(heard.at(-1)).toMatchObject({ waiting: true, bytesPerSecond: 0, etaSeconds: undefined, phase: 'downloading' });
+  vi.advanceTimersByTime(150);
+  meter.content(100, 'a.bin');
+  expect(heard.at(-1)).toMatchObject({ waiting: false, bytes: { done: 400 } });
+  // What happens on this machine is no wait for the network.
+  log.await(-1);
+  vi.advanceTimersByTime(10_000);
+  expect(heard.at(-1)?.waiting).toBe(false);
+  meter.stop();
+  expect(vi.getTimerCount()).toBe(0);
 });

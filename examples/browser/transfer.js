@@ -28,6 +28,7 @@ export class Transfer {
   #earlier;
   #sink;
   #onChange;
+  #arrivedAt = 0;
   #speed = new Speed();
 
   /**
@@ -70,9 +71,14 @@ export class Transfer {
     return this.#client.metrics();
   }
 
+  /** Whether nothing has arrived for some seconds, as when there is no network. */
+  get waiting() {
+    return this.phase === 'downloading' && performance.now() - this.#arrivedAt > WAITING_MS;
+  }
+
   /** Bytes a second, and seconds left. Undefined while nothing can be said. */
   get pace() {
-    const perSecond = this.phase === 'downloading' ? this.#speed.perSecond() : undefined;
+    const perSecond = this.phase === 'downloading' && !this.waiting ? this.#speed.perSecond() : undefined;
     const left = (this.file?.size ?? 0) - this.sources.end;
     return { perSecond, secondsLeft: perSecond ? left / perSecond : undefined };
   }
@@ -113,7 +119,10 @@ export class Transfer {
     this.#enter(this.#before.end > 0 ? 'recalling' : 'downloading');
     let cached = 0;
     for (;;) {
-      const { done, value } = await reader.read();
+      this.#arrivedAt = performance.now();
+      // A wait is shown as well, during which nothing else happens.
+      const looking = setInterval(() => this.waiting && this.#onChange(), 1000);
+      const { done, value } = await reader.read().finally(() => clearInterval(looking));
       if (done) return;
       // The stream reads nothing ahead of what is asked for: what was counted since last time is this piece.
       const before = cached;
@@ -136,6 +145,7 @@ export class Transfer {
   }
 }
 
+const WAITING_MS = 3000;
 const NOTHING = new Sources();
 
 /**

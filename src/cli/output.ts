@@ -130,14 +130,18 @@ export function plainJson(value: unknown): string {
 }
 
 function fields(progress: Progress) {
-  const { files, bytes, current, bytesPerSecond, etaSeconds } = progress;
+  const { files, bytes, current, bytesPerSecond, etaSeconds, waiting } = progress;
   const name = files.total === 1 ? plainText(current ?? '', { isResult: true }) : `${files.done}/${files.total} files`;
   return {
     name: name.length > 32 ? `…${name.slice(-31)}` : name,
     percent: `${bytes.total === 0 ? 100 : Math.floor((bytes.done / bytes.total) * 100)}%`,
     done: formatBytes(bytes.done),
     all: formatBytes(bytes.total),
-    rate: bytesPerSecond > 0 ? `${formatBytes(bytesPerSecond)}/s` : '',
-    eta_text: etaSeconds === undefined || etaSeconds === 0 ? '' : `${formatDuration(etaSeconds)} left`,
+    rate: bytesPerSecond > 0 && !waiting ? `${formatBytes(bytesPerSecond)}/s` : '',
+    eta_text: waiting
+      ? 'waiting for the network'
+      : etaSeconds === undefined || etaSeconds === 0
+        ? ''
+        : `${formatDuration(etaSeconds)} left`,
   };
 }

@@ -41,7 +41,21 @@ export async function downloadTo(
   place: Place,
   settings: DownloadSettings,
 ): Promise<DownloadOutcome> {
-  const meter = new ProgressMeter({ files: 1, bytes: file.size }, settings.onProgress);
+  const meter = new ProgressMeter({ files: 1, bytes: file.size }, settings.onProgress, undefined, settings.log);
+  try {
+    return await broughtTo(engine, file, place, settings, meter);
+  } finally {
+    meter.stop();
+  }
+}
+
+async function broughtTo(
+  engine: DownloadEngine,
+  file: ResolvedFile,
+  place: Place,
+  settings: DownloadSettings,
+  meter: ProgressMeter,
+): Promise<DownloadOutcome> {
   for (let attempt = 1; ; attempt++) {
     const existing = settings.force ? undefined : await place.existing(settings.signal);
     if (existing) return alreadyThere(existing, file, meter, settings.log);

@@ -65,10 +65,10 @@ export class FetchReply implements Reply {
     try {
       while (reader) {
         const since = performance.now();
-        this.#log.awaited++;
+        this.#log.await(1);
         awaiting = 1;
         const { done, value } = await watch.over(reader.read());
-        this.#log.awaited--;
+        this.#log.await(-1);
         awaiting = 0;
         // The time that the reader takes is not the server's.
         waitedMs += performance.now() - since;
@@ -83,7 +83,7 @@ export class FetchReply implements Reply {
     } catch (error) {
       throw this.#guard.explain(error);
     } finally {
-      this.#log.awaited -= awaiting;
+      this.#log.await(-awaiting);
       watch.end();
       if (!finished) this.drop();
     }

@@ -152,7 +152,7 @@ export async function runSnapshot(
   await note(parts, plan);
 
   const log = new MetricsLog(parts.http.log);
-  const meter = new ProgressMeter({ files: totals.files, bytes: totals.bytes }, options.onProgress);
+  const meter = new ProgressMeter({ files: totals.files, bytes: totals.bytes }, options.onProgress, undefined, log);
   // The totals are known from here on.
   meter.phase(files.length === 0 ? 'done' : 'downloading');
   const ahead = askAhead(parts, plan, log);
@@ -180,6 +180,7 @@ export async function runSnapshot(
     if (!failed || !isXetError(error) || options.signal?.aborted) throw error;
     throw explained(error, failed.resolved.path, `${done.size} of ${files.length} files of ${repoText(repo)}`);
   } finally {
+    meter.stop();
     ahead?.close();
   }
 

@@ -25,7 +25,7 @@ export async function saveToStream(
   target: WritableStream<Uint8Array>,
   { signal, onProgress, log, force }: StreamSettings,
 ): Promise<Omit<DownloadOutcome, 'path'>> {
-  const meter = new ProgressMeter({ files: 1, bytes: file.size }, onProgress);
+  const meter = new ProgressMeter({ files: 1, bytes: file.size }, onProgress, undefined, log);
   const bytes = { network: 0, cache: 0, local: 0 };
   let verified: Verified | undefined;
   const stop = new AbortController();
@@ -66,7 +66,7 @@ export async function saveToStream(
     },
     { highWaterMark: 0 },
   );
-  await source.pipeTo(target, { signal });
+  await source.pipeTo(target, { signal }).finally(() => meter.stop());
   if (!verified) throw new XetError('INTEGRITY', `'${file.path}' was not verified.`);
   meter.fileDone();
   return { verified, bytes };

@@ -117,6 +117,7 @@ function aboutOf({ repo, revision, path }, size) {
 function wordFor(status, transfer) {
   if (status !== 'running') return undefined;
   if (!transfer?.file) return 'Looking it up';
+  if (transfer.waiting) return 'Waiting for the network';
   return transfer.phase === 'recalling' ? 'Checking what is here' : 'Downloading';
 }
 
