@@ -1,5 +1,5 @@
 import { NO_LONGER_WANTED } from '../errors.ts';
-import type { ByteRange } from '../ranges.ts';
+import { type ByteRange, without } from '../ranges.ts';
 import { type LocalPart, readLocal } from './local-part.ts';
 import type { Piece, Plan } from './plan.ts';
 import { type JobContext, type JobSpec, RangeJob } from './range-job.ts';
@@ -23,6 +23,8 @@ export interface RunOptions {
   onLocal: (bytes: number) => void;
   /** How to have bytes that a local part could not give after all. */
   elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
+  /** What is kept on this machine of what was fetched a moment ago, if anything is. */
+  kept?: ((piece: Piece) => Promise<LocalPart[]>) | undefined;
 }
 
 export interface AssembleOptions extends RunOptions {
@@ -30,12 +32,17 @@ export interface AssembleOptions extends RunOptions {
   lookAhead: () => number;
 }
 
-/** What the job of an index in the plan is to fetch. */
-export function specOf({ plan, urls }: Stage, index: number): JobSpec {
+type Serves = (at: number, piece: Piece) => boolean;
+
+/** What the job of an index in the plan is to fetch, for those of its pieces that it serves. */
+export function specOf({ plan, urls }: Stage, index: number, serves: Serves = () => true): JobSpec {
   const job = plan.jobs[index];
   const source = job && urls[job.section];
   if (!job || !source) throw new Error('A piece without a job');
-  const wanted = job.pieces.flatMap((piece) => plan.pieces[piece]?.term.chunks ?? []);
+  const wanted = job.pieces.flatMap((at) => {
+    const piece = plan.pieces[at];
+    return piece && serves(at, piece) ? piece.term.chunks : [];
+  });
   return { xorb: job.signed.xorb, urls: source, ranges: job.ranges, wanted };
 }
 
@@ -54,18 +61,28 @@ export async function* assemble(
   const { plan } = stage;
   const { signal } = options;
   const reading = { ...options, lent: context.inPlace };
-  const jobs = new Map<number, RangeJob>();
+  const jobs = new Map<number, { job: RangeJob; serves: Serves }>();
+  const alive = new Set<RangeJob>();
   const running: Promise<void>[] = [];
   let started = 0;
+  const start = (index: number, serves: Serves = () => true) => {
+    const before = jobs.get(index)?.job;
+    before?.stop(NO_LONGER_WANTED);
+    before?.dispose();
+    const job = new RangeJob(specOf(stage, index, serves), context);
+    alive.add(job);
+    jobs.set(index, { job, serves });
+    running.push(job.run());
+    return job;
+  };
   const startUntil = (last: number) => {
     for (; started < plan.jobs.length && started <= last; started++) {
-      const job = new RangeJob(specOf(stage, started), context);
-      jobs.set(started, job);
-      running.push(job.run());
+      // What comes now will be kept, so that it need not come again.
+      if (!options.kept || !plan.jobs[started]?.again) start(started);
     }
   };
   const stop = (reason: unknown) => {
-    for (const job of jobs.values()) job.stop(reason);
+    for (const job of alive) job.stop(reason);
   };
   const onAbort = () => stop(signal.reason);
   signal.throwIfAborted();
@@ -77,18 +94,32 @@ export async function* assemble(
       startUntil(piece.job + options.lookAhead());
       for (; local && local.start < piece.at; local = locals.next().value)
         yield* readLocal(local, stage.range, reading);
-      const job = jobs.get(piece.job);
-      if (!job) throw new Error('A piece without a job');
+      const going = jobs.get(piece.job);
+      let job = going?.serves(index, piece) ? going.job : undefined;
+      if (!job) {
+        const wanted = { start: piece.at, end: piece.at + piece.length };
+        const kept = (await options.kept?.(piece)) ?? [];
+        if (without(wanted, kept).length === 0) {
+          for (const part of kept) yield* readLocal(part, wanted, reading);
+          continue;
+        }
+        // Once the first was kept, those are missing that go beyond what was read; what lies before is kept as well.
+        const isFirst = plan.jobs[piece.job]?.pieces[0] === index;
+        const least = isFirst ? 0 : piece.term.chunks.start;
+        job = start(piece.job, (at, other) => at >= index && other.term.chunks.start >= least);
+      }
       job.makeUrgent();
       yield* takePiece(piece, job, context);
-      if (plan.jobs[piece.job]?.pieces.at(-1) === index) jobs.delete(piece.job);
+      if (plan.jobs[piece.job]?.pieces.at(-1) !== index) continue;
+      jobs.delete(piece.job);
+      alive.delete(job);
     }
     for (; local; local = locals.next().value) yield* readLocal(local, stage.range, reading);
   } finally {
     signal.removeEventListener('abort', onAbort);
     stop(NO_LONGER_WANTED);
     await Promise.all(running);
-    for (const job of jobs.values()) job.dispose();
+    for (const job of alive) job.dispose();
   }
 }
 
@@ -108,7 +139,7 @@ async function* takePiece(
       const bytes = copied ? data.slice(share.start, share.end) : data.subarray(share.start, share.end);
       yield { at: share.at, bytes, chunks: share.chunks };
     }
-    if (batch.users > 0) continue;
+    if (batch.users > 0 && !job.keepLess(batch, data, chunks)) continue;
     batch.release();
     if (lent) buffers.give(data.buffer);
   }

@@ -15,9 +15,11 @@ import { runBufferBytes } from '../xorb/frames.ts';
 import { assembleAll, type Reading } from './assembled.ts';
 import type { EngineParts, FillOptions, ReadOptions, StreamOptions } from './engine-types.ts';
 import { RUN_BYTES } from './fetch-runs.ts';
+import { FrameStarts } from './frame-starts.ts';
 import { Pace } from './hedge.ts';
 import { RangeRules } from './open-range.ts';
 import type { PlainSource } from './plain.ts';
+import type { Piece } from './plan.ts';
 import type { Content } from './shares.ts';
 import { Stages } from './stages.ts';
 
@@ -138,6 +140,7 @@ export class DownloadEngine {
       pace: this.#pace,
       buffers: this.#buffers,
       rules: this.#rules,
+      starts: new FrameStarts(),
       together,
       fresh,
       attempts,
@@ -148,6 +151,11 @@ export class DownloadEngine {
     };
     const running = {
       signal,
+      kept:
+        how.keep && tiers?.parts.chunks
+          ? ({ term, at, skip, length }: Piece) =>
+              tiers.locals(fileHash, [{ ...term, at: at - skip }], [{ start: at, end: at + length }], signal)
+          : undefined,
       onLocal: (bytes: number) => {
         http.log.add('cache', bytes);
         options.onCachedBytes?.(bytes);

@@ -1,7 +1,9 @@
 import type { FetchRange } from '../cas/reconstruction.ts';
 import { isXetError, XetError } from '../errors.ts';
+import type { ChunkRange } from '../ranges.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
+import type { FrameStarts } from './frame-starts.ts';
 import { hedged, type Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
 import { openRange, type RangeSource } from './open-range.ts';
@@ -10,6 +12,9 @@ export interface RunSource extends RangeSource {
   xorb: string;
   /** Ascending. */
   ranges: readonly FetchRange[];
+  /** Chunks that somebody wants; what comes after the last of them is left. */
+  wanted: readonly ChunkRange[];
+  starts: FrameStarts;
   /** Asks for all ranges at once, as far as the server does that. */
   together?: FetchTogether | undefined;
   signal: AbortSignal;
@@ -25,6 +30,9 @@ export interface RunSource extends RangeSource {
 
 /** What gives runs of several ranges of one xorb for one request; what it does not give is left to requests of their own. */
 export type FetchTogether = (source: RunSource, parts: RangePart[]) => AsyncGenerator<FrameRun, void, undefined>;
+
+/** A connection is given up for no less: what is read to its end can be used again. */
+const WORTH_STOPPING_BYTES = 256 * 1024;
 
 /** The first bytes of a range are handed on early: somebody may wait for them, or the process may not live long. */
 const FIRST_RUN_BYTES = 128 * 1024;
@@ -62,6 +70,7 @@ async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerato
       await tries.failed(error);
     }
   }
+  yield* part.cutter.takeWhole();
   part.check();
 }
 
@@ -78,6 +87,7 @@ async function* once(source: RunSource, part: RangePart): AsyncGenerator<FrameRu
     source.onNetworkBytes(piece.length);
     source.lanes.received(piece.length);
     yield* part.push(piece);
+    if (part.isEnough && part.left > WORTH_STOPPING_BYTES) return;
   }
   yield* part.finish();
 }
@@ -87,17 +97,23 @@ export class RangePart {
   readonly range: FetchRange;
   readonly cutter: FrameCutter;
   readonly #xorb: string;
+  /** The chunk after the last that is wanted. */
+  readonly #until: number;
   /** The error that came from the data itself: only that one is corruption, and not a bad answer. */
   malformed: unknown;
 
-  constructor({ xorb, buffers }: RunSource, range: FetchRange) {
+  constructor({ xorb, buffers, wanted, ranges, starts }: RunSource, range: FetchRange) {
     const { chunks, bytes } = range;
+    const { first, last } = boundsOf(chunks, wanted);
+    this.#until = last;
+    // Of several ranges that are asked for together each comes from its start.
+    const from = starts.before(range, ranges.length > 1 ? chunks.start : first);
     this.#xorb = xorb;
     this.range = range;
     this.cutter = new FrameCutter({
-      firstChunk: chunks.start,
-      start: bytes.start,
-      length: bytes.end - bytes.start,
+      firstChunk: from.chunk,
+      start: from.byte,
+      length: bytes.end - from.byte,
       runBytes: RUN_BYTES,
       firstRunBytes: FIRST_RUN_BYTES,
       buffers,
@@ -109,9 +125,20 @@ export class RangePart {
     return this.cutter.received === this.range.bytes.end;
   }
 
-  /** Whether all frames are there. */
+  /** Whether all chunks are there that somebody wants. */
+  get isEnough(): boolean {
+    return this.cutter.nextChunk >= this.#until;
+  }
+
+  /** Bytes of the range that have not come. */
+  get left(): number {
+    return this.range.bytes.end - this.cutter.received;
+  }
+
+  /** Whether all frames are there, or all that are wanted. */
   get complete(): boolean {
     const { cutter, range } = this;
+    if (this.isEnough && this.#until < range.chunks.end) return true;
     return cutter.nextStart === range.bytes.end || (cutter.atFooter && cutter.nextChunk === range.chunks.end);
   }
 
@@ -144,7 +171,7 @@ export class RangePart {
 
   check(): void {
     const { start, end } = this.range.chunks;
-    if (this.cutter.nextChunk === end) return;
+    if (this.cutter.nextChunk === end || (this.isEnough && this.cutter.nextChunk < end)) return;
     throw new XetError(
       'PROTOCOL',
       `Xorb ${this.#xorb} has ${this.cutter.nextChunk - start} chunks where ${end - start} were announced.`,
@@ -160,4 +187,16 @@ export function cutShort(missing: number, xorb: string): XetError {
 
 export function corrupt(xorb: string, cause: XetError): XetError {
   return new XetError('INTEGRITY', `Xorb ${xorb} is corrupt, also when fetched again: ${cause.message}`, { cause });
+}
+
+/** From where to where in a range there are chunks that are wanted. */
+function boundsOf(range: ChunkRange, wanted: readonly ChunkRange[]): { first: number; last: number } {
+  let first = range.end;
+  let last = range.start;
+  for (const { start, end } of wanted) {
+    if (start >= range.end || range.start >= end) continue;
+    first = Math.min(first, start);
+    last = Math.max(last, end);
+  }
+  return { first: Math.max(first, range.start), last: Math.min(last, range.end) };
 }

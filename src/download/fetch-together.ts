@@ -16,6 +16,7 @@ export const fetchTogether: FetchTogether = async function* (source, parts) {
         throw new XetError('PROTOCOL', `Xorb ${source.xorb}: a part begins at byte ${start}.`, { retryable: true });
       yield* part.push(bytes);
       if (part.received) yield* part.finish();
+      if (part.isEnough && parts.every(({ complete }) => complete)) return;
     }
   } catch (error) {
     if (source.signal.aborted || !isXetError(error)) throw error;

@@ -1,7 +1,8 @@
 import type { CodecPool } from '../../workers/pool.ts';
+import { mergeRanges } from '../cache/chunk-runs.ts';
 import type { ChunkRun } from '../cache/chunk-store.ts';
 import type { FetchRange } from '../cas/reconstruction.ts';
-import type { ChunkRecords } from '../chunks.ts';
+import { type ChunkRecords, chunkSlice, totalLength } from '../chunks.ts';
 import type { DecodedRun } from '../codec/codec.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
@@ -10,6 +11,7 @@ import type { RunBuffers } from '../xorb/buffers.ts';
 import type { FrameRun } from '../xorb/frames.ts';
 import type { MemoryBudget } from './budget.ts';
 import { corrupt, cutShort, type FetchTogether, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
+import type { FrameStarts } from './frame-starts.ts';
 import type { Pace } from './hedge.ts';
 import type { Lanes } from './lanes.ts';
 import { openRange, type RangeRules } from './open-range.ts';
@@ -24,6 +26,8 @@ export interface Batch {
   /** Pieces that want a share of it and have not had it. */
   users: number;
   seen: boolean;
+  /** Whether it is what later pieces want and no more. */
+  least: boolean;
 }
 
 export interface JobContext {
@@ -34,6 +38,7 @@ export interface JobContext {
   pace: Pace;
   buffers: RunBuffers;
   rules: RangeRules;
+  starts: FrameStarts;
   /** Asks for several ranges at once. */
   together?: FetchTogether | undefined;
   fresh: boolean;
@@ -57,6 +62,9 @@ export interface JobSpec {
   /** Chunks that the pieces want; a chunk outside of all is not decoded. */
   wanted: readonly ChunkRange[];
 }
+
+/** Of a batch: where later pieces want more than this part of it, all of it is kept. */
+const WORTH_KEEPING_ALL = 0.75;
 
 /** What a job holds beside its batches: the run it is collecting. */
 export const JOB_BYTES = RUN_BYTES + 256 * 1024;
@@ -183,6 +191,12 @@ export class RangeJob {
 
   async #take(run: FrameRun): Promise<void> {
     const chunks = { start: run.firstChunk, end: run.firstChunk + run.count };
+    const { ranges } = this.#spec;
+    const [only] = ranges;
+    if (only && ranges.length === 1) {
+      this.#context.starts.note(only, chunks.start, run.start);
+      this.#context.starts.note(only, chunks.end, run.start + run.frames.length);
+    }
     const users = this.#spec.wanted.filter((wanted) => wanted.start < chunks.end && chunks.start < wanted.end).length;
     if (users === 0) return;
     const { budget, backlog, signal, buffers, inPlace } = this.#context;
@@ -207,19 +221,53 @@ export class RangeJob {
     // Whoever reads the batch gets the error; until then it is nobody's unhandled rejection.
     decoded.catch(() => undefined);
     this.#unseen++;
+    this.#hold({ chunks, decoded, users, seen: false, least: false }, () => {
+      budget.release(heldBytes);
+      backlog?.release(unpackedLength);
+    });
+    this.#notify();
+  }
+
+  #hold(parts: Omit<Batch, 'release'>, onRelease: () => void): void {
     let held = true;
     const release = () => {
-      if (held) {
-        budget.release(heldBytes);
-        backlog?.release(unpackedLength);
-      }
+      if (held) onRelease();
       held = false;
       // The job outlives its batches by far: what it still knew would stay in memory.
       this.#batches = this.#batches.filter((one) => one !== batch);
     };
-    const batch: Batch = { chunks, decoded, users, seen: false, release };
+    const batch: Batch = { ...parts, release };
     this.#batches.push(batch);
-    this.#notify();
+  }
+
+  /**
+   * Keeps only what later pieces want of a batch whose first piece has had its share, in memory of its own, and says whether
+   * it did: then the batch is done with. One chunk that is wanted again would keep half a megabyte.
+   */
+  keepLess(batch: Batch, data: Uint8Array, records: ChunkRecords): boolean {
+    if (batch.least) return false;
+    batch.least = true;
+    const { chunks, users } = batch;
+    const later = this.#spec.wanted
+      .filter(({ start, end }) => start < chunks.end && chunks.start < end)
+      .slice(-users)
+      .map(({ start, end }) => ({ start: Math.max(start, chunks.start), end: Math.min(end, chunks.end) }));
+    const runs = mergeRanges(later).map((run) => {
+      const [first, last] = [run.start - chunks.start, run.end - chunks.start];
+      const from = totalLength(chunkSlice(records, 0, first));
+      const own = chunkSlice(records, first, last);
+      return { run, own, from, length: totalLength(own) };
+    });
+    const bytes = runs.reduce((sum, { length }) => sum + length, 0);
+    if (bytes > data.length * WORTH_KEEPING_ALL) return false;
+    const { budget } = this.#context;
+    for (const { run, own, from, length } of runs) {
+      budget.tryAcquire(length, true);
+      const decoded = Promise.resolve({ data: data.slice(from, from + length), chunks: own.slice() });
+      const wanting = later.filter(({ start, end }) => start < run.end && run.start < end).length;
+      this.#hold({ chunks: run, decoded, users: wanting, seen: true, least: true }, () => budget.release(length));
+    }
+    return true;
   }
 
   async #decode(
