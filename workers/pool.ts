@@ -3,6 +3,7 @@ import type { ChunkRecords } from '../src/chunks.ts';
 import type { Codec, DecodedRun } from '../src/codec/codec.ts';
 import { isXetError, XetError } from '../src/errors.ts';
 import type { Answer, CodecWorker } from './api.ts';
+import { Liveness, PATIENCE, type Patience, START_PATIENCE } from './liveness.ts';
 import {
   type OperationArguments,
   type OperationName,
@@ -20,6 +21,8 @@ export interface PoolOptions {
   /** The codec of the calling thread, for work that is not worth a message and for places without workers, if there is one. */
   load?: (() => Promise<Codec>) | undefined;
   onWarning?: ((message: string) => void) | undefined;
+  /** How long a worker may owe an answer. */
+  patience?: Patience | undefined;
   /** Input up to this long is done on the calling thread while no worker has been started, in bytes. */
   smallBytes?: number | undefined;
 }
@@ -221,7 +224,7 @@ export class CodecPool {
     try {
       const spawned = this.#options.spawn?.();
       if (!spawned) return undefined;
-      const worker = new PoolWorker(spawned, {
+      const worker = new PoolWorker(spawned, this.#options.patience, {
         started: () => {
           this.#failedStarts = 0;
         },
@@ -293,17 +296,20 @@ class PoolWorker {
   /** Tasks that came back from a trap; the worker ends when all it was sent are back. */
   readonly #returned: Task[] = [];
   #trap: Error | undefined;
+  readonly #liveness: Liveness;
 
-  constructor(spawned: SpawnedWorker, events: PoolWorkerEvents) {
+  constructor(spawned: SpawnedWorker, patience: Patience | undefined, events: PoolWorkerEvents) {
     this.#spawned = spawned;
     this.#events = events;
+    this.#liveness = new Liveness((reason) => this.#die(reason), patience ?? START_PATIENCE);
     this.#remote = wrap<CodecWorker>(spawned.endpoint);
     spawned.onFailure((reason) => this.#die(reason));
     spawned.hold(true);
-    this.#remote.ready().then(
+    this.#liveness.owe(this.#remote.ready()).then(
       () => {
         if (this.#dead) return;
         this.started = true;
+        this.#liveness.patience = patience ?? PATIENCE;
         this.#events.started();
         for (const task of this.#unsent.splice(0)) this.#send(task);
         this.#holdWhileBusy();
@@ -325,6 +331,7 @@ class PoolWorker {
 
   end(error: unknown): void {
     this.#dead = true;
+    this.#liveness.stop();
     this.#spawned.terminate();
     for (const task of [...this.#returned, ...this.#sent, ...this.#unsent]) task.reject(error);
   }
@@ -332,8 +339,8 @@ class PoolWorker {
   #send(task: Task): void {
     this.#sent.add(task);
     const { name, input, rest } = task;
-    this.#remote
-      .run(name, transfer(input, [input.buffer]), rest)
+    this.#liveness
+      .owe<Answer<unknown>>(this.#remote.run(name, transfer(input, [input.buffer]), rest) as Promise<Answer<unknown>>)
       .then((answer) => this.#settle(task, answer))
       .catch((error: unknown) => this.#die(asError(error)));
   }
@@ -363,6 +370,7 @@ class PoolWorker {
   #die(reason: Error): void {
     if (this.#dead) return;
     this.#dead = true;
+    this.#liveness.stop();
     this.#remote[releaseProxy]();
     this.#spawned.terminate();
     this.#events.lost(this, reason, { kept: [...this.#returned, ...this.#unsent.splice(0)], gone: [...this.#sent] });

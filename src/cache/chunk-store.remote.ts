@@ -105,7 +105,7 @@ export class RemoteChunkStore implements ChunkStore {
       await store.#result(() => store.#calls.remote.open(name, maxBytes));
       store.#onLost = onLost;
       store.#calls
-        .answered(() => store.#calls.remote.lost())
+        .eventually(() => store.#calls.remote.lost())
         .then(
           (reason) => store.#lose(reason),
           () => undefined,

@@ -18,6 +18,8 @@ export interface DiskCall {
 export interface DiskService {
   /** @param folder what is remembered of files is there: the same for all calls. */
   run(folder: string, calls: readonly DiskCall[]): Promise<Answer<unknown>[]>;
+  /** Gives a sign of life. */
+  ping(): void;
 }
 
 /** One that was let go of is opened again. */
@@ -27,6 +29,7 @@ const MOST_STORES = 8;
 export function diskService(): DiskService {
   let steps: DiskSteps | undefined;
   return {
+    ping: () => undefined,
     run: (folder, calls) => {
       steps ??= stepsIn(folder);
       const all = steps;

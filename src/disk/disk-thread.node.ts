@@ -1,4 +1,5 @@
 import { type Remote, wrap } from 'comlink';
+import { Liveness, type Patience, START_PATIENCE } from '../../workers/liveness.ts';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import { type Answer, answer, resultOf } from '../answers.ts';
 import type { MemoryBudget } from '../download/budget.ts';
@@ -22,7 +23,8 @@ export class DiskThread implements DiskHelp {
   readonly #spawn: SpawnWorker;
   readonly #folder: string;
   readonly #budget: MemoryBudget;
-  #thread: { spawned: SpawnedWorker; service: Remote<DiskService> } | undefined;
+  readonly #patience: Patience;
+  #thread: { spawned: SpawnedWorker; service: Remote<DiskService>; liveness: Liveness } | undefined;
   /** It was closed, was lost, or does not start here. */
   #isOver = false;
   #queue: Waiting[] = [];
@@ -30,7 +32,8 @@ export class DiskThread implements DiskHelp {
   readonly #begun = new Set<Promise<unknown>>();
 
   /** @param folder what is remembered of files is there. */
-  constructor(spawn: SpawnWorker, folder: string, budget: MemoryBudget) {
+  constructor(spawn: SpawnWorker, folder: string, budget: MemoryBudget, patience = START_PATIENCE) {
+    this.#patience = patience;
     this.#spawn = spawn;
     this.#folder = folder;
     this.#budget = budget;
@@ -41,7 +44,14 @@ export class DiskThread implements DiskHelp {
     try {
       const spawned = this.#spawn();
       spawned.onFailure(() => this.#lose());
-      this.#thread = { spawned, service: wrap<DiskService>(spawned.endpoint) };
+      const service = wrap<DiskService>(spawned.endpoint);
+      const ping = () =>
+        void service.ping().then(
+          () => liveness.heard(),
+          () => undefined,
+        );
+      const liveness = new Liveness(() => this.#lose(), this.#patience, ping);
+      this.#thread = { spawned, service, liveness };
     } catch {
       // Where no thread can be started, all is done where it is asked for.
       this.#isOver = true;
@@ -90,11 +100,11 @@ export class DiskThread implements DiskHelp {
     const calls = this.#queue;
     this.#queue = [];
     if (!this.#thread) return;
-    const { spawned, service } = this.#thread;
+    const { spawned, service, liveness } = this.#thread;
     for (const call of calls) this.#sent.add(call);
     spawned.hold(true);
     const plain = calls.map(({ name, args }) => ({ name, args }));
-    const together = await answer(() => service.run(this.#folder, plain));
+    const together = await answer(() => liveness.owe(service.run(this.#folder, plain)));
     for (const [index, call] of calls.entries()) {
       const found = 'value' in together ? (together.value[index] as Answer<unknown>) : together;
       // Who was answered by the loss of the thread is no longer among them.
@@ -105,6 +115,7 @@ export class DiskThread implements DiskHelp {
 
   #lose(): void {
     this.#isOver = true;
+    this.#thread?.liveness.stop();
     this.#thread?.spawned.terminate();
     this.#thread = undefined;
     const lost = [...this.#sent, ...this.#queue];

@@ -1,0 +1,171 @@
+import { Worker } from 'node:worker_threads';
+import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { loadCodec } from '../../src/codec.node.ts';
+import { WorkerCalls } from '../../src/worker-calls.ts';
+import { Liveness } from '../../workers/liveness.ts';
+import { CodecPool } from '../../workers/pool.ts';
+import type { SpawnedWorker } from '../../workers/spawn.ts';
+import { rejectionOf } from '../http/property.ts';
+
+const patience = { tickMs: 10, ticks: 3 };
+
+describe('a worker that owes an answer', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test('is given up after so many ticks without a word, once', () => {
+    const silent = vi.fn();
+    const liveness = new Liveness(silent, patience);
+    void liveness.owe(new Promise(() => undefined));
+    vi.advanceTimersByTime(30);
+    expect(silent).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(100);
+    expect(silent).toHaveBeenCalledTimes(1);
+  });
+
+  test('has as long again after each word', async () => {
+    const silent = vi.fn();
+    const liveness = new Liveness(silent, patience);
+    void liveness.owe(new Promise(() => undefined));
+    for (let words = 0; words < 10; words++) {
+      vi.advanceTimersByTime(20);
+      liveness.heard();
+    }
+    expect(silent).not.toHaveBeenCalled();
+    let answer = () => {};
+    const answered = liveness.owe(
+      new Promise<void>((resolve) => {
+        answer = resolve;
+      }),
+    );
+    vi.advanceTimersByTime(20);
+    answer();
+    await answered;
+    vi.advanceTimersByTime(20);
+    expect(silent).not.toHaveBeenCalled();
+  });
+
+  test('is asked for a sign of life at each tick, and nothing is asked of one that owes nothing', async () => {
+    const ping = vi.fn();
+    const liveness = new Liveness(() => undefined, patience, ping);
+    vi.advanceTimersByTime(100);
+    expect(ping).not.toHaveBeenCalled();
+    await liveness.owe(Promise.resolve());
+    vi.advanceTimersByTime(100);
+    expect(vi.getTimerCount()).toBe(0);
+    void liveness.owe(new Promise(() => undefined));
+    vi.advanceTimersByTime(20);
+    expect(ping).toHaveBeenCalledTimes(2);
+    liveness.stop();
+  });
+
+  test('has not been silent while the computer slept', () => {
+    const silent = vi.fn();
+    const liveness = new Liveness(silent, patience);
+    void liveness.owe(new Promise(() => undefined));
+    // Timers that were due meanwhile are due once.
+    vi.setSystemTime(Date.now() + 3_600_000);
+    vi.advanceTimersByTime(10);
+    expect(silent).not.toHaveBeenCalled();
+    liveness.stop();
+  });
+});
+
+/** A real thread that runs a script, and of which nobody hears that it ended. */
+function silentThread(script: string): SpawnedWorker {
+  const worker = new Worker(script, { eval: true });
+  onTestFinished(() => void worker.terminate());
+  return {
+    endpoint: nodeEndpoint(worker),
+    onFailure: () => undefined,
+    hold: () => undefined,
+    terminate: () => void worker.terminate(),
+  };
+}
+
+/** Answers that it is ready as Comlink does, and then does something else than it is asked to. */
+const readyAndThen = (what: string) => `
+  const { parentPort } = require('node:worker_threads');
+  let ready = false;
+  parentPort.on('message', ({ id }) => {
+    if (ready) { ${what} }
+    ready = true;
+    parentPort.postMessage({ id, type: 'RAW', value: undefined });
+  });`;
+
+describe.each([
+  ['closes itself', 'return parentPort.close();'],
+  ['ends its process', 'process.exit();'],
+  ['hangs', 'for (;;) ;'],
+  ['says nothing', 'return;'],
+])('a codec worker that %s without an event', (_what, step) => {
+  test('costs one retry, and the next one does the work', async () => {
+    let started = 0;
+    const pool = new CodecPool({
+      size: 1,
+      load: loadCodec,
+      smallBytes: 0,
+      patience: { tickMs: 20, ticks: 5 },
+      spawn: () => {
+        started++;
+        return silentThread(readyAndThen(step));
+      },
+    });
+    onTestFinished(() => pool.close());
+    const failed = await rejectionOf(pool.decodeRun(new Uint8Array(200_000)));
+    expect(failed).toMatchObject({ code: 'CODEC_CRASHED', retryable: true });
+    expect(pool.counts.lost).toBe(1);
+    expect(started).toBe(1);
+  });
+});
+
+test('a codec worker that never says that it is ready is done without', async () => {
+  const pool = new CodecPool({
+    size: 1,
+    load: loadCodec,
+    smallBytes: 0,
+    patience: { tickMs: 20, ticks: 5 },
+    spawn: () => silentThread('setInterval(() => undefined, 1000);'),
+  });
+  onTestFinished(() => pool.close());
+  const codec = await loadCodec();
+  const chunk = Uint8Array.of(1, 2, 3);
+  expect(await pool.run('chunkHash', chunk.slice(), [])).toEqual(codec.chunkHash(chunk));
+  expect(pool.counts).toMatchObject({ lost: 2, here: 1 });
+});
+
+describe('a worker that serves calls', () => {
+  const lost: Error[] = [];
+  const callsOf = (script: string) => {
+    lost.length = 0;
+    const calls: WorkerCalls<{ work(): Promise<void> }> = new WorkerCalls(
+      silentThread(script),
+      'service',
+      (reason) => {
+        lost.push(reason);
+        calls.end(reason);
+      },
+      { tickMs: 20, ticks: 5 },
+    );
+    onTestFinished(() => calls.end(new Error('over')));
+    return calls;
+  };
+
+  test('is lost where it gives no sign of life', async () => {
+    const calls = callsOf("require('node:worker_threads').parentPort.on('message', () => { for (;;) ; });");
+    expect(await rejectionOf(calls.answered(() => calls.remote.work()))).toBe(lost[0]);
+    expect(lost).toHaveLength(1);
+  });
+
+  test('may take its time where it gives one', async () => {
+    const script = `
+      require('node:worker_threads').parentPort.on('message', (ports) => {
+        ports['xetkit-echo'].on('message', () => ports['xetkit-echo'].postMessage(undefined));
+        ports.service.on('message', ({ id }) => setTimeout(() => ports.service.postMessage({ id, type: 'RAW' }), 600));
+      });`;
+    const calls = callsOf(script);
+    await calls.answered(() => calls.remote.work());
+    expect(lost).toEqual([]);
+  });
+});
