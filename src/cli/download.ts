@@ -1,9 +1,9 @@
 import type { BaseXetClient } from '../client.ts';
 import type { DownloadResult } from '../client-types.ts';
-import { XetError } from '../errors.ts';
+import { isXetError, XetError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { printable, some } from '../repo/names.ts';
-import { isFolder } from '../repo/selection.ts';
+import { isFolder, nearMiss } from '../repo/selection.ts';
 import type {
   LeftOutFile,
   SnapshotFile,
@@ -12,6 +12,7 @@ import type {
   SnapshotResult,
   SnapshotSelection,
 } from '../repo/snapshot.ts';
+import { amended } from '../repo/snapshot-plan.ts';
 import type { Output } from './output.ts';
 import type { Target } from './target.ts';
 import { formatBytes, formatDuration } from './units.ts';
@@ -28,7 +29,7 @@ export interface DownloadCommand {
 }
 
 /** What the command asks of a client. */
-export interface Downloader extends Pick<BaseXetClient, 'downloadFile' | 'metrics'> {
+export interface Downloader extends Pick<BaseXetClient, 'downloadFile' | 'metrics' | 'listFiles'> {
   snapshot(options: SnapshotOptions): Promise<SnapshotResult>;
   planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview>;
 }
@@ -68,7 +69,9 @@ export async function download(
   try {
     if (single !== undefined && !offline) {
       // One request says all about one file; what it belongs to need not be looked at.
-      const result = await client.downloadFile({ repo, revision, path: single, localDir, force, signal, onProgress });
+      const result = await client
+        .downloadFile({ repo, revision, path: single, localDir, force, signal, onProgress })
+        .catch((error) => explainMissing(client, command, single, error, signal));
       report(single, result, output);
       output.result(result.path);
       summarise([result], {}, client.metrics().requests, started, output);
@@ -86,6 +89,32 @@ export async function download(
     output.end();
   }
 }
+
+/** The error, with the name that was probably meant: one listing more, only where something has failed already. */
+async function explainMissing(
+  client: Downloader,
+  { target: { repo, revision } }: DownloadCommand,
+  name: string,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<never> {
+  if (!isXetError(error, 'ENTRY_NOT_FOUND')) throw error;
+  const paths: string[] = [];
+  try {
+    for await (const { type, path } of client.listFiles({ repo, revision, recursive: true, signal })) {
+      if (type === 'file') paths.push(path);
+      if (paths.length >= MOST_LISTED) break;
+    }
+  } catch {
+    // The first error says more.
+    throw error;
+  }
+  const hint = nearMiss(name, paths);
+  throw hint === undefined ? error : amended(error, `${error.message} '${printable(name)}': ${hint}.`);
+}
+
+/** As many as the Hub lists on one page. */
+const MOST_LISTED = 1000;
 
 /** As `hf` does: a file that is named is taken, whatever the patterns say. */
 function tellUnused(

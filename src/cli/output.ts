@@ -54,7 +54,7 @@ export class Output {
 
   progress(progress: Progress): void {
     if (this.#quiet || isTrue(process.env.HF_HUB_DISABLE_PROGRESS_BARS)) return;
-    if (process.stderr.isTTY) this.#drawBar(progress);
+    if (process.stderr.isTTY && process.env.TERM !== 'dumb') this.#drawBar(progress);
     else this.#plainLine(progress);
   }
 

@@ -68,6 +68,7 @@ function fakeClient() {
       asked.push({ call: 'planSnapshot', options: { ...options } });
       return preview;
     },
+    listFiles: async function* () {},
     metrics: () => ({ requests: { hub: 3, cas: 2, xorb: 1 } }) as ReturnType<Downloader['metrics']>,
   };
   return { client, asked };

@@ -119,3 +119,15 @@ test('an empty folder is refused as an option of the library as well', async () 
   await expect(client.planSnapshot({ repo, localDir: '' })).rejects.toMatchObject(invalid);
   await expect(client.downloadFile({ repo, path: 'a', localDir: '' })).rejects.toMatchObject(invalid);
 });
+
+test.each([
+  ['sub', "it is a folder, write 'sub/'"],
+  ['sub/*.txt', 'it is a pattern, not a name: use allowPatterns (--include)'],
+  ['OK.TXT', "'ok.txt' differs in case"],
+])('a name that is not there, %s, is told what was probably meant', async (name, hint) => {
+  const hub = await hubFor();
+  await hub.commitFiles(repo, { 'ok.txt': bytes('fine\n'), 'sub/a.txt': bytes('a\n') });
+  const { code, stderr } = await xetkit(['download', repo, name], { HF_ENDPOINT: hub.url });
+  expect(code).toBe(1);
+  expect(stderr).toContain(`'${name}': ${hint}.`);
+});
