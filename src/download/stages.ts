@@ -10,6 +10,7 @@ import type { LocalPart } from './local-part.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './read-sections.ts';
 import { SignedUrls } from './signed-urls.ts';
+import { TaskTurns } from './task-turns.ts';
 
 export interface StagesOptions {
   cas: CasClient;
@@ -33,6 +34,8 @@ export interface StagesOptions {
   signal: AbortSignal;
 }
 
+/** Terms that may be read and planned in one task. */
+const TERMS_AT_ONCE = 8192;
 /** Holes that are worth a question each; more of them are asked for together, with what lies between. */
 const MOST_HOLES_ASKED = 32;
 /** What may be fetched for nothing before asking anew is cheaper: a part of the whole, or about a round trip's worth. */
@@ -48,6 +51,7 @@ export interface Ahead {
 export class Stages {
   readonly #options: StagesOptions;
   readonly #terms: Term[] = [];
+  readonly #turns = new TaskTurns(TERMS_AT_ONCE);
   /** Of what has been planned. */
   readonly #placed: PlacedTerm[] = [];
 
@@ -121,6 +125,9 @@ export class Stages {
     const { tiers, fileHash, signal } = this.#options;
     // Where the recipe is known, each window has all terms.
     for (const term of tiers ? terms : []) if (term.at > (this.#placed.at(-1)?.at ?? -1)) this.#placed.push(term);
+    // Reading so many terms was one task, planning them is another: an abort is noticed in between.
+    await this.#turns.after(terms.length);
+    signal.throwIfAborted();
     const locals = (await tiers?.locals(fileHash, terms, wanted, signal)) ?? [];
     const holes = withoutAll(wanted, locals);
     const { plan: planOptions } = this.#options;
