@@ -92,7 +92,7 @@ async function inTime(opening: Promise<Database>): Promise<Database> {
 }
 
 export function unusable(cause: unknown): XetError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.+$/, '');
   return new XetError('CACHE', `The browser's database cannot be used: ${reason}.`, { cause });
 }
 

@@ -50,7 +50,8 @@ function isOfBrowser(error: unknown): error is StorageFailure {
 async function noRoom(path: string, bytes: number): Promise<string> {
   const estimate = await navigator.storage?.estimate?.().catch(() => undefined);
   const left = estimate?.quota === undefined ? undefined : Math.max(0, estimate.quota - (estimate.usage ?? 0));
-  const about = left === undefined ? '' : `, and about ${megabytes(left)} MB are left for this site`;
+  // Chromium says that there are 10 GiB more than what is used, whatever there is.
+  const about = left === undefined || left >= bytes ? '' : `, and about ${megabytes(left)} MB are left for this site`;
   return (
     `There is no room for '${path}': it has ${megabytes(bytes)} MB${about}. Remove files that were saved here, free disk ` +
     'space, or ask for more with navigator.storage.persist(). What was fetched is kept; the next try goes on from there.'

@@ -19,7 +19,27 @@ const files = {
   'odd name #1 ü.bin': randomBytes(300_000, 3),
   empty: new Uint8Array(),
 };
+/** Noise of 45 s: two channels of 16 bits. */
+function wave(): Uint8Array {
+  const content = randomBytes(45 * 44_100 * 4, 8);
+  const head = Buffer.alloc(44);
+  head.write('RIFF', 0);
+  head.writeUInt32LE(36 + content.length, 4);
+  head.write('WAVEfmt ', 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(2, 22);
+  head.writeUInt32LE(44_100, 24);
+  head.writeUInt32LE(44_100 * 4, 28);
+  head.writeUInt16LE(4, 32);
+  head.writeUInt16LE(16, 34);
+  head.write('data', 36);
+  head.writeUInt32LE(content.length, 40);
+  return Buffer.concat([head, content]);
+}
+
 const others = {
+  'sound.wav': wave(),
   'dot.png': Buffer.from(DOT, 'base64'),
   'large.bin': randomBytes(24_000_000, 4),
   'larger.bin': randomBytes(36_000_000, 5),
