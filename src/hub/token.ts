@@ -1,6 +1,7 @@
 import { publicUrl, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
+import { unencrypted } from '../http/redirects.ts';
 import { Shared } from './shared.ts';
 
 /** Access to a CAS, as the Hub hands it out for one repository and scope. */
@@ -60,6 +61,7 @@ export class CasTokenSource {
     ) {
       throw new XetError('PROTOCOL', `${publicUrl(this.#url)} did not answer with a Xet token.`, { url: this.#url });
     }
+    if (/^https:/i.test(this.#url) && !/^https:/i.test(body.casUrl)) throw unencrypted(this.#url, body.casUrl);
     // The lifetime by the server's clock, counted from now by ours: a wrong clock here does no harm.
     const serverNow = Date.parse(reply.headers.get('date') ?? '') || Date.now();
     const lifetimeMs = expiry * 1000 - serverNow;

@@ -36,6 +36,14 @@ describe('CasTokenSource', () => {
     expect(requests).toEqual(['Bearer hub']);
   });
 
+  test('a Hub that is reached by https sends nobody to a CAS that is not', async () => {
+    const fetch = async () =>
+      Response.json({ accessToken: 't', exp: Date.now() / 1000 + HOUR_S, casUrl: 'http://cas.test' });
+    const from = (url: string) => new CasTokenSource(makeHttp({ fetch }), url, async () => ({})).get();
+    expect(await rejectionOf(from('https://hub.test/token'))).toMatchObject({ code: 'PROTOCOL', retryable: false });
+    expect(await from('http://hub.test/token')).toMatchObject({ casUrl: 'http://cas.test' });
+  });
+
   test('many at once are one request', async () => {
     const { source, requests } = await route();
     const tokens = await Promise.all(Array.from({ length: 20 }, () => source.get()));
