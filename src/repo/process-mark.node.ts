@@ -20,7 +20,7 @@ export function ownMark(): Promise<ProcessMark> {
     const [machine, started] = await Promise.all([machineId(), startOf('self')]);
     return {
       pid: process.pid,
-      host: attempt(hostname) ?? '',
+      host: (await mayAsk({ name: 'sys', kind: 'hostname' })) ? (attempt(hostname) ?? '') : '',
       ...(machine !== undefined && { machine }),
       ...(typeof started === 'object' && { started: started.at }),
     };
@@ -60,6 +60,7 @@ export async function hasEnded(mark: ProcessMark): Promise<boolean> {
  * containers and copies of a virtual machine often have the same.
  */
 async function machineId(): Promise<string | undefined> {
+  if (!(await mayAsk({ name: 'read' })) || !(await mayAsk({ name: 'sys' }))) return undefined;
   if (process.platform === 'linux') {
     const [boot, namespace] = await Promise.all([
       readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => undefined),
@@ -81,7 +82,7 @@ async function machineId(): Promise<string | undefined> {
 
 /** When a process started. `'ended'` for one of which only the exit code is left. Undefined where that is not known. */
 async function startOf(pid: number | 'self'): Promise<{ at: string } | 'ended' | undefined> {
-  if (process.platform !== 'linux') return undefined;
+  if (process.platform !== 'linux' || !(await mayAsk({ name: 'read' }))) return undefined;
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   // The name of the program may have anything in it, brackets too.
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -91,7 +92,15 @@ async function startOf(pid: number | 'self'): Promise<{ at: string } | 'ended' |
   return state === 'Z' || state === 'X' ? 'ended' : { at };
 }
 
-/** Deno allows some of it only to programs that may ask. */
+/** Deno asks its user before it tells a program such things, unless that was settled before: not worth a question. */
+async function mayAsk(wanted: { name: string; kind?: string }): Promise<boolean> {
+  const { Deno } = globalThis as {
+    Deno?: { permissions: { query(wanted: { name: string; kind?: string }): Promise<{ state: string }> } };
+  };
+  return Deno === undefined || (await Deno.permissions.query(wanted)).state === 'granted';
+}
+
+/** Undefined where the system, or Deno, does not say. */
 function attempt<T>(step: () => T): T | undefined {
   try {
     return step();

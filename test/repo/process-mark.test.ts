@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -51,12 +52,13 @@ test('a process that has exited has ended, also if another one has its number no
 
 test.runIf(onLinux)('a process of which only the exit code is left has ended', async () => {
   // The shell becomes a program that never asks what has become of its child.
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+  const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60']);
   onTestFinished(() => void parent.kill('SIGKILL'));
   const pid = Number(await new Promise<string>((resolve) => parent.stdout.once('data', (text) => resolve(`${text}`))));
-  const mark = { ...(await ownMark()), pid };
-  while (!(await hasEnded({ ...mark, started: 'unknown' }))) await new Promise((resolve) => setTimeout(resolve, 5));
-  process.kill(pid, 0);
+  const started = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[19];
+  const mark = { ...(await ownMark()), pid, started: started! };
+  while (!(await hasEnded(mark))) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(await readFile(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ');
 });
 
 test('nothing is said of a process on another machine, or where its numbers mean something else', async () => {
