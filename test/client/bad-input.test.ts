@@ -58,7 +58,7 @@ test('a file that is in place of a folder, and a folder that cannot be written',
   const client = clientOf(hub);
   const error = await failure(client.downloadFile({ repo, path: 'a.bin', localDir: '/dev/null/folder' }));
   expect(error.code).toBe('CACHE');
-  expect(error.message).toContain('/dev/null/folder');
+  expect(error.message).toContain('(/dev/null)');
 });
 
 // A server that says what it likes: a reconstruction is checked before anything of it is believed.

@@ -38,8 +38,8 @@ describe('small files, whatever the CAS offers', () => {
   const hubs: [string, LocalHubOptions, number][] = [
     ['all of it', {}, 2],
     ['only the older form', { reconstructionVersions: [1] }, 2],
-    // One question that is in vain, then one for each file.
-    ['only the newer form, which has no question for several', { reconstructionVersions: [2] }, 1 + COUNT],
+    // It is asked in both forms, in vain; then each file asks for itself.
+    ['only the newer form, which has no question for several', { reconstructionVersions: [2] }, 2 + COUNT],
     ['addresses that take their own range only', { rangeRule: 'exact', mergeRanges: false }, 2],
   ];
   test.each(hubs)('%s', async (_, options, questions) => {
