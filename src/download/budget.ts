@@ -13,7 +13,7 @@ interface Waiter {
  * others for ever; the rest leave a reserve free for them, so that the limit still holds.
  */
 export class MemoryBudget {
-  readonly limitBytes: number;
+  limitBytes: number;
   readonly #reserveBytes: number;
   #used = 0;
   #peak = 0;

@@ -54,6 +54,8 @@ export interface StreamOptions extends ReadOptions {
   onVerified?: (verified: Verified) => void;
   /** What other reads of the file asked the CAS, and will. */
   sections?: Sections;
+  /** Fetches little more than is taken, as the reader may leave at any moment. */
+  cautious?: boolean;
   /** Begins before the range and ends behind it where its chunks do, if that is known. */
   wholeChunks?: boolean;
   /** What comes is only looked at until the next is asked for, so its memory may be used again. */

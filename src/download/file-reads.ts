@@ -20,8 +20,8 @@ export interface FileReads {
   readonly parts: FileReadsParts;
   /** The bytes of a range, in memory of the caller's own. A whole file is verified; corrupt data is fetched once more. */
   read(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array>;
-  /** The bytes of a range as they come, for one reader at his own pace. */
-  stream(range: ByteRange, signal: AbortSignal): AsyncGenerator<Content, void, undefined>;
+  /** The bytes of a range as they come, for one reader at his own pace; `cautious` as in {@link StreamOptions}. */
+  stream(range: ByteRange, signal: AbortSignal, cautious?: boolean): AsyncGenerator<Content, void, undefined>;
 }
 
 /** So many bytes, filled by `fill`; once more, past all caches, if what came was corrupt. */

@@ -12,6 +12,8 @@ export interface RangeSource {
   rules: RangeRules;
   /** Past every HTTP cache: an earlier answer was corrupt. */
   fresh: boolean;
+  /** How much to ask for at most where ranges come step by step. */
+  stepBytes?: (() => number) | undefined;
 }
 
 /** Which requests for ranges a server accepts, from the least strict on. */
@@ -34,9 +36,9 @@ export class RangeRules {
   }
 
   /** What to ask for to get the bytes from `from` on. */
-  next(url: string, whole: ByteRange, from: number): ByteRange {
+  next(url: string, whole: ByteRange, from: number, mostBytes = Number.POSITIVE_INFINITY): ByteRange {
     if (this.of(url) !== 'parts') return whole;
-    return { start: from, end: Math.min(whole.end, from + this.#stepBytes) };
+    return { start: from, end: Math.min(whole.end, from + Math.min(this.#stepBytes, mostBytes)) };
   }
 
   of(url: string): Rule {
@@ -84,7 +86,7 @@ export async function* openRange(
   let renewedAt: number | undefined;
   while (wanted.start < whole.end) {
     const { url } = signed;
-    const asked = refused === 'parts' ? whole : rules.next(url, whole, wanted.start);
+    const asked = refused === 'parts' ? whole : rules.next(url, whole, wanted.start, source.stepBytes?.());
     const together = signed.ranges.length > 1 && (refused === 'whole ranges' || rules.of(url) === 'all ranges at once');
     const isPart = asked.start > whole.start || asked.end < whole.end;
     try {

@@ -46,6 +46,8 @@ export interface JobContext {
   onNetworkBytes: (bytes: number) => void;
   /** Limits what is fetched and not yet used, where that would be lost with the process. */
   backlog?: MemoryBudget | undefined;
+  /** How much one request may ask for, where that is less than servers and browsers allow. */
+  stepBytes?: (() => number) | undefined;
   /** Whether decoded bytes take the memory of their frames: whoever is done with a batch gives that back to `buffers`. */
   inPlace?: boolean | undefined;
   /** False for chunks of which it is known that they are others than these. */

@@ -19,14 +19,14 @@ export class DirectReads implements FileReads {
     });
   }
 
-  stream(range: ByteRange, signal: AbortSignal): AsyncGenerator<Content, void, undefined> {
-    return this.#content(range, signal, {});
+  stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<Content, void, undefined> {
+    return this.#content(range, signal, { cautious });
   }
 
   #content(
     range: ByteRange,
     signal: AbortSignal | undefined,
-    how: { fresh?: boolean; lent?: boolean },
+    how: { fresh?: boolean; lent?: boolean; cautious?: boolean },
   ): AsyncGenerator<Content, void, undefined> {
     const { engine, file, signal: ending } = this.parts;
     return readRange(engine, file, range, { ...how, signal: signal ? AbortSignal.any([ending, signal]) : ending });

@@ -3,6 +3,7 @@ import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
 import { assembleAll, type Reading } from './assembled.ts';
+import { MemoryBudget } from './budget.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
@@ -10,6 +11,12 @@ import { readLocal } from './local-part.ts';
 import { type Before, readPlain } from './plain.ts';
 import type { Content } from './shares.ts';
 import { TaskTurns } from './task-turns.ts';
+
+/** What a cautious read fetches ahead: this, or a part of what was taken. */
+const LEAST_AHEAD_BYTES = 1024 * 1024;
+const AHEAD_SHARE = 1 / 8;
+/** A cautious read opens another connection for no less. */
+const WORTH_A_LANE_BYTES = 4 * 1024 * 1024;
 
 /**
  * The bytes of a half-open range, in order. When that is the whole file, the end is reached only after the
@@ -79,9 +86,21 @@ async function* readXet(
   const had = from > range.start ? [{ start: range.start, end: from }] : [];
   const reading = await engine.begin(file, range, options, http, { keep: true });
   begun.push(reading);
-  const { lanes } = engine.parts;
-  const lending = { ...reading, context: { ...reading.context, inPlace: options.lent } };
-  for await (const content of assembleAll(lending, had, () => lanes.limit, http.log)) {
+  const { lanes, requestBytes } = engine.parts;
+  const ahead = options.cautious ? new MemoryBudget(LEAST_AHEAD_BYTES, 0) : undefined;
+  const context = {
+    ...reading.context,
+    inPlace: options.lent,
+    backlog: ahead,
+    // Browsers read to the end what they have asked for.
+    stepBytes: ahead && requestBytes ? () => ahead.limitBytes : undefined,
+  };
+  const lookAhead = () =>
+    Math.min(lanes.limit, Math.floor((ahead?.limitBytes ?? Number.POSITIVE_INFINITY) / WORTH_A_LANE_BYTES));
+  let given = 0;
+  for await (const content of assembleAll({ ...reading, context }, had, lookAhead, http.log)) {
+    given += content.bytes.length;
+    if (ahead) ahead.limitBytes = Math.max(LEAST_AHEAD_BYTES, Math.floor(given * AHEAD_SHARE));
     if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
     yield content;
   }

@@ -38,10 +38,10 @@ export class SharedReads implements FileReads {
     return filled(range.end - range.start, (bytes, fresh) => this.#fill(bytes, range, signal, fresh));
   }
 
-  stream(range: ByteRange, signal: AbortSignal): AsyncGenerator<Content, void, undefined> {
+  stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<Content, void, undefined> {
     const { engine, file } = this.parts;
     const both = AbortSignal.any([this.parts.signal, signal]);
-    return readRange(engine, file, range, { signal: both, sections: this.#sections });
+    return readRange(engine, file, range, { signal: both, sections: this.#sections, cautious });
   }
 
   async #fill(bytes: Uint8Array, range: ByteRange, signal: AbortSignal | undefined, fresh: boolean): Promise<void> {

@@ -62,11 +62,14 @@ export class XetFile {
   /**
    * The bytes as they come. A whole file's stream ends only after its hash was found right; corrupt data makes
    * it fail with `INTEGRITY`. Cancelling stops the download.
+   *
+   * @param options.cautious fetches little more than is read, for readers that may leave at any moment, such as
+   * players in which somebody seeks. The further such a reader comes, the more is fetched ahead.
    */
-  stream(options: { signal?: AbortSignal } = {}): ReadableStream<Uint8Array> {
+  stream(options: { signal?: AbortSignal; cautious?: boolean } = {}): ReadableStream<Uint8Array> {
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
-    const bytes = this.#bytes(signal);
+    const bytes = this.#bytes(signal, options.cautious);
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
@@ -102,14 +105,14 @@ export class XetFile {
     return new TextDecoder().decode(await this.#reads.read(this.#range, options.signal));
   }
 
-  async *#bytes(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#bytes(signal: AbortSignal, cautious = false): AsyncGenerator<Uint8Array, void, undefined> {
     if (this.size <= SMALL_STREAM_BYTES) {
       // An empty file is checked as any other; of a slice without bytes there is nothing to give.
       const bytes = await this.#reads.read(this.#range, signal);
       if (bytes.length > 0) yield bytes;
       return;
     }
-    for await (const { bytes } of this.#reads.stream(this.#range, signal)) yield bytes;
+    for await (const { bytes } of this.#reads.stream(this.#range, signal, cautious)) yield bytes;
   }
 }
 

@@ -149,10 +149,12 @@ export class XetFetcher {
       return responseFrom(address.url, method === 'HEAD' || answer.status === 304 ? null : text, answer);
     }
     const length = range.end - range.start;
+    const cautious = answer.status === 206 && range.end === file.size;
     const meter = this.#meter(address.url, length, onProgress);
     const body = bodyOf({
       length,
-      read: (stop) => file.slice(range.start, range.end).stream({ signal: stop }),
+      // Players ask for all the rest at each place that somebody seeks, and stop soon.
+      read: (stop) => file.slice(range.start, range.end).stream({ signal: stop, cautious }),
       signal,
       onBytes: (bytes) => meter.content(bytes, file.path),
       onSettled: (ending) => {

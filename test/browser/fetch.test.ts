@@ -19,9 +19,9 @@ const files = {
   'odd name #1 ü.bin': randomBytes(300_000, 3),
   empty: new Uint8Array(),
 };
-/** Noise of 45 s: two channels of 16 bits. */
-function wave(): Uint8Array {
-  const content = randomBytes(45 * 44_100 * 4, 8);
+/** Noise: two channels of 16 bits. */
+function wave(seconds: number, rate: number, seed: number): Uint8Array {
+  const content = randomBytes(seconds * rate * 4, seed);
   const head = Buffer.alloc(44);
   head.write('RIFF', 0);
   head.writeUInt32LE(36 + content.length, 4);
@@ -29,8 +29,8 @@ function wave(): Uint8Array {
   head.writeUInt32LE(16, 16);
   head.writeUInt16LE(1, 20);
   head.writeUInt16LE(2, 22);
-  head.writeUInt32LE(44_100, 24);
-  head.writeUInt32LE(44_100 * 4, 28);
+  head.writeUInt32LE(rate, 24);
+  head.writeUInt32LE(rate * 4, 28);
   head.writeUInt16LE(4, 32);
   head.writeUInt16LE(16, 34);
   head.write('data', 36);
@@ -39,7 +39,8 @@ function wave(): Uint8Array {
 }
 
 const others = {
-  'sound.wav': wave(),
+  'sound.wav': wave(45, 44_100, 8),
+  'long.wav': wave(380, 96_000, 9),
   'dot.png': Buffer.from(DOT, 'base64'),
   'large.bin': randomBytes(24_000_000, 4),
   'larger.bin': randomBytes(36_000_000, 5),
@@ -112,6 +113,26 @@ describe.each([chromium, firefox])('$name', (browser) => {
     if (cases !== 'deaf page') expect(hub.requests.some(({ kind }) => kind === 'bridge')).toBe(false);
   });
 });
+
+test.each([chromium, firefox].filter(({ command }) => required || command !== undefined))(
+  'seeking in $name costs no more than a fifth above what it costs with a plain server',
+  { timeout: 2 * PAGE_TIMEOUT_MS + 20_000 },
+  async (browser) => {
+    const sent = async (cases: string) => {
+      expect(await outcomesOf(browser, cases)).toEqual([{ name: 'a long sound in which somebody seeks' }]);
+      const bytesOf = (...kinds: string[]) =>
+        hub.requests.filter(({ kind }) => kinds.includes(kind)).reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+      return { bridge: bytesOf('bridge'), xet: bytesOf('xorb', 'reconstruction'), requests: hub.requests.length };
+    };
+    const plain = await sent('seeking past Xet');
+    const xet = await sent('seeking');
+    expect(plain.xet).toBe(0);
+    expect(xet.bridge).toBe(0);
+    expect(xet.xet).toBeLessThanOrEqual(1.2 * plain.bridge);
+    // About one for each mebibyte, and a few for each place.
+    expect(xet.requests).toBeLessThan(30 + xet.xet / 500_000);
+  },
+);
 
 // A minute is what Firefox gives a worker that no page speaks to.
 test('a body that takes longer than a minute', { timeout: PAGE_TIMEOUT_MS + 20_000 }, async () => {

@@ -279,6 +279,23 @@ describe('at once', () => {
   });
 });
 
+test('a cautious stream gives the same bytes and fetches little more than is read', async () => {
+  const bytes = Buffer.concat([noise, noise.subarray(0, 3 * MIB), randomBytes(6 * MIB, 2)]);
+  for (const cautious of [true, false]) {
+    const { hub, file } = await opened({ bytes, commit: { chunksPerXorb: 8 } });
+    const reader = file.stream({ cautious }).getReader();
+    const parts: Uint8Array[] = [];
+    for (let read = 0; read < 2 * MIB; read += parts.at(-1)?.length ?? 0) parts.push((await reader.read()).value!);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const ahead = xorbBytes(hub) - parts.reduce((sum, part) => sum + part.length, 0);
+    if (cautious) expect(ahead).toBeLessThan(1.6 * MIB);
+    // What is not cautious makes use of several connections.
+    else expect(ahead).toBeGreaterThan(2 * MIB);
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) parts.push(piece.value);
+    same(Buffer.concat(parts), bytes);
+  }
+});
+
 describe('what goes wrong', () => {
   test('addresses that have run out are renewed, for all who remember them', async () => {
     let shift = 0;

@@ -394,3 +394,39 @@ export function onSlowNetwork(given: Given): Cases {
     },
   };
 }
+
+/** Plays a long sound, seeks in it four times as somebody does who looks for a place, and leaves it. */
+export function seeking(given: Given): Cases {
+  onXetProgress(() => undefined);
+  return {
+    'a long sound in which somebody seeks': async () => {
+      const sound = new Audio();
+      sound.crossOrigin = 'anonymous';
+      sound.muted = true;
+      sound.preload = 'auto';
+      const event = (name: string) =>
+        new Promise<void>((resolve, reject) => {
+          sound.addEventListener(name, () => resolve(), { once: true });
+          sound.addEventListener('error', () => reject(new Error(sound.error?.message)), { once: true });
+        });
+      const plays = async () => {
+        const from = sound.currentTime;
+        while (sound.currentTime < from + 1) await pause(50);
+      };
+      const known = event('loadedmetadata');
+      sound.src = `${given.hub}/owner/model/resolve/main/long.wav`;
+      await known;
+      await sound.play();
+      await plays();
+      for (const part of [0.5, 0.2, 0.8, 0.35]) {
+        const sought = event('seeked');
+        sound.currentTime = part * sound.duration;
+        await sought;
+        await plays();
+      }
+      sound.removeAttribute('src');
+      sound.load();
+      await silence();
+    },
+  };
+}

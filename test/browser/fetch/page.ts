@@ -1,5 +1,5 @@
 import { type Outcome, report, runCases, textOf } from '../outcomes.ts';
-import { type Cases, type Given, inPage, onSlowNetwork, underDeafPage, underServiceWorker } from './cases.ts';
+import { type Cases, type Given, inPage, onSlowNetwork, seeking, underDeafPage, underServiceWorker } from './cases.ts';
 
 const values = new URLSearchParams(location.search);
 const given = JSON.parse(values.get('given') ?? '{}') as Given;
@@ -17,8 +17,10 @@ async function serviceWorker(script: string, type: WorkerType): Promise<void> {
 
 async function casesOf(name: string | null): Promise<Cases> {
   if (name === 'page') return inPage(given);
+  if (name === 'seeking past Xet') return seeking(given);
   if (name === 'classic worker') await serviceWorker('/sw.classic.js', 'classic');
   else await serviceWorker('/sw.js', 'module');
+  if (name === 'seeking') return seeking(given);
   if (name === 'slow network') return onSlowNetwork(given);
   return name === 'deaf page' ? underDeafPage(given) : underServiceWorker(given);
 }
