@@ -142,10 +142,9 @@ export class BaseXetClient extends BaseXetDownloader {
   async snapshot(options: SnapshotOptions): Promise<SnapshotResult> {
     const { files, parts, selection } = this.#selecting(options);
     const plan = await files.planSnapshot(parts, selection);
-    const { concurrency } = this.#options;
     const running = {
       ...parts,
-      filesAtOnce: concurrency === 'auto' ? undefined : concurrency,
+      filesAtOnce: this.#parts.filesAtOnce,
       batchForms: this.#parts.engine.batchForms,
       fetchFile: ((file, place, settings) =>
         files.downloadTo(this.#parts.engine, file, place, {

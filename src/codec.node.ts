@@ -2,8 +2,8 @@
  * `xetkit/codec`: xet-core's chunker, hashes, xorb and shard formats, on the calling thread.
  * @module
  */
-import { readFile } from 'node:fs/promises';
 import { Codec } from './codec/codec.ts';
+import { readFile } from './disk/disk.node.ts';
 import { wasmUrl } from './own-files.ts';
 
 export * from './codec/exports.ts';

@@ -19,6 +19,8 @@ export interface DownloadParts<T extends Tiers | undefined = Tiers | undefined> 
   pool: CodecPool;
   budget: MemoryBudget;
   lanes: Lanes;
+  /** Files of a snapshot at once at most. */
+  filesAtOnce: number;
   tiers: T;
   engine: DownloadEngine;
   /** Attempts at a request. */
@@ -34,7 +36,9 @@ export function downloadParts<T extends Tiers | undefined>(
   platform: DownloadPlatform,
   openTiers: (settings: Parameters<OpenTiers>[0]) => T,
 ): DownloadParts<T> {
-  const { workers = 'auto', concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
+  const { concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
+  const most = platform.shares?.() ?? UNSHARED;
+  const workers = Math.min(workersOf(options, platform), most.workers);
   // What servers said may be part of it.
   const onWarning = (message: string) => options.onWarning?.(withoutSecrets(message));
   const retry = { ...DEFAULT_RETRY, ...options.retry };
@@ -61,12 +65,13 @@ export function downloadParts<T extends Tiers | undefined>(
   });
   const pool = new CodecPool({
     spawn: platform.spawnWorker,
-    size: workers === 'auto' ? Math.max(1, Math.min(4, platform.processors - 1)) : workers,
+    size: workers,
     load: platform.loadCodec,
     smallBytes: platform.decodeHereBytes,
     onWarning,
   });
-  const lanes = new Lanes(concurrency);
+  const filesAtOnce = Math.min(concurrency === 'auto' ? most.files : concurrency, most.files);
+  const lanes = new Lanes(concurrency, undefined, most.lanes);
   const tiers = openTiers({
     chunkCache: options.chunkCache,
     name: options.cacheDir,
@@ -92,8 +97,17 @@ export function downloadParts<T extends Tiers | undefined>(
     onWarning,
   });
   const offline = options.offline ?? platform.offline();
-  return { http, hub, pool, budget, lanes, tiers, engine, attempts: retry.attempts, offline, onWarning };
+  return { http, hub, pool, budget, lanes, filesAtOnce, tiers, engine, attempts: retry.attempts, offline, onWarning };
 }
+
+const UNSHARED = {
+  workers: Number.POSITIVE_INFINITY,
+  files: Number.POSITIVE_INFINITY,
+  lanes: Number.POSITIVE_INFINITY,
+};
+
+const workersOf = ({ workers = 'auto' }: XetClientOptions, { processors }: DownloadPlatform) =>
+  workers === 'auto' ? Math.max(1, Math.min(4, processors - 1)) : workers;
 
 /** What the caller says goes before the environment, as a whole. */
 function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: DownloadPlatform): HttpTimeouts {

@@ -3,6 +3,7 @@ import { spawnNodeWorker } from '../workers/spawn.node.ts';
 import { openNodeCacheControl } from './cache/cache-control.node.ts';
 import { openNodeTiers } from './cache/tiers.node.ts';
 import { loadCodec } from './codec.node.ts';
+import { descriptorShares } from './disk/descriptors.node.ts';
 import { fetchTogether } from './download/fetch-together.ts';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
 import { isNotNode, nodeFetch } from './http/network-fetch.node.ts';
@@ -41,6 +42,7 @@ export const nodePlatform: Platform = {
   xetDisabled: () => isTrue(environment.HF_HUB_DISABLE_XET),
   defaultToken: () => tokenOf(environment),
   defaultTimeouts: () => timeoutsOf(environment),
+  shares: descriptorShares,
   offline: () => isOffline(environment),
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
   files: fileWork(openRepoStore),

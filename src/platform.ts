@@ -9,6 +9,15 @@ import type { FileWork } from './repo/file-work.ts';
 import type { NamePlatform } from './repo/names.ts';
 import type { UploadWork } from './upload/upload-work.ts';
 
+/** How much may be done at once. */
+export interface Shares {
+  workers: number;
+  /** Files of a snapshot. */
+  files: number;
+  /** Requests for data. */
+  lanes: number;
+}
+
 /** What reading takes of browsers, Node, Deno and Bun. */
 export interface DownloadPlatform {
   /** What sends requests where the caller gives no `fetch`. */
@@ -39,6 +48,8 @@ export interface DownloadPlatform {
   defaultToken: () => Promise<string | undefined>;
   /** What the environment says about waiting for servers. */
   defaultTimeouts?: () => Partial<HttpTimeouts>;
+  /** How much may be done at once where the system lets a process open little; undefined where nothing needs to be saved. */
+  shares?: () => Shares | undefined;
   /** Whether the environment asks to go without any server. */
   offline: () => boolean;
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent, type Stats } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type ChunkRecords, chunkSlice, totalLength } from '../chunks.ts';
+import { type DiskFile, lstat, mkdir, open, readdir, rename, rmdir, unlink, utimes } from '../disk/disk.node.ts';
 import type { ChunkRange } from '../ranges.ts';
 import { refuseLinks } from './cache-folder.node.ts';
 import { decodeEntryHead, entryHeadBytes } from './chunk-entry.ts';
@@ -97,9 +97,9 @@ export async function loadRecords(entry: EntryFile, xorb: string): Promise<Chunk
 
 async function withEntry<T>(
   path: string,
-  use: (handle: FileHandle) => Promise<T>,
+  use: (handle: DiskFile) => Promise<T>,
 ): Promise<T | 'damaged' | 'unreadable'> {
-  let handle: FileHandle | undefined;
+  let handle: DiskFile | undefined;
   try {
     handle = await openToRead(path);
     return await use(handle);
@@ -112,7 +112,7 @@ async function withEntry<T>(
 }
 
 async function readRecords(
-  handle: FileHandle,
+  handle: DiskFile,
   file: Stats,
   entry: EntryFile,
   xorb: string,
@@ -124,13 +124,13 @@ async function readRecords(
 }
 
 /** Whatever else may have got that name: a link is not followed, and a pipe is not waited for. */
-async function openToRead(path: string): Promise<FileHandle> {
+async function openToRead(path: string): Promise<DiskFile> {
   await refuseLinks(dirname(path));
   const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
   return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 }
 
-async function readExactly(handle: FileHandle, position: number, length: number): Promise<Uint8Array | undefined> {
+async function readExactly(handle: DiskFile, position: number, length: number): Promise<Uint8Array | undefined> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length; ) {
     const { bytesRead } = await handle.read(bytes, at, length - at, position + at);
@@ -173,7 +173,7 @@ export async function writeEntry(folder: string, path: string, parts: Uint8Array
   }
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+async function writeAll(handle: DiskFile, bytes: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at);
     at += bytesWritten;

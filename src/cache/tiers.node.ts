@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec.node.ts';
+import { open } from '../disk/disk.node.ts';
 import { DiskThread } from '../disk/disk-thread.node.ts';
 import { diskErrors } from '../repo/disk-errors.node.ts';
 import { environment, hubHome, NOWHERE } from '../repo/folders.node.ts';

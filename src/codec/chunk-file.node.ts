@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
 import { ChunkRecordList, type ChunkRecords } from '../chunks.ts';
 import { loadCodec } from '../codec.node.ts';
+import { open } from '../disk/disk.node.ts';
 import { hashToHex } from '../hash.ts';
 
 export interface ChunkedFile {
@@ -27,7 +27,7 @@ export async function chunkFile(
     const buffer = new Uint8Array(BLOCK_BYTES);
     for (let size = 0; ; ) {
       signal.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, BLOCK_BYTES);
+      const { bytesRead } = await handle.read(buffer, 0, BLOCK_BYTES, null);
       const block = buffer.subarray(0, bytesRead);
       onBlock?.(block);
       records.push(chunker.push(block, bytesRead === 0));

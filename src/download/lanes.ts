@@ -8,10 +8,11 @@ export class Lanes {
   #used = 0;
   #peak = 0;
 
-  /** A fixed number of lanes, or as many as turn out to serve best. */
-  constructor(count: number | 'auto', now: () => number = () => performance.now()) {
-    const fixed = { start: count as number, least: count as number, most: count as number };
-    this.#controller = new ConcurrencyController(count === 'auto' ? { start: 4, least: 1, most: 32 } : fixed);
+  /** A fixed number of lanes, or as many as turn out to serve best; no more than `most` of them in either case. */
+  constructor(count: number | 'auto', now: () => number = () => performance.now(), most = Number.POSITIVE_INFINITY) {
+    const [start, least, top] = count === 'auto' ? [4, 1, 32] : [count, count, count];
+    const limits = { start: Math.min(start, most), least: Math.min(least, most), most: Math.min(top, most) };
+    this.#controller = new ConcurrencyController(limits);
     this.#now = now;
   }
 

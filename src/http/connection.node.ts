@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { madeProgress } from '../disk/descriptors.node.ts';
 import { Exchange } from './exchange.node.ts';
 import type { Pieces } from './http.ts';
 import { ReadBlocks } from './read-blocks.ts';
@@ -76,6 +77,7 @@ export class Connection {
   #take(bytes: Uint8Array): boolean {
     const block = this.#blocks.current;
     block.used += bytes.length;
+    madeProgress();
     if (this.#exchange) return this.#exchange.take(bytes, block);
     // Nobody has asked for that.
     this.#socket?.destroy();

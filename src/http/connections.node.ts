@@ -1,3 +1,4 @@
+import { onShortage } from '../disk/descriptors.node.ts';
 import { Connection } from './connection.node.ts';
 import type { Route } from './proxy-settings.node.ts';
 import { openSocket } from './sockets.node.ts';
@@ -10,6 +11,14 @@ interface Idle {
 
 /** Open connections that carry no request: the one used last is taken first, as the others may be too old. */
 const idle = new Map<string, Idle[]>();
+
+onShortage(() => {
+  for (const { connection, timer } of [...idle.values()].flat()) {
+    clearTimeout(timer);
+    connection.close();
+  }
+  idle.clear();
+});
 
 /**
  * A connection by which an address can be asked, and on which no request is under way.

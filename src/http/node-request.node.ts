@@ -1,4 +1,6 @@
 import { joinedLength } from '../chunks.ts';
+import { withDescriptor } from '../disk/descriptors.node.ts';
+import { isOutOfDescriptors, TOO_MANY_OPEN } from '../disk/descriptors.ts';
 import { publicUrl, XetError } from '../errors.ts';
 import type { AnswerHead } from './answer-head.ts';
 import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
@@ -67,7 +69,7 @@ async function sendOnce(
   signal: AbortSignal | undefined,
 ): Promise<{ exchange: Exchange; head: AnswerHead }> {
   const text = requestHead(url, route, method, headers, body);
-  for (;;) {
+  const once = async () => {
     signal?.throwIfAborted();
     const connection = await connectionTo(url, route, signal);
     const exchange = connection.send(method, text, body);
@@ -81,7 +83,17 @@ async function sendOnce(
       // The other side closed it while nobody used it: no failure yet, if asking twice does no harm.
       const again = connection.wasUsed && !exchange.hasBegun && (method === 'GET' || method === 'HEAD');
       if (!again || signal?.aborted) throw error;
+      return undefined;
     }
+  };
+  try {
+    // Without a descriptor there was no connection, so that nothing has been sent.
+    for (;;) {
+      const sent = await withDescriptor(once, signal);
+      if (sent) return sent;
+    }
+  } catch (cause) {
+    throw isOutOfDescriptors(cause) ? new XetError('CACHE', `${TOO_MANY_OPEN}.`, { cause }) : cause;
   }
 }
 

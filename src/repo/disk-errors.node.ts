@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { TOO_MANY_OPEN } from '../disk/descriptors.ts';
 import { mkdir, stat } from '../disk/disk.node.ts';
 import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
 
@@ -14,7 +15,8 @@ const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
   ERR_FS_EISDIR: { code: 'CACHE', advice: 'A folder is where a file should be: move it away and run the same again' },
   EEXIST: { code: 'CACHE', advice: 'A file is where a folder should be: move it away and run the same again' },
   ENOTEMPTY: { code: 'CACHE', advice: 'A folder is where a file should be: move it away and run the same again' },
-  EMFILE: { code: 'CACHE', advice: 'Too many files are open: raise the limit, or fetch fewer files at once' },
+  EMFILE: { code: 'CACHE', advice: TOO_MANY_OPEN },
+  ENFILE: { code: 'CACHE', advice: TOO_MANY_OPEN },
 };
 
 /** Whether it takes a permission that a program does not have in Deno. */

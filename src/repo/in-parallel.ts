@@ -67,3 +67,36 @@ export async function untilFirstFailure<T>(
   signal?.removeEventListener('abort', onAbort);
   if (end) throw end.reason;
 }
+
+/**
+ * Lets fewer and fewer steps run at once when too many turn out to be under way. A step that fails for that reason is taken
+ * again when there is room; alone, it fails.
+ */
+export class Narrowing {
+  readonly #isTooMany: (error: unknown) => boolean;
+  #most = Number.POSITIVE_INFINITY;
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(isTooMany: (error: unknown) => boolean) {
+    this.#isTooMany = isTooMany;
+  }
+
+  async run<T>(step: () => Promise<T>): Promise<T> {
+    for (;;) {
+      while (this.#running >= this.#most) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      const most = this.#most;
+      this.#running++;
+      try {
+        return await step();
+      } catch (error) {
+        if (!this.#isTooMany(error) || most === 1) throw error;
+        // Those that were under way together fail together, which says only once that they were too many.
+        if (most === this.#most) this.#most = Math.max(1, Math.floor(this.#running / 2));
+      } finally {
+        this.#running--;
+        for (const wake of this.#waiting.splice(0)) wake();
+      }
+    }
+  }
+}

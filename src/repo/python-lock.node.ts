@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { withDescriptor } from '../disk/descriptors.node.ts';
+import { isOutOfDescriptors } from '../disk/descriptors.ts';
+import { stat } from '../disk/disk.node.ts';
 import { makeFolder } from './disk-errors.node.ts';
 
 /**
@@ -89,6 +92,9 @@ export async function isPythonLockHeld(path: string): Promise<boolean | undefine
   }
 }
 
+// A child is handed the descriptor, which a file of the thread for the disk does not tell.
+const open: typeof openFile = (...args) => withDescriptor(() => openFile(...args));
+
 // Undefined on Windows.
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
@@ -126,7 +132,8 @@ async function lockOpenFile(fd: number, signal: AbortSignal, onBusy: () => void)
 async function runTools(fd: number, wait: boolean, signal?: AbortSignal): Promise<'locked' | 'busy' | undefined> {
   for (const tool of TOOLS) {
     if (absent.has(tool) || !(await mayRun(tool.command))) continue;
-    const code = await runTool(tool, fd, wait, signal);
+    // A child takes descriptors: for pipes, and for what it is not given.
+    const code = await withDescriptor(() => runTool(tool, fd, wait, signal), signal);
     signal?.throwIfAborted();
     if (code === 0) return 'locked';
     if (code === BUSY) return 'busy';
@@ -137,7 +144,7 @@ async function runTools(fd: number, wait: boolean, signal?: AbortSignal): Promis
 
 /** The exit code; undefined if it cannot be run at all. */
 function runTool(tool: Tool, fd: number, wait: boolean, signal?: AbortSignal): Promise<number | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     try {
       const child = spawn(tool.command, tool.arguments(wait), { stdio: ['ignore', 'ignore', 'ignore', fd] });
       const stop = () => void child.kill('SIGKILL');
@@ -146,7 +153,10 @@ function runTool(tool: Tool, fd: number, wait: boolean, signal?: AbortSignal): P
         resolve(code);
       };
       signal?.addEventListener('abort', stop, { once: true });
-      child.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'ENOENT' ? undefined : -1));
+      child.once('error', (error: NodeJS.ErrnoException) => {
+        if (isOutOfDescriptors(error)) reject(error);
+        end(error.code === 'ENOENT' ? undefined : -1);
+      });
       child.once('exit', (code) => end(code ?? -1));
     } catch {
       resolve(undefined);

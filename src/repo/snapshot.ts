@@ -1,5 +1,6 @@
 import { type BatchForms, ReconstructionsAhead } from '../cas/reconstructions-ahead.ts';
 import type { DownloadResult } from '../client-types.ts';
+import { isOutOfDescriptors } from '../disk/descriptors.ts';
 import type { Ahead } from '../download/stages.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -7,7 +8,7 @@ import type { ListEntry } from '../hub/entries.ts';
 import { repoText } from '../hub/repo.ts';
 import { MetricsLog } from '../metrics.ts';
 import { type OnProgress, type Progress, ProgressMeter } from '../progress.ts';
-import { type Batch, untilFirstFailure } from './in-parallel.ts';
+import { type Batch, Narrowing, untilFirstFailure } from './in-parallel.ts';
 import { printable } from './names.ts';
 import type { Place } from './place.ts';
 import {
@@ -158,11 +159,12 @@ export async function runSnapshot(
   const ahead = askAhead(parts, plan, log);
   const run: Run = { parts, plan, log, meter, ahead, force: options.force ?? false, first: new Map() };
   const done = new Map<PlannedFile, SnapshotFile>();
+  const narrowing = new Narrowing(isOutOfDescriptors);
   const leftOut = [...plan.leftOut];
   let failed: PlannedFile | undefined;
   const step = async (file: PlannedFile, signal: AbortSignal) => {
     try {
-      const result = await bring(run, file, signal);
+      const result = await narrowing.run(() => bring(run, file, signal));
       done.set(file, result);
       options.onFile?.(result);
     } catch (error) {
@@ -275,9 +277,13 @@ async function bringOne(run: Run, planned: PlannedFile, signal: AbortSignal): Pr
   const file = await identified(run, planned, signal, log);
   const place = parts.store.place(file, plan.revision);
   const follow = new Follower(meter, file);
+  const onProgress = (progress: Progress) => follow.at(progress);
   const outcome = plan.local
     ? await alreadyThere(file, place, signal, log)
-    : await parts.fetchFile(file, place, { signal, force, log, ahead, onProgress: (progress) => follow.at(progress) });
+    : await parts.fetchFile(file, place, { signal, force, log, ahead, onProgress }).catch((error) => {
+        follow.takeBack();
+        throw error;
+      });
   follow.end(outcome.bytes.local);
   const { path, size, etag, commit, xetHash } = file;
   return {
@@ -345,6 +351,12 @@ class Follower {
     this.#bytes = bytes.done;
     this.#network = network.bytes;
     this.#cached = cached.bytes;
+  }
+
+  /** It failed, and may be tried again. */
+  takeBack(): void {
+    this.#meter.content(-this.#bytes, this.#file.path);
+    this.#bytes = 0;
   }
 
   /** Also counts what was not reported, as for a file that was there. */

@@ -1,8 +1,8 @@
 import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type DiskFile, open, readdir, realpath, stat } from '../disk/disk.node.ts';
 import { isXetError, XetError } from '../errors.ts';
 import { isBelow } from '../repo/safe-paths.node.ts';
 import type { LocalFiles, LocalThing, OpenLocal } from './gather.ts';
@@ -159,7 +159,7 @@ class LocalSource implements SourceFile {
       // Used again for each piece: whoever gets one is done with it before asking for the next.
       const buffer = new Uint8Array(READ_BYTES);
       for (;;) {
-        const { bytesRead } = await readable(this.#path, () => handle.read(buffer, 0, READ_BYTES));
+        const { bytesRead } = await readable(this.#path, () => handle.read(buffer, 0, READ_BYTES, null));
         if (bytesRead === 0) break;
         yield buffer.subarray(0, bytesRead);
       }
@@ -174,7 +174,7 @@ class LocalSource implements SourceFile {
   }
 
   /** Opens the file, and makes sure that this is the one that was found: a folder on the way may be a link by now. */
-  async #open(): Promise<FileHandle> {
+  async #open(): Promise<DiskFile> {
     const handle = await open(this.#path, READ_ONLY);
     try {
       const held = await handle.stat({ bigint: true });
@@ -191,7 +191,7 @@ class LocalSource implements SourceFile {
     }
   }
 
-  async #opened<T>(step: (handle: FileHandle) => Promise<T>): Promise<T> {
+  async #opened<T>(step: (handle: DiskFile) => Promise<T>): Promise<T> {
     return readable(this.#path, async () => {
       const handle = await this.#open();
       try {

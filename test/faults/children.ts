@@ -20,10 +20,18 @@ export interface Child {
   ended: Promise<Ended>;
 }
 
-/** Starts a script of Node as a process of its own, with nothing of this one's environment but what it needs. */
-export async function startNode(args: string[], env: Record<string, string> = {}): Promise<Child> {
+/**
+ * Starts a script of Node as a process of its own, with nothing of this one's environment but what it needs.
+ * @param under a command that runs another one, before Node and its arguments.
+ */
+export async function startNode(
+  args: string[],
+  env: Record<string, string> = {},
+  under: readonly string[] = [],
+): Promise<Child> {
   const home = await scratch();
-  const child = spawn(process.execPath, args, {
+  const [command = '', ...rest] = [...under, process.execPath, ...args];
+  const child = spawn(command, rest, {
     env: { PATH: process.env.PATH, HOME: home, HF_HOME: join(home, 'hf'), HF_TOKEN: HUB_TOKEN, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
