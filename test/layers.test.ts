@@ -99,7 +99,7 @@ function nodeInTheWeb(modules: Modules): string[] {
 /** Bytes and JSON to objects and back: testable with arrays alone, and safe to use anywhere. */
 const isFormat = (path: string) =>
   /^src\/(xorb|shard|formats)\//.test(path) ||
-  /^src\/(cas\/reconstruction|download\/(plan|held-chunks)|hash|chunks|ranges)\.ts$/.test(path);
+  /^src\/(cas\/reconstruction|download\/(plan|held-chunks)|hash|chunks|ranges|steps)\.ts$/.test(path);
 /** What formats may lean on: errors, and checks of JSON values. Neither does any I/O. */
 const FORMAT_HELPERS = ['src/errors.ts', 'src/secrets.ts', 'src/http/json.ts'];
 

@@ -1,6 +1,6 @@
 import type { PlacedTerm } from '../download/stages.ts';
-import { TaskTurns } from '../download/task-turns.ts';
 import type { ByteRange } from '../ranges.ts';
+import { TaskTurns } from '../task-turns.ts';
 
 /** Terms that are looked at in one task; most looks lead nowhere and take no turn of the event loop. */
 const TERMS_AT_ONCE = 256;

@@ -3,6 +3,7 @@ import type { Http } from '../http/http.ts';
 import { reconstructionJsonBytes } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { type ByteRange, rangeHeader } from '../ranges.ts';
+import { inTurns } from '../task-turns.ts';
 import { type Reconstruction, readReconstruction } from './reconstruction.ts';
 
 /** Which forms of a call a CAS turned out to offer, by its address. */
@@ -46,7 +47,7 @@ export class CasClient {
       // The range is one of the file: the answer about it may be packed, unlike a part of a file.
       const headers = { range: rangeHeader(range), 'accept-encoding': 'gzip' };
       const most = reconstructionJsonBytes(range.end - range.start);
-      return readReconstruction(await this.#authorized(path, headers, most, signal));
+      return await inTurns(readReconstruction(await this.#authorized(path, headers, most, signal)), signal);
     } catch (error) {
       if (isXetError(error) && (error.status === 404 || error.status === 416)) {
         throw new XetError('ENTRY_NOT_FOUND', `The CAS does not know file ${fileHash}.`, {

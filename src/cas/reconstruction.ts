@@ -3,6 +3,7 @@ import { XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { isCount, isRecord } from '../http/json.ts';
 import { type ByteRange, type ChunkRange, contains } from '../ranges.ts';
+import { ITEMS_AT_ONCE, type Steps } from '../steps.ts';
 
 /** A run of chunks of one xorb that makes a run of the file. */
 export interface Term {
@@ -43,17 +44,18 @@ const MAX_XORB_BYTES = 68 * 1024 * 1024;
  * Reads the JSON of `GET /v2/reconstructions` or `/v1/reconstructions` and believes none of it unchecked:
  * afterwards every term lies in exactly one fetch range and every length is possible.
  */
-export function readReconstruction(body: unknown): Reconstruction {
+export function* readReconstruction(body: unknown): Steps<Reconstruction> {
   if (!isRecord(body) || !Array.isArray(body.terms)) throw malformed('it has no terms');
-  const terms = body.terms.map(readTerm);
-  const xorbs = isRecord(body.xorbs) ? readV2(body.xorbs) : readV1(body.fetch_info);
+  const terms = yield* readTerms(body.terms);
+  const xorbs = isRecord(body.xorbs) ? yield* readXorbs(body.xorbs, entryV2) : yield* readV1(body.fetch_info);
   const offsetIntoFirstTerm = body.offset_into_first_range ?? 0;
   if (!isCount(offsetIntoFirstTerm) || offsetIntoFirstTerm > (terms[0]?.unpackedLength ?? 0)) {
     throw malformed('the offset into the first term is out of bounds');
   }
   const reconstruction = { offsetIntoFirstTerm, terms, xorbs };
-  for (const term of terms) {
+  for (const [index, term] of terms.entries()) {
     if (!findRange(reconstruction, term)) throw unheld(term);
+    if (index % ITEMS_AT_ONCE === ITEMS_AT_ONCE - 1) yield;
   }
   return reconstruction;
 }
@@ -62,16 +64,16 @@ export function readReconstruction(body: unknown): Reconstruction {
  * Reads the JSON of `GET /v1/reconstructions?file_id=…` for several whole files, by file hash, believing as little. The
  * ranges of all files come in one list: of those each file has the ones that its own terms need, and no wider ones.
  */
-export function readReconstructions(body: unknown): Map<string, Reconstruction> {
+export function* readReconstructions(body: unknown): Steps<Map<string, Reconstruction>> {
   if (!isRecord(body) || !isRecord(body.files)) throw malformed('it has no files');
-  const all = readV1(body.fetch_info);
-  return new Map(
-    Object.entries(body.files).map(([file, items]) => {
-      if (!isHashHex(file) || !Array.isArray(items)) throw malformed('a file has no hash or no terms');
-      const terms = items.map(readTerm);
-      return [file, { offsetIntoFirstTerm: 0, terms, xorbs: narrowest(terms, all) }];
-    }),
-  );
+  const all = yield* readV1(body.fetch_info);
+  const files = new Map<string, Reconstruction>();
+  for (const [file, items] of Object.entries(body.files)) {
+    if (!isHashHex(file) || !Array.isArray(items)) throw malformed('a file has no hash or no terms');
+    const terms = yield* readTerms(items);
+    files.set(file, { offsetIntoFirstTerm: 0, terms, xorbs: narrowest(terms, all) });
+  }
+  return files;
 }
 
 function narrowest(terms: readonly Term[], all: Map<string, SignedXorb[]>): Map<string, SignedXorb[]> {
@@ -168,6 +170,15 @@ export function findSame(from: Reconstruction, xorb: string, range: FetchRange):
   return placesIn(from, xorb)?.same(range)?.signed;
 }
 
+function* readTerms(items: readonly unknown[]): Steps<Term[]> {
+  const terms: Term[] = [];
+  for (const item of items) {
+    terms.push(readTerm(item));
+    if (terms.length % ITEMS_AT_ONCE === 0) yield;
+  }
+  return terms;
+}
+
 function readTerm(item: unknown): Term {
   const term = isRecord(item) ? item : {};
   const chunks = readChunks(term.range);
@@ -179,44 +190,54 @@ function readTerm(item: unknown): Term {
   return { xorb: hash, chunks, unpackedLength };
 }
 
-function readV2(xorbs: Record<string, unknown>): Map<string, SignedXorb[]> {
-  return readXorbs(xorbs, (item, xorb) => {
-    const { url, ranges } = isRecord(item) ? item : {};
-    if (!Array.isArray(ranges) || ranges.length === 0) throw malformed(`xorb ${xorb} has an address without ranges`);
-    return {
-      xorb,
-      url: readUrl(url),
-      ranges: ranges.map((range: unknown) => {
-        const { chunks, bytes } = isRecord(range) ? range : {};
-        return { chunks: readChunks(chunks), bytes: readBytes(bytes) };
-      }),
-    };
-  });
+/** An address and its ranges as an answer has them; `bytes` and `chunks` of each are read later. */
+interface Entry {
+  url: unknown;
+  ranges: unknown[];
 }
 
-function readV1(fetchInfo: unknown): Map<string, SignedXorb[]> {
+function entryV2(item: unknown, xorb: string): Entry {
+  const { url, ranges } = isRecord(item) ? item : {};
+  if (!Array.isArray(ranges) || ranges.length === 0) throw malformed(`xorb ${xorb} has an address without ranges`);
+  return { url, ranges };
+}
+
+function entryV1(item: unknown): Entry {
+  const { url, range: chunks, url_range: bytes } = isRecord(item) ? item : {};
+  return { url, ranges: [{ chunks, bytes }] };
+}
+
+function readV1(fetchInfo: unknown): Steps<Map<string, SignedXorb[]>> {
   if (!isRecord(fetchInfo)) throw malformed('it has no fetch information');
-  return readXorbs(fetchInfo, (item, xorb) => {
-    const { url, range, url_range: bytes } = isRecord(item) ? item : {};
-    return { xorb, url: readUrl(url), ranges: [{ chunks: readChunks(range), bytes: readBytes(bytes) }] };
-  });
+  return readXorbs(fetchInfo, entryV1);
 }
 
-function readXorbs(
+function* readXorbs(
   xorbs: Record<string, unknown>,
-  readEntry: (item: unknown, xorb: string) => SignedXorb,
-): Map<string, SignedXorb[]> {
-  return new Map(
-    Object.entries(xorbs).map(([xorb, entries]) => {
-      if (!isHashHex(xorb) || !Array.isArray(entries)) throw malformed('a xorb has no hash or no addresses');
-      const signed = entries.map((item: unknown) => readEntry(item, xorb));
-      checkConsistent(
-        xorb,
-        signed.flatMap((entry) => entry.ranges),
-      );
-      return [xorb, signed];
-    }),
-  );
+  entryOf: (item: unknown, xorb: string) => Entry,
+): Steps<Map<string, SignedXorb[]>> {
+  const read = new Map<string, SignedXorb[]>();
+  let steps = 0;
+  for (const [xorb, items] of Object.entries(xorbs)) {
+    if (!isHashHex(xorb) || !Array.isArray(items)) throw malformed('a xorb has no hash or no addresses');
+    const signed: SignedXorb[] = [];
+    const all: FetchRange[] = [];
+    for (const item of items) {
+      const entry = entryOf(item, xorb);
+      const ranges: FetchRange[] = [];
+      for (const value of entry.ranges) {
+        const { chunks, bytes } = isRecord(value) ? value : {};
+        const range = { chunks: readChunks(chunks), bytes: readBytes(bytes) };
+        ranges.push(range);
+        all.push(range);
+        if (++steps % ITEMS_AT_ONCE === 0) yield;
+      }
+      signed.push({ xorb, url: readUrl(entry.url), ranges });
+    }
+    checkConsistent(xorb, all);
+    read.set(xorb, signed);
+  }
+  return read;
 }
 
 /** Ranges of a xorb that overlap in bytes but not in chunks, or the reverse, cannot all be true. */

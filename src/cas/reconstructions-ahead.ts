@@ -1,6 +1,7 @@
 import { isXetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
+import { inTurns } from '../task-turns.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { withToken } from './client.ts';
 import { type Reconstruction, readReconstructions } from './reconstruction.ts';
@@ -119,7 +120,7 @@ export class ReconstructionsAhead {
             },
         MOST_ANSWER_BYTES,
       );
-      return readReconstructions(body);
+      return inTurns(readReconstructions(body), signal);
     });
   }
 }

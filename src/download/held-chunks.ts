@@ -33,10 +33,15 @@ export class HeldChunks {
   /** Keeps these chunks until a piece has had them; pieces come in file order. */
   keep(chunks: ChunkRange, termBytes: number, until: number): void {
     if (chunks.start >= chunks.end) return;
+    const first = this.#firstAfter(chunks.start);
+    const same = this.#runs[first];
+    if (same?.start === chunks.start && same.end === chunks.end) {
+      same.until = until;
+      return;
+    }
     const cost = this.costOf(chunks, termBytes);
     this.#bytes += cost;
     const kept: HeldRun = { ...chunks, bytes: cost, until };
-    const first = this.#firstAfter(chunks.start);
     const around: HeldRun[] = [kept];
     let end = first;
     for (let run = this.#runs[end]; run && run.start < chunks.end; run = this.#runs[++end]) {

@@ -1,6 +1,14 @@
-import { type FetchRange, findRange, type Reconstruction, type SignedXorb, type Term } from '../cas/reconstruction.ts';
+import {
+  type FetchRange,
+  findRange,
+  type Place,
+  type Reconstruction,
+  type SignedXorb,
+  type Term,
+} from '../cas/reconstruction.ts';
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
+import { ITEMS_AT_ONCE, type Steps } from '../steps.ts';
 import { HeldChunks } from './held-chunks.ts';
 
 /** A run of the wanted bytes, out of one term. Pieces are in file order. */
@@ -58,9 +66,9 @@ export interface Section {
  * Small ranges of one signed address are asked for together where that is allowed: each by itself would cost a
  * round trip that is longer than its transfer.
  */
-export function planDownload(section: Section, options: PlanOptions): Plan {
-  const pieces = cutPieces(section);
-  return { pieces, jobs: assignJobs(section.from, pieces, options) };
+export function* planDownload(section: Section, options: PlanOptions): Steps<Plan> {
+  const pieces = yield* cutPieces(section);
+  return { pieces, jobs: yield* assignJobs(section.from, pieces, options) };
 }
 
 /** Several plans, in file order, as one: jobs of the next may start before the last one is done. */
@@ -108,11 +116,12 @@ function isFragmented({ ranges }: SignedXorb): boolean {
   return ranges.length > 1 && bytes / ranges.length < SMALL_RANGE_BYTES;
 }
 
-function cutPieces({ from, span, exact, wanted }: Section): Piece[] {
+function* cutPieces({ from, span, exact, wanted }: Section): Steps<Piece[]> {
   const pieces: Piece[] = [];
   let start = span.start - from.offsetIntoFirstTerm;
   let first = 0;
-  for (const term of from.terms) {
+  for (const [turn, term] of from.terms.entries()) {
+    if (turn % ITEMS_AT_ONCE === ITEMS_AT_ONCE - 1) yield;
     const end = start + term.unpackedLength;
     while ((wanted[first]?.end ?? end) <= start) first++;
     for (let index = first; (wanted[index]?.start ?? end) < end; index++) {
@@ -141,7 +150,7 @@ interface Users {
   next: number;
 }
 
-function assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions): Job[] {
+function* assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions): Steps<Job[]> {
   const { maxHeldBytes, group = false, allAtOnce = () => false } = options;
   const kinds = new Map<SignedXorb, { together: boolean; all: boolean }>();
   const kindOf = (signed: SignedXorb) => {
@@ -151,25 +160,29 @@ function assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions)
     return kind;
   };
   const users = new Map<SignedXorb | FetchRange, Users>();
-  const places = pieces.map(({ term }, index) => {
+  const places: (Place & { same: Users })[] = [];
+  for (const [index, { term }] of pieces.entries()) {
+    if (index % ITEMS_AT_ONCE === ITEMS_AT_ONCE - 1) yield;
     const place = findRange(from, term);
     if (!place) throw new XetError('PROTOCOL', `The reconstruction has no fetch range for xorb ${term.xorb}.`);
     const key = kindOf(place.signed).together ? place.signed : place.range;
     const same = users.get(key) ?? { indices: [], next: 0 };
     same.indices.push(index);
     users.set(key, same);
-    return { ...place, same };
-  });
+    places.push({ signed: place.signed, range: place.range, same });
+  }
 
   const jobs: Job[] = [];
   const fetched = new Set<FetchRange>();
   /** Bytes that are kept no longer, by the piece that was the last to want them. */
   const letGo = new Map<number, number>();
   let heldBytes = 0;
-  pieces.forEach((piece, index) => {
+  let steps = 0;
+  for (const [index, piece] of pieces.entries()) {
+    if (++steps % ITEMS_AT_ONCE === 0) yield;
     heldBytes -= letGo.get(index) ?? 0;
     const place = places[index];
-    if (!place || piece.job >= 0) return;
+    if (!place || piece.job >= 0) continue;
     const { signed, same } = place;
     const job: Job = { section: 0, signed, ranges: [], pieces: [], again: fetched.has(place.range) };
     const { all } = kindOf(signed);
@@ -178,6 +191,7 @@ function assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions)
     /** How far the xorb has been read when a piece has had its share. */
     let head = 0;
     for (; same.next < same.indices.length; same.next++) {
+      if (++steps % ITEMS_AT_ONCE === 0) yield;
       const user = same.indices[same.next] ?? 0;
       const other = pieces[user];
       const range = places[user]?.range;
@@ -200,6 +214,6 @@ function assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions)
     // As they were signed, or the server refuses.
     job.ranges = all ? signed.ranges : [...ranges].sort((a, b) => a.bytes.start - b.bytes.start);
     jobs.push(job);
-  });
+  }
   return jobs;
 }

@@ -2,6 +2,7 @@ import { NO_CHUNKS } from '../chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ByteRange } from '../ranges.ts';
+import { TaskTurns } from '../task-turns.ts';
 import { assembleAll, type Reading } from './assembled.ts';
 import { MemoryBudget } from './budget.ts';
 import { Coverage } from './coverage.ts';
@@ -10,7 +11,6 @@ import type { StreamOptions } from './engine-types.ts';
 import { readLocal } from './local-part.ts';
 import { type Before, readPlain } from './plain.ts';
 import type { Content } from './shares.ts';
-import { TaskTurns } from './task-turns.ts';
 
 /** What a cautious read fetches ahead: this, or a part of what was taken. */
 const LEAST_AHEAD_BYTES = 1024 * 1024;

@@ -5,12 +5,12 @@ import { MAX_CHUNK_BYTES } from '../chunks.ts';
 import { XetError } from '../errors.ts';
 import type { MetricsLog } from '../metrics.ts';
 import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../ranges.ts';
+import { inTurns } from '../task-turns.ts';
 import type { Stage } from './assemble.ts';
 import type { LocalPart } from './local-part.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './read-sections.ts';
 import { SignedUrls } from './signed-urls.ts';
-import { TaskTurns } from './task-turns.ts';
 
 export interface StagesOptions {
   cas: CasClient;
@@ -34,8 +34,6 @@ export interface StagesOptions {
   signal: AbortSignal;
 }
 
-/** Terms that may be read and planned in one task. */
-const TERMS_AT_ONCE = 8192;
 /** Holes that are worth a question each; more of them are asked for together, with what lies between. */
 const MOST_HOLES_ASKED = 32;
 /** What may be fetched for nothing before asking anew is cheaper: a part of the whole, or about a round trip's worth. */
@@ -51,7 +49,6 @@ export interface Ahead {
 export class Stages {
   readonly #options: StagesOptions;
   readonly #terms: Term[] = [];
-  readonly #turns = new TaskTurns(TERMS_AT_ONCE);
   /** Of what has been planned. */
   readonly #placed: PlacedTerm[] = [];
 
@@ -125,34 +122,34 @@ export class Stages {
     const { tiers, fileHash, signal } = this.#options;
     // Where the recipe is known, each window has all terms.
     for (const term of tiers ? terms : []) if (term.at > (this.#placed.at(-1)?.at ?? -1)) this.#placed.push(term);
-    // Reading so many terms was one task, planning them is another: an abort is noticed in between.
-    await this.#turns.after(terms.length);
-    signal.throwIfAborted();
     const locals = (await tiers?.locals(fileHash, terms, wanted, signal)) ?? [];
     const holes = withoutAll(wanted, locals);
-    const { plan: planOptions } = this.#options;
     if (holes.length === 0) return { range, plan: joinPlans([]), urls: [], locals };
     const spans = joinNearest(holes, MOST_HOLES_ASKED);
     if (base) {
-      const plan = planDownload({ ...base, wanted: holes }, planOptions);
+      const plan = await this.#plan({ ...base, wanted: holes });
       const [first] = spans;
       const same = spans.length === 1 && first?.start === base.span.start && first.end === base.span.end;
       if (same || isCheap(plan, holes)) return { range, plan, urls: [base.urls], locals };
     }
     const asked = await Promise.all(spans.map((span) => this.#section(span)));
-    const sections = asked.map((one) => ({
-      ...one,
-      wanted: holes.filter(({ start, end }) => one.span.start <= start && end <= one.span.end),
-    }));
-    const plan = joinPlans(sections.map((section) => planDownload(section, planOptions)));
-    return { range, plan, urls: sections.map(({ urls }) => urls), locals };
+    const plans: Plan[] = [];
+    for (const one of asked) {
+      const inside = holes.filter(({ start, end }) => one.span.start <= start && end <= one.span.end);
+      plans.push(await this.#plan({ ...one, wanted: inside }));
+    }
+    return { range, plan: joinPlans(plans), urls: asked.map(({ urls }) => urls), locals };
+  }
+
+  #plan(section: Section): Promise<Plan> {
+    return inTurns(planDownload(section, this.#options.plan), this.#options.signal);
   }
 
   /** How to build a span: as others have asked already, where that brings little else, or anew. */
   async #section(span: ByteRange): Promise<Asked> {
-    const { cas, fileHash, fileSize, sections, plan: planOptions, onAsk, signal } = this.#options;
+    const { cas, fileHash, fileSize, sections, onAsk, signal } = this.#options;
     for (const known of sections?.covering(span) ?? []) {
-      if (!isCheap(planDownload({ ...known, wanted: [span] }, planOptions), [span])) continue;
+      if (!isCheap(await this.#plan({ ...known, wanted: [span] }), [span])) continue;
       sections?.touch(known);
       return known;
     }
@@ -167,11 +164,11 @@ export class Stages {
 
   /** What was asked for many files at once may give a file no range of its own, but one that it shares with others. */
   async #fromAhead(span: ByteRange, signal: AbortSignal): Promise<Reconstruction | undefined> {
-    const { ahead, fileHash, fileSize, plan: planOptions } = this.#options;
+    const { ahead, fileHash, fileSize } = this.#options;
     if (span.start > 0 || span.end < fileSize) return undefined;
     const from = await ahead?.take(fileHash, signal);
     if (!from || reach(from) !== fileSize) return undefined;
-    return isCheap(planDownload({ from, span, exact: true, wanted: [span] }, planOptions), [span]) ? from : undefined;
+    return isCheap(await this.#plan({ from, span, exact: true, wanted: [span] }), [span]) ? from : undefined;
   }
 }
 

@@ -1,18 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findRange, type Reconstruction, readReconstruction } from '../../src/cas/reconstruction.ts';
+import { findRange, type Reconstruction } from '../../src/cas/reconstruction.ts';
 import { MAX_CHUNK_BYTES } from '../../src/chunks.ts';
-import {
-  joinPlans,
-  type Plan,
-  type PlanOptions,
-  planDownload,
-  type Section,
-  wasteOf,
-} from '../../src/download/plan.ts';
+import { joinPlans, type Plan, type PlanOptions, type Section, wasteOf } from '../../src/download/plan.ts';
 import type { ByteRange } from '../../src/ranges.ts';
 import { type Layout, layouts, toV2, toV2Merged, xorbHash } from '../cas/wire.ts';
 import { holds, thrownBy } from '../http/property.ts';
+import { planDownload, readReconstruction } from '../support/at-once.ts';
 
 const model = (layout: Layout) => readReconstruction(toV2(layout));
 /** The plan for the first bytes of what a reconstruction was asked for, as a file that begins at byte 0. */

@@ -1,3 +1,5 @@
+import type { Steps } from './steps.ts';
+
 /** Bytes that are handed out in one task at most; copying them takes a few milliseconds. */
 const TASK_BYTES = 4 * 1024 * 1024;
 
@@ -20,6 +22,16 @@ export class TaskTurns {
     if (this.#bytes < this.#taskBytes) return;
     this.#bytes = 0;
     await turn();
+  }
+}
+
+/** Does the work with a turn of the event loop at each stop; an abort is noticed there. */
+export async function inTurns<T>(work: Steps<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+    await turn();
+    signal?.throwIfAborted();
   }
 }
 
