@@ -1,5 +1,3 @@
-import { withoutSecrets } from './secrets.ts';
-
 /** What went wrong, as a closed set: code decides on these, people read the message. */
 export type XetErrorCode =
   | 'REPOSITORY_NOT_FOUND'
@@ -68,16 +66,30 @@ export class XetError extends Error {
   readonly serverMessage: string | undefined;
 
   constructor(code: XetErrorCode, message: string, details: XetErrorDetails = {}) {
-    super(withoutSecrets(message), details.cause === undefined ? undefined : { cause: details.cause });
+    const { cause, status, url, requestId, retryable = false, retryAfterMs, commit, serverMessage } = details;
+    super(clean(message), cause === undefined ? {} : { cause });
     this.code = code;
-    this.status = details.status;
-    this.url = details.url === undefined ? undefined : withoutSecrets(publicUrl(details.url));
-    this.requestId = publicId(details.requestId);
-    this.retryable = details.retryable ?? false;
-    this.retryAfterMs = details.retryAfterMs;
-    this.commit = details.commit;
-    this.serverMessage = details.serverMessage === undefined ? undefined : withoutSecrets(details.serverMessage);
+    this.status = status;
+    this.url = url && clean(publicUrl(url));
+    this.requestId = publicId(requestId);
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
+    this.commit = commit;
+    this.serverMessage = serverMessage && clean(serverMessage);
   }
+}
+
+/** Takes credentials out of a text. Where none are sent, as in a codec worker, there is nothing to take out. */
+let clean = (text: string) => text;
+
+/** Has all texts of errors cleaned of credentials by the module that knows those. */
+export function cleanTextsBy(how: (text: string) => string): void {
+  clean = how;
+}
+
+/** Of a server that does not answer as it should; with what it did. */
+export function badAnswer(url: string, did: string, details: XetErrorDetails = {}): XetError {
+  return new XetError('PROTOCOL', `${publicUrl(url)} ${did}.`, { url, ...details });
 }
 
 /**
@@ -127,13 +139,11 @@ export function publicId(id: string | null | undefined): string | undefined {
 
 /** Words of others, fit to be shown: no credentials, neither those that were sent nor what looks like one. */
 export function publicText(text: string): string {
-  return withoutSecrets(text)
+  return clean(text)
     .replace(/https?:\/\/[^\s"'<>)]+/gi, (url) => publicUrl(url))
     .replace(/\b(Bearer|Basic)(?:\s|%20)+[^\s"',]+/gi, '$1 …')
     .replace(/\b(hf_|eyJ)[\w-]+(?:\.[\w-]+)*/g, '$1…')
-    .replace(SECRET_PARAMETER, (pair, name) =>
-      /sig|token|credential|policy|key-pair|password|secret/i.test(name) ? `${name}…` : pair,
-    );
+    .replace(SECRET_PARAMETER, (pair, name) => (SECRET_NAMES.test(name) ? `${name}…` : pair));
 }
 
 /**
@@ -146,12 +156,14 @@ export function publicCause(cause: unknown, depth = 4): unknown {
   const { name, message } = cause;
   const Class = cause instanceof TypeError ? TypeError : cause instanceof RangeError ? RangeError : Error;
   const inner = depth > 0 ? publicCause(cause.cause, depth - 1) : undefined;
-  const copy = new Class(publicText(message).slice(0, 1000), inner === undefined ? undefined : { cause: inner });
+  const copy = new Class(publicText(message).slice(0, 1000), inner === undefined ? {} : { cause: inner });
   copy.name = /^\w{1,64}$/.test(name) ? name : 'Error';
   const { code } = cause as { code?: unknown };
   if (typeof code === 'number' || (typeof code === 'string' && /^\w{1,64}$/.test(code))) Object.assign(copy, { code });
   return copy;
 }
 
+/** Names of what opens something. */
+export const SECRET_NAMES = /sig|token|cred|policy|key|pass|secret|auth(?!or)|hmac|jwt|ticket|session/i;
 /** `name=value`, as in a query. */
 const SECRET_PARAMETER = /\b([\w-]{1,64}(?:=|%3D))[^&\s"'<>,;)]+/gi;

@@ -113,10 +113,12 @@ export function checkOptions(options: XetClientOptions): void {
     throw invalid(`memoryBudget is at least ${16 * MIB} bytes, not ${memoryBudget}`);
   checkFolder(options.cacheDir, 'cacheDir');
   checkFolder(options.chunkCache ? options.chunkCache.dir : undefined, 'chunkCache.dir');
-  const counts = { concurrency: { value: concurrency, least: 1 }, workers: { value: workers, least: 0 } };
-  for (const [name, { value, least }] of Object.entries(counts)) {
-    if (value === undefined || value === 'auto') continue;
-    if (!Number.isInteger(value) || value < least)
+  const counts = [
+    ['concurrency', concurrency, 1],
+    ['workers', workers, 0],
+  ] as const;
+  for (const [name, value = 'auto', least] of counts) {
+    if (value !== 'auto' && !(Number.isInteger(value) && value >= least))
       throw invalid(`${name} is 'auto' or a whole number from ${least} on, not ${value}`);
   }
 }

@@ -1,3 +1,5 @@
+import { cleanTextsBy, SECRET_NAMES } from './errors.ts';
+
 /**
  * Credentials that this process sends, so that they can be taken out of every text that is shown. Servers repeat what
  * they were sent, and no pattern tells a company's own token from other words: only its value does.
@@ -7,56 +9,46 @@
 const LEAST_CHARACTERS = 4;
 /** Up to this length a value counts only as a word of its own. */
 const WORD_CHARACTERS = 11;
-/** User names that many share, and that messages need. */
-const COMMON_USERS = /^(user|admin|root|guest|proxy|token|oauth2?|basic|bearer|anonymous)$/i;
-const SECRET_NAMES = /sig|token|cred|policy|key|pass|secret|auth(?!or)|hmac|jwt|ticket|session/i;
+/** User names that are too short, or that many share and messages need. */
+const COMMON_USERS = /^(.{0,4}|admin|guest|proxy|token|oauth2?|basic|bearer|anonymous)$/i;
 
 interface Spelling {
   length: number;
   pattern: RegExp;
 }
 
-/** The latest of them by what they are, with what to look for; the latter is found only when there is text to clean. */
-class Latest {
-  readonly #entries = new Map<string, Spelling[] | undefined>();
-  readonly #most: number;
-  readonly #valuesOf: (entry: string) => string[];
+/** The latest credentials, with what to look for; the latter is found only when there is text to clean. */
+type Known = Map<string, Spelling[] | undefined>;
+const credentials: Known = new Map();
+const addresses: Known = new Map();
 
-  constructor(most: number, valuesOf: (entry: string) => string[]) {
-    this.#most = most;
-    this.#valuesOf = valuesOf;
-  }
-
-  add(entry: string): void {
-    const known = this.#entries.get(entry);
-    this.#entries.delete(entry);
-    this.#entries.set(entry, known);
-    if (this.#entries.size > this.#most) this.#entries.delete(this.#entries.keys().next().value as string);
-  }
-
-  spellings(): Spelling[] {
-    return [...this.#entries].flatMap(([entry, known]) => {
-      if (known) return known;
-      const found = this.#valuesOf(entry)
-        .flatMap(spellings)
-        .map((text) => ({ length: text.length, pattern: patternOf(text) }));
-      this.#entries.set(entry, found);
-      return found;
-    });
-  }
+function remember(known: Known, entry: string, most: number): void {
+  const found = known.get(entry);
+  known.delete(entry);
+  known.set(entry, found);
+  if (known.size > most) known.delete(known.keys().next().value as string);
 }
 
-const credentials = new Latest(256, partsOf);
-const addresses = new Latest(128, secretsIn);
+function spellingsOf(known: Known, valuesOf: (entry: string) => string[]): Spelling[] {
+  return [...known].flatMap(([entry, before]) => {
+    const found =
+      before ??
+      valuesOf(entry)
+        .flatMap(spellings)
+        .map((text) => ({ length: text.length, pattern: patternOf(text) }));
+    known.set(entry, found);
+    return found;
+  });
+}
 
 /** Remembers a token, a password or the value of an `authorization` header. */
 export function rememberSecret(value: string | null | undefined): void {
-  if (value) credentials.add(value);
+  if (value) remember(credentials, value, 256);
 }
 
 /** Remembers what an address holds of credentials: user and password, and signatures in its query. */
 export function rememberUrl(url: string): void {
-  if (/[?@]/.test(url)) addresses.add(url);
+  if (/[?@]/.test(url)) remember(addresses, url, 128);
 }
 
 /**
@@ -65,74 +57,58 @@ export function rememberUrl(url: string): void {
  */
 export function withoutSecrets(text: string, longOnly = false): string {
   // One may begin with another.
-  const all = [...credentials.spellings(), ...addresses.spellings()].sort((a, b) => b.length - a.length);
-  for (const { length, pattern } of all) {
+  const all = [...spellingsOf(credentials, partsOf), ...spellingsOf(addresses, secretsIn)];
+  for (const { length, pattern } of all.sort((a, b) => b.length - a.length)) {
     if (!longOnly || length > WORD_CHARACTERS) text = text.replace(pattern, '$1…');
   }
   return text;
 }
 
+cleanTextsBy(withoutSecrets);
+
 /** What of a credential must not be shown: also the parts of which it consists. */
 function partsOf(credential: string): string[] {
-  const values = [credential];
-  const [, scheme, rest] = /^(Basic|Bearer|Digest)\s+(.+)$/i.exec(credential.trim()) ?? [];
-  if (rest !== undefined) values.push(rest);
-  if (scheme?.toLowerCase() === 'basic') values.push(...ofBasic(rest as string));
+  const token = credential.trim().replace(/^(Basic|Bearer|Digest)\s+/i, '');
+  const values = [credential, token];
+  if (/^\s*basic\s/i.test(credential)) values.push(...userinfo(tried(atob, token)));
   // A JSON Web Token is as good as its parts.
-  const token = rest ?? credential;
-  if (/^eyJ[\w-]*(\.[\w-]*){2}$/.test(token)) values.push(...token.split('.').filter((part) => part.length >= 16));
+  if (/^eyJ[\w.-]+$/.test(token)) values.push(...token.split('.').filter((part) => part.length >= 16));
   return values;
 }
 
-function ofBasic(encoded: string): string[] {
-  try {
-    const text = atob(encoded);
-    const colon = text.indexOf(':');
-    return [text, ...userinfo(text.slice(0, colon), text.slice(colon + 1))];
-  } catch {
-    return [];
-  }
-}
-
-function userinfo(user: string, password: string): string[] {
-  return [password, ...(user.length > LEAST_CHARACTERS && !COMMON_USERS.test(user) ? [user] : [])];
+/** What must not be shown of `user:password`. */
+function userinfo(text: string): string[] {
+  const [user = '', ...password] = text.split(':');
+  const values = password.length > 0 ? [text, password.join(':')] : [];
+  return COMMON_USERS.test(user) ? values : [...values, user];
 }
 
 function secretsIn(url: string): string[] {
-  const [, authority = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(url) ?? [];
-  const [user = '', ...password] = authority.split(':');
-  const values = userinfo(user, password.join(':'));
-  if (user && password.length > 0) values.push(`${decoded(user)}:${decoded(password.join(':'))}`);
-  const query = url.slice(url.indexOf('?') + 1).split('#', 1)[0] ?? '';
-  for (const pair of url.includes('?') ? query.split('&') : []) {
-    const at = pair.indexOf('=');
-    const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
-    if (at > 0 && SECRET_NAMES.test(name)) values.push(value);
+  const values = userinfo(/^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(url)?.[1] ?? '');
+  for (const [, name = '', value = ''] of url.matchAll(/[?&]([^=&#]+)=([^&#]+)/g)) {
+    if (SECRET_NAMES.test(name)) values.push(value);
   }
   return values.flatMap((value) => [value, decoded(value)]);
 }
 
-function decoded(text: string): string {
+/** What is made of a text, or the text itself where that cannot be done. */
+function tried(how: (text: string) => string, text: string): string {
   try {
-    return decodeURIComponent(text);
+    return how(text);
   } catch {
     return text;
   }
 }
 
-function encoded(text: string): string {
-  try {
-    return encodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
+/** Without `%` escapes, if they are escapes. */
+export const decoded = (text: string) => tried(decodeURIComponent, text);
 
 /** A value as it is, and as it stands in addresses, JSON, markup and base64. */
 function spellings(value: string): string[] {
   if (value.length < LEAST_CHARACTERS) return [];
   const json = JSON.stringify(value).slice(1, -1);
-  const all = [value, json, json.replaceAll('/', '\\/'), encoded(value), encoded(encoded(value))];
+  const encoded = tried(encodeURIComponent, value);
+  const all = [value, json, json.replaceAll('/', '\\/'), encoded, tried(encodeURIComponent, encoded)];
   all.push(
     value.replace(/[&<>"']/g, (char) => `&${{ '&': 'amp', '<': 'lt', '>': 'gt', '"': 'quot' }[char] ?? '#39'};`),
   );
@@ -152,6 +128,6 @@ function inBase64(value: string): string[] {
 }
 
 function patternOf(spelling: string): RegExp {
-  const literal = spelling.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');
+  const literal = spelling.replace(/\W/g, '\\$&');
   return new RegExp(spelling.length > WORD_CHARACTERS ? `()${literal}` : `(^|\\W)${literal}(?!\\w)`, 'gi');
 }

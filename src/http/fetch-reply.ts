@@ -1,4 +1,4 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { badAnswer, publicUrl, XetError } from '../errors.ts';
 import type { MetricsLog } from '../metrics.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
 import type { Answer, AnswerHeaders, MemoryCount, Reply } from './http.ts';
@@ -101,7 +101,7 @@ export class FetchReply implements Reply {
         this.#memory?.tryAcquire(chunk.length, true);
         if (bytes > most) throw this.#refused(`answered more than ${most} bytes`);
         if (bytes > WORTH_A_LOOK_BYTES && bytes > MOST_RATIO * this.#packedBytes(bytes)) {
-          throw this.#refused(`answered with ${bytes} bytes and more that were packed more than ${MOST_RATIO} times`);
+          throw this.#refused(`answered with ${bytes} bytes that were packed more than ${MOST_RATIO} times`);
         }
         text += decoder.decode(chunk, { stream: true });
       }
@@ -119,11 +119,11 @@ export class FetchReply implements Reply {
   }
 
   #refused(what: string): XetError {
-    return new XetError('PROTOCOL', `${publicUrl(this.url)} ${what}.`, { url: this.url });
+    return badAnswer(this.url, what);
   }
 
   #tooSlow(bytes: number, ms: number): XetError {
-    const said = `${publicUrl(this.url)} sent ${bytes} bytes in ${Math.round(ms / 1000)} s, which is as good as nothing.`;
+    const said = `${publicUrl(this.url)} sent only ${bytes} bytes in ${Math.round(ms / 1000)} s.`;
     return new XetError('STALLED', said, { url: this.url, retryable: true });
   }
 

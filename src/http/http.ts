@@ -7,8 +7,8 @@ import { delay } from './delay.ts';
 import { FetchReply } from './fetch-reply.ts';
 import { readJson, SMALL_JSON_BYTES } from './json.ts';
 import { isUnreached } from './network-error.ts';
-import { type RewriteRedirect, unencrypted } from './redirects.ts';
-import { checkAddress, checkHeaders, isWebAddress, originOf } from './request-checks.ts';
+import type { RewriteRedirect } from './redirects.ts';
+import { checkAddress, checkHeaders, isWebAddress, originOf, unencrypted } from './request-checks.ts';
 import { RequestGuard } from './request-guard.ts';
 import { responseError, type UrlKind } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
@@ -119,7 +119,7 @@ export interface RequestSpec {
   /** `no-store` goes past every HTTP cache on the way: for data that turned out corrupt. */
   cache?: 'no-store' | undefined;
   /** Attempts for this request, if not the policy's. */
-  attempts?: number;
+  attempts?: number | undefined;
   /**
    * Whether it waits while this device is offline, as what is under way does. Default: for the CAS and data. What is
    * asked first fails, so that its caller can say so.
@@ -253,7 +253,7 @@ export class Http {
     if (isWebAddress(rewritten)) return rewritten;
     throw new XetError(
       'INVALID_ARGUMENT',
-      `rewriteUrl made something of ${publicUrl(url)} that is no http(s) address.`,
+      `rewriteUrl made something of ${publicUrl(url)} that is not an http(s) address.`,
     );
   }
 
@@ -296,7 +296,7 @@ export class Http {
     // A fetch that follows redirects itself has no rule against it.
     if (url.startsWith('https:') && response.url.startsWith('http:') && !rewriteUrl) {
       guard.drop();
-      throw unencrypted(url, response.url);
+      throw unencrypted(response.url, url);
     }
     if (response.ok || spec.accept?.includes(response.status)) {
       return new FetchReply(response, guard, timeouts.stall, this.log, this.#options.memory);

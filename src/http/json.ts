@@ -1,4 +1,4 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { badAnswer, type XetError } from '../errors.ts';
 import type { AnswerHeaders, Reply } from './http.ts';
 
 /** Of answers about one thing. */
@@ -26,14 +26,14 @@ export async function readJson(reply: Reply, maxBytes = SMALL_JSON_BYTES): Promi
 export function parseJson(text: string, reply: Pick<Reply, 'url' | 'status' | 'headers'>): unknown {
   const { url } = reply;
   if (text.length > SMALL_CHARACTERS && !isHonest(text)) {
-    throw new XetError('PROTOCOL', `${publicUrl(url)} answered with JSON that is mostly brackets.`, { url });
+    throw badAnswer(url, 'answered with JSON that is mostly brackets');
   }
   try {
     return JSON.parse(text);
   } catch {
     // What the engine says of it quotes the text.
     if (isHtml(reply.headers)) throw pageInPlace(reply);
-    throw new XetError('PROTOCOL', `${publicUrl(url)} did not answer with JSON.`, { url, retryable: true });
+    throw badAnswer(url, 'did not answer with JSON', { retryable: true });
   }
 }
 
@@ -72,15 +72,14 @@ function isEscaped(text: string, at: number): boolean {
   return (at - before) % 2 === 1;
 }
 
-export const LOGIN_ADVICE = 'Open a page in a browser to log in, or set HTTPS_PROXY or HF_ENDPOINT.';
+export const LOGIN_ADVICE = 'Log in with a browser, or set HTTPS_PROXY or HF_ENDPOINT';
 
-export const isHtml = (headers: AnswerHeaders) =>
-  /^\s*(text\/html|application\/xhtml\+xml)\b/i.test(headers.get('content-type') ?? '');
+export const isHtml = (headers: AnswerHeaders) => /^\s*[\w/]+\bx?html\b/i.test(headers.get('content-type') ?? '');
 
 /** Of an answer that came with success and is a page for people, such as that of a network that wants a login. */
 function pageInPlace({ url, status }: Pick<Reply, 'url' | 'status'>): XetError {
-  const said = `${publicUrl(url)} answered with a web page in place of data, as networks and proxies do that want a login.`;
-  return new XetError('PROTOCOL', `${said} ${LOGIN_ADVICE}`, { url, status });
+  const did = 'answered with a web page in place of data, as networks do that want a login';
+  return badAnswer(url, `${did}. ${LOGIN_ADVICE}`, { status });
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

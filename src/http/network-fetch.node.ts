@@ -2,12 +2,25 @@ import { joinBytes } from '../chunks.ts';
 import { publicCause, publicText, publicUrl, XetError } from '../errors.ts';
 import { environment } from '../repo/folders.node.ts';
 import type { Answer, SendingFetch } from './http.ts';
+import { tellFailuresBy } from './network-error.ts';
 import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node-request.node.ts';
 import { type Environment, routeTo } from './proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
 
 const builtIn = beneath(globalThis.fetch);
+
+/** Certificates, redirects in a circle and servers that do not speak TLS, as Node, Deno and Bun name them. */
+const LASTING =
+  /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_|ERR_SSL_|EPROTO)|redirect count exceeded|too many redirects|redirected too many|proxy authentication required/i;
+const UNREACHED =
+  /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ConnectionRefused|FailedToOpenSocket|connection refused|dns error/i;
+
+tellFailuresBy(({ code, text, name }) => {
+  if (name === 'MalformedAnswer') return 'malformed';
+  if (LASTING.test(code) || LASTING.test(text)) return 'lasting';
+  return UNREACHED.test(code) || UNREACHED.test(text) ? 'unreached' : undefined;
+});
 
 /** Deno and Bun go by the same variables themselves, and have a `fetch` that costs little. */
 export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;

@@ -1,5 +1,6 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { badAnswer, type XetError } from '../errors.ts';
 import { rememberUrl } from '../secrets.ts';
+import { unencrypted } from './request-checks.ts';
 
 /** Where a request goes in place of where a redirect leads. */
 export type RewriteRedirect = (url: string) => string;
@@ -43,22 +44,11 @@ function leadsTo(location: string, from: URL, rewrite: RewriteRedirect | undefin
   const to = new URL(location, from);
   rememberUrl(to.href);
   if (!/^https?:$/.test(to.protocol)) throw astray(from, 'redirects to what is no http(s) address');
-  if (from.protocol === 'https:' && to.protocol === 'http:') throw unencrypted(from.href, to.href);
+  if (from.protocol === 'https:' && to.protocol === 'http:') throw unencrypted(to.href, from.href);
   return rewrite ? new URL(rewrite(to.href)) : to;
 }
 
-/** A way from https to http: what is sent and what comes could be read and changed by anybody in between. */
-export function unencrypted(from: string, to: string): XetError {
-  return new XetError(
-    'PROTOCOL',
-    `${publicUrl(from)} leads to ${publicUrl(to)}, which is not encrypted, and is not followed.`,
-    {
-      url: from,
-    },
-  );
-}
-
 /** Of a redirect that no attempt makes better. */
-function astray(url: URL, what: string): XetError {
-  return new XetError('PROTOCOL', `${publicUrl(url.href)} ${what}.`, { url: url.href });
+function astray(url: URL, did: string): XetError {
+  return badAnswer(url.href, did);
 }

@@ -1,10 +1,10 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { badAnswer, publicUrl, XetError } from '../errors.ts';
 import type { RequestSpec } from './http.ts';
 import type { UrlKind } from './response-error.ts';
 
 /** Headers that decide who somebody is, or that open what answers only to them. */
 const CREDENTIAL_HEADERS =
-  /^(authorization|cookie2?|set-cookie|host|origin|referer|proxy-.*|sec-.*|metadata|metadata-flavor|x-aws-ec2-metadata-.*)$/i;
+  /^(authorization|(set-)?cookie2?|host|origin|referer|(proxy|sec)-.*|(x-aws-ec2-)?metadata.*)$/i;
 
 /** Whether this can be asked at all. */
 export function isWebAddress(url: string): boolean {
@@ -23,18 +23,14 @@ export function originOf(url: string): string {
 export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): void {
   if (isWebAddress(url)) {
     if (!encrypted || kind === 'source' || !/^http:/i.test(url) || isThisMachine(url)) return;
-    throw new XetError(
-      'PROTOCOL',
-      `The server leads to ${publicUrl(url)}, which is not encrypted, and nothing is sent there.`,
-      { url },
-    );
+    throw unencrypted(url);
   }
   const shown = publicUrl(url).slice(0, 200);
+  const what = `'${shown}' is not an http(s) address`;
   // These come out of answers.
-  if (kind === 'cas' || kind === 'xorb')
-    throw new XetError('PROTOCOL', `The server named '${shown}' as an address, which is not http(s).`);
-  const what = kind === 'hub' ? 'Correct the endpoint (HF_ENDPOINT).' : 'Name a complete address.';
-  throw new XetError('INVALID_ARGUMENT', `'${shown}' is not an http(s) address. ${what}`);
+  if (kind === 'cas' || kind === 'xorb') throw new XetError('PROTOCOL', `${what}, and a server named it as one.`);
+  const advice = kind === 'hub' ? 'Correct the endpoint (HF_ENDPOINT).' : 'Name a complete address.';
+  throw new XetError('INVALID_ARGUMENT', `${what}. ${advice}`);
 }
 
 /** What goes there leaves no machine. */
@@ -44,20 +40,25 @@ const isThisMachine = (url: string) => /^(localhost|.*\.localhost|127(\.\d+){3}|
 export function checkHeaders({ kind, headers = {}, url }: Pick<RequestSpec, 'kind' | 'headers' | 'url'>): void {
   for (const [name, value] of Object.entries(headers)) {
     if (kind === 'xorb' && CREDENTIAL_HEADERS.test(name)) {
-      throw new XetError(
-        'PROTOCOL',
-        `The server asks for the header '${name}' at ${publicUrl(url)}, which is never sent there.`,
-        { url },
-      );
+      throw badAnswer(url, `is to be sent the header '${name}', which is never sent there`);
     }
     if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value)) continue;
-    const isToken = name.toLowerCase() === 'authorization';
-    const advice = isToken
-      ? 'Set HF_TOKEN, or accessToken, to the token alone: without line breaks, in ASCII.'
-      : 'Use ASCII.';
-    throw new XetError(
-      'INVALID_ARGUMENT',
-      `The ${isToken ? 'access token' : `header '${name}'`} has characters that no header may hold. ${advice}`,
-    );
+    throw notPlain(/^authorization$/i.test(name) ? 'The access token (HF_TOKEN, accessToken)' : `The header '${name}'`);
   }
+}
+
+/** Of what cannot be sent in a header. */
+export function notPlain(what: string): XetError {
+  return new XetError(
+    'INVALID_ARGUMENT',
+    `${what} has characters that no header can hold. Copy it again, as plain ASCII text on one line.`,
+  );
+}
+
+/** A way from https to http: what is sent and what comes could be read and changed by anybody in between. */
+export function unencrypted(to: string, from?: string): XetError {
+  const source = from === undefined ? 'The server' : publicUrl(from);
+  return new XetError('PROTOCOL', `${source} leads to ${publicUrl(to)}, which is not encrypted, and is not followed.`, {
+    url: from ?? to,
+  });
 }

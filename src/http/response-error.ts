@@ -23,54 +23,46 @@ export async function responseError(
   const { detail, isPage } = await explanationIn(response);
   const { status, headers } = response;
   const url = response.url || asked;
-  const hubCode = headers.get('x-error-code') ?? undefined;
+  const hubCode = headers.get('x-error-code') ?? '';
   // A redirect may have led to storage, whose refusals say nothing about tokens of the Hub.
-  const isHub = kind === 'hub' && (hubCode !== undefined || originOf(url) === originOf(asked));
-  const question: Question = {
-    kind: kind === 'hub' && !isHub ? 'xorb' : kind,
-    writes: isWrite(method, asked),
-    hasToken: sent?.authorization !== undefined,
-    isPage,
-    isChallenge: headers.get('cf-mitigated') === 'challenge',
-  };
-  const { code, advice, lasts = false } = classify(status, question, hubCode, detail);
-  const said = detail === '' ? '' : ` ("${detail}")`;
-  return new XetError(code, `${publicUrl(url)} answered ${status}${said}. ${advice}`, {
+  const isHub = kind === 'hub' && (hubCode !== '' || originOf(url) === originOf(asked));
+  const isChallenge = headers.get('cf-mitigated') === 'challenge';
+  const question = { writes: isWrite(method, asked), hasToken: sent?.authorization !== undefined, isPage, detail };
+  const [code, advice] =
+    refusalOnTheWay(status, isChallenge) ??
+    (isHub ? hubMeaning(status, hubCode, question) : undefined) ??
+    meaningOf(status, isPage);
+  return new XetError(code, `${publicUrl(url)} answered ${status}${detail && ` ("${detail}")`}. ${advice}`, {
     status,
     url,
     requestId: headers.get('x-request-id') ?? headers.get('x-amz-cf-id') ?? undefined,
-    retryable: isTransientStatus(status) && !lasts,
+    retryable: isTransientStatus(status) && status !== 511 && !isChallenge,
     retryAfterMs: requestedWait(headers, Date.now()),
-    commit: isHub ? commitOf(headers) : undefined,
+    commit: isHub ? commitIn(headers) : undefined,
     serverMessage: detail || undefined,
   });
 }
 
-/** What matters of a request that was refused, and of the form of the refusal. */
+/** What matters of a request that the Hub refused, and of the form of the refusal. */
 interface Question {
-  kind: UrlKind;
   writes: boolean;
   hasToken: boolean;
   /** Whether the answer is a page for people. */
   isPage: boolean;
-  /** Whether a service in front of the server wants to see a browser. */
-  isChallenge: boolean;
+  /** The server's words. */
+  detail: string;
 }
 
-interface Meaning {
-  code: XetErrorCode;
-  advice: string;
-  /** Whether another attempt meets the same, though the status does not say so. */
-  lasts?: boolean;
-}
+/** What a refusal means, and what can be done. */
+type Meaning = readonly [code: XetErrorCode, advice: string];
 
 /** Whether a request changes something, or asks for leave to. */
 function isWrite(method: string, url: string): boolean {
-  if (/\/xet-write-token\//.test(url)) return true;
-  return method !== 'GET' && method !== 'HEAD' && !/\/paths-info\//.test(url);
+  return /\/xet-write-token\//.test(url) || !(method === 'GET' || method === 'HEAD' || /\/paths-info\//.test(url));
 }
 
-function commitOf(headers: AnswerHeaders): string | undefined {
+/** The commit that an answer of the Hub speaks of. */
+export function commitIn(headers: AnswerHeaders): string | undefined {
   const commit = headers.get('x-repo-commit');
   return commit !== null && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }
@@ -80,99 +72,82 @@ export function isTransientStatus(status: number): boolean {
   return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
 }
 
-function classify(status: number, question: Question, hubCode: string | undefined, detail: string): Meaning {
-  const { kind, isChallenge, isPage } = question;
-  if (status === 407) return { code: 'NETWORK', advice: PROXY_ADVICE };
-  if (status === 511)
-    return { code: 'NETWORK', advice: `The network wants a login first. ${LOGIN_ADVICE}`, lasts: true };
-  if (isChallenge) {
-    return {
-      code: 'FORBIDDEN',
-      advice:
-        'A service in front of the server wants to see a browser. Ask its operator to let programs through, or set HF_ENDPOINT to another address.',
-      lasts: true,
-    };
-  }
-  if (kind === 'hub') {
-    const known = hubMeaning(status, question, hubCode, detail);
-    if (known) return known;
-  }
-  if (status === 451) return { code: 'FORBIDDEN', advice: 'It may not be given out here for legal reasons.' };
-  if (status === 401) return { code: 'UNAUTHORIZED', advice: 'The access token was not accepted.' };
-  if (status === 403) {
-    const advice = isPage ? PAGE_ADVICE : 'Access is denied, or a signed address has expired.';
-    return { code: 'FORBIDDEN', advice };
-  }
-  if (status === 404) return { code: 'ENTRY_NOT_FOUND', advice: 'The server does not have it.' };
-  if (status === 408) return { code: 'TIMEOUT', advice: 'The server gave up waiting.' };
-  if (status === 409 || status === 412) return { code: 'CONFLICT', advice: 'It changed in the meantime; look again.' };
-  if (status === 413) return { code: 'QUOTA', advice: 'The server takes no body of this size.' };
-  if (status === 429) return { code: 'RATE_LIMITED', advice: 'Too many requests; wait, or use an access token.' };
-  if (status === 501) return { code: 'UNSUPPORTED', advice: 'The server does not offer this.' };
-  if (status >= 500) return { code: 'SERVER', advice: 'The server failed; try again later.' };
-  if (status < 400) return { code: 'PROTOCOL', advice: 'It is a redirect that leads nowhere.' };
-  return { code: 'PROTOCOL', advice: 'The server did not understand the request.' };
-}
-
 export const PROXY_ADVICE =
   'The proxy wants user and password: put them into HTTPS_PROXY, as http://user:password@host:port.';
-const PAGE_ADVICE = 'It is a web page, which a proxy or firewall may have put in place of the answer: ask who runs it.';
+const PAGE_ADVICE = 'It is a web page, as of a proxy or firewall: ask who runs that.';
+const REPOSITORY_ADVICE =
+  'Check the name and the type of the repository; a private one needs an access token that may read it.';
+const FORBIDDEN = 'FORBIDDEN';
 
-/** The Hub says in a header what is missing; without it, 401 hides whether a repository exists. */
-function hubMeaning(
-  status: number,
-  { writes, hasToken, isPage }: Question,
-  hubCode: string | undefined,
-  detail: string,
-): Meaning | undefined {
-  switch (hubCode) {
-    case 'RepoNotFound':
-      return {
-        code: 'REPOSITORY_NOT_FOUND',
-        advice: 'Check the name and the repository type; a private one needs a token that may read it.',
-      };
-    case 'RevisionNotFound':
-      return { code: 'REVISION_NOT_FOUND', advice: 'Check the branch, tag or commit.' };
-    case 'EntryNotFound':
-      return {
-        code: 'ENTRY_NOT_FOUND',
-        advice: 'No such file at this revision; list the repository to see what is there.',
-      };
-    case 'GatedRepo':
-      return {
-        code: 'GATED',
-        advice: 'Accept the conditions on the repository page, and use a token of that account.',
-      };
-    case 'RepoExists':
-      return { code: 'CONFLICT', advice: 'The name is taken.' };
-  }
-  // The Hub says so in words only.
-  if ([400, 402, 403].includes(status) && /\b(storage|quota)\b.*\b(limit|exceed|reached|full)/i.test(detail)) {
-    return { code: 'QUOTA', advice: 'Free some storage of the account, or have its limit raised.' };
-  }
-  if (status === 403) return { code: 'FORBIDDEN', advice: forbidden(writes, hasToken, isPage, detail) };
-  if (status !== 401) return undefined;
-  const isAboutToken = /invalid username or password/i.test(detail)
-    ? false
-    : /credential|expired|invalid|revoked|token/i.test(detail) || (hasToken && detail !== '');
-  return isAboutToken
-    ? {
-        code: 'UNAUTHORIZED',
-        advice: 'The access token is wrong or has expired: set HF_TOKEN or accessToken to a valid one.',
-      }
-    : {
-        code: 'REPOSITORY_NOT_FOUND',
-        advice: 'The repository does not exist, or it is private and needs an access token.',
-      };
+/** Of what stands between here and the server. */
+function refusalOnTheWay(status: number, isChallenge: boolean): Meaning | undefined {
+  if (status === 407) return ['NETWORK', PROXY_ADVICE];
+  if (status === 511) return ['NETWORK', `The network wants a login. ${LOGIN_ADVICE}.`];
+  if (!isChallenge) return undefined;
+  return [
+    FORBIDDEN,
+    'A service in front of it wants to see a browser: ask its operator to let programs through, or set HF_ENDPOINT.',
+  ];
 }
 
-function forbidden(writes: boolean, hasToken: boolean, isPage: boolean, detail: string): string {
-  if (/\bdisabled\b/i.test(detail)) return 'The repository has been disabled by the Hub: its page says why.';
-  if (isPage) return PAGE_ADVICE;
-  if (writes) return 'The access token does not allow it; writing needs one that may write.';
-  return hasToken
-    ? 'The access token may not read this; use one that may, or ask for access.'
-    : 'Reading this may need an access token: set HF_TOKEN or accessToken.';
+/** Of services other than the Hub, and where the Hub does not say more. */
+const BY_STATUS: Record<number, Meaning> = {
+  401: ['UNAUTHORIZED', 'The access token was not accepted.'],
+  403: [FORBIDDEN, 'Access is denied, or a signed address has expired.'],
+  404: ['ENTRY_NOT_FOUND', 'The server does not have it.'],
+  408: ['TIMEOUT', 'The server gave up waiting.'],
+  409: ['CONFLICT', 'It changed in the meantime; look again.'],
+  413: ['QUOTA', 'The server takes no body of this size.'],
+  429: ['RATE_LIMITED', 'Too many requests; wait, or use an access token.'],
+  451: [FORBIDDEN, 'It may not be given out here for legal reasons.'],
+  501: ['UNSUPPORTED', 'The server does not offer this.'],
+};
+
+function meaningOf(status: number, isPage: boolean): Meaning {
+  if (status === 403 && isPage) return [FORBIDDEN, PAGE_ADVICE];
+  const known = BY_STATUS[status === 412 ? 409 : status];
+  if (known) return known;
+  if (status >= 500) return ['SERVER', 'The server failed; try again later.'];
+  return ['PROTOCOL', status < 400 ? 'The redirect leads nowhere.' : 'The server did not understand the request.'];
+}
+
+/** The Hub says in a header what is missing. */
+const BY_HUB_CODE = new Map<string, Meaning>([
+  ['RepoNotFound', ['REPOSITORY_NOT_FOUND', REPOSITORY_ADVICE]],
+  ['RevisionNotFound', ['REVISION_NOT_FOUND', 'Check the branch, tag or commit.']],
+  ['EntryNotFound', ['ENTRY_NOT_FOUND', 'No such file at this revision: list the repository to see what is there.']],
+  ['GatedRepo', ['GATED', 'Accept the conditions on the repository page, and use a token of that account.']],
+  ['RepoExists', ['CONFLICT', 'The name is taken.']],
+]);
+
+function hubMeaning(
+  status: number,
+  hubCode: string,
+  { writes, hasToken, isPage, detail }: Question,
+): Meaning | undefined {
+  const known = BY_HUB_CODE.get(hubCode);
+  if (known) return known;
+  // The Hub says so in words only.
+  if ([400, 402, 403].includes(status) && /\b(storage|quota)\b.*\b(limit|exceed|reached|full)/i.test(detail)) {
+    return ['QUOTA', 'Free some storage of the account, or have its limit raised.'];
+  }
+  if (status === 403) {
+    if (/\bdisabled\b/i.test(detail))
+      return [FORBIDDEN, 'The repository has been disabled by the Hub: its page says why.'];
+    if (isPage) return undefined;
+    if (writes) return [FORBIDDEN, 'The access token does not allow it; writing needs one that may write.'];
+    return hasToken
+      ? [FORBIDDEN, 'The access token may not read this; use one that may, or ask for access.']
+      : [FORBIDDEN, 'Reading this may need an access token: set HF_TOKEN or accessToken.'];
+  }
+  if (status !== 401) return undefined;
+  // Without a code, 401 hides whether a repository exists.
+  const isAboutToken =
+    !/invalid username or password/i.test(detail) &&
+    (/credential|expired|invalid|revoked|token/i.test(detail) || (hasToken && detail !== ''));
+  return isAboutToken
+    ? ['UNAUTHORIZED', 'The access token is wrong or has expired: set HF_TOKEN or accessToken to a valid one.']
+    : ['REPOSITORY_NOT_FOUND', REPOSITORY_ADVICE];
 }
 
 async function explanationIn(response: Answer): Promise<{ detail: string; isPage: boolean }> {
@@ -216,26 +191,21 @@ export async function firstText(response: Answer, mostCharacters = ERROR_BODY_LI
   if (!reader) return '';
   const decoder = new TextDecoder();
   let text = '';
-  const late = timeLimit(MOST_EXPLANATION_MS);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<{ done: true; value?: undefined }>((resolve) => {
+    timer = setTimeout(resolve, MOST_EXPLANATION_MS, { done: true });
+  });
   try {
     while (text.length < mostCharacters) {
-      const { done, value } = await Promise.race([reader.read(), late.promise]);
+      const { done, value } = await Promise.race([reader.read(), late]);
       if (done) break;
       text += decoder.decode(value, { stream: true });
     }
   } catch {
     // The status already says that the request failed; a broken explanation adds nothing to it.
   } finally {
-    late.clear();
+    clearTimeout(timer);
   }
   void reader.cancel().catch(() => undefined);
   return text.slice(0, mostCharacters);
-}
-
-function timeLimit(ms: number): { promise: Promise<{ done: true; value?: undefined }>; clear: () => void } {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const promise = new Promise<{ done: true }>((resolve) => {
-    timer = setTimeout(resolve, ms, { done: true });
-  });
-  return { promise, clear: () => clearTimeout(timer) };
 }

@@ -3,11 +3,12 @@ import { isHashHex } from '../hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
 import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
+import { commitIn } from '../http/response-error.ts';
 import { rangeHeader } from '../ranges.ts';
 import { withoutUser } from './credentials.ts';
 import { countOf, incomplete, pathsInfo } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
-import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
+import { apiUrl, isCommit, type RepoId, repoText, resolveUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
 
 /** A file of a repository at one commit. */
@@ -54,7 +55,6 @@ export interface HubOptions {
 }
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
-const COMMIT = /^[0-9a-f]{40}$/;
 /** What an answer about a file has at most. Most files that describe a model are shorter: whoever wants one asks once. */
 const MOST_BYTES = 64 * 1024;
 
@@ -110,7 +110,7 @@ export class HubClient {
       signal,
       accept: [416],
       waits,
-      ...(options.attempts && { attempts: options.attempts }),
+      attempts: options.attempts,
     };
     const { reply, info, beginning } = await http.exchange(spec, async (reply) => {
       const isInfo = reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
@@ -157,12 +157,12 @@ export class HubClient {
 
   /** The commit that a branch or tag stands for now. */
   async commitOf(repo: RepoId, revision: string, signal?: AbortSignal, attempts?: number): Promise<string> {
-    if (COMMIT.test(revision)) return revision;
+    if (isCommit(revision)) return revision;
     const url = apiUrl(this.endpoint, repo, 'revision', revision);
     // The Hub lists all files of the repository along with it.
-    const spec = { kind: 'hub', url, headers: await this.headers(), signal, ...(attempts && { attempts }) } as const;
+    const spec = { kind: 'hub', url, headers: await this.headers(), signal, attempts } as const;
     const { body } = await this.http.json(spec, LIST_JSON_BYTES);
-    if (!isRecord(body) || typeof body.sha !== 'string' || !COMMIT.test(body.sha)) throw incomplete(url, 'a commit');
+    if (!isRecord(body) || typeof body.sha !== 'string' || !isCommit(body.sha)) throw incomplete(url, 'a commit');
     return body.sha;
   }
 
@@ -230,11 +230,6 @@ function plainFile({ headers, status }: Reply): KnownFile {
   };
 }
 
-function commitIn(headers: Reply['headers']): string | undefined {
-  const commit = headers.get('x-repo-commit');
-  return commit !== null && COMMIT.test(commit) ? commit : undefined;
-}
-
 /** What an answer holds of the beginning of a file, if it says so and holds no more than was asked for. */
 async function readBeginning(answer: Reply): Promise<Uint8Array | undefined> {
   const range = parseContentRange(answer.headers.get('content-range'))?.range;
@@ -258,16 +253,12 @@ async function readBeginning(answer: Reply): Promise<Uint8Array | undefined> {
  */
 export function contentIdOf(linkedTag: string | null, ownTag: string | null): string | undefined {
   const id = plainEtag(linkedTag ?? ownTag ?? '');
-  return (linkedTag === null ? isGitId(id) : isContentId(id)) ? id : undefined;
+  return (linkedTag === null ? isCommit(id) : isContentId(id)) ? id : undefined;
 }
 
 /** Whether an entity tag is a git sha1 or a sha256, by which content can be checked. */
 export function isContentId(etag: string): boolean {
-  return isGitId(etag) || /^[0-9a-f]{64}$/.test(etag);
-}
-
-function isGitId(etag: string): boolean {
-  return /^[0-9a-f]{40}$/.test(etag);
+  return isCommit(etag) || isHashHex(etag);
 }
 
 function plainEtag(etag: string): string {

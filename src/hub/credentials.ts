@@ -1,4 +1,5 @@
-import { XetError } from '../errors.ts';
+import { notPlain } from '../http/request-checks.ts';
+import { decoded } from '../secrets.ts';
 
 /**
  * An access token without blanks around it and line breaks in it; undefined if nothing is left. Throws `INVALID_ARGUMENT`,
@@ -8,26 +9,15 @@ export function checkToken(text: string | undefined, source: string): string | u
   const token = text?.replace(/[\r\n]/g, '').trim();
   if (!token) return undefined;
   if (/^[\x20-\x7e]+$/.test(token)) return token;
-  throw new XetError(
-    'INVALID_ARGUMENT',
-    `The access token in ${source} has characters that no token has. Copy the token again, as plain ASCII text.`,
-  );
+  throw notPlain(`The access token in ${source}`);
 }
 
 /** An endpoint without the user and password in it, and the header that says those. */
 export function withoutUser(endpoint: string): { endpoint: string; authorization: string | undefined } {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  if (!url || (url.username === '' && url.password === '')) return { endpoint, authorization: undefined };
+  if (!url || url.username + url.password === '') return { endpoint, authorization: undefined };
   const bytes = new TextEncoder().encode(`${decoded(url.username)}:${decoded(url.password)}`);
   url.username = '';
   url.password = '';
   return { endpoint: url.href, authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -1,4 +1,4 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { badAnswer, type XetError } from '../errors.ts';
 import { isHashHex } from '../hash.ts';
 import { isCount, isRecord, LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';
@@ -94,5 +94,5 @@ export function countOf(value: unknown): number | undefined {
 
 /** An answer lacks what was asked for. */
 export function incomplete(url: string, wanted: string): XetError {
-  return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
+  return badAnswer(url, `did not answer with ${wanted}`);
 }

@@ -1,4 +1,5 @@
 import { XetError } from '../errors.ts';
+import { decoded } from '../secrets.ts';
 
 /** What a repository holds. */
 export type RepoType = 'model' | 'dataset' | 'space';
@@ -106,12 +107,12 @@ function fromHfUri(text: string): RepoLocation {
   if (at < 0) return location({ type, name: `${owner}/${nameAndRevision}` }, '', path.join('/'));
   const [revision, rest] = takeRevision([nameAndRevision.slice(at + 1), ...path]);
   if (revision === '') throw new XetError('INVALID_ARGUMENT', `No revision follows the '@' of 'hf://${text}'.`);
-  return location({ type, name: `${owner}/${nameAndRevision.slice(0, at)}` }, decode(revision), rest.join('/'));
+  return location({ type, name: `${owner}/${nameAndRevision.slice(0, at)}` }, decoded(revision), rest.join('/'));
 }
 
 function fromHubPath(pathname: string): RepoLocation {
   const parts = pathname.split('/').filter((part) => part !== '');
-  const { type, words } = typed(parts.map(decode));
+  const { type, words } = typed(parts.map(decoded));
   const isVerb = (at: number) => VERBS.has(words[at] ?? '');
   // A few old models have no owner.
   const names = words.length < 2 || (isVerb(1) && !isVerb(2)) ? 1 : 2;
@@ -143,14 +144,6 @@ function typed(words: string[]): { type: RepoType; words: string[] } {
 
 function location(repo: RepoId, revision: string, path: string): RepoLocation {
   return { repo: parseRepo(repo), ...(revision !== '' && { revision }), ...(path !== '' && { path }) };
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** The one text form of a repository, for messages and keys. */

@@ -1,7 +1,7 @@
-import { publicUrl, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
-import { unencrypted } from '../http/redirects.ts';
+import { isWebAddress, unencrypted } from '../http/request-checks.ts';
+import { incomplete } from './entries.ts';
 import { Shared } from './shared.ts';
 
 /** Access to a CAS, as the Hub hands it out for one repository and scope. */
@@ -55,13 +55,12 @@ export class CasTokenSource {
       !isRecord(body) ||
       typeof body.accessToken !== 'string' ||
       typeof body.casUrl !== 'string' ||
-      !/^https?:\/\//i.test(body.casUrl) ||
-      !URL.canParse(body.casUrl) ||
+      !isWebAddress(body.casUrl) ||
       typeof expiry !== 'number'
     ) {
-      throw new XetError('PROTOCOL', `${publicUrl(this.#url)} did not answer with a Xet token.`, { url: this.#url });
+      throw incomplete(this.#url, 'a Xet token');
     }
-    if (/^https:/i.test(this.#url) && !/^https:/i.test(body.casUrl)) throw unencrypted(this.#url, body.casUrl);
+    if (/^https:/i.test(this.#url) && !/^https:/i.test(body.casUrl)) throw unencrypted(body.casUrl, this.#url);
     // The lifetime by the server's clock, counted from now by ours: a wrong clock here does no harm.
     const serverNow = Date.parse(reply.headers.get('date') ?? '') || Date.now();
     const lifetimeMs = expiry * 1000 - serverNow;
