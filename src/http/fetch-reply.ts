@@ -2,6 +2,7 @@ import { badAnswer, publicUrl, XetError } from '../errors.ts';
 import type { MetricsLog } from '../metrics.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
 import type { Answer, AnswerHeaders, MemoryCount, Reply } from './http.ts';
+import { originOf } from './request-checks.ts';
 import type { RequestGuard } from './request-guard.ts';
 
 /** By how many stall timeouts a body may be behind the least pace: a byte now and then is no progress. */
@@ -13,6 +14,9 @@ const LEAST_TEXT_PACE = 16;
 /** How many times as long as on the way a text may be: honest lists of alike entries reach thirty. */
 const MOST_RATIO = 50;
 const WORTH_A_LOOK_BYTES = 4 * 1024 * 1024;
+
+/** A server that leads to itself with encryption is the same. */
+const serverOf = (url: string) => originOf(url.replace(/^http:/i, 'https:'));
 
 /** An answer of a fetch, watched as it is read. */
 export class FetchReply implements Reply {
@@ -40,6 +44,11 @@ export class FetchReply implements Reply {
 
   get url(): string {
     return this.#response.url;
+  }
+
+  get elsewhere(): boolean {
+    const { url, redirected } = this.#response;
+    return redirected !== false && url !== '' && serverOf(url) !== serverOf(this.#guard.url);
   }
 
   chunks(): AsyncGenerator<Uint8Array, void, undefined> {

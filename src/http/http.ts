@@ -27,6 +27,8 @@ export interface Answer {
   readonly headers: AnswerHeaders;
   /** After redirects. */
   readonly url: string;
+  /** Known of what the platform's `fetch` answers. */
+  readonly redirected?: boolean;
   readonly body: AnswerBody | null;
 }
 
@@ -134,6 +136,8 @@ export interface Reply {
   headers: AnswerHeaders;
   /** After redirects. */
   url: string;
+  /** Whether redirects led to another server than the one that was asked. */
+  elsewhere: boolean;
   /** The body as it arrives; silence beyond the stall timeout throws `STALLED`, a broken connection `NETWORK`. */
   chunks(): AsyncGenerator<Uint8Array, void, undefined>;
   /** The same, each piece in the same memory as the one before where that can be: of use until the next is asked for. */

@@ -5,12 +5,12 @@ import { isLate } from './standstill.ts';
 /** The abort of one request: by the caller, by a timeout, or because nobody wants the rest. */
 export class RequestGuard {
   readonly #controller = new AbortController();
-  readonly #url: string;
+  readonly url: string;
   readonly #outer: AbortSignal | undefined;
   readonly #onOuterAbort = () => this.#controller.abort(this.#outer?.reason);
 
   constructor(url: string, outer: AbortSignal | undefined) {
-    this.#url = url;
+    this.url = url;
     this.#outer = outer;
     outer?.throwIfAborted();
     outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
@@ -34,8 +34,8 @@ export class RequestGuard {
   watch(ms: number, code: 'TIMEOUT' | 'STALLED'): Watch {
     return new Watch(this.signal, ms, () => {
       const what = code === 'TIMEOUT' ? 'did not answer' : 'sent no byte';
-      const said = `${publicUrl(this.#url)} ${what} for ${ms / 1000} s.`;
-      this.#controller.abort(new XetError(code, said, { url: this.#url, retryable: true }));
+      const said = `${publicUrl(this.url)} ${what} for ${ms / 1000} s.`;
+      this.#controller.abort(new XetError(code, said, { url: this.url, retryable: true }));
     });
   }
 
@@ -44,7 +44,7 @@ export class RequestGuard {
     if (this.#outer?.aborted) return this.#outer.reason;
     if (isXetError(error)) return error;
     if (isXetError(this.signal.reason)) return this.signal.reason;
-    return networkError(error, this.#url);
+    return networkError(error, this.url);
   }
 
   drop(): void {

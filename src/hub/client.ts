@@ -113,13 +113,15 @@ export class HubClient {
       attempts: options.attempts,
     };
     const { reply, info, beginning } = await http.exchange(spec, async (reply) => {
-      const isInfo = reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
+      const isInfo = !reply.elsewhere && reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
       if (isInfo) return { reply, info: await readJson(reply, MOST_BYTES) };
       if (options.beginning) return { reply, beginning: await readBeginning(reply) };
       reply.drop();
       return { reply };
     });
-    const known = info === undefined ? plainFile(reply) : xetFile(reply, isRecord(info) ? info : {});
+    // A storage that a Hub leads to gives bytes, and has no say in what they should be.
+    const said = reply.elsewhere ? UNKNOWN : plainFile(reply);
+    const known = info === undefined ? said : xetFile(reply, isRecord(info) ? info : {});
     return { ...(await this.#whole(known, { repo, revision, path, url, signal })), beginning };
   }
 
@@ -198,6 +200,14 @@ interface KnownFile {
   /** Where the answer says that a CAS token is had. */
   given?: string | null;
 }
+
+const UNKNOWN: KnownFile = {
+  isXet: false,
+  size: undefined,
+  etag: undefined,
+  commit: undefined,
+  xetHash: undefined,
+};
 
 function xetFile({ headers }: Reply, info: Record<string, unknown>): KnownFile {
   const links = parseLinks(headers.get('link'));

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { HubClient, isContentId } from '../../src/hub/client.ts';
 import type { ListEntry } from '../../src/hub/entries.ts';
@@ -178,6 +178,44 @@ describe('HubClient.resolve', () => {
     );
     const { hub } = await clientOf(handler);
     expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ size: 123, etag: sha256, commit });
+  });
+
+  describe('believes nothing that a storage says of a file', () => {
+    const wrong = { 'x-repo-commit': 'd'.repeat(40), 'x-linked-size': '7', 'x-linked-etag': `"${'e'.repeat(64)}"` };
+    const entry = { path: 'f', type: 'file', size: 9, oid: 'b'.repeat(40), lfs: { oid: sha256, size: 123 } };
+    const lies: Record<string, ReturnType<typeof status>> = {
+      'as headers': status(206, { ...wrong, 'content-range': 'bytes 0-0/7', etag: `"${'f'.repeat(40)}"` }, 'x'),
+      'as Xet file information': xetFile({ hash: xorbHash(2), size: 7, etag: `"${'e'.repeat(64)}"` }, wrong),
+      'as an empty file': status(416, { ...wrong, 'content-range': 'bytes */0' }),
+    };
+
+    test.each(Object.entries(lies))('%s', async (_name, lie) => {
+      const storage = inTurn(lie);
+      const location = await serve(storage);
+      const handler = inTurn(
+        status(302, { location: `${location}/f` }),
+        ...[1, 2].map(
+          () => (request: IncomingMessage, response: ServerResponse) =>
+            (request.method === 'POST' ? json([entry]) : json({ sha: commit }))(request, response),
+        ),
+      );
+      const { hub } = await clientOf(handler);
+      const file = await hub.resolve(repo, 'main', 'f');
+      expect(file).toMatchObject({ size: 123, etag: sha256, commit, xetHash: undefined });
+      expect(storage.requests.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+    });
+
+    test('but what the endpoint says after a redirect of its own, and what stands in for it', async () => {
+      const moved = inTurn(status(307, { location: '/other/name/resolve/main/f' }), xetFile(info));
+      const { hub } = await clientOf(moved);
+      expect(await hub.resolve(repo, 'main', 'f')).toMatchObject({ xetHash: xorbHash(1), etag: sha256, commit });
+
+      const mirror = await serve(inTurn(xetFile(info)));
+      const rewriteUrl = (url: string) => url.replace('https://hub.example', mirror);
+      const http = makeHttp({ rewriteUrl });
+      const rewritten = new HubClient(http, { endpoint: 'https://hub.example', accessToken: async () => undefined });
+      expect(await rewritten.resolve(repo, 'main', 'f')).toMatchObject({ xetHash: xorbHash(1), etag: sha256 });
+    });
   });
 });
 
