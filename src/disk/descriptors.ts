@@ -6,8 +6,10 @@ export function isOutOfDescriptors(error: unknown): boolean {
   for (let reason = error; reason instanceof Error; reason = reason.cause) {
     // Of several addresses of a host, each failed in its own way.
     const first = reason instanceof AggregateError ? reason.errors[0] : undefined;
-    const { code } = (first ?? reason) as NodeJS.ErrnoException;
-    if (code === 'EMFILE' || code === 'ENFILE') return true;
+    if (isDescriptorCode(((first ?? reason) as NodeJS.ErrnoException).code)) return true;
   }
   return false;
 }
+
+/** Of this process, or of the whole system. */
+export const isDescriptorCode = (code: unknown): boolean => code === 'EMFILE' || code === 'ENFILE';

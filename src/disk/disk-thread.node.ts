@@ -3,6 +3,7 @@ import { Liveness, type Patience, START_PATIENCE } from '../../workers/liveness.
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import { type Answer, answer, resultOf } from '../answers.ts';
 import type { MemoryBudget } from '../download/budget.ts';
+import { isDescriptorCode } from './descriptors.ts';
 import type { DiskHelp, DiskSteps } from './disk-help.ts';
 import type { DiskCall, DiskService } from './disk-service.node.ts';
 
@@ -108,7 +109,7 @@ export class DiskThread implements DiskHelp {
     for (const [index, call] of calls.entries()) {
       const found = 'value' in together ? (together.value[index] as Answer<unknown>) : together;
       // Who was answered by the loss of the thread is no longer among them.
-      if (this.#sent.delete(call)) call.settle(() => resultOf(found));
+      if (this.#sent.delete(call)) call.settle(() => resultHere(found, call));
     }
     if (this.#sent.size === 0) spawned.hold(false);
   }
@@ -124,4 +125,9 @@ export class DiskThread implements DiskHelp {
     // A step that was half done is as one that a killed process left: it can be done again.
     for (const { here, settle } of lost) settle(here);
   }
+}
+
+/** Where the thread could open nothing, the step is taken here: this thread has connections that it can close. */
+function resultHere(found: Answer<unknown>, { here }: Waiting): unknown {
+  return 'error' in found && isDescriptorCode(found.error.system) ? here() : resultOf(found);
 }

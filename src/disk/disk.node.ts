@@ -7,14 +7,15 @@ import { type Disk, quickDisk } from './quick-disk.node.ts';
 export const DISK_THREAD = 'xetkit-disk';
 
 /** The file system, as this thread uses it: where programs run nobody waits for a disk, in the thread for it all do. */
-const disk: Disk = !isMainThread && workerData === DISK_THREAD ? quickDisk() : later;
+const isDiskThread = !isMainThread && workerData === DISK_THREAD;
+const disk: Disk = isDiskThread ? quickDisk() : later;
 
 export const { access, chmod, chown, lstat, mkdir, readlink, realpath, rename, rmdir, stat, symlink, unlink, utimes } =
   disk;
 
-/** The same call, which waits for a descriptor where there is none. */
+/** The same call, which waits for a descriptor where there is none. The thread for the disk has whoever asked wait. */
 const patient = <F extends (...args: never[]) => Promise<unknown>>(call: F): F =>
-  ((...args: never[]) => withDescriptor(() => call(...args))) as unknown as F;
+  isDiskThread ? call : (((...args: never[]) => withDescriptor(() => call(...args))) as unknown as F);
 
 export const open = patient(disk.open);
 export const copyFile = patient(disk.copyFile);

@@ -59,6 +59,15 @@ test('files large and small come into the cache folder together', async () => {
   expect(said).toEqual([expect.objectContaining({ done: true, files: 554 })]);
 });
 
+test.each([12, 24])('a snapshot proceeds in a program that leaves it %i descriptors', async (left) => {
+  const localDir = await scratch();
+  const options = { repo: REPO, localDir, allowPatterns: 'small/*' };
+  const said = await withLimit(256, { left, call: 'snapshot', options });
+  expect(said.at(-1)).toMatchObject({ done: true, files: SMALL_FILES });
+  expect(said.length).toBeLessThanOrEqual(2);
+  await expectSmallFiles(localDir);
+});
+
 test('one large file comes where little may be open', async () => {
   const options = { repo: REPO, path: 'large/0.bin', localDir: await scratch() };
   expect(await withLimit(40, { call: 'downloadFile', options })).toEqual([expect.objectContaining({ done: true })]);
