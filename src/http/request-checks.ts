@@ -22,7 +22,7 @@ export function originOf(url: string): string {
  */
 export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): void {
   if (isWebAddress(url)) {
-    if (!encrypted || kind === 'source' || !/^http:/i.test(url) || isThisMachine(url)) return;
+    if (!encrypted || kind === 'source' || !isExposed(url)) return;
     throw unencrypted(url);
   }
   const shown = publicUrl(url).slice(0, 200);
@@ -33,8 +33,11 @@ export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): vo
   throw new XetError('INVALID_ARGUMENT', `${what}. ${advice}`);
 }
 
-/** What goes there leaves no machine. */
-const isThisMachine = (url: string) => /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+/** Whether others can read what goes there: it is not encrypted, and leaves this machine. */
+export function isExposed(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'http:' && !/^((.*\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
 
 /** Refuses headers that cannot be sent, and that a server asks for where they would give the sender away. */
 export function checkHeaders({ kind, headers = {}, url }: Pick<RequestSpec, 'kind' | 'headers' | 'url'>): void {

@@ -1,6 +1,6 @@
 import type { Http } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
-import { isWebAddress, unencrypted } from '../http/request-checks.ts';
+import { isExposed, isWebAddress, unencrypted } from '../http/request-checks.ts';
 import { incomplete } from './entries.ts';
 import { Shared } from './shared.ts';
 
@@ -60,7 +60,7 @@ export class CasTokenSource {
     ) {
       throw incomplete(this.#url, 'a Xet token');
     }
-    if (/^https:/i.test(this.#url) && !/^https:/i.test(body.casUrl)) throw unencrypted(body.casUrl, this.#url);
+    if (/^https:/i.test(this.#url) && isExposed(body.casUrl)) throw unencrypted(body.casUrl, this.#url);
     // The lifetime by the server's clock, counted from now by ours: a wrong clock here does no harm.
     const serverNow = Date.parse(reply.headers.get('date') ?? '') || Date.now();
     const lifetimeMs = expiry * 1000 - serverNow;

@@ -44,6 +44,18 @@ describe('CasTokenSource', () => {
     expect(await from('http://hub.test/token')).toMatchObject({ casUrl: 'http://cas.test' });
   });
 
+  test.each([
+    ['http://127.0.0.1:8080/cas', true],
+    ['http://localhost/cas', true],
+    ['http://localhost:80@cas.test/', false],
+    ['http://localhost.cas.test/', false],
+  ])('of a CAS without encryption only one on this machine is believed: %s', async (casUrl, isBelieved) => {
+    const fetch = async () => Response.json({ accessToken: 't', exp: Date.now() / 1000 + HOUR_S, casUrl });
+    const asked = new CasTokenSource(makeHttp({ fetch }), 'https://hub.test/token', async () => ({})).get();
+    if (isBelieved) expect(await asked).toMatchObject({ accessToken: 't' });
+    else expect(await rejectionOf(asked)).toMatchObject({ code: 'PROTOCOL' });
+  });
+
   test('many at once are one request', async () => {
     const { source, requests } = await route();
     const tokens = await Promise.all(Array.from({ length: 20 }, () => source.get()));
