@@ -3,14 +3,14 @@ import { measure } from '../../scripts/size.mjs';
 
 // Larger is allowed, but not by accident: `node scripts/size.mjs --modules` says what takes most.
 
-/** Gzipped, in kB. That of the download path is a promise, the others are what is reached, rounded up. */
+/** Gzipped, in kB: what is reached, rounded up. That of the download path is also a promise. */
 const LIMITS = {
-  'download path': 25,
-  'small fetch adapter': 30.4,
-  'whole client': 50,
-  'fetch adapter': 55.4,
-  'service worker': 56.6,
-  'codec worker': 17.2,
+  'download path': 33.6,
+  'small fetch adapter': 38.8,
+  'whole client': 59.8,
+  'fetch adapter': 65,
+  'service worker': 66.4,
+  'codec worker': 17.4,
   WebAssembly: 80,
 };
 
