@@ -6,7 +6,7 @@ import { measure } from '../../scripts/size.mjs';
 /** Gzipped, in kB: what is reached, rounded up. That of the download path is also a promise. */
 const LIMITS = {
   'download path': 33.6,
-  'small fetch adapter': 38.8,
+  'small fetch adapter': 39,
   'whole client': 59.8,
   'fetch adapter': 65,
   'service worker': 66.4,
