@@ -5,7 +5,10 @@ import { isRecord, readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { asBody, sending } from './xorb-upload.ts';
 
-const LINE_LIMIT_BYTES = 1024 * 1024;
+/** Of one event, of all of them, and how many: a server says something every 20 s, for minutes. */
+const MOST_LINE_LENGTH = 16 * 1024;
+const MOST_BYTES = 1024 * 1024;
+const MOST_EVENTS = 10_000;
 const ANSWER_LIMIT_BYTES = 64 * 1024;
 /** Servers say something about every 20 s while they work, which is the stall timeout itself. */
 const SILENCE = 4;
@@ -109,21 +112,30 @@ function parse(line: string, url: string): Record<string, unknown> {
   });
 }
 
-/** The lines of a body that are not empty. */
+/** The lines of a body that are not empty. The pace of a body is bounded, so a bound of its bytes is one of its time. */
 async function* lines(reply: Reply): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
   let begun = '';
-  for await (const bytes of reply.chunks()) {
-    const parts = (begun + decoder.decode(bytes, { stream: true })).split('\n');
+  let bytes = 0;
+  let events = 0;
+  for await (const piece of reply.chunks()) {
+    bytes += piece.length;
+    const parts = (begun + decoder.decode(piece, { stream: true })).split('\n');
     begun = parts.pop() ?? '';
-    for (const line of parts) if (line.trim() !== '') yield line;
-    if (begun.length > LINE_LIMIT_BYTES) {
-      throw new XetError('PROTOCOL', `${publicUrl(reply.url)} answered with a line without end.`, {
-        url: reply.url,
-        retryable: true,
-      });
+    for (const line of parts) {
+      if (++events > MOST_EVENTS || line.length > MOST_LINE_LENGTH) throw tooMuch(reply.url);
+      if (line.trim() !== '') yield line;
     }
+    if (bytes > MOST_BYTES || begun.length > MOST_LINE_LENGTH) throw tooMuch(reply.url);
   }
   begun += decoder.decode();
   if (begun.trim() !== '') yield begun;
+}
+
+function tooMuch(url: string): XetError {
+  return new XetError(
+    'PROTOCOL',
+    `${publicUrl(url)} answered an upload with more than it may and no outcome. Upload again: what is stored is not sent again.`,
+    { url },
+  );
 }

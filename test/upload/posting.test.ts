@@ -243,7 +243,19 @@ describe('a shard', () => {
     ],
     ['nothing', said(), { code: 'NETWORK' }],
     ['no JSON', status(200, {}, 'yes\n'), { code: 'PROTOCOL' }],
-    ['no end of a line', status(200, {}, 'x'.repeat(1_100_000)), { code: 'PROTOCOL' }],
+    ['no end of a line', status(200, {}, 'x'.repeat(20_000)), { code: 'PROTOCOL' }],
+    ['a line that is too long', said({ type: 'x'.repeat(20_000) }, { type: 'result' }), { code: 'PROTOCOL' }],
+    [
+      'too many events',
+      said(...Array.from({ length: 10_001 }, () => ({ type: 'progress' })), { type: 'result' }),
+      { code: 'PROTOCOL' },
+    ],
+    ['too many empty lines', status(200, {}, '\n'.repeat(20_000)), { code: 'PROTOCOL', retryable: false }],
+    [
+      'too many bytes',
+      said(...Array.from({ length: 200 }, () => ({ type: 'x'.repeat(10_000) })), { type: 'result' }),
+      { code: 'PROTOCOL' },
+    ],
   ])('an answer of %s is an error', async (_, answer, expected) => {
     const error = await rejectionOf(new ShardUploader(await partsOn(await serve(answer))).upload(shardOf(), signal));
     expect(error).toMatchObject(expected);
