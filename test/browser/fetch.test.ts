@@ -44,6 +44,7 @@ const others = {
   'dot.png': Buffer.from(DOT, 'base64'),
   'large.bin': randomBytes(24_000_000, 4),
   'larger.bin': randomBytes(36_000_000, 5),
+  ...Object.fromEntries([0, 1, 2, 3, 4, 5].map((index) => [`leave-${index}.bin`, randomBytes(4_000_000, 20 + index)])),
   'slow.bin': randomBytes(3_700_000, 7),
 };
 
@@ -113,6 +114,21 @@ describe.each([chromium, firefox])('$name', (browser) => {
     if (cases !== 'deaf page') expect(hub.requests.some(({ kind }) => kind === 'bridge')).toBe(false);
   });
 });
+
+test.each([chromium, firefox].filter(({ command }) => required || command !== undefined))(
+  'in $name whoever leaves before the first byte starts no further request',
+  { timeout: PAGE_TIMEOUT_MS + 20_000 },
+  async (browser) => {
+    const slow = hub.faults.add({ kind: 'reconstruction', action: 'delay', ms: 1500, times: 1e9 });
+    try {
+      const outcomes = await outcomesOf(browser, 'leaving');
+      expect(outcomes.filter(({ error }) => error !== undefined)).toEqual([]);
+      expect(outcomes.length).toBe(browser === chromium ? 6 : 5);
+    } finally {
+      slow.remove();
+    }
+  },
+);
 
 test.each([chromium, firefox].filter(({ command }) => required || command !== undefined))(
   'seeking in $name costs no more than a fifth above what it costs with a plain server',

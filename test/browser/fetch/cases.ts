@@ -430,3 +430,90 @@ export function seeking(given: Given): Cases {
     },
   };
 }
+
+/** Ways to be gone before the first byte: each begins a request, and gives what ends it. */
+const goodbyes: Record<string, (url: string) => Promise<() => unknown> | (() => unknown)> = {
+  'a reader that is cancelled': async (url) => {
+    const reader = (await fetch(url)).body?.getReader();
+    void reader?.read();
+    return () => reader?.cancel();
+  },
+  'an abort': (url) => {
+    const stop = new AbortController();
+    void fetch(url, { signal: stop.signal })
+      .then((response) => response.arrayBuffer())
+      .catch(() => undefined);
+    return () => stop.abort();
+  },
+  'a request of old that is aborted': (url) => {
+    const request = new XMLHttpRequest();
+    request.open('GET', url);
+    request.send();
+    return () => request.abort();
+  },
+  'a video without a source': (url) => {
+    const video = document.createElement('video');
+    video.crossOrigin = 'anonymous';
+    video.preload = 'auto';
+    video.src = url;
+    return () => {
+      video.removeAttribute('src');
+      video.load();
+    };
+  },
+  'a page that is reloaded': async (url) => {
+    const frame = await frameThatAsks(url);
+    return () => frame.contentWindow?.location.reload();
+  },
+  'a page that is gone': async (url) => {
+    const frame = await frameThatAsks(url);
+    return () => frame.remove();
+  },
+};
+
+async function frameThatAsks(url: string): Promise<HTMLIFrameElement> {
+  const frame = document.createElement('iframe');
+  const loaded = new Promise((resolve) => frame.addEventListener('load', resolve, { once: true }));
+  frame.src = '/frame?cases=idle';
+  document.body.append(frame);
+  await loaded;
+  void frame.contentWindow
+    ?.fetch(url)
+    .then((response) => response.arrayBuffer())
+    .catch(() => undefined);
+  return frame;
+}
+
+/** In a page whose service worker waits long for the CAS. */
+export function leaving(given: Given): Cases {
+  onXetProgress(() => undefined);
+  // Firefox hands a page the answer of a service worker along with its first bytes.
+  const { 'a reader that is cancelled': _, ...others } = goodbyes;
+  const waysHere = given.letsFinish ? goodbyes : others;
+  const count = async (kind: string) => (await traffic()).kinds.filter((one) => one === kind).length;
+  return Object.fromEntries(
+    Object.entries(waysHere).map(([name, begin], index) => [
+      name,
+      async () => {
+        const start = (await traffic()).kinds.length;
+        const before = await count('reconstruction');
+        const end = await begin(`${given.hub}/owner/model/resolve/main/leave-${index}.bin`);
+        for (let tries = 0; (await count('reconstruction')) === before; tries++) {
+          if (tries > 200) throw new Error('Nothing was asked of the CAS');
+          await pause(50);
+        }
+        await end();
+        const asked = (await traffic()).kinds.length;
+        // By now the answer would be there.
+        await pause(2500);
+        const { kinds } = await traffic();
+        equal(kinds.slice(asked), [], 'requests afterwards');
+        equal(
+          kinds.slice(start).filter((kind) => kind === 'xorb' || kind === 'bridge'),
+          [],
+          'requests for content',
+        );
+      },
+    ]),
+  );
+}

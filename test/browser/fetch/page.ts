@@ -1,5 +1,15 @@
+import { onXetProgress } from '../../../src/fetch.ts';
 import { type Outcome, report, runCases, textOf } from '../outcomes.ts';
-import { type Cases, type Given, inPage, onSlowNetwork, seeking, underDeafPage, underServiceWorker } from './cases.ts';
+import {
+  type Cases,
+  type Given,
+  inPage,
+  leaving,
+  onSlowNetwork,
+  seeking,
+  underDeafPage,
+  underServiceWorker,
+} from './cases.ts';
 
 const values = new URLSearchParams(location.search);
 const given = JSON.parse(values.get('given') ?? '{}') as Given;
@@ -20,6 +30,7 @@ async function casesOf(name: string | null): Promise<Cases> {
   if (name === 'seeking past Xet') return seeking(given);
   if (name === 'classic worker') await serviceWorker('/sw.classic.js', 'classic');
   else await serviceWorker('/sw.js', 'module');
+  if (name === 'leaving') return leaving(given);
   if (name === 'seeking') return seeking(given);
   if (name === 'slow network') return onSlowNetwork(given);
   return name === 'deaf page' ? underDeafPage(given) : underServiceWorker(given);
@@ -33,4 +44,5 @@ async function run(): Promise<Outcome[]> {
   });
 }
 
-await report(await run().catch((error: unknown) => [{ name: 'the page itself', error: textOf(error) }]));
+if (values.get('cases') === 'idle') onXetProgress(() => undefined);
+else await report(await run().catch((error: unknown) => [{ name: 'the page itself', error: textOf(error) }]));
