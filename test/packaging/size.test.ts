@@ -8,9 +8,9 @@ const LIMITS = {
   'download path': 33.6,
   'small fetch adapter': 39,
   'whole client': 59.8,
-  'fetch adapter': 65,
+  'fetch adapter': 65.2,
   'service worker': 66.4,
-  'codec worker': 17.4,
+  'codec worker': 17.6,
   WebAssembly: 80,
 };
 
