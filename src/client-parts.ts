@@ -1,4 +1,5 @@
 import type { CacheControl } from './cache/cache-control.ts';
+import { checkedControl } from './cache/checked-control.ts';
 import type { Tiers } from './cache/tiers.ts';
 import { ReadMemory } from './download/read-memory.ts';
 import { type DownloadParts, downloadParts } from './download-parts.ts';
@@ -18,6 +19,6 @@ export function partsOf(options: XetClientOptions, platform: Platform, closing: 
   return {
     ...parts,
     memory: new ReadMemory(budget),
-    cache: platform.openCacheControl({ tiers: tiers.parts, cacheDir: options.cacheDir, closing }),
+    cache: checkedControl(platform.openCacheControl({ tiers: tiers.parts, cacheDir: options.cacheDir, closing })),
   };
 }

@@ -1,3 +1,5 @@
+import * as table from './arguments.ts';
+import { checked } from './arguments.ts';
 import type { CacheControl } from './cache/cache-control.ts';
 import { type ClientParts, partsOf } from './client-parts.ts';
 import type { DownloadFileOptions, DownloadResult, ListOptions } from './client-types.ts';
@@ -40,8 +42,8 @@ export class BaseXetClient extends BaseXetDownloader {
   readonly #parts: ClientParts;
   readonly #closing: AbortController;
 
-  constructor(options: XetClientOptions, platform: Platform) {
-    checkOptions(options);
+  constructor(given: XetClientOptions, platform: Platform) {
+    const options = checkOptions('XetClient', given, table.CLIENT);
     const closing = new AbortController();
     const parts = partsOf(options, platform, closing.signal);
     const { engine, memory, onWarning } = parts;
@@ -66,14 +68,19 @@ export class BaseXetClient extends BaseXetDownloader {
    * for await (const { path, size } of client.listFiles({ repo: 'owner/model', recursive: true })) console.log(path, size);
    * ```
    */
-  listFiles(options: ListOptions): AsyncGenerator<ListEntry, void, undefined> {
-    const { path, recursive, revision = DEFAULT_REVISION } = options;
-    const repo = parseRepo(options.repo);
+  async *listFiles(options: ListOptions): AsyncGenerator<ListEntry, void, undefined> {
+    const {
+      path,
+      recursive,
+      revision = DEFAULT_REVISION,
+      ...asked
+    } = this.#checked('listFiles', options, table.LIST_FILES);
+    const repo = parseRepo(asked.repo);
     checkOnline(this.#parts, `${repoText(repo)} holds`);
-    return listEntries(this.#parts.hub, repo, revision, {
+    yield* listEntries(this.#parts.hub, repo, revision, {
       path: givenFolder(path),
       recursive,
-      signal: untilClosed(this.#closing, options.signal),
+      signal: untilClosed(this.#closing, asked.signal),
     });
   }
 
@@ -93,7 +100,8 @@ export class BaseXetClient extends BaseXetDownloader {
    * console.log(path, bytes.network, bytes.cache);
    * ```
    */
-  async downloadFile(options: DownloadFileOptions): Promise<DownloadResult> {
+  async downloadFile(given: DownloadFileOptions): Promise<DownloadResult> {
+    const options = this.#checked('downloadFile', given, table.DOWNLOAD_FILE);
     const { locate, downloadTo, store, adoption } = this.#files(options.localDir);
     const signal = untilClosed(this.#closing, options.signal);
     const started = performance.now();
@@ -139,7 +147,8 @@ export class BaseXetClient extends BaseXetDownloader {
    * console.log(path, commit, files.length);
    * ```
    */
-  async snapshot(options: SnapshotOptions): Promise<SnapshotResult> {
+  async snapshot(given: SnapshotOptions): Promise<SnapshotResult> {
+    const options = this.#checked('snapshot', given, table.SNAPSHOT);
     const { files, parts, selection } = this.#selecting(options);
     const plan = await files.planSnapshot(parts, selection);
     const running = {
@@ -158,7 +167,7 @@ export class BaseXetClient extends BaseXetDownloader {
 
   /** What {@link snapshot} would do, without writing or fetching anything. */
   async planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview> {
-    const { files, parts, selection } = this.#selecting(options);
+    const { files, parts, selection } = this.#selecting(this.#checked('planSnapshot', options, table.PLAN_SNAPSHOT));
     return files.previewOf(await files.planSnapshot(parts, selection));
   }
 
@@ -210,13 +219,15 @@ export class BaseXetClient extends BaseXetDownloader {
    * console.log(commit, bytes.total, bytes.sent);
    * ```
    */
-  async upload(options: UploadOptions): Promise<UploadResult> {
+  async upload(given: UploadOptions): Promise<UploadResult> {
+    const options = this.#checked('upload', given, table.UPLOAD);
     const { uploads, parts } = this.#uploading();
     return uploads.upload(parts, { ...options, signal: untilClosed(this.#closing, options.signal) });
   }
 
   /** Deletes files, and folders that end in `/`, in one commit. */
-  async deleteFiles({ paths, ...options }: DeleteFilesOptions): Promise<UploadResult> {
+  async deleteFiles(given: DeleteFilesOptions): Promise<UploadResult> {
+    const { paths, ...options } = this.#checked('deleteFiles', given, table.DELETE_FILES);
     return this.upload({ ...options, deletions: paths });
   }
 
@@ -224,15 +235,21 @@ export class BaseXetClient extends BaseXetDownloader {
    * Creates a repository; one that exists is `CONFLICT` unless `existOk`. Who sees it is the account's or organization's
    * choice unless `visibility` is given.
    */
-  async createRepo(options: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
+  async createRepo(given: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
+    const options = this.#checked('createRepo', given, table.CREATE_REPO);
     const { uploads, parts } = this.#uploading();
     return uploads.createRepo(parts, options, untilClosed(this.#closing, options.signal));
   }
 
   /** Makes a branch; one that is there is `CONFLICT` unless `overwrite`. */
-  async createBranch(options: CreateBranchOptions): Promise<void> {
+  async createBranch(given: CreateBranchOptions): Promise<void> {
+    const options = this.#checked('createBranch', given, table.CREATE_BRANCH);
     const { uploads, parts } = this.#uploading();
     await uploads.createBranch(parts, options, untilClosed(this.#closing, options.signal));
+  }
+
+  #checked<T extends object>(call: string, given: T, options: string): T {
+    return checked(call, given, options, this.endpoint);
   }
 
   #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {

@@ -1,3 +1,4 @@
+import { checked, DOWNLOADER, FILE_INFO, OPEN } from './arguments.ts';
 import type { FileTarget, OpenTarget } from './client-types.ts';
 import type { FileReads, FileReadsParts } from './download/file-reads.ts';
 import { DirectReads } from './download/read-directly.ts';
@@ -42,7 +43,8 @@ export class BaseXetDownloader {
   }
 
   /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
-  async fileInfo(target: FileTarget): Promise<FileInfo> {
+  async fileInfo(given: FileTarget): Promise<FileInfo> {
+    const target = checked('fileInfo', given, FILE_INFO, this.endpoint);
     const signal = untilClosed(this.#closing, target.signal);
     const { path, size, etag, commit, xetHash } = await this.#resolve({ ...target, beginning: false }, signal);
     return { path, size, etag, commit, xetHash };
@@ -59,7 +61,8 @@ export class BaseXetDownloader {
    * console.log(opened.size, header.length, tail.byteLength);
    * ```
    */
-  async open(target: OpenTarget): Promise<XetFile> {
+  async open(given: OpenTarget): Promise<XetFile> {
+    const target = checked('open', given, OPEN, this.endpoint);
     const signal = untilClosed(this.#closing, target.signal);
     return this.#opened(await this.#resolve(target, signal), signal);
   }
@@ -91,10 +94,10 @@ export class BaseXetDownloader {
 
 /** What a downloader is made of that has nothing but what it is handed. */
 export function bareParts(
-  options: XetDownloaderOptions,
+  given: XetDownloaderOptions,
   platform: DownloadPlatform,
 ): ConstructorParameters<typeof BaseXetDownloader> {
-  checkOptions(options);
+  const options = checkOptions('XetDownloader', given, DOWNLOADER);
   const { codec: loadCodec = platform.loadCodec, caches } = options;
   const parts = downloadParts(options, { ...platform, loadCodec }, (settings) => caches?.(settings));
   const { engine, onWarning } = parts;

@@ -1,3 +1,4 @@
+import { CHUNK_CACHE, checked, RETRY, TIMEOUTS } from './arguments.ts';
 import type { CacheWork, ChunkCacheOptions } from './cache/open-tiers.ts';
 import type { CodecWork } from './codec/codec-work.ts';
 import { XetError } from './errors.ts';
@@ -15,7 +16,7 @@ export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 /** What a client goes by. All of it is optional. */
 export interface XetClientOptions {
   /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
-  endpoint?: string;
+  endpoint?: string | URL;
   /**
    * Hub token, or how to get it. Goes to the Hub only. Default in Node, Deno and Bun: `HF_TOKEN`, then the
    * token file; in browsers none.
@@ -104,13 +105,18 @@ export function checkFolder(folder: string | undefined, name: string): void {
   if (folder === '') throw new XetError('INVALID_ARGUMENT', `${name} is empty. Name a folder, or leave it out.`);
 }
 
-/** `INVALID_ARGUMENT` for what no client can go by. */
-export function checkOptions(options: XetClientOptions): void {
+/** The options of a client that are given, described by `table`. Throws `INVALID_ARGUMENT` for what no client can use. */
+export function checkOptions<T extends XetClientOptions>(call: string, given: T, table: string): T {
+  const options = checked(call, given, table);
   const { endpoint, memoryBudget, concurrency, workers } = options;
+  if (options.retry) options.retry = checked('retry', options.retry, RETRY);
+  if (options.timeouts) options.timeouts = checked('timeouts', options.timeouts, TIMEOUTS);
+  const { chunkCache = false } = options;
+  if (chunkCache !== false) options.chunkCache = checked('chunkCache', chunkCache, CHUNK_CACHE);
   const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
   if (endpoint !== undefined) checkEndpoint(String(endpoint), 'endpoint');
   if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
-    throw invalid(`memoryBudget is at least ${16 * MIB} bytes, not ${memoryBudget}`);
+    throw invalid(`memoryBudget is at least ${16 * MIB} bytes (16 MiB), not ${memoryBudget}`);
   checkFolder(options.cacheDir, 'cacheDir');
   checkFolder(options.chunkCache ? options.chunkCache.dir : undefined, 'chunkCache.dir');
   const counts = [
@@ -121,6 +127,7 @@ export function checkOptions(options: XetClientOptions): void {
     if (value !== 'auto' && !(Number.isInteger(value) && value >= least))
       throw invalid(`${name} is 'auto' or a whole number from ${least} on, not ${value}`);
   }
+  return options;
 }
 
 /** Texts that may be given as one. Throws `INVALID_ARGUMENT`, which calls them by `name`, for anything else. */

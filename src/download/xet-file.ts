@@ -1,3 +1,4 @@
+import { checked, READ, STREAM } from '../arguments.ts';
 import { XetError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import type { FileReads } from './file-reads.ts';
@@ -54,6 +55,8 @@ export class XetFile {
 
   /** A part of it, without fetching anything; negative positions count from the end, as in `Blob.slice`. */
   slice(start = 0, end: number = this.size): XetFile {
+    if (typeof start !== 'number' || typeof end !== 'number')
+      throw new XetError('INVALID_ARGUMENT', 'slice(start, end) takes two numbers.');
     const first = position(start, this.size);
     const last = Math.max(first, position(end, this.size));
     return new XetFile(this.#reads, { start: this.#range.start + first, end: this.#range.start + last });
@@ -68,8 +71,7 @@ export class XetFile {
    */
   stream(options: { signal?: AbortSignal; cautious?: boolean } = {}): ReadableStream<Uint8Array> {
     const stop = new AbortController();
-    const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
-    const bytes = this.#bytes(signal, options.cautious);
+    const bytes = this.#bytes(options, stop.signal);
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
@@ -88,24 +90,34 @@ export class XetFile {
 
   /** The bytes `start` (included) to `end` (excluded). Throws `INVALID_ARGUMENT` for bounds outside of the file. */
   async read(start: number, end: number, options: { signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    if (end === undefined)
+      throw new XetError(
+        'INVALID_ARGUMENT',
+        'read(start, end): end is missing. It is the position behind the last byte.',
+      );
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.size) {
       throw new XetError('INVALID_ARGUMENT', `No range ${start}–${end} in ${this.size} bytes of '${this.path}'.`);
     }
     const { start: origin } = this.#range;
-    return this.#reads.read({ start: origin + start, end: origin + end }, options.signal);
+    return this.#reads.read({ start: origin + start, end: origin + end }, signalOf('read', options));
   }
 
   /** All of it in memory. */
   async arrayBuffer(options: { signal?: AbortSignal } = {}): Promise<ArrayBuffer> {
-    return (await this.#reads.read(this.#range, options.signal)).buffer as ArrayBuffer;
+    return (await this.#reads.read(this.#range, signalOf('arrayBuffer', options))).buffer as ArrayBuffer;
   }
 
   /** All of it as UTF-8 text. */
   async text(options: { signal?: AbortSignal } = {}): Promise<string> {
-    return new TextDecoder().decode(await this.#reads.read(this.#range, options.signal));
+    return new TextDecoder().decode(await this.#reads.read(this.#range, signalOf('text', options)));
   }
 
-  async *#bytes(signal: AbortSignal, cautious = false): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#bytes(
+    options: { signal?: AbortSignal; cautious?: boolean },
+    stop: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { signal: asked, cautious = false } = checked('stream', options, STREAM);
+    const signal = asked ? AbortSignal.any([stop, asked]) : stop;
     if (this.size <= SMALL_STREAM_BYTES) {
       // An empty file is checked as any other; of a slice without bytes there is nothing to give.
       const bytes = await this.#reads.read(this.#range, signal);
@@ -114,6 +126,10 @@ export class XetFile {
     }
     for await (const { bytes } of this.#reads.stream(this.#range, signal, cautious)) yield bytes;
   }
+}
+
+function signalOf(call: string, options: { signal?: AbortSignal }): AbortSignal | undefined {
+  return checked(call, options, READ).signal;
 }
 
 function position(value: number, size: number): number {

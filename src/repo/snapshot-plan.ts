@@ -1,3 +1,4 @@
+import { either } from '../arguments.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { Http } from '../http/http.ts';
 import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
@@ -18,8 +19,12 @@ export interface SnapshotSelection {
   /** Branch, tag or commit. Default: `main`. */
   revision?: string;
   /** Only files that match one of these, as Python's `fnmatch` reads them; an empty list is none. Default: all. */
+  include?: string | readonly string[];
+  /** No files that match one of these; it wins over `include`. */
+  exclude?: string | readonly string[];
+  /** Another name of `include`. */
   allowPatterns?: string | readonly string[];
-  /** No files that match one of these. */
+  /** Another name of `exclude`. */
   ignorePatterns?: string | readonly string[];
   /**
    * Paths of files that there must be, and of folders with a `/` at the end. Patterns narrow what is taken of
@@ -168,6 +173,7 @@ function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSel
   if (force && offline) {
     throw new XetError('INVALID_ARGUMENT', 'Offline nothing can be fetched again: leave out force, or offline.');
   }
+  const { include, exclude, allowPatterns, ignorePatterns } = options;
   const files = textsOf(options.files, 'files')?.map((name) =>
     isFolder(name) ? `${givenPath(name.replace(/\/{1,100}$/, ''))}/` : givenPath(name),
   );
@@ -183,8 +189,8 @@ function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSel
     revision,
     selection: {
       files,
-      allow: textsOf(options.allowPatterns, 'allowPatterns'),
-      ignore: textsOf(options.ignorePatterns, 'ignorePatterns'),
+      allow: textsOf(either({ include, allowPatterns }), 'include'),
+      ignore: textsOf(either({ exclude, ignorePatterns }), 'exclude'),
     },
     force,
     signal,

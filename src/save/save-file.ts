@@ -1,6 +1,7 @@
+import { checked, SAVE_FILE } from '../arguments.ts';
 import type { DownloadResult } from '../client-types.ts';
 import { downloadTo } from '../download/file.ts';
-import { readsOf, type XetFile } from '../download/xet-file.ts';
+import { readsOf, XetFile } from '../download/xet-file.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { OnProgress } from '../progress.ts';
 import type { Place } from '../repo/place.ts';
@@ -46,7 +47,13 @@ export type SaveResult = DownloadResult;
  * console.log(path, verified);
  * ```
  */
-export async function saveFile(file: XetFile, target: SaveTarget, options: SaveOptions = {}): Promise<SaveResult> {
+export async function saveFile(file: XetFile, target: SaveTarget, given: SaveOptions = {}): Promise<SaveResult> {
+  if (!(file instanceof XetFile) || typeof target !== 'object' || target === null)
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      "saveFile takes what open() gave, and where to: saveFile(file, { opfs: 'a.bin' }).",
+    );
+  const options = checked('saveFile', given, SAVE_FILE);
   const { reads, range } = readsOf(file);
   const { engine, file: resolved, spawnWorker, onWarning = () => undefined } = reads.parts;
   if (range.start > 0 || range.end < resolved.size) {

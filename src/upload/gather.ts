@@ -177,18 +177,37 @@ async function open(
   const name = path ?? '';
   const file = (source: SourceFile, ownName = name): LocalThing => ({ kind: 'file', name: ownName, source });
   if (typeof content === 'string' || (content instanceof URL && content.protocol === 'file:')) {
-    if (local) return local.open(content, { force, onWarning });
-    throw new XetError(
-      'INVALID_ARGUMENT',
-      `There are no local paths here: the content of '${name || String(content)}' must be a Blob, bytes, a stream or an address; for a text use new Blob([text]).`,
-    );
+    if (!local) {
+      throw new XetError(
+        'INVALID_ARGUMENT',
+        `There are no local paths here: the content of '${name || String(content)}' must be a Blob, bytes, a stream or an address; for a text use new Blob([text]).`,
+      );
+    }
+    const opening = local.open(content, { force, onWarning });
+    const isText = path !== undefined && typeof content === 'string' && !LIKE_A_PATH.test(content);
+    return isText ? opening.catch(explainText) : opening;
   }
   if (content instanceof URL) return file(new UrlSource(content, http), nameOf(content));
   if (content instanceof Blob) return file(new BlobSource(name, content));
   if (content instanceof Uint8Array) return file(bytesSource(content));
   if (content instanceof ArrayBuffer) return file(bytesSource(new Uint8Array(content)));
-  if (Symbol.asyncIterator in content || 'getReader' in content) return file(new StreamSource(name, content));
+  if (typeof content === 'object' && content !== null && (Symbol.asyncIterator in content || 'getReader' in content))
+    return file(new StreamSource(name, content));
   throw new XetError('INVALID_ARGUMENT', `The content of '${name}' is nothing that can be uploaded.`);
+}
+
+/** A folder in front or an ending: whoever writes that means no text. */
+const LIKE_A_PATH = /^\.{0,2}[/\\]|\.\w{1,12}$/;
+
+/** Content that names no file was perhaps meant to be its text. */
+function explainText(error: unknown): never {
+  const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
+  if (!isXetError(error) || !['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(String(code))) throw error;
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `${error.message.slice(0, 300)} A string as content is a local path; for text use new Blob([text]).`,
+    { cause: error.cause },
+  );
 }
 
 function nameOf(url: URL): string {
