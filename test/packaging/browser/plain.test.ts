@@ -16,7 +16,7 @@ const { own, cdn } = await documentedPolicies();
 
 /** What a policy tells when workers cannot be had, and when the module cannot. */
 const noWorkers = expect.stringMatching(/^Codec workers cannot be started here .* calling thread/);
-const noModule = expect.stringMatching(/cannot be had over Xet .*WebAssembly.* plain HTTP/);
+const noModule = expect.stringMatching(/is not available over Xet .*WebAssembly.* plain HTTP/);
 
 let harness: Harness;
 let project: string;
