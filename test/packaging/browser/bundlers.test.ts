@@ -106,9 +106,11 @@ for (const { name, load } of vites) {
   });
 }
 
-/** Keeps what Vite would tell its user to look at. */
+/** Keeps what Vite would tell its user to look at, but for how long its own plugins took: that depends on the machine. */
 function keeping(vite: Vite, told: string[]): Logger {
-  const keep = (message: string) => void told.push(message);
+  const keep = (message: string) => {
+    if (!message.includes('[PLUGIN_TIMINGS]')) told.push(message);
+  };
   return { ...vite.createLogger('silent'), warn: keep, warnOnce: keep, error: keep };
 }
 
