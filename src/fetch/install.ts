@@ -1,3 +1,4 @@
+import { checked, INSTALL_XET } from '../arguments.ts';
 import { isXetError, XetError } from '../errors.ts';
 import type { XetClientOptions } from '../options.ts';
 import type { Ending } from './body.ts';
@@ -51,9 +52,10 @@ export interface Surroundings {
 /** Has a service worker answer requests for files of the Hub. Must be called while its script first runs. */
 export function installFetcher(
   scope: ServiceWorkerScope,
-  { claim = true, progress = true, client, ...options }: InstallXetOptions,
+  given: InstallXetOptions,
   { makeClient, letsFinish }: Surroundings,
 ): InstalledXet {
+  const { claim = true, progress = true, client, ...options } = checked('installXet', given, INSTALL_XET);
   // No worker can start another one.
   const fetcher = new XetFetcher({ ...options, client: { workers: 0, ...client } }, makeClient);
   const warn = options.onWarning ?? client?.onWarning;

@@ -1,3 +1,4 @@
+import { checked, XET_CACHE } from '../arguments.ts';
 import type { FetchInput } from './asked.ts';
 import { type MakeClient, XetFetcher, type XetFetchOptions } from './xet-fetch.ts';
 
@@ -28,7 +29,8 @@ export interface XetCache extends MatchCache {
   close(): Promise<void>;
 }
 
-export function makeXetCache({ rest, ...options }: XetCacheOptions, makeClient: MakeClient): XetCache {
+export function makeXetCache(given: XetCacheOptions, makeClient: MakeClient): XetCache {
+  const { rest, ...options } = checked('createXetCache', given, XET_CACHE);
   const fetcher = new XetFetcher(options, makeClient);
   return {
     async match(request) {

@@ -1,3 +1,4 @@
+import { checked, XET_FETCH } from '../arguments.ts';
 import { BENEATH, beneath } from '../http/network-fetch.ts';
 import type { XetClientOptions } from '../options.ts';
 import { ProgressMeter } from '../progress.ts';
@@ -194,7 +195,7 @@ export function asFetch(fetcher: XetFetcher): XetFetch {
 }
 
 export function makeXetFetch(options: XetFetchOptions, makeClient: MakeClient): XetFetch {
-  return asFetch(new XetFetcher(options, makeClient));
+  return asFetch(new XetFetcher(checked('createXetFetch', options, XET_FETCH), makeClient));
 }
 
 function isClient(given: FetchClient | XetClientOptions): given is FetchClient {

@@ -1,3 +1,4 @@
+import { checked } from '../arguments.ts';
 import { XetError } from '../errors.ts';
 import { parseHost, parseOrigin } from './http/sender.ts';
 
@@ -99,7 +100,11 @@ function namedHost(host = '127.0.0.1'): string[] {
 
 export const DEFAULT_TOKEN = 'hf_local';
 
-export function settle(options: LocalHubOptions): Settings {
+const OPTIONS =
+  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:a urlLifetimeSeconds:a rangeRule:exact|subset reconstructionVersions:o grants:b shardVersions:o maxRangesPerUrl:n mergeRanges:b checkSha256:b casUrl:s log:f';
+
+export function settle(given: LocalHubOptions): Settings {
+  const options = checked('startLocalHub', given, OPTIONS);
   const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
   return {
     publicUrl,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { saveFile, XetClient, XetError } from 'xetkit';
 import { XetDownloader } from 'xetkit/download';
+import { createXetCache, createXetFetch } from 'xetkit/fetch';
 import { startLocalHub } from 'xetkit/local-hub';
 import * as tables from '../../src/arguments.ts';
 
@@ -197,6 +198,14 @@ describe('a file that is open', async () => {
     expect(await refusal(() => save(file, 'a'))).toContain('saveFile');
     expect(await refusal(() => save(file, { opfs: 'a' }, { onprogress: 1 }))).toContain("Did you mean 'onProgress'?");
   });
+});
+
+test('what answers fetch, and a local Hub, have no other options either', async () => {
+  expect(thrown(() => createXetFetch({ alias: [] } as object))).toContain("Did you mean 'aliases'?");
+  expect(thrown(() => createXetFetch({ client: { token } } as object))).toContain("Did you mean 'accessToken'?");
+  expect(thrown(() => createXetCache({ rset: {} } as object))).toContain("Did you mean 'rest'?");
+  expect(await refusal(() => startLocalHub({ prot: 1 } as object))).toContain("Did you mean 'port'?");
+  expect(await refusal(() => startLocalHub({ dir: 5 } as object))).toContain("'dir' must be a string, not 5.");
 });
 
 describe('with a Hub', async () => {
