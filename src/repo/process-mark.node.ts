@@ -42,7 +42,9 @@ export function markIn(value: unknown): ProcessMark | undefined {
 }
 
 /** Whether a process has certainly ended. False also where that cannot be told: elsewhere its number means nothing. */
-export async function hasEnded(mark: ProcessMark): Promise<boolean> {
+export async function hasEnded(
+  mark: Pick<ProcessMark, 'pid' | 'machine'> & { started?: string | undefined },
+): Promise<boolean> {
   const { machine } = await ownMark();
   if (machine === undefined || mark.machine !== machine) return false;
   try {

@@ -1,21 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readFile, readlink, rm, utimes, writeFile } from 'node:fs/promises';
-import { hostname, networkInterfaces } from 'node:os';
+import { lstat, mkdir, open, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { XetError } from '../../errors.ts';
+import { hasEnded, ownMark } from '../../repo/process-mark.node.ts';
 
 const POLL_MS = 50;
 const HEARTBEAT_MS = 2_000;
 /** A holder whose process cannot be looked at is gone when its lock has not been touched for so long. */
 const SILENT_MS = 30_000;
+const UNKNOWN_START = '0';
 
 /** A process, as far as others can tell it from any other. */
 interface Holder {
   /** Two processes with equal values see each other's process ids. */
   machine: string;
   pid: number;
-  /** When the process started, in the kernel's own units; `0` where the platform does not say. It tells a reused id. */
+  /** When the process started, in the system's own units; `0` where it does not say. It tells a reused id. */
   started: string;
   nonce: string;
 }
@@ -111,9 +112,10 @@ function inUse(dir: string, other: Holder, me: Holder, url: string | undefined):
 async function isAlive(other: Holder, me: Holder, path: string, silentMs: number): Promise<boolean> {
   if (ours.has(fileName(other))) return true;
   if (other.machine === me.machine) {
-    if (!processExists(other.pid)) return false;
-    const started = await startOf(other.pid);
-    if (started !== '0' && other.started !== '0') return started === other.started;
+    const isKnown = other.started !== UNKNOWN_START;
+    const mark = { ...(await ownMark()), pid: other.pid, started: isKnown ? other.started : undefined };
+    if (await hasEnded(mark)) return false;
+    if (isKnown) return true;
   }
   return isTouched(path, silentMs);
 }
@@ -173,47 +175,10 @@ function parseName(name: string): Holder | undefined {
 }
 
 async function thisProcess(): Promise<Omit<Holder, 'nonce'>> {
-  return { machine: await thisMachine(), pid: process.pid, started: await startOf(process.pid) };
-}
-
-/** Containers may share host name and process ids, so on Linux the namespace of the ids counts, and the boot that it is of. */
-async function thisMachine(): Promise<string> {
-  const parts = await Promise.all([
-    readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
-    readlink('/proc/self/ns/pid'),
-  ]).catch(() => [hostname(), ...addresses()]);
-  return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
-}
-
-function addresses(): string[] {
-  try {
-    return Object.values(networkInterfaces())
-      .flatMap((all) => all ?? [])
-      .filter(({ internal }) => !internal)
-      .map(({ mac }) => mac)
-      .sort();
-  } catch {
-    return [];
-  }
-}
-
-function processExists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-}
-
-/** Clock ticks between boot and start. A process that has ended but that nobody has waited for counts as started never. */
-async function startOf(pid: number): Promise<string> {
-  try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The name of the program comes second, in brackets, and may hold anything.
-    const [state = '', ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return state === 'Z' || state === 'X' ? '1' : (fields[18] ?? '0');
-  } catch {
-    return '0';
-  }
+  const { machine, host, pid, started } = await ownMark();
+  const name = createHash('sha256')
+    .update(machine ?? host)
+    .digest('hex')
+    .slice(0, 16);
+  return { machine: name, pid, started: started ?? UNKNOWN_START };
 }
