@@ -49,7 +49,11 @@ const HUB_JSON: Record<FaultName, Cell> = {
   'corrupt byte': { once: 'ok', always: 'PROTOCOL', why: 'the first byte is no longer the one of an object or a list' },
   'wrong length': { once: 'ok', always: 'PROTOCOL', why: 'half of a JSON text, complete as far as HTTP can tell' },
   'garbage JSON': { once: 'ok', always: 'PROTOCOL', why: 'not JSON' },
-  'oversize JSON': { once: 'ok', always: 'PROTOCOL', why: 'longer than any honest answer: refused before it is held' },
+  'oversize JSON': {
+    once: 'PROTOCOL',
+    always: 'PROTOCOL',
+    why: 'longer than any honest answer: refused before it is held, and not requested again',
+  },
   'missing part': { once: 'ok', always: 'ok', why: 'the answer has no parts' },
   'reordered parts': { once: 'ok', always: 'ok', why: 'the answer has no parts' },
 };
@@ -107,6 +111,7 @@ const OVERRIDES: Partial<Record<ScenarioName, Partial<Record<FaultName, Cell>>>>
     '403 expired': { once: 'http', always: 'FORBIDDEN', why: 'no Xet for us here; plain HTTP may still do' },
     '404': { once: 'http', always: 'ENTRY_NOT_FOUND', why: 'a Hub without Xet tokens, such as a mirror' },
     '416': { once: 'http', always: 'PROTOCOL', why: 'an answer that makes no sense' },
+    'oversize JSON': { once: 'http', always: 'PROTOCOL', why: 'not requested again; plain HTTP may still serve' },
   },
   reconstruction: {
     '401': { once: 'ok', always: 'UNAUTHORIZED', why: 'the CAS token may have run out: a new one, once' },
@@ -121,6 +126,7 @@ const OVERRIDES: Partial<Record<ScenarioName, Partial<Record<FaultName, Cell>>>>
       always: ['ENTRY_NOT_FOUND', 'PROTOCOL'],
       why: 'the file is not there or shorter than the Hub said',
     },
+    'oversize JSON': { once: 'http', always: 'PROTOCOL', why: 'not requested again; plain HTTP may still serve' },
   },
   xorb: {
     '401': {

@@ -54,6 +54,9 @@ const AFTER_THE_FACT = new Set<FaultName>([
   'oversize JSON',
 ]);
 
+/** Faults that look like a server that does not know Xet. */
+const NO_TOKENS = new Set<FaultName>(['404', 'corrupt byte', 'wrong length', 'garbage JSON', 'oversize JSON']);
+
 /** Faults of answers about parts of something, which no request of an upload asks for. */
 const ABOUT_RANGES = new Set<FaultName>([
   '416',
@@ -71,6 +74,8 @@ function allowed(scenario: UploadScenario, fault: FaultName, often: 'once' | 'al
   if ((scenario.kind === 'commit' || scenario.headOnly) && AFTER_THE_FACT.has(fault)) return ['ok'];
   // The first one is for questions about chunks, which nothing depends on.
   if (scenario.kind === 'token' && often === 'once') return ['ok'];
+  // A server without such tokens, or with a page in their place, takes no uploads over Xet.
+  if (scenario.kind === 'token' && NO_TOKENS.has(fault)) return ['UNSUPPORTED'];
   const onCas = scenario.kind.includes('upload') || scenario.kind === 'grant';
   // The CAS token may have run out, so a new one is asked for; a signed address is asked for anew or done without.
   if (onCas && often === 'once') return [...wanted, 'ok'];
