@@ -27,7 +27,7 @@ const chromiumFlags = [
 ];
 
 /** @typedef {{ endpoint: string, repo: string, many: string, files: Record<string, { size: number, sha256: string }>, corrupt: string }} Expected */
-/** @typedef {{ command: string | undefined, run: (command: string, expected: Expected) => Promise<boolean> }} Runtime */
+/** @typedef {{ command: string | undefined, run: (command: string, expected: Expected, hub: import('xetkit/local-hub').LocalHub) => Promise<boolean> }} Runtime */
 
 /** Where clients in Node, Deno and Bun remember files: each somewhere else, so that none knows what another one did. */
 const remembered = await mkdtemp(join(tmpdir(), 'xetkit-runtimes-'));
@@ -66,8 +66,8 @@ const runtimes = {
   bun: { command: packaged('bun'), run: script('run') },
   chromium: {
     command: first('/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'),
-    run: async (executablePath, expected) =>
-      inBrowser(await chromium.launch({ executablePath, args: chromiumFlags }), expected),
+    run: async (executablePath, expected, hub) =>
+      inBrowser(await chromium.launch({ executablePath, args: chromiumFlags }), expected, hub),
   },
   firefox: { command: first('/usr/bin/firefox-esr'), run: runFirefox },
 };
@@ -75,9 +75,11 @@ const runtimes = {
 /**
  * @param {import('playwright-core').Browser} browser
  * @param {Expected} expected
+ * @param {import('xetkit/local-hub').LocalHub} hub
  */
-async function inBrowser(browser, expected) {
+async function inBrowser(browser, expected, hub) {
   const site = await serveCheckout();
+  hub.allowOrigin(site.url);
   try {
     const page = await browser.newPage();
     page.on('pageerror', (error) => console.log(`     page error: ${error.message}`));
@@ -97,9 +99,10 @@ async function inBrowser(browser, expected) {
 
 /** Debian's Firefox does not speak Playwright's protocol: the page reports to the server that served it. */
 /** @type {Runtime['run']} */
-async function runFirefox(command, expected) {
+async function runFirefox(command, expected, hub) {
   const profile = await mkdtemp(join(tmpdir(), 'xetkit-firefox-'));
   const site = await serveCheckout();
+  hub.allowOrigin(site.url);
   const query = new URLSearchParams({ expected: JSON.stringify(expected) });
   const child = spawn(
     command,
@@ -230,7 +233,7 @@ for (const [name, { command, run }] of Object.entries(runtimes)) {
     const expected = await seed(hub);
     const damaged = await xorbOf(hub, expected);
     hub.faults.add({ kind: 'xorb', match: (path) => path === damaged, action: 'corrupt', offset: 5000, times: 1e9 });
-    const good = await run(command, expected).catch((error) => {
+    const good = await run(command, expected, hub).catch((error) => {
       console.log(`     ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       return false;
     });
