@@ -36,7 +36,7 @@ export function describeInEachPlace(hub: () => LocalHub, define: (place: Place) 
     describe(name, () => {
       const place = { name } as Place;
       beforeAll(async () => {
-        Object.assign(place, await open(hub().url));
+        Object.assign(place, await open(hub()));
         return () => place.close();
       });
       beforeEach(async () => {
@@ -67,7 +67,7 @@ export async function makeProject(): Promise<string> {
 export const removeProject = (project: string) => rm(project, { recursive: true, force: true, maxRetries: 3 });
 
 /** Each run is a process of its own. */
-async function openProject(hub: string): Promise<Opened> {
+async function openProject({ url: hub }: LocalHub): Promise<Opened> {
   const project = await makeProject();
   const home = join(project, 'home');
   const env = { PATH: process.env.PATH, HOME: home, HF_ENDPOINT: hub };
@@ -91,8 +91,9 @@ async function openProject(hub: string): Promise<Opened> {
 }
 
 /** A site whose pages run the scripts in Chromium. Each run is a page of its own; what is kept is that of one profile. */
-async function openBrowser(hub: string): Promise<Opened> {
+async function openBrowser({ url: hub, allowOrigin }: LocalHub): Promise<Opened> {
   const site = await startSite();
+  allowOrigin(site.url);
   const browser = await playwright.launch({
     executablePath: chromium.command ?? '',
     args: [...CHROMIUM_FLAGS, '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],

@@ -30,8 +30,8 @@ describe('a process with a fault that never goes away ends by itself', () => {
   test.each(FAULTS)('%s', async (fault) => {
     hub.faults.add({ kind: 'xorb', times: 1e9, ...faultAction(fault, xorb.body, 'always') });
     const localDir = await scratch();
-    const client = { fallback: 'never', retry: QUICK_RETRIES, timeouts: timeoutsFor(fault), closes: true };
-    const settings = JSON.stringify({ repo: REPO, path: xorb.path, localDir, client });
+    const client = { fallback: 'never', retry: QUICK_RETRIES, timeouts: timeoutsFor(fault) };
+    const settings = JSON.stringify({ repo: REPO, path: xorb.path, localDir, client, closes: true });
     const { code, stdout, stderr } = await (await startNode([SCRIPT, settings], { HF_ENDPOINT: hub.url })).ended;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const said = jsonLines(stdout);

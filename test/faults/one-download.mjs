@@ -1,8 +1,8 @@
 // Downloads one file with a client of its own, says what came of it, and does nothing to end the process.
-// Usage: node one-download.mjs '{"repo", "path", "localDir", "client": {…}}'
+// Usage: node one-download.mjs '{"repo", "path", "localDir", "client": {…}, "closes"}'
 import { XetClient } from '../../dist/node.js';
 
-const { repo, path, localDir, client: options } = JSON.parse(process.argv[2] ?? '{}');
+const { repo, path, localDir, client: options, closes } = JSON.parse(process.argv[2] ?? '{}');
 const say = (record) => process.stdout.write(`${JSON.stringify(record)}\n`);
 const client = new XetClient({
   ...options,
@@ -16,4 +16,4 @@ try {
 } catch (error) {
   say({ done: false, code: error.code, stack: error.stack, cause: String(error.cause), url: error.url });
 }
-if (options.closes) await client.close();
+if (closes) await client.close();
