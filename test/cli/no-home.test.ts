@@ -3,19 +3,20 @@ import { once } from 'node:events';
 import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { LocalHub } from 'xetkit/local-hub';
+import { type ForOthers, forOthers } from '../support/for-others.ts';
 import { scratch } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 
-const built = (name: string) => fileURLToPath(new URL(`../../dist/${name}.js`, import.meta.url));
+let others: ForOthers;
+const built = (name: string) => others.built(name);
 const repo = 'owner/model';
 /** Nobody has this number. */
 const STRANGER = 12_345;
 
 async function asStranger(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, args, {
+  const child = spawn(others.node, args, {
     uid: STRANGER,
     gid: STRANGER,
     cwd: '/',
@@ -34,6 +35,7 @@ describe.skipIf(process.getuid?.() !== 0)('for a user without a home directory',
   const xetkit = (...args: string[]) => asStranger([built('cli'), ...args], { HF_ENDPOINT: hub.url });
 
   beforeAll(async () => {
+    others = await forOthers();
     const { startLocalHub } = await import('xetkit/local-hub');
     hub = await startLocalHub();
     await hub.commitFiles(repo, files);

@@ -1,22 +1,23 @@
 import { execFile } from 'node:child_process';
 import { chmod, chown, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LocalHub } from 'xetkit/local-hub';
+import { type ForOthers, forOthers } from '../support/for-others.ts';
 import { clientOf, filesUnder, scratch } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 import { jsonLines } from './children.ts';
 import { privateHub } from './harness.ts';
 import { HUB_TOKEN } from './hygiene.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const REPO = 'owner/model';
 const SOMEBODY = 12_345;
 const isRoot = process.geteuid?.() === 0;
 
 let hub: LocalHub;
+let others: ForOthers;
 beforeAll(async () => {
+  others = await forOthers();
   hub = await privateHub(REPO, { 'a.bin': randomBytes(300_000, 1), 'sub/b.txt': randomBytes(3000, 2) });
 });
 afterAll(() => hub.close());
@@ -35,8 +36,8 @@ async function cacheFolder(): Promise<{ cacheDir: string; repo: string; commit: 
 function verify(cacheDir: string, ...more: string[]) {
   return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
     execFile(
-      process.execPath,
-      [CLI, 'cache', 'verify', '--cache-dir', cacheDir, ...more],
+      others.node,
+      [others.built('cli'), 'cache', 'verify', '--cache-dir', cacheDir, ...more],
       { uid: SOMEBODY, gid: SOMEBODY, env: { PATH: process.env.PATH, HOME: cacheDir, XETKIT_CACHE: `${cacheDir}/x` } },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     );
