@@ -39,7 +39,10 @@ describe.skipIf(process.getuid?.() !== 0)('for a user without a home directory',
     const { startLocalHub } = await import('xetkit/local-hub');
     hub = await startLocalHub();
     await hub.commitFiles(repo, files);
-    return () => hub.close();
+    return async () => {
+      await hub.close();
+      await others.remove();
+    };
   });
   const openFolder = async () => {
     folder = await scratch();

@@ -20,7 +20,10 @@ beforeAll(async () => {
   others = await forOthers();
   hub = await privateHub(REPO, { 'a.bin': randomBytes(300_000, 1), 'sub/b.txt': randomBytes(3000, 2) });
 });
-afterAll(() => hub.close());
+afterAll(async () => {
+  await hub.close();
+  await others.remove();
+});
 
 async function cacheFolder(): Promise<{ cacheDir: string; repo: string; commit: string }> {
   const cacheDir = await scratch();
