@@ -95,7 +95,8 @@ export class Transfer {
   async run(signal) {
     const started = performance.now();
     try {
-      const file = await this.#client.open({ ...this.#target, signal });
+      const { repo, revision, path } = this.#target;
+      const file = await this.#client.open({ repo, revision, path, signal });
       this.file = file;
       this.#earlier = this.#recall(identityOf(file));
       await this.#read(file, signal);
