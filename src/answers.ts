@@ -15,7 +15,7 @@ export async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
   }
 }
 
-/** What the system calls the reason, by which callers decide. */
+/** The system's error code, such as `ENOSPC`; callers branch on it. */
 function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : undefined;

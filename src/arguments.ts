@@ -36,7 +36,7 @@ export const XET_CACHE = 'client:o fetch:f aliases:l onProgress:f onWarning:f re
 export const INSTALL_XET = 'client:o fetch:f aliases:l onProgress:f onWarning:f claim:b progress:b';
 export const SAVE_FILE = 'signal:g onProgress:f force:b';
 
-/** What other clients and people call it, without capitals and lines, behind what it is called here. */
+/** Names in other clients, in lower case without separators, after the name of the option here. */
 const WORDS =
   'accessToken=token,hftoken,apikey,credentials endpoint=huburl,baseurl,url,host repo=repoid,repository,model,modelid,dataset path=filename,file,pathinrepo,name revision=branch,rev,ref,tag,commit branch=revision,rev,ref localDir=dir,outdir,output,out,folder,destination title=message,commitmessage,committitle,summary description=commitdescription,body include=allowpatterns,allow,patterns,pattern,glob exclude=ignorepatterns,ignore files=operations,items,folderpath,path,paths,content paths=path,files,file,filename,deletions deletions=delete,deletepaths force=forcedownload,overwrite offline=localfilesonly concurrency=maxworkers,connections workers=threads createPr=pr,pullrequest,ispullrequest signal=controller,abortcontroller onProgress=progress,callback cacheDir=cache,cachefolder attempts=retries,tries maxBytes=size,limit localDir=path';
 
@@ -168,7 +168,7 @@ function suggestion(name: string, names: readonly string[]): string {
   return meant === undefined ? `It has ${names.join(', ')}.` : `Did you mean '${meant}'?`;
 }
 
-/** How many letters must be put in, left out or changed to make one of the other. */
+/** The edit distance of two words. */
 function editsBetween(one: string, other: string): number {
   let row = [...other, ''].map((_, at) => at);
   for (const letter of one) {

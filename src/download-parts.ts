@@ -109,7 +109,7 @@ const UNSHARED = {
 const workersOf = ({ workers = 'auto' }: XetClientOptions, { processors }: DownloadPlatform) =>
   workers === 'auto' ? Math.max(1, Math.min(4, processors - 1)) : workers;
 
-/** What the caller says goes before the environment, as a whole. */
+/** The caller's timeouts replace those of the environment as a whole. */
 function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: DownloadPlatform): HttpTimeouts {
   const { hub, ...others } = platform.defaultTimeouts?.() ?? {};
   return {

@@ -16,7 +16,7 @@ export function endpointOf(env: Environment): string | undefined {
   return env.HF_ENDPOINT ? checkEndpoint(env.HF_ENDPOINT, 'HF_ENDPOINT') : undefined;
 }
 
-/** Whether no server may be asked. */
+/** True if no server may be asked. */
 export function isOffline(env: Environment): boolean {
   return isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE);
 }
@@ -35,7 +35,7 @@ export async function tokenOf(env: Environment): Promise<string | undefined> {
   return path === undefined ? undefined : checkToken(await readToken(path), `the token file ${path}`);
 }
 
-/** Where `hf auth login` leaves the token. */
+/** Path of the token file that `hf auth login` writes. */
 function tokenPath(env: Environment): string | undefined {
   if (env.HF_TOKEN_PATH) return expand(env.HF_TOKEN_PATH, env);
   const home = hubHome(env);

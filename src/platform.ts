@@ -9,7 +9,7 @@ import type { FileWork } from './repo/file-work.ts';
 import type { NamePlatform } from './repo/names.ts';
 import type { UploadWork } from './upload/upload-work.ts';
 
-/** How much may be done at once. */
+/** Limits of parallelism. */
 export interface Shares {
   workers: number;
   /** Files of a snapshot. */
@@ -46,9 +46,9 @@ export interface DownloadPlatform {
   /** Whether the environment asks to go without Xet. */
   xetDisabled: () => boolean;
   defaultToken: () => Promise<string | undefined>;
-  /** What the environment says about waiting for servers. */
+  /** Timeouts from the environment. */
   defaultTimeouts?: () => Partial<HttpTimeouts>;
-  /** How much may be done at once where the system lets a process open little; undefined where nothing needs to be saved. */
+  /** Limits of parallelism where descriptors are scarce; undefined where they are not. */
   shares?: () => Shares | undefined;
   /** Whether the environment asks to go without any server. */
   offline: () => boolean;

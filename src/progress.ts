@@ -20,7 +20,7 @@ export interface Progress {
   etaSeconds: number | undefined;
   /** Path of the file at work. */
   current: string | undefined;
-  /** True while nothing has arrived from the network for some seconds, as when there is none. */
+  /** True while nothing has arrived from the network for some seconds, for example offline. */
   waiting?: boolean;
 }
 

@@ -34,7 +34,7 @@ export function without(range: ByteRange, parts: readonly ByteRange[]): ByteRang
   return left;
 }
 
-/** What is left of some ranges without some parts; both are ascending and apart from each other. */
+/** Subtracts parts from ranges; both are ascending and disjoint. */
 export function withoutAll(ranges: readonly ByteRange[], parts: readonly ByteRange[]): ByteRange[] {
   const left: ByteRange[] = [];
   let first = 0;

@@ -66,7 +66,7 @@ export function withoutSecrets(text: string, longOnly = false): string {
 
 cleanTextsBy(withoutSecrets);
 
-/** What of a credential must not be shown: also the parts of which it consists. */
+/** Parts of a credential that must not be shown. */
 function partsOf(credential: string): string[] {
   const token = credential.trim().replace(/^(Basic|Bearer|Digest)\s+/i, '');
   const values = [credential, token];
@@ -76,7 +76,7 @@ function partsOf(credential: string): string[] {
   return values;
 }
 
-/** What must not be shown of `user:password`. */
+/** Parts of `user:password` that must not be shown. */
 function userinfo(text: string): string[] {
   const [user = '', ...password] = text.split(':');
   const values = password.length > 0 ? [text, password.join(':')] : [];
@@ -91,7 +91,7 @@ function secretsIn(url: string): string[] {
   return values.flatMap((value) => [value, decoded(value)]);
 }
 
-/** What is made of a text, or the text itself where that cannot be done. */
+/** Applies a conversion to a text, or returns the text if that fails. */
 function tried(how: (text: string) => string, text: string): string {
   try {
     return how(text);
@@ -116,7 +116,7 @@ function spellings(value: string): string[] {
   return [...new Set(all)];
 }
 
-/** What is the same in the base64 of any text that holds a value: its place there has one of three remainders. */
+/** The parts that the base64 of any text with this value has in common: one for each of the three alignments. */
 function inBase64(value: string): string[] {
   const text = String.fromCharCode(...new TextEncoder().encode(value.slice(0, 4096)));
   return [0, 1, 2].flatMap((before) => {

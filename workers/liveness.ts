@@ -1,4 +1,4 @@
-/** How often a silent worker is thought of, in milliseconds, and how often in a row before it is given up. */
+/** Interval of checks in milliseconds, and the number of silent checks after which a worker is given up. */
 export interface Patience {
   tickMs: number;
   ticks: number;

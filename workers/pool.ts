@@ -21,7 +21,7 @@ export interface PoolOptions {
   /** The codec of the calling thread, for work that is not worth a message and for places without workers, if there is one. */
   load?: (() => Promise<Codec>) | undefined;
   onWarning?: ((message: string) => void) | undefined;
-  /** How long a worker may owe an answer. */
+  /** Time within which a worker must answer. */
   patience?: Patience | undefined;
   /** Input up to this long is done on the calling thread while no worker has been started, in bytes. */
   smallBytes?: number | undefined;

@@ -190,7 +190,7 @@ export interface VerifyReport {
   wrong: CheckedBlob[];
   /** What nothing here says the hash of. */
   unknown: CheckedBlob[];
-  /** What could not be read. Folders that could not are among the warnings, as `unreadable`. */
+  /** Files that could not be read. Unreadable folders are listed in the warnings, as `unreadable`. */
   unreadable: CheckedBlob[];
   /** Recipes that were looked at, and how many of them were damaged: those are gone. */
   recipes: { checked: number; dropped: number };

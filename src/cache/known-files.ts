@@ -6,7 +6,7 @@ export interface FileContent {
   verified: Verified;
 }
 
-/** What tells a file from another one that takes its name, or from what is written to it later. */
+/** Properties that distinguish a file from a later one of the same name, and from itself after a change. */
 export interface FileLook {
   ino: bigint;
   size: bigint;

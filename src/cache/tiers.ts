@@ -238,7 +238,7 @@ export class Tiers {
   }
 }
 
-/** What was asked for under a key, asked for once. */
+/** Asks for the result of a key once. */
 function once<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
   const answer = known.get(key) ?? ask();
   known.set(key, answer);

@@ -79,7 +79,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length;
 }
 
-/** What a recipe says about a xorb: one run for each of its terms that differ, in file order. The records are views. */
+/** The runs of a xorb that a recipe names: one for each distinct term, in file order. The records are views. */
 export function knownChunks(recipe: Recipe, xorb: string): readonly KnownRun[] {
   return runsOf(recipe).byXorb.get(xorb) ?? [];
 }

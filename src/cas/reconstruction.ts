@@ -86,7 +86,7 @@ function narrowest(terms: readonly Term[], all: Map<string, SignedXorb[]>): Map<
   return new Map([...chosen].map(([xorb, signed]) => [xorb, [...signed]]));
 }
 
-/** Where chunks of a xorb can be had. */
+/** A range of a xorb and the signed URL that serves it. */
 export interface Place {
   signed: SignedXorb;
   range: FetchRange;

@@ -11,7 +11,7 @@ export type BatchForms = Map<string, BatchForm | 'none'>;
 /** An address with all hashes, as xet-core's client has it, or a body, as is documented. */
 type BatchForm = 'GET' | 'POST';
 
-/** What an answer about so many small files may take, in bytes. */
+/** Largest answer to a question about several files, in bytes. */
 const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
 /** So that the address, 73 characters a file, stays below the 8 KiB that servers take. */
 const FILES_AT_ONCE = 64;

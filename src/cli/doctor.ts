@@ -169,7 +169,7 @@ async function askHub(
   }
 }
 
-/** What an answer says about the way to the Hub; 401 is about the token. */
+/** Reads an answer as a check of the connection to the Hub; a 401 concerns the token. */
 function lookAtAnswer(url: string, { status, headers }: Answer, tookMs: number): Found {
   const { host } = new URL(url);
   if (status === 200 && isHtml(headers)) {

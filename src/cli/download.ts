@@ -142,7 +142,7 @@ function report(file: string, result: Omit<DownloadResult, 'commit'>, output: Ou
   });
 }
 
-/** What could not be stored is a failure, though all the rest is in place. */
+/** Files that could not be stored make the command fail, even if all others are in place. */
 function failFor(leftOut: readonly LeftOutFile[], output: Output): void {
   if (leftOut.length === 0) return;
   for (const { file, reason } of leftOut) output.record({ file, leftOut: reason });

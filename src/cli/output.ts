@@ -101,7 +101,7 @@ export class Output {
 
 /** More than any message has; what is longer was made so by somebody. */
 const MOST_CHARACTERS = 16_384;
-/** What steers a terminal or is not seen: controls, line breaks, and all of Cf, such as those that turn text round. */
+/** Characters that control a terminal or are invisible: controls, line breaks and category Cf, which includes bidirectional overrides. */
 const UNSEEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 /** In an emoji it joins two others. */
 const JOINER = /(\p{Extended_Pictographic}\ufe0f?)\u200d(?=\p{Extended_Pictographic})/gu;

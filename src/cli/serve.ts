@@ -149,7 +149,7 @@ function parsePort(text: string): number {
 
 const isLoopback = (host: string) => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
-/** What the system says of a folder or an address, without the way through the code that led there. */
+/** The system's message about a folder or an address, without a stack. */
 function inOneLine(error: unknown, what: string): unknown {
   if (isXetError(error) || !(error instanceof Error)) return error;
   const isSystem = typeof (error as NodeJS.ErrnoException).code === 'string';

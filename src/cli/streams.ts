@@ -27,7 +27,7 @@ export async function withStreams(command: (lost: AbortSignal) => Promise<number
   return 1;
 }
 
-/** Whether stdout takes nothing more. */
+/** True if stdout takes nothing more. */
 export function isStdoutLost(): boolean {
   // Known at once to the stream, which tells its listeners only later.
   return stdoutFailed || process.stdout.errored != null;

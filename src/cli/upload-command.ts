@@ -30,7 +30,7 @@ interface UploadFlags {
 
 const SDKS = ['gradio', 'docker', 'static', 'streamlit'];
 
-/** How to create the repository, if that is wanted at all. */
+/** Options for creating the repository; undefined without `--create`. */
 function creationOf(flags: UploadFlags): Pick<CreateRepoOptions, 'visibility' | 'sdk'> | undefined {
   const { create, private: hidden, public: open, sdk } = flags;
   if (!create && (hidden || open || sdk !== undefined)) {

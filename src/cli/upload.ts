@@ -22,7 +22,7 @@ export interface UploadCommand {
   description: string | undefined;
   createPr: boolean;
   force: boolean;
-  /** How to create the repository if there is none; without it nothing is created. */
+  /** Options for creating a missing repository; without them nothing is created. */
   create: Pick<CreateRepoOptions, 'visibility' | 'sdk'> | undefined;
 }
 

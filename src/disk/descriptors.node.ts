@@ -7,7 +7,7 @@ import { isOutOfDescriptors } from './descriptors.ts';
 const LONGEST_WAIT_MS = 100;
 /** Attempts in a row during which nothing else in this thread made progress: some three seconds. */
 const MOST_ATTEMPTS = 32;
-/** Where more may be open than this, nothing needs to be saved. */
+/** With a limit above this, descriptors are not scarce. */
 const PLENTY = 512;
 /** For what is opened for a moment: folders, notes, modules. */
 const RESERVE = 8;
@@ -52,7 +52,7 @@ export async function withDescriptor<T>(step: () => Promise<T>, signal?: AbortSi
   }
 }
 
-/** How much may be done at once where few descriptors are left; undefined where there are plenty, or nobody says. */
+/** Parallelism that the remaining descriptors allow; undefined if they are plenty or the limit is unknown. */
 export function descriptorShares(): Shares | undefined {
   // It would ask its user whether that may be read.
   if ('Deno' in globalThis) return undefined;

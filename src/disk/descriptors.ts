@@ -1,7 +1,7 @@
 /** Why a step failed for want of a descriptor, and what to do. */
 export const TOO_MANY_OPEN = 'Too many files and connections are open: raise the limit (ulimit -n)';
 
-/** Whether a file or connection could not be opened because this process, or the system, has as many open as it may. */
+/** True if a file or connection could not be opened because this process, or the system, has as many open as it may. */
 export function isOutOfDescriptors(error: unknown): boolean {
   for (let reason = error; reason instanceof Error; reason = reason.cause) {
     // Of several addresses of a host, each failed in its own way.

@@ -127,7 +127,7 @@ export class DiskThread implements DiskHelp {
   }
 }
 
-/** Where the thread could open nothing, the step is taken here: this thread has connections that it can close. */
+/** If the disk thread cannot open a file, the step is repeated here: this thread can close idle connections. */
 function resultHere(found: Answer<unknown>, { here }: Waiting): unknown {
   return 'error' in found && isDescriptorCode(found.error.system) ? here() : resultOf(found);
 }

@@ -23,7 +23,7 @@ export interface RunOptions {
   onLocal: (bytes: number) => void;
   /** How to have bytes that a local part could not give after all. */
   elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
-  /** What is kept on this machine of what was fetched a moment ago, if anything is. */
+  /** Finds chunks on this machine that were fetched earlier in this read, if they were kept. */
   kept?: ((piece: Piece) => Promise<LocalPart[]>) | undefined;
 }
 
@@ -34,7 +34,7 @@ export interface AssembleOptions extends RunOptions {
 
 type Serves = (at: number, piece: Piece) => boolean;
 
-/** What the job of an index in the plan is to fetch, for those of its pieces that it serves. */
+/** Describes the job with this index in the plan, for the pieces that it serves. */
 export function specOf({ plan, urls }: Stage, index: number, serves: Serves = () => true): JobSpec {
   const job = plan.jobs[index];
   const source = job && urls[job.section];

@@ -6,7 +6,7 @@ import type { JobContext } from './range-job.ts';
 import type { Content } from './shares.ts';
 import { type Stages, timedStages } from './stages.ts';
 
-/** What a read over Xet needs. */
+/** Dependencies of a read over Xet. */
 export interface Reading {
   stages: Stages;
   context: JobContext;

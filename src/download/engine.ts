@@ -32,7 +32,7 @@ const WINDOW_BYTES = 2 * 1024 ** 3;
 export class DownloadEngine {
   readonly parts: EngineParts;
   readonly #casVersions: CasVersions = new Map();
-  /** How each CAS is asked about several files at once. */
+  /** The form of batch reconstruction that each CAS answers. */
   readonly batchForms: BatchForms = new Map();
   readonly #pace = new Pace();
   readonly #buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
@@ -197,7 +197,7 @@ export class DownloadEngine {
   }
 }
 
-/** Whether a request reaches a server, whatever that says. */
+/** True if a request reaches a server, whatever that says. */
 const answers = (request: Promise<unknown>): Promise<boolean> =>
   request.then(
     () => true,

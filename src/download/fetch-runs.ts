@@ -125,7 +125,7 @@ export class RangePart {
     return this.cutter.received === this.range.bytes.end;
   }
 
-  /** Whether all chunks are there that somebody wants. */
+  /** True if all chunks are there that somebody wants. */
   get isEnough(): boolean {
     return this.cutter.nextChunk >= this.#until;
   }
@@ -135,7 +135,7 @@ export class RangePart {
     return this.range.bytes.end - this.cutter.received;
   }
 
-  /** Whether all frames are there, or all that are wanted. */
+  /** True if all frames are there, or all that are wanted. */
   get complete(): boolean {
     const { cutter, range } = this;
     if (this.isEnough && this.#until < range.chunks.end) return true;

@@ -2,7 +2,7 @@ import { isXetError, XetError } from '../errors.ts';
 import type { FetchTogether, RunSource } from './fetch-runs.ts';
 import { multi } from './open-range.ts';
 
-/** What a server may answer that does not serve several ranges at once. */
+/** Statuses of servers that do not serve several ranges at once. */
 const NOT_SEVERAL = [400, 403, 404, 416];
 
 /** One request for all ranges of a job, where that needs no preflight. */

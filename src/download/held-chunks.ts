@@ -55,7 +55,7 @@ export class HeldChunks {
     this.#runs.splice(first, end - first, ...around);
   }
 
-  /** What is let go of, and after which piece. */
+  /** Chunks to release, by the piece after which they are released. */
   get runs(): Iterable<Readonly<HeldRun>> {
     return this.#runs;
   }

@@ -12,7 +12,7 @@ export interface RangeSource {
   rules: RangeRules;
   /** Past every HTTP cache: an earlier answer was corrupt. */
   fresh: boolean;
-  /** How much to ask for at most where ranges come step by step. */
+  /** Largest request in bytes where a range is fetched in steps. */
   stepBytes?: (() => number) | undefined;
 }
 
@@ -35,7 +35,7 @@ export class RangeRules {
     this.#stepBytes = stepBytes;
   }
 
-  /** What to ask for to get the bytes from `from` on. */
+  /** The range to request for the bytes from `from` on. */
   next(url: string, whole: ByteRange, from: number, mostBytes = Number.POSITIVE_INFINITY): ByteRange {
     if (this.of(url) !== 'parts') return whole;
     return { start: from, end: Math.min(whole.end, from + Math.min(this.#stepBytes, mostBytes)) };
@@ -45,13 +45,13 @@ export class RangeRules {
     return this.#rules.get(new URL(url).origin) ?? 'parts';
   }
 
-  /** Whether that is worth another plan. */
+  /** True if that is worth another plan. */
   learn(url: string, rule: Rule): boolean {
     this.#rules.set(new URL(url).origin, rule);
     return this.#rules.size <= MOST_ORIGINS;
   }
 
-  /** Whether several of the ranges of an address may be asked for at once. */
+  /** True if several of the ranges of an address may be asked for at once. */
   takesSeveral(url: string): boolean {
     return !this.#refusesSeveral.has(new URL(url).origin);
   }

@@ -35,7 +35,7 @@ export interface Job {
   ranges: readonly FetchRange[];
   /** Indices of the pieces it serves, ascending. */
   pieces: number[];
-  /** Whether an earlier job has fetched what its first piece needs. */
+  /** True if an earlier job has fetched what its first piece needs. */
   again: boolean;
 }
 
@@ -102,7 +102,7 @@ export interface PlanOptions {
   maxHeldBytes: number;
   /** Whether the server may be asked for several ranges at once. */
   group?: boolean;
-  /** Whether the server of an address serves all of its ranges or none. */
+  /** True if the server of an address serves all of its ranges or none. */
   allAtOnce?: (url: string) => boolean;
 }
 
@@ -143,7 +143,7 @@ function wrongLength(how: string, length: number): XetError {
   );
 }
 
-/** What each job is made of: pieces of one key, in file order. */
+/** The pieces of each job: those with one key, in file order. */
 interface Users {
   indices: number[];
   /** Those before have a job. */
@@ -188,7 +188,7 @@ function* assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions
     const { all } = kindOf(signed);
     const ranges = new Set<FetchRange>();
     const held = new HeldChunks();
-    /** How far the xorb has been read when a piece has had its share. */
+    /** The position in the xorb up to which a piece makes a job read. */
     let head = 0;
     for (; same.next < same.indices.length; same.next++) {
       if (++steps % ITEMS_AT_ONCE === 0) yield;

@@ -26,7 +26,7 @@ export interface Batch {
   /** Pieces that want a share of it and have not had it. */
   users: number;
   seen: boolean;
-  /** Whether it is what later pieces want and no more. */
+  /** True if it is what later pieces want and no more. */
   least: boolean;
 }
 
@@ -46,7 +46,7 @@ export interface JobContext {
   onNetworkBytes: (bytes: number) => void;
   /** Limits what is fetched and not yet used, where that would be lost with the process. */
   backlog?: MemoryBudget | undefined;
-  /** How much one request may ask for, where that is less than servers and browsers allow. */
+  /** Largest request in bytes, if smaller than servers and browsers allow. */
   stepBytes?: (() => number) | undefined;
   /** Whether decoded bytes take the memory of their frames: whoever is done with a batch gives that back to `buffers`. */
   inPlace?: boolean | undefined;

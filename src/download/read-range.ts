@@ -12,7 +12,7 @@ import { readLocal } from './local-part.ts';
 import { type Before, readPlain } from './plain.ts';
 import type { Content } from './shares.ts';
 
-/** What a cautious read fetches ahead: this, or a part of what was taken. */
+/** Bytes that a cautious read fetches ahead at first; later a fraction of the bytes already read. */
 const LEAST_AHEAD_BYTES = 1024 * 1024;
 const AHEAD_SHARE = 1 / 8;
 /** A cautious read opens another connection for no less. */
@@ -135,7 +135,7 @@ export async function* readOverHttp(
   }
 }
 
-/** What a read over Xet has kept on this machine, so that nothing is fetched twice where plain HTTP takes over. */
+/** Content of a read over Xet that this machine has kept, so that plain HTTP fetches nothing twice. */
 function keptBy({ stages, running }: Reading): Before {
   return async function* (part, fetched) {
     let at = part.start;

@@ -61,7 +61,7 @@ export class Stages {
     return this.#terms;
   }
 
-  /** What this machine has of a part that has been planned. */
+  /** The content that this machine holds of a planned part. */
   async here(part: ByteRange): Promise<LocalPart[]> {
     const { tiers, fileHash, signal } = this.#options;
     return (await tiers?.locals(fileHash, this.#placed, [part], signal)) ?? [];

@@ -2,7 +2,7 @@ import { XetError } from '../errors.ts';
 
 type Bytes = ReadableStream<Uint8Array>;
 
-/** How an answer ended: with everything that was promised, with a failure or an abort, or unread. */
+/** The end of an answer: complete, failed, aborted or unread. */
 export type Ending = { how: 'whole' } | { how: 'failed'; error: unknown } | { how: 'cancelled' };
 
 export interface BodyParts {

@@ -23,7 +23,7 @@ const MOST_HEAD_BYTES = 64 * 1024;
 const END = [13, 10, 13, 10];
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** What is no answer of HTTP/1, or leaves in doubt where it ends. The same server answers the same. */
+/** An answer that is not HTTP/1, or whose end is ambiguous. Not retried, as the server would repeat it. */
 export class MalformedAnswer extends TypeError {
   override readonly name = 'MalformedAnswer';
 }

@@ -11,7 +11,7 @@ const PATIENCE = 3;
 const LEAST_PACE = 1;
 /** The same of answers that are read as a whole before anything is done with them. */
 const LEAST_TEXT_PACE = 16;
-/** How many times as long as on the way a text may be: honest lists of alike entries reach thirty. */
+/** Largest ratio of unpacked to packed length: honest lists of similar entries reach thirty. */
 const MOST_RATIO = 50;
 const WORTH_A_LOOK_BYTES = 4 * 1024 * 1024;
 
@@ -120,7 +120,7 @@ export class FetchReply implements Reply {
     }
   }
 
-  /** How many bytes have come for those that were unpacked of them, as far as that is known. */
+  /** Packed bytes received so far, if known. */
   #packedBytes(unpacked: number): number {
     const { body, headers } = this.#response;
     const said = headers.get('content-encoding') ? Number(headers.get('content-length')) : 0;

@@ -68,7 +68,7 @@ export interface HttpTimeouts extends Timeouts {
 
 export interface HttpOptions {
   fetch: SendingFetch;
-  /** Whether nothing goes to an address that is not encrypted, but for what the caller names. */
+  /** True if nothing goes to an address that is not encrypted, but for what the caller names. */
   encrypted?: boolean | undefined;
   /** Whether it also takes a body that is an array of pieces. */
   takesPieces?: boolean | undefined;
@@ -99,7 +99,7 @@ const UNREACHED_ATTEMPTS = 2;
 /** Headers that hold a credential. */
 const CREDENTIALS = ['authorization', 'cookie', 'proxy-authorization'];
 
-/** Where memory is counted. */
+/** The budget that buffered answers count towards. */
 export interface MemoryCount {
   readonly limitBytes: number;
   tryAcquire(bytes: number, urgent: boolean): boolean;
@@ -123,7 +123,7 @@ export interface RequestSpec {
   /** Attempts for this request, if not the policy's. */
   attempts?: number | undefined;
   /**
-   * Whether it waits while this device is offline, as what is under way does. Default: for the CAS and data. What is
+   * True if it waits while this device is offline, as what is under way does. Default: for the CAS and data. What is
    * asked first fails, so that its caller can say so.
    */
   waits?: boolean;
@@ -136,7 +136,7 @@ export interface Reply {
   headers: AnswerHeaders;
   /** After redirects. */
   url: string;
-  /** Whether redirects led to another server than the one that was asked. */
+  /** True if redirects led to another server than the one that was asked. */
   elsewhere: boolean;
   /** The body as it arrives; silence beyond the stall timeout throws `STALLED`, a broken connection `NETWORK`. */
   chunks(): AsyncGenerator<Uint8Array, void, undefined>;
@@ -148,7 +148,7 @@ export interface Reply {
   drop(): void;
 }
 
-/** What is tried, and how often. */
+/** Attempts of a request. */
 export type TriesOptions = Pick<RequestSpec, 'kind' | 'signal' | 'waits'> & { attempts: number };
 
 /** The one door for requests: rewriting, timeouts, retries and typed errors. Counts what goes through. */
@@ -192,7 +192,7 @@ export class Http {
     }
   }
 
-  /** Whether a host that has never answered cannot be reached: mostly a name or a port is wrong. */
+  /** True if a host that has never answered cannot be reached: mostly a name or a port is wrong. */
   #isHopeless(error: XetError): boolean {
     return error.code === 'NETWORK' && !this.#reached.has(originOf(error.url ?? '')) && isUnreached(error);
   }
@@ -242,7 +242,7 @@ export class Http {
     return (this.takesPieces ? body : joinBytes(body)) as BodyInit;
   }
 
-  /** Where a request goes. */
+  /** The address of a request. */
   #addressOf({ url, kind }: RequestSpec): string {
     rememberUrl(url);
     checkAddress(url, kind, this.#options.encrypted ?? false);

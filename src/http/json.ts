@@ -37,7 +37,7 @@ export function parseJson(text: string, reply: Pick<Reply, 'url' | 'status' | 'h
   }
 }
 
-/** Whether a text is what it seems: parsed, it is not a multiple of its length, and it is not nested without end. */
+/** True if a text is what it seems: parsed, it is not a multiple of its length, and it is not nested without end. */
 function isHonest(text: string): boolean {
   let values = 0;
   let depth = 0;
@@ -65,7 +65,7 @@ function isHonest(text: string): boolean {
   return values * LEAST_CHARACTERS_A_VALUE < text.length;
 }
 
-/** Whether an odd number of backslashes is before it. */
+/** True if an odd number of backslashes is before it. */
 function isEscaped(text: string, at: number): boolean {
   let before = at;
   while (text.charCodeAt(before - 1) === 0x5c) before--;

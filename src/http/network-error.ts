@@ -23,7 +23,7 @@ export function tellFailuresBy(how: typeof kindOf): void {
 const MISTAKE =
   /is not (an? (function|constructor|object)|defined|iterable)|(undefined|null) is not|cannot (read|set|destructure|access|convert|use)|of (undefined|null)|has no prop/i;
 
-/** What it means that a request or the reading of its answer failed: mostly `NETWORK`. A mistake in a program stays what it is. */
+/** Turns the failure of a request, or of reading its answer, into an `XetError`, mostly `NETWORK`. Programming errors are returned unchanged. */
 export function networkError(error: unknown, url: string): unknown {
   const isMistake =
     error instanceof ReferenceError ||
@@ -39,7 +39,7 @@ export function networkError(error: unknown, url: string): unknown {
   );
 }
 
-/** Whether no server was reached. */
+/** True if no server was reached. */
 export function isUnreached({ message, cause }: XetError): boolean {
   return kindOf({ ...innermost(cause), text: message }) === 'unreached';
 }

@@ -2,7 +2,7 @@ import { badAnswer, type XetError } from '../errors.ts';
 import { rememberUrl } from '../secrets.ts';
 import { unencrypted } from './request-checks.ts';
 
-/** Where a request goes in place of where a redirect leads. */
+/** Maps the target of a redirect to the address that is requested. */
 export type RewriteRedirect = (url: string) => string;
 
 /** A request on its way through redirects. */
@@ -16,7 +16,7 @@ export interface Hop {
 
 export const MOST_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** What no other server is told. */
+/** Headers that are not sent to another origin. */
 const OF_ONE_SERVER = ['authorization', 'cookie', 'proxy-authorization'];
 
 export function isRedirect(status: number, location: string | null | undefined): location is string {

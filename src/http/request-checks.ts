@@ -6,7 +6,7 @@ import type { UrlKind } from './response-error.ts';
 const CREDENTIAL_HEADERS =
   /^(authorization|(set-)?cookie2?|host|origin|referer|(proxy|sec)-.*|(x-aws-ec2-)?metadata.*)$/i;
 
-/** Whether this can be asked at all. */
+/** True if this can be asked at all. */
 export function isWebAddress(url: string): boolean {
   return /^https?:/i.test(url) && URL.canParse(url);
 }
@@ -33,7 +33,7 @@ export function checkAddress(url: string, kind: UrlKind, encrypted: boolean): vo
   throw new XetError('INVALID_ARGUMENT', `${what}. ${advice}`);
 }
 
-/** Whether others can read what goes there: it is not encrypted, and leaves this machine. */
+/** True if others can read what goes there: it is not encrypted, and leaves this machine. */
 export function isExposed(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === 'http:' && !/^((.*\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);

@@ -43,20 +43,20 @@ export async function responseError(
   });
 }
 
-/** What matters of a request that the Hub refused, and of the form of the refusal. */
+/** Facts about a refused request and its answer. */
 interface Question {
   writes: boolean;
   hasToken: boolean;
-  /** Whether the answer is a page for people. */
+  /** True if the answer is a page for people. */
   isPage: boolean;
   /** The server's words. */
   detail: string;
 }
 
-/** What a refusal means, and what can be done. */
+/** Maps a refusal to a code and advice. */
 type Meaning = readonly [code: XetErrorCode, advice: string];
 
-/** Whether a request changes something, or asks for leave to. */
+/** True if a request changes something, or asks for leave to. */
 function isWrite(method: string, url: string): boolean {
   return /\/xet-write-token\//.test(url) || !(method === 'GET' || method === 'HEAD' || /\/paths-info\//.test(url));
 }

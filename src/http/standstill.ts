@@ -5,7 +5,7 @@ let noticed = 0;
 /** The clock of the day goes on while a machine sleeps; the other one may stand still with it. */
 let lead: number | undefined;
 
-/** How many times this process has been found to have stood still. */
+/** Number of times that this process was found to have been suspended. */
 export function standstills(): number {
   const now = Date.now() - performance.now();
   if (lead !== undefined && now - lead > LATE_MS) noticed++;
@@ -13,7 +13,7 @@ export function standstills(): number {
   return noticed;
 }
 
-/** Whether a timer fires long after it was due, which is a moment of `Date.now()`. */
+/** True if a timer fires long after it was due, which is a moment of `Date.now()`. */
 export function isLate(dueMs: number): boolean {
   const late = Date.now() - dueMs > LATE_MS;
   if (!late) return false;

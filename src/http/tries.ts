@@ -5,7 +5,7 @@ import { standstills } from './standstill.ts';
 export interface TriesParts {
   /** Failures in a row, the last of which is thrown. With 1 there is neither a second attempt nor a wait. */
   attempts: number;
-  /** Whether to wait, for as long as it takes, while this device knows that it is offline. */
+  /** True if to wait, for as long as it takes, while this device knows that it is offline. */
   waits: boolean;
   signal: AbortSignal | undefined;
   /** The wait before the next attempt. */
@@ -47,12 +47,12 @@ export class Tries {
   }
 }
 
-/** Whether no server has said anything: it may be the network. */
+/** True if no server has said anything: it may be the network. */
 export function isOutage({ code, status }: XetError): boolean {
   return status === undefined && (code === 'NETWORK' || code === 'TIMEOUT' || code === 'STALLED');
 }
 
-/** Whether this device knows that it has no network. Programs outside of browsers never know. */
+/** True if this device knows that it has no network. Programs outside of browsers never know. */
 export function isOffline(): boolean {
   return globalThis.navigator?.onLine === false;
 }

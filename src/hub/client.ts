@@ -41,7 +41,7 @@ export interface ResolveOptions {
   http?: Http;
   /** Whether the beginning of a file that is not in a CAS is asked for along with the rest, as its content is wanted too. */
   beginning?: boolean;
-  /** Whether it waits while this device is offline, as what is under way does. */
+  /** True if it waits while this device is offline, as what is under way does. */
   waits?: boolean | undefined;
   /** Attempts at the request, if not as many as at others. */
   attempts?: number | undefined;
@@ -189,15 +189,15 @@ export class HubClient {
   }
 }
 
-/** What an answer says of a file. */
+/** File information from the headers of an answer. */
 interface KnownFile {
-  /** Whether it is kept in a CAS. */
+  /** True if it is kept in a CAS. */
   isXet: boolean;
   size: number | undefined;
   etag: string | undefined;
   commit: string | undefined;
   xetHash: string | undefined;
-  /** Where the answer says that a CAS token is had. */
+  /** The token route that the answer names. */
   given?: string | null;
 }
 

@@ -4,12 +4,12 @@ import { isRecord, LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';
 import { apiUrl, type RepoId, repoText } from './repo.ts';
 
-/** Who sees a repository. A `protected` one is a space whose code stays hidden. */
+/** Visibility of a repository. `protected` is a public space whose code stays hidden. */
 export type RepoVisibility = 'public' | 'private' | 'protected';
 
 /** Properties of a repository that is created. */
 export interface NewRepo {
-  /** Who sees it. Default: as the account or organization has it; nothing is sent to the Hub then. */
+  /** Visibility. Default: the setting of the account or organization; nothing is sent to the Hub then. */
   visibility?: RepoVisibility | undefined;
   /** `true` stands for `visibility: 'private'`, `false` for `'public'`. */
   private?: boolean | undefined;

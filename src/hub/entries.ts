@@ -23,7 +23,7 @@ export interface ListEntry {
 /** An entry as the Hub gives it: some servers leave out sizes. */
 export type FoundEntry = Omit<ListEntry, 'size'> & { size: number | undefined };
 
-/** What an answer lists. */
+/** Entries of an answer. */
 export interface FoundEntries {
   entries: FoundEntry[];
   /** Path of one that is neither a file nor a folder, if there is any: a submodule of git, or what is not known yet. */

@@ -54,7 +54,7 @@ export function parseRepo(repo: RepoDesignation): RepoId {
   return { type: id.type, name: id.name };
 }
 
-/** Whether a repository can have this name, with or without an owner. Local Hubs go by the same rule. */
+/** True if a repository can have this name, with or without an owner. Local Hubs go by the same rule. */
 export function isRepoName(name: string): boolean {
   const parts = name.split('/');
   const fits = (part: string) =>

@@ -56,9 +56,9 @@ const COMMIT = /^[0-9a-f]{40}$/;
 const COMMIT_PATIENCE = 15;
 /** Commits since the one that is known, among which ours is looked for. */
 const RECENT_COMMITS = 50;
-/** What the Hub says of large files that are stored, as long as it has not heard of them from the CAS. */
+/** The Hub's refusals of files that are stored but that the CAS has not reported to it yet. */
 const NOT_SEEN_YET = /pointed to a file that does not exist|not found in xet storage|invalid file change/i;
-/** How often it is asked again then: the waits double. */
+/** Number of repeats after such a refusal; the waits double. */
 const MOST_BEHIND = 4;
 
 /** The Hub's side of an upload. */

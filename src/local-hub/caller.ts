@@ -2,7 +2,7 @@ import type { Visitor } from './hub/access.ts';
 import type { Repo } from './repo/repo.ts';
 import { isRepoName, isRepoType, type RepoId } from './repo/repo-id.ts';
 
-/** Who stores or reads content, and for which repository. Tokens for the CAS and signed addresses carry it. */
+/** The user and the repository for which content is stored or read. CAS tokens and signed addresses carry it. */
 export interface Caller extends Pick<Visitor, 'name' | 'known'> {
   repo: RepoId;
   /** Of the repository's record: its name may be given to another one later. */

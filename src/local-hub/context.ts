@@ -28,7 +28,7 @@ export function baseUrl(context: HubContext, exchange: Exchange): string {
   return host === undefined ? context.origin : `http://${host}`;
 }
 
-/** Whether the request comes from a page that this Hub does not know. */
+/** True if the request comes from a page that this Hub does not know. */
 export function isForeign(context: HubContext, exchange: Exchange): boolean {
   return senderOf(exchange.senderFacts, context.settings.senders) === 'foreign';
 }

@@ -17,7 +17,7 @@ export class HubError extends Error {
   }
 }
 
-/** What a request is answered that failed like this. */
+/** Maps an error to the answer of the failed request. */
 export function asHubError(error: unknown): HubError {
   if (error instanceof HubError) return error;
   // What the codec finds wrong with received bytes is the sender's doing.

@@ -47,7 +47,7 @@ export class Ingest {
   readonly #places = new Map<string, Place>();
   readonly #xorbs: XorbIndex[] = [];
   readonly #drafts: DraftFile[] = [];
-  /** What refers to the xorb that is being filled. */
+  /** References to the xorb that is being filled. */
   readonly #unnamed: { xorb: string | undefined }[] = [];
   #filling: { pieces: Uint8Array[]; bytes: number; records: ChunkRecordList; fileStarts: number[] } = emptyXorb();
 

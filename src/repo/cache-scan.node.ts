@@ -294,7 +294,7 @@ class RepoScan {
     return revision;
   }
 
-  /** Whether a folder is not left through a link; warns of one that is. */
+  /** True if a folder is not left through a link; warns of one that is. */
   async #isInside(folder: string): Promise<boolean> {
     try {
       await this.#fence.check(folder);
@@ -336,7 +336,7 @@ class RepoScan {
   }
 }
 
-/** Whether something may be there all the same. */
+/** True if something may be there all the same. */
 function isForbidden(error: unknown): boolean {
   return ['EACCES', 'EPERM', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

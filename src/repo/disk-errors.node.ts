@@ -19,7 +19,7 @@ const DISK_CODES: Record<string, { code: XetErrorCode; advice: string }> = {
   ENFILE: { code: 'CACHE', advice: TOO_MANY_OPEN },
 };
 
-/** Whether it takes a permission that a program does not have in Deno. */
+/** True if it takes a permission that a program does not have in Deno. */
 export function isNotAllowed(error: unknown): boolean {
   return error instanceof Error && error.name === 'NotCapable';
 }
@@ -45,7 +45,7 @@ export async function diskErrors<T>(path: string, step: () => Promise<T>): Promi
   }
 }
 
-/** What is in the way: not the file that is on its way, but what it was to become, or what should have been a folder. */
+/** The path that is in the way: not our temporary file, but its target, or a file where a folder should be. */
 async function placeOf(cause: object, path: string): Promise<string> {
   const { code, path: source, dest } = cause as Record<string, unknown>;
   const place = [dest, source].find((each) => typeof each === 'string') ?? path;

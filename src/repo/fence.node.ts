@@ -41,13 +41,13 @@ export class Fence {
     );
   }
 
-  /** Whether a file, or what a link of that name leads to, lies inside. False if there is none. */
+  /** True if a file, or what a link of that name leads to, lies inside. False if there is none. */
   async has(path: string): Promise<boolean> {
     const real = await realPath(path);
     return real !== undefined && (await this.#isInside(real, path, true));
   }
 
-  /** Whether no link leads out on the way to a folder. */
+  /** True if no link leads out on the way to a folder. */
   allows(folder: string): Promise<boolean> {
     return this.check(folder).then(
       () => true,
@@ -82,7 +82,7 @@ export class Fence {
     return false;
   }
 
-  /** Whether a folder is where it seems to be, or links of this user lead from there. */
+  /** True if a folder is where it seems to be, or links of this user lead from there. */
   async #isOurs(folder: string, real: string | undefined): Promise<boolean> {
     if (real === undefined || this.#realRoot === undefined || isIn(real, this.#realRoot)) return true;
     return followsOwnLinks(this.root, folder);
@@ -118,7 +118,7 @@ function isIn(path: string, folder: string): boolean {
   return path === folder || isBelow(path, folder);
 }
 
-/** Whether all links below a root on the way to a folder, and those that they lead through, are this user's or the system's. */
+/** True if all links below a root on the way to a folder, and those that they lead through, are this user's or the system's. */
 async function followsOwnLinks(root: string, folder: string): Promise<boolean> {
   const user = process.geteuid?.();
   // Windows: only administrators make links there.

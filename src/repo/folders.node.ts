@@ -72,7 +72,7 @@ export function sharedBlobsDisabled(env: Environment = environment): boolean {
   return isTrue(env.HF_HUB_DISABLE_SHARED_BLOBS) || isTrue(env.HF_HUB_DISABLE_XET);
 }
 
-/** Whether a variable of the environment says yes, in any of the ways that Hub clients understand. */
+/** True if a variable of the environment says yes, in any of the ways that Hub clients understand. */
 export function isTrue(value: string | undefined): boolean {
   return /^(?:1|on|yes|true)$/i.test(value ?? '');
 }

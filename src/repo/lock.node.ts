@@ -25,7 +25,7 @@ export interface LockOptions {
 export interface HeldLock {
   /** Unique among all holders. */
   readonly nonce: string;
-  /** Whether the lock still names this holder. */
+  /** True if the lock still names this holder. */
   isOurs(): Promise<boolean>;
   /** Leaves the lock of somebody else alone. */
   release(): Promise<void>;
@@ -60,7 +60,7 @@ export async function acquireLock(path: string, options: LockOptions): Promise<H
   }
 }
 
-/** Whether somebody has the lock at this path; undefined where only watching it would tell. */
+/** True if somebody has the lock at this path; undefined where only watching it would tell. */
 export async function isLockHeld(path: string): Promise<boolean | undefined> {
   const found = await lookAt(path);
   if (found === undefined) return false;
@@ -164,7 +164,7 @@ async function lookAt(path: string): Promise<LockLook | undefined> {
   return { content, sign: `${found.ino} ${found.mtimeMs} ${found.ctimeMs} ${content}` };
 }
 
-/** Whether a lock is left from a process that has ended. */
+/** True if a lock is left from a process that has ended. */
 async function isLeft(content: string | undefined): Promise<boolean> {
   const holder = holderIn(content);
   return holder !== undefined && hasEnded(holder);

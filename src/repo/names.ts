@@ -220,7 +220,7 @@ function atMost(texts: string[], most: number): string[] {
   return rest > 0 ? [...texts.slice(0, most), `There are ${rest} more warnings about names.`] : texts;
 }
 
-/** Whether clients leave a path out of every upload: `.git` and the notes of Python's client, at any depth. */
+/** True if clients leave a path out of every upload: `.git` and the notes of Python's client, at any depth. */
 export function isNeverUploaded(path: string): boolean {
   const parts = path.split('/');
   return parts.some((part, index) => part === '.git' || (part === '.cache' && parts[index + 1] === 'huggingface'));

@@ -306,7 +306,7 @@ async function openLeft(path: string): Promise<DiskFile | undefined> {
   return undefined;
 }
 
-/** Whether a file has one name only and belongs to this user: others could write to it at any time. */
+/** True if a file has one name only and belongs to this user: others could write to it at any time. */
 async function isOursAlone(file: DiskFile): Promise<boolean> {
   const { nlink, uid } = await file.stat();
   return nlink === 1 && (process.geteuid?.() ?? uid) === uid;
@@ -325,7 +325,7 @@ async function writerLine(): Promise<Uint8Array> {
   return line;
 }
 
-/** What a journal says, if it is about the same file. */
+/** Reads a journal; undefined if it is about another file. */
 async function readJournal(
   path: string,
   header: Uint8Array,
@@ -398,7 +398,7 @@ async function recover(data: DiskFile, journal: Uint8Array, { size, signal, copy
   return { held, unchecked: unchecked.filter(({ start, end }) => start < end) };
 }
 
-/** Where it ended: the file may be shorter. */
+/** Copies a range and returns the end of what was copied: the file may be shorter. */
 async function copyRange(
   from: DiskFile,
   to: DiskFile,

@@ -41,7 +41,7 @@ export function markIn(value: unknown): ProcessMark | undefined {
   };
 }
 
-/** Whether a process has certainly ended. False also where that cannot be told: elsewhere its number means nothing. */
+/** True if a process has certainly ended. False also where that cannot be told: elsewhere its number means nothing. */
 export async function hasEnded(
   mark: Pick<ProcessMark, 'pid' | 'machine'> & { started?: string | undefined },
 ): Promise<boolean> {
@@ -82,7 +82,7 @@ async function machineId(): Promise<string | undefined> {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
-/** When a process started. `'ended'` for one of which only the exit code is left. Undefined where that is not known. */
+/** Start time of a process; `'ended'` for a zombie; undefined if unknown. */
 async function startOf(pid: number | 'self'): Promise<{ at: string } | 'ended' | undefined> {
   if (process.platform !== 'linux' || !(await mayAsk({ name: 'read' }))) return undefined;
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);

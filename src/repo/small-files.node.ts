@@ -79,7 +79,7 @@ export function openToUpdate(path: string): Promise<DiskFile> {
   return open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
 }
 
-/** Whether a path leads to the file that is open, and not to one that got its name since. A link is not followed. */
+/** True if a path leads to the file that is open, and not to one that got its name since. A link is not followed. */
 export async function isStillAt(path: string, handle: DiskFile): Promise<boolean> {
   const [open, there] = await Promise.all([
     handle.stat({ bigint: true }),

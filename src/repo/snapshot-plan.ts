@@ -107,7 +107,7 @@ const LOOKUPS_AT_ONCE = 256;
 export const AWAY = ['NETWORK', 'TIMEOUT', 'STALLED', 'SERVER', 'RATE_LIMITED'] as const;
 /** Codes of a Hub that lets nobody have what it may once have given: a token has expired, or a repository is private now. */
 export const REFUSED = ['UNAUTHORIZED', 'FORBIDDEN', 'GATED', 'REPOSITORY_NOT_FOUND'] as const;
-/** Where a copy may be here, nobody waits long for a network that is not there. */
+/** Attempts where a local copy may exist: a missing network is not waited for long. */
 export const ATTEMPTS_WITH_A_COPY = 2;
 
 /** Decides which files at which commit, and which of them are here. */
@@ -161,7 +161,7 @@ interface Query {
   signal: AbortSignal | undefined;
   hub: HubClient;
   store: RepoStore;
-  /** What follows from the names of files. */
+  /** Decisions that follow from the names of files. */
   judge: (entries: readonly ListEntry[]) => NameVerdict;
 }
 

@@ -105,7 +105,7 @@ export type FetchFile = (
 /** What fetching a snapshot leans on. */
 export interface SnapshotParts extends PlanParts {
   fetchFile: FetchFile;
-  /** How each CAS is asked about several files at once, as far as that is known. */
+  /** The form of batch reconstruction that each CAS answers, if known. */
   batchForms?: BatchForms | undefined;
   /** Files at once at most, if less than usual is wanted. */
   filesAtOnce?: number | undefined;
@@ -367,7 +367,7 @@ class Follower {
   }
 }
 
-/** What the file system has against a name, though this system usually takes it: a disk may have rules of its own. */
+/** The file system's objection to a name that this system usually accepts: a disk may have rules of its own. */
 function refusedName(error: unknown): string | undefined {
   if (!isXetError(error, 'CACHE') || !(error.cause instanceof Error)) return undefined;
   const { code, message } = error.cause as Error & { code?: string };

@@ -4,7 +4,7 @@ import type { Operation } from '../hub/operations.ts';
 import { givenPath } from '../hub/repo.ts';
 import { makeMatcher } from '../repo/patterns.ts';
 
-/** What the caller wants deleted. */
+/** Files and folders to delete. */
 export interface Deletions {
   files: ReadonlySet<string>;
   /** Without a slash at the end. */
@@ -25,7 +25,7 @@ export function readDeletions(paths: readonly string[], patterns: readonly strin
   };
 }
 
-/** Whether there is anything to delete. */
+/** True if there is anything to delete. */
 export function isEmpty({ files, folders, patterns }: Deletions): boolean {
   return files.size + folders.size + patterns.length === 0;
 }
@@ -64,7 +64,7 @@ export async function deletionsBeside(
   ];
 }
 
-/** Whether a path is below one of some folders. */
+/** True if a path is below one of some folders. */
 function isIn(path: string, folders: Iterable<string>): boolean {
   return some(folders, (folder) => path.startsWith(`${folder}/`));
 }

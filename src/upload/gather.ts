@@ -56,7 +56,7 @@ export type LocalThing =
       files(skip: (path: string) => boolean): AsyncIterable<Candidate>;
     };
 
-/** How local files are opened. */
+/** Options for opening local files. */
 export interface OpenLocal {
   /** Also takes roots of file systems, home folders, and what links lead to outside of a folder. */
   force: boolean;

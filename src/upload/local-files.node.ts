@@ -126,7 +126,7 @@ async function whyNotFollowed(link: string, isHere: (real: string) => boolean): 
   return isHere(real) ? undefined : 'the link leads out of the folder; with force: true (--force) it is followed';
 }
 
-/** Whether a file is content of a snapshot in the Hub cache folder, whose files are links to blobs beside it. */
+/** True if a file is content of a snapshot in the Hub cache folder, whose files are links to blobs beside it. */
 function isBlobOf(real: string, root: string): boolean {
   const [, repo] =
     /^(.*[\\/](?:models|datasets|spaces|kernels)--[^\\/]+)[\\/]snapshots[\\/][0-9a-f]{40}(?:[\\/]|$)/.exec(root) ?? [];
@@ -135,7 +135,7 @@ function isBlobOf(real: string, root: string): boolean {
 
 class LocalSource implements SourceFile {
   readonly #path: string;
-  /** Whether the file may be where its path leads in the end. */
+  /** True if the file may be where its path leads in the end. */
   readonly #isHere: ((real: string) => boolean) | undefined;
   #before: BigIntStats | undefined;
 

@@ -1,11 +1,11 @@
 import { isXetError, XetError } from '../errors.ts';
 import { type RepoId, repoText } from '../hub/repo.ts';
 
-/** Where an upload went. */
+/** Target of an upload. */
 export interface UploadPlace {
   repo: RepoId;
   endpoint: string;
-  /** Whether the Hub was told who uploads. */
+  /** True if the Hub was told who uploads. */
   hasToken: boolean;
 }
 

@@ -13,7 +13,7 @@ const WORTH_ASKING_BYTES = 256 * 1024;
 /** Grants that are asked for in vain before the xorb goes to the CAS itself. */
 const MAX_GRANTS = 3;
 const ANSWER_LIMIT_BYTES = 64 * 1024;
-/** How servers say that they know of no grants. */
+/** Statuses of servers without grants. */
 const NO_GRANTS = [400, 404, 405, 501];
 /** Headers of a grant that the runtime sends itself, and lets nobody set. */
 const OF_THE_CONNECTION = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);

@@ -18,7 +18,7 @@ const CHECKSUM_HEADER = 'x-checksum-crc64nvme';
 const MAX_GRANTS = 10_000;
 
 interface Grant {
-  /** Who asked for it, and so is to commit it. */
+  /** The caller who requested the grant, and so will commit the content. */
   caller: Caller;
   hash: string;
   length: number;

@@ -36,7 +36,7 @@ export async function sendReconstruction(
   });
 }
 
-/** What an answer of a batch may hold; larger files can be asked for alone. */
+/** Largest batch answer; larger files can be requested alone. */
 const MAX_BATCH_TERMS = 200_000;
 
 /** Several files at once, whole: `?file_id=` each, or a list of keys as the body. */

@@ -62,7 +62,7 @@ async function* registration(
   }
 }
 
-/** Whether it is settled when so much time has passed, or earlier. */
+/** True if it is settled when so much time has passed, or earlier. */
 async function settled(work: Promise<unknown>, ms: number): Promise<boolean> {
   const timer = new AbortController();
   const waited = pause(ms, timer.signal).then(() => false);

@@ -6,7 +6,7 @@ import { parseJson } from './json.ts';
 const LEAST_BYTES_PER_SECOND = 1024;
 const GRACE_MS = 60_000;
 
-/** What all bodies that are held in memory may take together. */
+/** Budget for all bodies held in memory. */
 const MAX_HELD_BYTES = 512 * 1024 * 1024;
 let heldBytes = 0;
 

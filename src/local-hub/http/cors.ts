@@ -21,7 +21,7 @@ const HUB_EXPOSED = [
 
 const DAY_SECONDS = 86_400;
 
-/** What a page may read of the answer. A page that this Hub does not know sends no token, so gets what is public. */
+/** CORS headers of an answer. Pages of unknown origins send no token, so they read only what is public. */
 export function corsHeaders(family: Family, exchange: Exchange): ResponseHeaders {
   if (family !== 'hub') return { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' };
   const origin = exchange.header('origin');

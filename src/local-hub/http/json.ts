@@ -44,7 +44,7 @@ function requireSimple(text: string): void {
   }
 }
 
-/** Where the string that begins at `start` has its closing quote: one after an even number of backslashes. */
+/** Index of the closing quote of the string that begins at `start`: one after an even number of backslashes. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let escapes = end;

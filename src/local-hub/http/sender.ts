@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { XetError } from '../../errors.ts';
 
-/** What a request says of where it comes from and of the server it is meant for. */
+/** Facts about the origin of a request and the host that it names. */
 export interface SenderFacts {
   method: string;
   /** The `Host` header. */

@@ -8,7 +8,7 @@ import type { RepoId } from '../repo/repo-id.ts';
 export interface Visitor {
   name: string | undefined;
   write: boolean;
-  /** Whether the token is one of this Hub's: what is private is for those who have such a token. */
+  /** True if the token is one of this Hub's: what is private is for those who have such a token. */
   known: boolean;
 }
 
@@ -29,12 +29,12 @@ export function visitor(context: HubContext, exchange: Exchange): Visitor {
   throw new HubError(401, 'Invalid credentials in Authorization header');
 }
 
-/** Whether somebody may know of a repository. */
+/** True if somebody may know of a repository. */
 export function maySee({ record }: Repo, { known }: Pick<Visitor, 'known'>): boolean {
   return known || !record.private;
 }
 
-/** Whether somebody may have the files of a repository. */
+/** True if somebody may have the files of a repository. */
 export function mayRead(repo: Repo, who: Pick<Visitor, 'name' | 'known'>): boolean {
   const { gated, allowed, disabled } = repo.record;
   if (disabled || !maySee(repo, who)) return false;

@@ -55,7 +55,7 @@ export async function usableObject(
   return undefined;
 }
 
-/** Whether the caller may know of xorbs that were stored for another caller. */
+/** True if the caller may know of xorbs that were stored for another caller. */
 export function maySeeShardOf(context: HubContext, caller: Caller, owner: Caller): boolean {
   const repo = context.repos.get(owner.repo);
   if (!repo || repo.record.id !== owner.repoId) return false;

@@ -110,7 +110,7 @@ async function* limited(pieces: AsyncIterable<Uint8Array>, size: number): AsyncG
   }
 }
 
-/** Who was given the signed address that this request is for. */
+/** The caller for whom the signed address of this request was made. */
 function signedCaller(context: HubContext, exchange: Exchange): Caller {
   if (!checkSignedPath(context.signer, exchange.path, exchange.query, context.settings.now())) {
     throw new HubError(403, 'Access denied');

@@ -26,7 +26,7 @@ interface Rule {
 /** More lines than any repository has. */
 const MAX_LINES = 10_000;
 
-/** What the `.gitattributes` and `.gitignore` of a repository say about paths. */
+/** The rules of a repository's `.gitattributes` and `.gitignore`. */
 export class UploadRules {
   readonly #large: Rule[];
   readonly #ignored: Rule[];
@@ -43,7 +43,7 @@ export class UploadRules {
     );
   }
 
-  /** Whether content goes through Xet: it is large, not text, or the attributes say so. */
+  /** True if content goes through Xet: it is large, not text, or the attributes say so. */
   isLarge(path: string, size: number, sample: Uint8Array): boolean {
     if (size === 0) return false;
     if (size >= LARGE_FILE_BYTES || sample.includes(0)) return true;
@@ -54,7 +54,7 @@ export class UploadRules {
     );
   }
 
-  /** Whether the `.gitignore` leaves a path out. */
+  /** True if the `.gitignore` leaves a path out. */
   isIgnored(path: string): boolean {
     if (this.#ignored.length === 0) return false;
     const words = path.split('/');

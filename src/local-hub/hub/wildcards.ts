@@ -78,7 +78,7 @@ function readClass(pattern: string, start: number): { test: (char: string) => bo
 }
 
 /**
- * Whether the whole of a text fits a pattern. Follows all ways through the pattern at once, so the work is at most the product of both
+ * True if the whole of a text fits a pattern. Follows all ways through the pattern at once, so the work is at most the product of both
  * lengths, whatever they are.
  */
 export function fits(pattern: Wildcards, text: string, budget: MatchBudget): boolean {

@@ -78,7 +78,7 @@ export class RepoStore {
     });
   }
 
-  /** What makes and deletes repositories of one name, whatever its case, happens one after the other. */
+  /** Serializes the creation and deletion of repositories of one name, ignoring case. */
   async #inTurn<T>(id: RepoId, step: () => Promise<T>): Promise<T> {
     const name = key(id).toLowerCase();
     const turn = (this.#turns.get(name) ?? Promise.resolve()).then(step);

@@ -191,7 +191,7 @@ export class Repo {
     return tree;
   }
 
-  /** What its commits name, whether or not a ref still leads to them: they can be asked for by their ids. */
+  /** Content that its commits name, also commits that no ref leads to: they can be requested by id. */
   held(): Promise<HeldContent> {
     this.#held ??= this.#readHeld().catch((error: unknown) => {
       this.#held = undefined;

@@ -11,7 +11,7 @@ import type { XorbIndex } from './xorb-index.ts';
 interface StoredShard {
   xorbs: string[];
   chunks: string[];
-  /** Who brought them, as text. Shards of earlier versions name nobody, and are for the server alone. */
+  /** The callers who uploaded them, as text. Shards of earlier versions name nobody and are used by the server only. */
   owner?: string;
 }
 

@@ -10,7 +10,7 @@ const FORMAT = 1;
 const LOCKS = '.xetkit-locks';
 export const STAGING = '.xetkit-staging';
 
-/** What may be in a folder that counts as empty. */
+/** Names that may be in a folder that counts as empty. */
 const IGNORED = [LOCKS, STAGING, 'lost+found', '.DS_Store'];
 
 /** Folders of a Hub from before there was a marker. */
@@ -37,7 +37,7 @@ export async function openHubFolder(dir: string): Promise<FolderLock> {
   }
 }
 
-/** Whether the folder has its marker. Rejects where it is neither a Hub's nor empty. */
+/** True if the folder has its marker. Rejects where it is neither a Hub's nor empty. */
 async function requireHubFolder(dir: string): Promise<boolean> {
   const names = await readdir(dir).catch((error: unknown) => {
     throw unusable(dir, error);
@@ -83,7 +83,7 @@ async function writeMarker(dir: string): Promise<void> {
   );
 }
 
-/** Whether a folder without a marker holds what earlier versions put there, and nothing else. */
+/** True if a folder without a marker holds what earlier versions put there, and nothing else. */
 async function isEarlierHub(dir: string, names: string[]): Promise<boolean> {
   const known = ['repos', 'tmp', ...STORES];
   if (!names.every((name) => known.includes(name))) return false;

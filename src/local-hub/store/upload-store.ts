@@ -7,7 +7,7 @@ import { RecentMap } from './recent-map.ts';
 /** Xorbs that are remembered as sent. One that is forgotten is only sent again. */
 const RECENT_XORBS = 100_000;
 
-/** Who sent which content for which repository. Until a commit names it, it is there for nobody else. */
+/** Records which caller uploaded which content for which repository. Until a commit names it, nobody else can read it. */
 export class UploadStore {
   readonly #root: string;
   readonly #staging: StagingArea;
@@ -22,7 +22,7 @@ export class UploadStore {
     if (!(await this.#has(caller, xetHash))) await this.#staging.write(this.#path(caller, xetHash), '');
   }
 
-  /** Whether the caller sent it, or somebody without a token: what anybody may have, every caller may. */
+  /** True if the caller sent it, or somebody without a token: what anybody may have, every caller may. */
   async hasFile(caller: Caller, xetHash: string): Promise<boolean> {
     const anybody = { ...caller, name: undefined, known: false };
     return (await this.#has(caller, xetHash)) || (await this.#has(anybody, xetHash));
