@@ -20,12 +20,12 @@ const banner = {
 };
 
 const web = {
-  index: 'src/index.ts',
-  download: 'src/download.ts',
-  codec: 'src/codec.ts',
-  fetch: 'src/fetch.ts',
-  'service-worker': 'src/service-worker.ts',
-  compat: 'src/compat.ts',
+  index: 'src/entries/index.ts',
+  download: 'src/entries/download.ts',
+  codec: 'src/entries/codec.ts',
+  fetch: 'src/entries/fetch.ts',
+  'service-worker': 'src/entries/service-worker.ts',
+  compat: 'src/entries/compat.ts',
 };
 
 export default defineConfig([
@@ -35,26 +35,29 @@ export default defineConfig([
     platform: 'browser',
     dts: { entry: web },
   },
-  { ...common, entry: { 'codec.worker': 'workers/codec.worker.ts' }, platform: 'browser', splitting: false },
+  { ...common, entry: { 'codec.worker': 'src/entries/codec.worker.ts' }, platform: 'browser', splitting: false },
   {
     ...common,
     entry: {
-      node: 'src/node.ts',
-      'download.node': 'src/download.node.ts',
-      'fetch.node': 'src/fetch.node.ts',
-      'codec.node': 'src/codec.node.ts',
-      'compat.node': 'src/compat.node.ts',
-      'local-hub': 'src/local-hub.ts',
-      cli: 'src/cli.ts',
+      node: 'src/entries/node.ts',
+      'download.node': 'src/entries/download.node.ts',
+      'fetch.node': 'src/entries/fetch.node.ts',
+      'codec.node': 'src/entries/codec.node.ts',
+      'compat.node': 'src/entries/compat.node.ts',
+      'local-hub': 'src/entries/local-hub.ts',
+      cli: 'src/entries/cli.ts',
     },
     platform: 'node',
     target: 'node20',
-    dts: { entry: { node: 'src/node.ts', 'local-hub': 'src/local-hub.ts' } },
+    dts: { entry: { node: 'src/entries/node.ts', 'local-hub': 'src/entries/local-hub.ts' } },
     banner,
   },
   {
     ...common,
-    entry: { 'codec.worker.node': 'workers/codec.worker.node.ts', 'disk.worker.node': 'workers/disk.worker.node.ts' },
+    entry: {
+      'codec.worker.node': 'src/entries/codec.worker.node.ts',
+      'disk.worker.node': 'src/entries/disk.worker.node.ts',
+    },
     platform: 'node',
     target: 'node20',
     splitting: false,

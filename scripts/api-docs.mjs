@@ -19,7 +19,7 @@ async function entriesOf() {
   return Object.entries(exports).flatMap(([path, to]) => {
     if (typeof to === 'string') return [];
     const name = basename(to.types, '.d.ts');
-    return { title: path.replace('.', 'xetkit'), file: `${name}.md`, source: join(root, `src/${name}.ts`) };
+    return { title: path.replace('.', 'xetkit'), file: `${name}.md`, source: join(root, `src/entries/${name}.ts`) };
   });
 }
 

@@ -68,7 +68,7 @@ export async function measure() {
 
 /** Source files of the download path and their minified bytes, largest first. @returns {Promise<[string, number][]>} */
 export async function modules() {
-  const { metafile } = await bundle({ entryPoints: ['src/index.ts'] });
+  const { metafile } = await bundle({ entryPoints: ['src/entries/index.ts'] });
   return Object.values(metafile.outputs)
     .flatMap(({ inputs }) => Object.entries(inputs))
     .map(([path, { bytesInOutput }]) => /** @type {[string, number]} */ ([relative('.', path), bytesInOutput]))

@@ -22,10 +22,10 @@ const ENTRIES = ['index', 'node', 'fetch', 'fetch.node', 'codec', 'codec.node', 
 async function bundled() {
   const { metafile } = await build({
     entryPoints: [
-      ...ENTRIES.map((name) => `src/${name}.ts`),
-      'workers/codec.worker.ts',
-      'workers/codec.worker.node.ts',
-      'workers/disk.worker.node.ts',
+      ...ENTRIES.map((name) => `src/entries/${name}.ts`),
+      'src/entries/codec.worker.ts',
+      'src/entries/codec.worker.node.ts',
+      'src/entries/disk.worker.node.ts',
     ],
     absWorkingDir: root,
     bundle: true,

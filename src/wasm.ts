@@ -1,7 +1,7 @@
 // The only door to pkg/. This file stays one folder below the root, as built files do: `../pkg` is right in
 // both places, and bundlers follow the module's own reference to its .wasm file from there.
 import init, { initSync } from '../pkg/xetkit_codec.js';
-import { strayFiles } from './own-files.ts';
+import { strayFiles } from './assets.ts';
 
 export {
   Chunker,

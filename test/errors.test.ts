@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isXetError, publicUrl, XetError } from '../src/errors.ts';
+import { isXetError, publicUrl, XetError } from '../src/core/errors.ts';
 import { holds } from './http/property.ts';
 
 describe('XetError', () => {

@@ -59,9 +59,83 @@ function loadedWith(modules: Modules, entry: string): Map<string, string> {
   return ways;
 }
 
-/** Files that run in Node, Deno and Bun only: adapters, and what is a program or a server by itself. */
+/** Folders from the top down: a module imports, also types, from its own folder or from one further down. */
+const LAYERS = [
+  'src/entries',
+  'src/cli',
+  'src/compat',
+  'src/fetch',
+  'src/local-hub',
+  'src/client',
+  'src/read',
+  'src/snapshot',
+  'src/manage',
+  'src/download',
+  'src/upload',
+  'src/cache',
+  'src/files',
+  'src/codec',
+  'src/workers',
+  'workers',
+  'src/cas',
+  'src/fs',
+  'src/hub',
+  'src/http',
+  'src/xorb',
+  'src/formats',
+  'src/core',
+  'src',
+];
+
+const layerOf = (path: string) =>
+  path
+    .split('/')
+    .slice(0, path.startsWith('src/') ? 2 : 1)
+    .join('/');
+const folderOf = (path: string) => (LAYERS.includes(layerOf(path)) ? layerOf(path) : posix.dirname(path));
+
+function upwardImports(modules: Modules): string[] {
+  return [...modules].flatMap(([path, imports]) =>
+    imports
+      .filter(({ target }) => modules.has(target) && LAYERS.indexOf(folderOf(target)) < LAYERS.indexOf(folderOf(path)))
+      .map(
+        ({ target }) =>
+          `${path} imports ${target}: ${folderOf(target)} is above ${folderOf(path)}. Move what both need down.`,
+      ),
+  );
+}
+
+/** Groups of modules that import each other, also only for types (Tarjan's algorithm). */
+function cycles(modules: Modules): string[] {
+  const found: string[] = [];
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const visit = (path: string): number => {
+    index.set(path, index.size);
+    let lowest = index.size - 1;
+    stack.push(path);
+    for (const { target } of modules.get(path) ?? []) {
+      if (!modules.has(target)) continue;
+      if (!index.has(target)) lowest = Math.min(lowest, visit(target));
+      else if (stack.includes(target)) lowest = Math.min(lowest, index.get(target) ?? lowest);
+    }
+    low.set(path, lowest);
+    if (lowest === index.get(path)) {
+      const group = stack.splice(stack.indexOf(path));
+      if (group.length > 1) found.push(group.sort().join(' ↔ '));
+    }
+    return lowest;
+  };
+  for (const path of modules.keys()) if (!index.has(path)) visit(path);
+  return found;
+}
+
+/** Adapters for Node, Deno and Bun, and whole programs that run only there. */
 const mayUseNode = (path: string) =>
-  path.endsWith('.node.ts') || /^src\/(node|cli|local-hub)\.ts$/.test(path) || /^src\/(cli|local-hub)\//.test(path);
+  path.endsWith('.node.ts') ||
+  /^src\/entries\/(node|cli|local-hub)\.ts$/.test(path) ||
+  /^src\/(cli|local-hub)\//.test(path);
 
 function nodeOutsideOfAdapters(modules: Modules): string[] {
   return [...modules]
@@ -71,21 +145,21 @@ function nodeOutsideOfAdapters(modules: Modules): string[] {
         .filter(({ target }) => target.startsWith('node:'))
         .map(
           ({ target }) =>
-            `${path} imports ${target}. Only platform adapters (*.node.ts), src/node.ts, the command line and the local Hub may: ` +
-            'everything else also runs in browsers. Put it behind an interface that src/platform.node.ts fills.',
+            `${path} imports ${target}. Only platform adapters (*.node.ts), src/entries/node.ts, the command line and the local Hub may: ` +
+            'everything else also runs in browsers. Put it behind an interface that src/client/platform.node.ts fills.',
         ),
     );
 }
 
 /** What browsers load. A bundler follows every import, also one that would never be reached. */
 const WEB_ENTRIES = [
-  'src/index.ts',
-  'src/download.ts',
-  'src/codec.ts',
-  'src/fetch.ts',
-  'src/service-worker.ts',
-  'src/compat.ts',
-  'workers/codec.worker.ts',
+  'src/entries/index.ts',
+  'src/entries/download.ts',
+  'src/entries/codec.ts',
+  'src/entries/fetch.ts',
+  'src/entries/service-worker.ts',
+  'src/entries/compat.ts',
+  'src/entries/codec.worker.ts',
 ];
 
 function nodeInTheWeb(modules: Modules): string[] {
@@ -96,26 +170,26 @@ function nodeInTheWeb(modules: Modules): string[] {
   );
 }
 
-/** Bytes and JSON to objects and back: testable with arrays alone, and safe to use anywhere. */
-const isFormat = (path: string) =>
-  /^src\/(xorb|shard|formats)\//.test(path) ||
-  /^src\/(cas\/reconstruction|download\/(plan|held-chunks)|hash|chunks|ranges|steps)\.ts$/.test(path);
-/** What formats may lean on: errors, and checks of JSON values. Neither does any I/O. */
-const FORMAT_HELPERS = ['src/errors.ts', 'src/secrets.ts', 'src/http/json.ts'];
+/** Formats, planning and other pure code: bytes and values in, values out; no I/O. */
+const isPure = (path: string) =>
+  (/^src\/(xorb|formats|core)\//.test(path) && !path.endsWith('.node.ts')) ||
+  /^src\/(cas\/reconstruction|codec\/shard|download\/(plan|held-chunks))\.ts$/.test(path);
+/** Checks of JSON values, which do no I/O either. */
+const PURE_HELPERS = ['src/http/json.ts'];
 
-function formatsWithMore(modules: Modules): string[] {
+function impureImports(modules: Modules): string[] {
   return [...modules.keys()]
-    .filter(isFormat)
+    .filter(isPure)
     .flatMap((path) =>
       [...loadedWith(modules, path)]
-        .filter(([target]) => !isFormat(target) && !FORMAT_HELPERS.includes(target))
+        .filter(([target]) => !isPure(target) && !PURE_HELPERS.includes(target))
         .map(
           ([, way]) => `${way}: formats load no clients, no files and no packages. Take what is needed as an argument.`,
         ),
     );
 }
 
-const isLocalHub = (path: string) => path === 'src/local-hub.ts' || path.startsWith('src/local-hub/');
+const isLocalHub = (path: string) => path === 'src/entries/local-hub.ts' || path.startsWith('src/local-hub/');
 
 function localHubElsewhere(modules: Modules): string[] {
   return [...modules]
@@ -144,9 +218,21 @@ describe('the layers of the project', async () => {
     for (const entry of WEB_ENTRIES) expect(loadedWith(modules, entry).size).toBeGreaterThan(2);
   });
 
+  test('every module belongs to a layer', () => {
+    const layers = new Set([...modules.keys()].map(folderOf));
+    expect([...layers].sort()).toEqual([...LAYERS].sort());
+  });
+  test('the root of src holds at most three files', () => {
+    expect([...modules.keys()].filter((path) => folderOf(path) === 'src').length).toBeLessThanOrEqual(3);
+  });
+  test('imports, also of types, only go down', () => expect(upwardImports(modules)).toEqual([]));
+  test('no modules import each other', () => {
+    const left = cycles(modules).filter((group) => !/^src\/(http|local-hub)\//.test(group));
+    expect(left).toEqual([]);
+  });
   test("only adapters import 'node:'", () => expect(nodeOutsideOfAdapters(modules)).toEqual([]));
   test("nothing that browsers load imports 'node:'", () => expect(nodeInTheWeb(modules)).toEqual([]));
-  test('formats do no I/O', () => expect(formatsWithMore(modules)).toEqual([]));
+  test('formats do no I/O', () => expect(impureImports(modules)).toEqual([]));
   test('nothing but its command imports the local Hub', () => expect(localHubElsewhere(modules)).toEqual([]));
 });
 
@@ -160,20 +246,46 @@ describe('a rule that is broken gives its reason', () => {
     "const fs = await import('node:fs');",
     "type Stats = import('node:fs').Stats;",
   ])('%s', (source) => {
-    const modules = modulesOf({ 'src/http/http.ts': source, 'src/platform.node.ts': source, 'src/cli/run.ts': source });
+    const modules = modulesOf({
+      'src/http/http.ts': source,
+      'src/client/platform.node.ts': source,
+      'src/cli/run.ts': source,
+    });
     expect(nodeOutsideOfAdapters(modules)).toEqual([expect.stringMatching(/^src\/http\/http\.ts imports node:/)]);
+  });
+
+  test('an import that goes up, also of a type', () => {
+    const modules = modulesOf({
+      'src/hub/client.ts': "import type { Tiers } from '../cache/tiers.ts'; import { Http } from '../http/http.ts';",
+      'src/cache/tiers.ts': "import { XetError } from '../core/errors.ts';",
+      'src/http/http.ts': '',
+      'src/core/errors.ts': '',
+    });
+    expect(upwardImports(modules)).toEqual([
+      expect.stringMatching(/^src\/hub\/client.ts imports src\/cache\/tiers.ts/),
+    ]);
+  });
+
+  test('modules that import each other, also through a third and by types', () => {
+    const modules = modulesOf({
+      'src/hub/a.ts': "import { b } from './b.ts';",
+      'src/hub/b.ts': "import type { C } from './c.ts'; import { d } from './d.ts';",
+      'src/hub/c.ts': "import { a } from './a.ts';",
+      'src/hub/d.ts': '',
+    });
+    expect(cycles(modules)).toEqual(['src/hub/a.ts ↔ src/hub/b.ts ↔ src/hub/c.ts']);
   });
 
   test('a way from a web entry to Node, and none through a type', () => {
     const modules = modulesOf({
-      'src/index.ts': "import { a } from './a.ts'; import type { T } from './types.node.ts';",
+      'src/entries/index.ts': "import { a } from '../a.ts'; import type { T } from '../types.node.ts';",
       'src/a.ts': "export const b = () => import('./deep/b.node.ts');",
       'src/deep/b.node.ts': "import { join } from 'node:path';",
       'src/types.node.ts': "import 'node:fs';",
     });
     expect(nodeInTheWeb(modules)).toEqual([
-      expect.stringContaining('src/index.ts → src/a.ts → src/deep/b.node.ts:'),
-      expect.stringContaining('src/index.ts → src/a.ts → src/deep/b.node.ts → node:path:'),
+      expect.stringContaining('src/entries/index.ts → src/a.ts → src/deep/b.node.ts:'),
+      expect.stringContaining('src/entries/index.ts → src/a.ts → src/deep/b.node.ts → node:path:'),
     ]);
   });
 
@@ -183,14 +295,20 @@ describe('a rule that is broken gives its reason', () => {
       'src/http/json.ts': "import { type Reply } from './http.ts';",
       'src/http/http.ts': '',
     });
-    expect(formatsWithMore(modules)).toEqual([
+    expect(impureImports(modules)).toEqual([
       expect.stringContaining('src/xorb/frames.ts → src/http/json.ts → src/http/http.ts:'),
     ]);
   });
 
   test('the local Hub in the client', () => {
-    const source = "import { startLocalHub } from './local-hub.ts';";
-    const modules = modulesOf({ 'src/client.ts': source, 'src/local-hub.ts': '', 'src/cli/serve.ts': source });
-    expect(localHubElsewhere(modules)).toEqual([expect.stringContaining('src/client.ts imports src/local-hub.ts.')]);
+    const source = "import { startLocalHub } from '../entries/local-hub.ts';";
+    const modules = modulesOf({
+      'src/client/client.ts': source,
+      'src/entries/local-hub.ts': '',
+      'src/cli/serve.ts': source,
+    });
+    expect(localHubElsewhere(modules)).toEqual([
+      expect.stringContaining('src/client/client.ts imports src/entries/local-hub.ts.'),
+    ]);
   });
 });

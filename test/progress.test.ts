@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { MetricsLog } from '../src/metrics.ts';
-import { type Progress, ProgressMeter } from '../src/progress.ts';
+import { MetricsLog } from '../src/core/metrics.ts';
+import { type Progress, ProgressMeter } from '../src/core/progress.ts';
 import { holds } from './http/property.ts';
 
 /** A meter, its reports, and a clock that the test moves. */

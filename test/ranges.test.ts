@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ByteRange, contains, joinNearest, lengthOf, rangeHeader, without, withoutAll } from '../src/ranges.ts';
+import {
+  type ByteRange,
+  contains,
+  joinNearest,
+  lengthOf,
+  rangeHeader,
+  without,
+  withoutAll,
+} from '../src/core/ranges.ts';
 import { holds } from './http/property.ts';
 
 const MOST = 60;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import * as reconstruction from '../src/cas/reconstruction.ts';
+import { inTurns, TaskTurns } from '../src/core/event-loop.ts';
+import { ITEMS_AT_ONCE, type Steps } from '../src/core/steps.ts';
 import * as plan from '../src/download/plan.ts';
-import { ITEMS_AT_ONCE, type Steps } from '../src/steps.ts';
-import { inTurns, TaskTurns } from '../src/task-turns.ts';
 import { toV1, toV2, toV2Merged, xorbHash } from './cas/wire.ts';
 import { rejectionOf } from './http/property.ts';
 import { readReconstruction } from './support/at-once.ts';

@@ -1,6 +1,6 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
-import { DISK_THREAD } from '../src/disk/disk.node.ts';
+import { DISK_THREAD } from '../src/fs/disk.node.ts';
 import type { SpawnedWorker } from './spawn.ts';
 
 /** Starts the codec worker as a thread, from the file beside the built ones. */

@@ -1,4 +1,4 @@
-import { scriptUrl, strayFiles } from '../src/own-files.ts';
+import { scriptUrl, strayFiles } from '../src/assets.ts';
 import type { SpawnedWorker } from './spawn.ts';
 
 /** Starts the codec worker as a module worker. */

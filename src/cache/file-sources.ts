@@ -1,18 +1,24 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
+import type { PlacedTerm } from '../cas/reconstruction.ts';
 import { checkChunks } from '../codec/check-chunks.ts';
-import type { MemoryBudget } from '../download/budget.ts';
-import type { LocalReading } from '../download/local-part.ts';
-import type { Content } from '../download/shares.ts';
-import type { PlacedTerm } from '../download/stages.ts';
-import type { ByteRange } from '../ranges.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { MemoryBudget } from '../core/budget.ts';
+import {
+  type ChunkRecords,
+  chunkCount,
+  chunkLength,
+  chunkSlice,
+  MAX_CHUNK_BYTES,
+  totalLength,
+} from '../core/chunks.ts';
+import type { Content, LocalReading } from '../core/content.ts';
+import type { ByteRange } from '../core/ranges.ts';
+import type { KnownFiles } from '../files/verified-files.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
-import { type AskAt, cutAtAnchors, likelyPlaces, MOST_ASKED } from './anchors.ts';
+import { type AskAt, cutAtAnchors, likelyPlaces, MOST_ASKED } from './chunk-probe.ts';
 import type { FoundRun } from './found-runs.ts';
-import type { KnownFiles } from './known-files.ts';
 import { meeting } from './meeting.ts';
-import { covers } from './recipe-facts.ts';
-import type { RecipesAtHand } from './recipes-at-hand.ts';
+import type { RecipesAtHand } from './recipes/recipe-cache.ts';
+import { covers } from './recipes/recipe-facts.ts';
 import { type KnownEnds, knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
 
 /** A file on this disk that is read in parts. */

@@ -1,7 +1,6 @@
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
-import type { LocalPart, LocalReading } from '../download/local-part.ts';
-import type { Content } from '../download/shares.ts';
-import type { ByteRange } from '../ranges.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/chunks.ts';
+import type { Content, LocalPart, LocalReading } from '../core/content.ts';
+import type { ByteRange } from '../core/ranges.ts';
 
 /** Chunks in a row that are here, and where in the wanted file they belong. */
 export interface FoundRun {

@@ -1,6 +1,6 @@
-import type { PlacedTerm } from '../download/stages.ts';
-import type { ByteRange } from '../ranges.ts';
-import { TaskTurns } from '../task-turns.ts';
+import type { PlacedTerm } from '../cas/reconstruction.ts';
+import { TaskTurns } from '../core/event-loop.ts';
+import type { ByteRange } from '../core/ranges.ts';
 
 /** Terms that are looked at in one task; most looks lead nowhere and take no turn of the event loop. */
 const TERMS_AT_ONCE = 256;

@@ -1,6 +1,6 @@
-import type { CodecPool } from '../../workers/pool.ts';
 import type { SpawnWorker } from '../../workers/spawn.ts';
-import type { MemoryBudget } from '../download/budget.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { MemoryBudget } from '../core/budget.ts';
 import type { Tiers } from './tiers.ts';
 
 /** How much is remembered, and where. */

@@ -1,20 +1,20 @@
-import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../chunks.ts';
-import type { DiskHelp } from '../disk/disk-help.ts';
-import type { MemoryBudget } from '../download/budget.ts';
-import type { LocalPart } from '../download/local-part.ts';
-import type { Content } from '../download/shares.ts';
-import type { PlacedTerm } from '../download/stages.ts';
-import type { ByteRange, ChunkRange } from '../ranges.ts';
-import type { AskAt } from './anchors.ts';
-import { rangesWithin } from './chunk-runs.ts';
-import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import type { PlacedTerm } from '../cas/reconstruction.ts';
+import type { MemoryBudget } from '../core/budget.ts';
+import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../core/chunks.ts';
+import type { Content, LocalPart } from '../core/content.ts';
+import type { ByteRange, ChunkRange } from '../core/ranges.ts';
+import type { Recipe, RecipeTerm } from '../core/recipe.ts';
+import type { DiskHelp } from '../files/disk-offload.ts';
+import type { KnownFiles } from '../files/verified-files.ts';
+import type { AskAt } from './chunk-probe.ts';
+import { rangesWithin } from './chunks/chunk-runs.ts';
+import type { ChunkRun, ChunkStore } from './chunks/chunk-store.ts';
 import type { FileSources } from './file-sources.ts';
 import { type FoundRun, wantedParts } from './found-runs.ts';
-import type { KnownFiles } from './known-files.ts';
 import { meeting } from './meeting.ts';
-import { agrees, isWhole, placeIn, same } from './recipe-facts.ts';
-import type { Recipe, RecipeStore, RecipeTerm } from './recipes.ts';
-import { RecipesAtHand } from './recipes-at-hand.ts';
+import { RecipesAtHand } from './recipes/recipe-cache.ts';
+import { agrees, isWhole, placeIn, same } from './recipes/recipe-facts.ts';
+import type { RecipeStore } from './recipes/recipe-store.ts';
 
 export interface TierParts {
   recipes: RecipeStore;

@@ -1,7 +1,7 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
-import type { ChunkRange } from '../ranges.ts';
-import { meet } from './recipe-index.ts';
-import type { Recipe, RecipeTerm } from './recipes.ts';
+import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.ts';
+import type { ChunkRange } from '../core/ranges.ts';
+import type { Recipe, RecipeTerm } from '../core/recipe.ts';
+import { meet } from './recipes/recipe-index.ts';
 
 /** Chunks of a xorb whose hashes and lengths are known, and where a file has them. */
 export interface KnownRun {

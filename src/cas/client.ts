@@ -1,9 +1,9 @@
-import { isXetError, XetError } from '../errors.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import { inTurns } from '../core/event-loop.ts';
+import { type ByteRange, rangeHeader } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import { reconstructionJsonBytes } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
-import { type ByteRange, rangeHeader } from '../ranges.ts';
-import { inTurns } from '../task-turns.ts';
 import { type Reconstruction, readReconstruction } from './reconstruction.ts';
 
 /** Which forms of a call a CAS turned out to offer, by its address. */

@@ -1,9 +1,9 @@
-import { MAX_CHUNK_BYTES } from '../chunks.ts';
-import { XetError } from '../errors.ts';
-import { isHashHex } from '../hash.ts';
+import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
+import { isHashHex } from '../core/hash.ts';
+import { type ByteRange, type ChunkRange, contains } from '../core/ranges.ts';
+import { ITEMS_AT_ONCE, type Steps } from '../core/steps.ts';
 import { isCount, isRecord } from '../http/json.ts';
-import { type ByteRange, type ChunkRange, contains } from '../ranges.ts';
-import { ITEMS_AT_ONCE, type Steps } from '../steps.ts';
 
 /** A run of chunks of one xorb that makes a run of the file. */
 export interface Term {
@@ -292,4 +292,9 @@ function unheld({ xorb, chunks }: Term): XetError {
 
 function malformed(what: string): XetError {
   return new XetError('PROTOCOL', `The reconstruction from the CAS is malformed: ${what}.`);
+}
+
+/** A term, and where its first byte lies in the file. */
+export interface PlacedTerm extends Term {
+  at: number;
 }

@@ -1,8 +1,8 @@
-import { isXetError } from '../errors.ts';
+import { untilAborted } from '../core/abortable.ts';
+import { isXetError } from '../core/errors.ts';
+import { inTurns } from '../core/event-loop.ts';
 import type { Http } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
-import { inTurns } from '../task-turns.ts';
-import { untilAborted } from '../until-aborted.ts';
 import { withToken } from './client.ts';
 import { type Reconstruction, readReconstructions } from './reconstruction.ts';
 

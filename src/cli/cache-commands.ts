@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import type { CacheTarget } from '../cache/cache-control.ts';
-import { XetError } from '../errors.ts';
+import type { XetClientOptions } from '../client/options.ts';
+import { DEFAULT_ENDPOINT } from '../client/options.ts';
+import { XetClient } from '../client/xet-client.node.ts';
+import { XetError } from '../core/errors.ts';
 import { parseLocation, type RepoDesignation } from '../hub/repo.ts';
-import { XetClient } from '../node.ts';
-import type { XetClientOptions } from '../options.ts';
-import { DEFAULT_ENDPOINT } from '../options.ts';
+import type { CacheTarget } from '../manage/cache-control.ts';
 import { cacheLs } from './cache-ls.ts';
 import { cachePrune, cacheRm } from './cache-remove.ts';
 import { cacheVerify } from './cache-verify.ts';

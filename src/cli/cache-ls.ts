@@ -1,5 +1,6 @@
-import type { CacheProblem, CacheUsage, RepoUsage } from '../cache/cache-control.ts';
-import type { BaseXetClient } from '../client.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import type { CacheUsage, RepoUsage } from '../manage/cache-control.ts';
+import type { CacheProblem } from '../manage/usage.ts';
 import type { Output } from './output.ts';
 import { tableLines } from './table.ts';
 import { formatAgo, formatBytes, formatCount } from './units.ts';

@@ -1,6 +1,6 @@
-import type { CacheTarget, PlannedRemoval, RemovalKind, RemovalReport } from '../cache/cache-control.ts';
-import type { BaseXetClient } from '../client.ts';
-import { XetError } from '../errors.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import { XetError } from '../core/errors.ts';
+import type { CacheTarget, PlannedRemoval, RemovalKind, RemovalReport } from '../manage/cache-control.ts';
 import { type Confirm, onTerminal } from './confirm.ts';
 import type { Output } from './output.ts';
 import { formatBytes, formatCount } from './units.ts';

@@ -1,7 +1,7 @@
-import type { CheckedBlob, VerifyReport } from '../cache/cache-control.ts';
-import type { BaseXetClient } from '../client.ts';
-import { XetError } from '../errors.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import { XetError } from '../core/errors.ts';
 import type { RepoDesignation } from '../hub/repo.ts';
+import type { CheckedBlob, VerifyReport } from '../manage/cache-control.ts';
 import { tellWarnings } from './cache-ls.ts';
 import type { Output } from './output.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';

@@ -1,7 +1,7 @@
-import { isXetError, publicText, XetError } from '../errors.ts';
+import { nodePlatform } from '../client/platform.node.ts';
+import { XetClient } from '../client/xet-client.node.ts';
+import { isXetError, publicText, XetError } from '../core/errors.ts';
 import { isHtml } from '../http/json.ts';
-import { XetClient } from '../node.ts';
-import { nodePlatform } from '../platform.node.ts';
 import type { Target } from './target.ts';
 
 /** Hosts from which files of huggingface.co come. Firewalls that let the Hub through block these. */

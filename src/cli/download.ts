@@ -1,9 +1,10 @@
-import type { BaseXetClient } from '../client.ts';
-import type { DownloadResult } from '../client-types.ts';
-import { isXetError, XetError } from '../errors.ts';
-import type { Metrics } from '../metrics.ts';
-import { printable, some } from '../repo/names.ts';
-import { isFolder, nearMiss } from '../repo/selection.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import type { Metrics } from '../core/metrics.ts';
+import { isFolder, nearMiss } from '../core/selection.ts';
+import type { DownloadResult } from '../download/file.ts';
+import { printable, some } from '../snapshot/names.ts';
+import { amended } from '../snapshot/plan.ts';
 import type {
   LeftOutFile,
   SnapshotFile,
@@ -11,8 +12,7 @@ import type {
   SnapshotPreview,
   SnapshotResult,
   SnapshotSelection,
-} from '../repo/snapshot.ts';
-import { amended } from '../repo/snapshot-plan.ts';
+} from '../snapshot/snapshot.ts';
 import type { Output } from './output.ts';
 import type { Target } from './target.ts';
 import { formatBytes, formatDuration } from './units.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { chunkCount } from '../chunks.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
-import { XetError } from '../errors.ts';
-import { diskErrors } from '../repo/disk-errors.node.ts';
+import { chunkCount } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
+import { diskErrors } from '../fs/disk-errors.node.ts';
 import type { Output } from './output.ts';
 
 export interface FileHashes {

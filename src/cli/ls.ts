@@ -1,4 +1,4 @@
-import type { BaseXetClient } from '../client.ts';
+import type { BaseXetClient } from '../client/client.ts';
 import type { Output } from './output.ts';
 import type { Target } from './target.ts';
 import { formatBytes } from './units.ts';

@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress';
-import type { Progress } from '../progress.ts';
-import { isTrue } from '../repo/folders.node.ts';
-import { withoutSecrets } from '../secrets.ts';
+import type { Progress } from '../core/progress.ts';
+import { withoutSecrets } from '../core/secrets.ts';
+import { isTrue } from '../fs/env-folders.node.ts';
 import { isStdoutLost, writeError, writeOut } from './streams.ts';
 import { formatBytes, formatDuration } from './units.ts';
 

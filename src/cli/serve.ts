@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { isXetError, XetError } from '../errors.ts';
-import type { LocalHubOptions, TokenGrant } from '../local-hub.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import type { LocalHubOptions, TokenGrant } from '../local-hub/start.ts';
 import { Output } from './output.ts';
 
 interface ServeFlags {
@@ -59,7 +59,7 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
   // Before anything listens: a Hub without what it should serve is of no use.
   if (seed !== undefined) await requireFolder(seed);
   // The only command that needs the server: no other one pays for loading it.
-  const { startLocalHub } = await import('../local-hub.ts');
+  const { startLocalHub } = await import('../local-hub/start.ts');
   const options: LocalHubOptions = {
     dir,
     host,
@@ -93,7 +93,7 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
   }
 }
 
-type Hub = Awaited<ReturnType<typeof import('../local-hub.ts')['startLocalHub']>>;
+type Hub = Awaited<ReturnType<typeof import('../local-hub/start.ts')['startLocalHub']>>;
 
 async function putIn(hub: Hub, seed: string, output: Output): Promise<void> {
   output.note(`Putting in what ${seed} holds…`);

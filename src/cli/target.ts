@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 import { parseLocation, parseRepo, type RepoId, type RepoType } from '../hub/repo.ts';
 
 export interface Target {

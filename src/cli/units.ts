@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 const UNITS = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 1024, mi: 1024 ** 2, gi: 1024 ** 3 } as const;
 

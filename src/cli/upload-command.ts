@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { XetError } from '../errors.ts';
-import { XetClient } from '../node.ts';
+import { XetClient } from '../client/xet-client.node.ts';
+import { XetError } from '../core/errors.ts';
 import type { CreateRepoOptions } from '../upload/upload-work.ts';
 import type { CommandSurroundings } from './cache-commands.ts';
 import { Output } from './output.ts';

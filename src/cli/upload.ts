@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { posix } from 'node:path';
-import type { BaseXetClient } from '../client.ts';
-import { isXetError, XetError } from '../errors.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import { isXetError, XetError } from '../core/errors.ts';
 import { givenFolder, type RepoId, repoText } from '../hub/repo.ts';
 import type { UploadItem } from '../upload/gather.ts';
 import type { UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';

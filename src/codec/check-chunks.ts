@@ -1,6 +1,6 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import type { ChunkRecords } from '../chunks.ts';
+import type { ChunkRecords } from '../core/chunks.ts';
 import type { CheckedChunks } from './codec.ts';
+import type { CodecPool } from './pool.ts';
 
 /** How many of these chunks, from the first on, are what their records say; the bytes are moved there and back. */
 export function checkChunks(

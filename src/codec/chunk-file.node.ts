@@ -1,7 +1,7 @@
-import { ChunkRecordList, type ChunkRecords } from '../chunks.ts';
-import { loadCodec } from '../codec.node.ts';
-import { open } from '../disk/disk.node.ts';
-import { hashToHex } from '../hash.ts';
+import { ChunkRecordList, type ChunkRecords } from '../core/chunks.ts';
+import { hashToHex } from '../core/hash.ts';
+import { open } from '../fs/disk.node.ts';
+import { loadCodec } from './load.node.ts';
 
 export interface ChunkedFile {
   /** Bytes. */

@@ -1,8 +1,8 @@
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../chunks.ts';
-import { isXetError, XetError, type XetErrorCode } from '../errors.ts';
-import { HASH_BYTES } from '../hash.ts';
-import { decodeShard, type Shard, ShardWriter } from '../shard/shard.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/chunks.ts';
+import { isXetError, XetError, type XetErrorCode } from '../core/errors.ts';
+import { HASH_BYTES } from '../core/hash.ts';
 import * as wasm from '../wasm.ts';
+import { decodeShard, type Shard, ShardWriter } from './shard.ts';
 
 /** Chunks that came out of a run of xorb frames. */
 export interface DecodedRun {

@@ -6,7 +6,7 @@ export {
   chunkLength,
   chunkSlice,
   totalLength,
-} from '../chunks.ts';
-export { HASH_BYTES, hashFromHex, hashToHex, isHashHex, ZERO_HASH } from '../hash.ts';
-export type { Shard, ShardFile, ShardTerm, ShardWriter, ShardXorb } from '../shard/shard.ts';
+} from '../core/chunks.ts';
+export { HASH_BYTES, hashFromHex, hashToHex, isHashHex, ZERO_HASH } from '../core/hash.ts';
 export type { Chunker, Codec, CompressionChoice, DecodedRun, PartialFileHash, SerializedXorb } from './codec.ts';
+export type { Shard, ShardFile, ShardTerm, ShardWriter, ShardXorb } from './shard.ts';

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { XetError } from '../errors.ts';
-import type { CachedRepo, CachedRevision } from '../repo/cache-scan.node.ts';
-import { scanCache } from '../repo/cache-scan.node.ts';
-import { hubCacheDir } from '../repo/folders.node.ts';
+import { XetError } from '../core/errors.ts';
+import { hubCacheDir } from '../fs/env-folders.node.ts';
+import type { CachedRepo, CachedRevision } from '../manage/scan.node.ts';
+import { scanCache } from '../manage/scan.node.ts';
 import type { CachedRepoInfo, CachedRevisionInfo, HFCacheInfo } from './types.ts';
 
 /** What is in the Hub cache folder, nested files and refs included. A folder that is not there is an error. */

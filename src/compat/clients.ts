@@ -1,6 +1,6 @@
-import type { BaseXetClient } from '../client.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import type { XetClientOptions } from '../client/options.ts';
 import type { Fetch } from '../http/http.ts';
-import type { XetClientOptions } from '../options.ts';
 import type { CompatPlatform } from './platform.ts';
 
 /** What makes one client differ from another. */

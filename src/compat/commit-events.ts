@@ -1,4 +1,4 @@
-import type { Progress } from '../progress.ts';
+import type { Progress } from '../core/progress.ts';
 
 export type CommitProgressEvent =
   | { event: 'phase'; phase: 'preuploading' | 'uploadingLargeFiles' | 'committing' }

@@ -1,11 +1,11 @@
-import { publicId, publicText, publicUrl, XetError } from '../errors.ts';
+import { publicId, publicText, publicUrl, XetError } from '../core/errors.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 import { DEFAULT_TIMEOUTS, Http, type Reply } from '../http/http.ts';
 import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { networkFetch } from '../http/network-fetch.ts';
 import { DEFAULT_RETRY } from '../http/retry-timing.ts';
 import { onEndpoint, parseLinks } from '../hub/links.ts';
 import { pagesOf } from '../hub/pages.ts';
-import { withoutSecrets } from '../secrets.ts';
 import { apiError, InvalidApiResponseFormatError } from './errors.ts';
 import { type Access, type HubParams, tokenOf } from './types.ts';
 

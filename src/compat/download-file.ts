@@ -1,6 +1,6 @@
-import type { XetFile } from '../download/xet-file.ts';
-import { openResolved } from '../downloader.ts';
+import { openResolved } from '../client/reader.ts';
 import type { CasAccess } from '../hub/token.ts';
+import type { XetFile } from '../read/xet-file.ts';
 import type { ClientSettings } from './clients.ts';
 import { clientsOf } from './clients.ts';
 import { type DoorParams, hubUrlOf } from './door.ts';

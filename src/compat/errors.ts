@@ -1,4 +1,4 @@
-import { isXetError, publicUrl, type XetError } from '../errors.ts';
+import { isXetError, publicUrl, type XetError } from '../core/errors.ts';
 
 type Json = string | number | boolean | null | Json[] | readonly Json[] | JsonObject;
 type JsonObject = { [key in string]: Json } & { [key in string]?: Json | undefined };

@@ -1,4 +1,4 @@
-import { isHashHex } from '../hash.ts';
+import { isHashHex } from '../core/hash.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Reply } from '../http/http.ts';
 import { isCount, isRecord, readJson } from '../http/json.ts';

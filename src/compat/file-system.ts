@@ -1,4 +1,4 @@
-import type { OnProgress } from '../progress.ts';
+import type { OnProgress } from '../core/progress.ts';
 import type { DoorParams } from './door.ts';
 import type { AbortParams, CachedRepoInfo, FileParams, HFCacheInfo, RepoDesignation, RepoType } from './types.ts';
 

@@ -1,10 +1,10 @@
 import { dirname, join } from 'node:path';
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
+import { hubCacheDir } from '../fs/env-folders.node.ts';
+import { Fence } from '../fs/fence.node.ts';
+import { repoFolderName, within } from '../fs/safe-paths.node.ts';
+import { isFile, writeInOneStep } from '../fs/small-files.node.ts';
 import type { RepoId } from '../hub/repo.ts';
-import { Fence } from '../repo/fence.node.ts';
-import { hubCacheDir } from '../repo/folders.node.ts';
-import { repoFolderName, within } from '../repo/safe-paths.node.ts';
-import { isFile, writeInOneStep } from '../repo/small-files.node.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { downloadFile, settingsOf } from './download-file.ts';
 import { apiError } from './errors.ts';

@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 /** Pages have no folders: what needs one says so, and what to do in its place. */
 export function noFileSystem(name: string): never {

@@ -1,5 +1,5 @@
-import type { XetFile } from '../download/xet-file.ts';
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
+import type { XetFile } from '../read/xet-file.ts';
 import { compatError } from './errors.ts';
 
 /** What a blob reads from. */

@@ -1,7 +1,7 @@
+import { textsOf } from '../core/arguments.ts';
 import { isCount, isRecord } from '../http/json.ts';
 import { countOf } from '../hub/entries.ts';
 import { apiUrl, DEFAULT_REVISION, givenFolder } from '../hub/repo.ts';
-import { textsOf } from '../options.ts';
 import { type DoorParams, HubDoor } from './door.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import { fileUrl, isPath } from './paths.ts';

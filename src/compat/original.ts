@@ -1,4 +1,4 @@
-import { isXetError } from '../errors.ts';
+import { isXetError } from '../core/errors.ts';
 import { HubApiError } from './errors.ts';
 import type { CompatPlatform } from './platform.ts';
 

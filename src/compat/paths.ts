@@ -1,4 +1,4 @@
-import { isXetError } from '../errors.ts';
+import { isXetError } from '../core/errors.ts';
 import { checkPath, type RepoId, resolveUrl } from '../hub/repo.ts';
 
 /** Whether a repository could have such a file at all. */

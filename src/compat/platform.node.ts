@@ -1,5 +1,5 @@
-import { XetClient } from '../node.ts';
-import { environment } from '../repo/folders.node.ts';
+import { XetClient } from '../client/xet-client.node.ts';
+import { environment } from '../core/env.node.ts';
 import type { CompatPlatform, Mode } from './platform.ts';
 
 type Environment = Record<string, string | undefined>;

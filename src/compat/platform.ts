@@ -1,5 +1,5 @@
-import type { BaseXetClient } from '../client.ts';
-import type { XetClientOptions } from '../options.ts';
+import type { BaseXetClient } from '../client/client.ts';
+import type { XetClientOptions } from '../client/options.ts';
 
 /** How a call is to be answered: by xetkit, by the original, or by xetkit and in no case by the original. */
 export type Mode = 'on' | 'off' | 'strict';

@@ -1,4 +1,4 @@
-import { XetClient } from '../index.ts';
+import { XetClient } from '../client/xet-client.web.ts';
 import type { CompatPlatform } from './platform.ts';
 
 /** Browsers: what has no environment is switched by `useOriginal`. */

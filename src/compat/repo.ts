@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 import { parseRepo, type RepoId } from '../hub/repo.ts';
 import type { RepoDesignation } from './types.ts';
 

@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 /** What of an original is replaced by what. */
 export interface Edit {

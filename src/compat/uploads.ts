@@ -1,6 +1,6 @@
-import { XetError } from '../errors.ts';
-import { textsOf } from '../options.ts';
-import type { Progress } from '../progress.ts';
+import { textsOf } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
+import type { Progress } from '../core/progress.ts';
 import type { UploadedFileInfo } from '../upload/upload-types.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { CommitEvents, type CommitProgressEvent } from './commit-events.ts';

@@ -1,9 +1,9 @@
 import type { Tiers } from '../cache/tiers.ts';
 import type { Term } from '../cas/reconstruction.ts';
-import { isXetError } from '../errors.ts';
+import { isXetError } from '../core/errors.ts';
+import type { RepoStore } from '../files/place.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import { fileOf } from '../hub/listing.ts';
-import type { RepoStore } from '../repo/place.ts';
 import { ASKING, type DownloadEngine } from './engine.ts';
 
 export interface AdoptParts {

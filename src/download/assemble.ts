@@ -1,9 +1,11 @@
-import { NO_LONGER_WANTED } from '../errors.ts';
-import { type ByteRange, without } from '../ranges.ts';
-import { type LocalPart, readLocal } from './local-part.ts';
+import type { Content, LocalPart } from '../core/content.ts';
+import { NO_LONGER_WANTED } from '../core/errors.ts';
+import { type ByteRange, without } from '../core/ranges.ts';
+import type { RunOptions } from './local-part.ts';
+import { readLocal } from './local-part.ts';
 import type { Piece, Plan } from './plan.ts';
 import { type JobContext, type JobSpec, RangeJob } from './range-job.ts';
-import { type Content, PieceTaker } from './shares.ts';
+import { PieceTaker } from './shares.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
 /** All that makes a part of a file: what is to be fetched, and what is here. */
@@ -15,16 +17,6 @@ export interface Stage {
   urls: SignedUrls[];
   /** Ascending; together with the pieces they fill what is wanted. */
   locals: LocalPart[];
-}
-
-export interface RunOptions {
-  signal: AbortSignal;
-  /** Told of content that came from this machine, in bytes. */
-  onLocal: (bytes: number) => void;
-  /** How to have bytes that a local part could not give after all. */
-  elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
-  /** Finds chunks on this machine that were fetched earlier in this read, if they were kept. */
-  kept?: ((piece: Piece) => Promise<LocalPart[]>) | undefined;
 }
 
 export interface AssembleOptions extends RunOptions {

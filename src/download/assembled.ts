@@ -1,9 +1,10 @@
-import type { MetricsLog } from '../metrics.ts';
-import type { ByteRange } from '../ranges.ts';
-import { assemble, type RunOptions } from './assemble.ts';
+import type { Content } from '../core/content.ts';
+import type { MetricsLog } from '../core/metrics.ts';
+import type { ByteRange } from '../core/ranges.ts';
+import { assemble } from './assemble.ts';
+import type { RunOptions } from './local-part.ts';
 import { RangesBelongTogether } from './open-range.ts';
 import type { JobContext } from './range-job.ts';
-import type { Content } from './shares.ts';
 import { type Stages, timedStages } from './stages.ts';
 
 /** Dependencies of a read over Xet. */

@@ -1,14 +1,14 @@
-import { NO_CHUNKS } from '../chunks.ts';
+import { NO_CHUNKS } from '../core/chunks.ts';
+import type { Content } from '../core/content.ts';
+import { type ByteRange, lengthOf } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { type ByteRange, lengthOf } from '../ranges.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
 import { readOverHttp } from './read-range.ts';
 import { scatterAll } from './scattered.ts';
-import type { Content } from './shares.ts';
 
 /**
  * The bytes of a range in whatever order they come, each run lent to `take` until that returns: nothing waits in memory

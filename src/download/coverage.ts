@@ -1,5 +1,5 @@
-import { ChunkRecordList, type ChunkRecords } from '../chunks.ts';
-import { type ByteRange, without } from '../ranges.ts';
+import { ChunkRecordList, type ChunkRecords } from '../core/chunks.ts';
+import { type ByteRange, without } from '../core/ranges.ts';
 
 interface Covered extends ByteRange {
   chunks: ChunkRecords;

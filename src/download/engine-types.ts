@@ -1,14 +1,14 @@
-import type { CodecPool } from '../../workers/pool.ts';
 import type { Tiers } from '../cache/tiers.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { MemoryBudget } from '../core/budget.ts';
+import type { MakeContentHash, Verified } from '../core/content-hash.ts';
+import type { Lanes } from '../core/lanes.ts';
+import type { MetricsLog } from '../core/metrics.ts';
+import type { FileSink } from '../files/place.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient } from '../hub/client.ts';
-import type { MetricsLog } from '../metrics.ts';
-import type { FileSink } from '../repo/place.ts';
-import type { MemoryBudget } from './budget.ts';
-import type { MakeContentHash, Verified } from './content-hash.ts';
 import type { FetchTogether } from './fetch-runs.ts';
-import type { Lanes } from './lanes.ts';
-import type { Sections } from './read-sections.ts';
+import type { Sections } from './sections.ts';
 import type { Ahead } from './stages.ts';
 
 export interface EngineParts {

@@ -1,11 +1,11 @@
 import type { FetchRange } from '../cas/reconstruction.ts';
-import { isXetError, XetError } from '../errors.ts';
-import type { ChunkRange } from '../ranges.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import type { Lanes } from '../core/lanes.ts';
+import type { ChunkRange } from '../core/ranges.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
 import type { FrameStarts } from './frame-starts.ts';
 import { hedged, type Pace } from './hedge.ts';
-import type { Lanes } from './lanes.ts';
 import { openRange, type RangeSource } from './open-range.ts';
 
 export interface RunSource extends RangeSource {

@@ -1,4 +1,4 @@
-import { isXetError, XetError } from '../errors.ts';
+import { isXetError, XetError } from '../core/errors.ts';
 import type { FetchTogether, RunSource } from './fetch-runs.ts';
 import { multi } from './open-range.ts';
 

@@ -1,9 +1,9 @@
-import { isXetError } from '../errors.ts';
+import type { Verified } from '../core/content-hash.ts';
+import { isXetError } from '../core/errors.ts';
+import type { MetricsLog } from '../core/metrics.ts';
+import { type OnProgress, ProgressMeter } from '../core/progress.ts';
+import type { FileSink, Place } from '../files/place.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import type { MetricsLog } from '../metrics.ts';
-import { type OnProgress, ProgressMeter } from '../progress.ts';
-import type { FileSink, Place } from '../repo/place.ts';
-import type { Verified } from './content-hash.ts';
 import type { DownloadEngine } from './engine.ts';
 import { fillFile } from './fill-file.ts';
 import type { Ahead } from './stages.ts';
@@ -192,4 +192,26 @@ class Filling {
       },
     );
   }
+}
+
+/** What a download did. */
+export interface DownloadResult {
+  /** Path on this machine. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** The Hub's name for the content: a sha256, or a git hash for small files. */
+  etag: string;
+  /** The commit it is of, 40 hexadecimal digits. */
+  commit: string;
+  /** Undefined for files that the Hub keeps in git. */
+  xetHash: string | undefined;
+  /** How the whole content was checked; there is no success without. */
+  verified: Verified;
+  /** Bytes that came over the network, and content bytes that were already on this machine. */
+  bytes: { network: number; cache: number; local: number };
+  /** Requests made for this file alone. Tokens, which files share, are not among them. */
+  requests: number;
+  /** From its beginning on, of this file alone. */
+  seconds: number;
 }

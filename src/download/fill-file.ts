@@ -1,15 +1,15 @@
-import { NO_CHUNKS } from '../chunks.ts';
+import { NO_CHUNKS } from '../core/chunks.ts';
+import type { Content } from '../core/content.ts';
+import type { Verified } from '../core/content-hash.ts';
+import { lengthOf } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { lengthOf } from '../ranges.ts';
 import { assembleAll } from './assembled.ts';
-import type { Verified } from './content-hash.ts';
 import { Coverage } from './coverage.ts';
 import type { CasFile, DownloadEngine } from './engine.ts';
 import type { FillOptions, FillTarget } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
 import { scatterAll } from './scattered.ts';
-import type { Content } from './shares.ts';
 
 /**
  * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how

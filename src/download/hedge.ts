@@ -1,4 +1,4 @@
-import { NO_LONGER_WANTED } from '../errors.ts';
+import { NO_LONGER_WANTED } from '../core/errors.ts';
 
 /** How fast requests for data usually are, to tell a slow one from a slow network. */
 export class Pace {

@@ -1,5 +1,5 @@
-import { MAX_CHUNK_BYTES } from '../chunks.ts';
-import type { ChunkRange } from '../ranges.ts';
+import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
+import type { ChunkRange } from '../core/ranges.ts';
 
 interface HeldRun extends ChunkRange {
   /** About. */

@@ -1,24 +1,6 @@
-import type { ChunkRecords } from '../chunks.ts';
-import type { ByteRange } from '../ranges.ts';
-import type { RunOptions } from './assemble.ts';
-import type { Content } from './shares.ts';
-
-export interface LocalReading {
-  signal: AbortSignal;
-  /** What comes is only looked at until the next is asked for, so its memory may be used again. */
-  lent?: boolean | undefined;
-}
-
-/** A part of a file that need not be fetched: its chunks are on this machine. */
-export interface LocalPart extends ByteRange {
-  /** What the part is: whole chunks. */
-  chunks: ChunkRecords;
-  /**
-   * The part's bytes in order, each chunk hashed again. Ends early where they turn out not to be here any more;
-   * the rest is to be had elsewhere.
-   */
-  read(reading: LocalReading): AsyncGenerator<Content, void, undefined>;
-}
+import type { Content, LocalPart, LocalReading } from '../core/content.ts';
+import type { ByteRange } from '../core/ranges.ts';
+import type { Piece } from './plan.ts';
 
 /** The bytes of a local part, and what it cannot give from where it can be had. */
 export async function* readLocal(
@@ -49,3 +31,13 @@ function* clip(content: Content, wanted: ByteRange): Generator<Content> {
 }
 
 const NONE = new Uint8Array();
+
+export interface RunOptions {
+  signal: AbortSignal;
+  /** Told of content that came from this machine, in bytes. */
+  onLocal: (bytes: number) => void;
+  /** How to have bytes that a local part could not give after all. */
+  elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
+  /** Finds chunks on this machine that were fetched earlier in this read, if they were kept. */
+  kept?: ((piece: Piece) => Promise<LocalPart[]>) | undefined;
+}

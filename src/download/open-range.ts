@@ -1,9 +1,9 @@
 import type { FetchRange } from '../cas/reconstruction.ts';
-import { isXetError } from '../errors.ts';
+import { isXetError } from '../core/errors.ts';
+import { type ByteRange, rangeHeader } from '../core/ranges.ts';
 import { checkPartial, parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply } from '../http/http.ts';
 import { multipartBoundary, type PartPiece, readMultipart } from '../http/multipart.ts';
-import { type ByteRange, rangeHeader } from '../ranges.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
 export interface RangeSource {

@@ -1,9 +1,9 @@
-import { isXetError, XetError } from '../errors.ts';
+import { etagCheck, type MakeContentHash, type Verified } from '../core/content-hash.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import { type ByteRange, rangeHeader, without } from '../core/ranges.ts';
 import { checkPartial } from '../http/content-range.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { type ByteRange, rangeHeader, without } from '../ranges.ts';
-import { etagCheck, type MakeContentHash, type Verified } from './content-hash.ts';
 
 export interface PlainSource {
   http: Http;

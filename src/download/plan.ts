@@ -6,9 +6,9 @@ import {
   type SignedXorb,
   type Term,
 } from '../cas/reconstruction.ts';
-import { XetError } from '../errors.ts';
-import type { ByteRange } from '../ranges.ts';
-import { ITEMS_AT_ONCE, type Steps } from '../steps.ts';
+import { XetError } from '../core/errors.ts';
+import type { ByteRange } from '../core/ranges.ts';
+import { ITEMS_AT_ONCE, type Steps } from '../core/steps.ts';
 import { HeldChunks } from './held-chunks.ts';
 
 /** A run of the wanted bytes, out of one term. Pieces are in file order. */

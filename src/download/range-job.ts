@@ -1,19 +1,19 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import { mergeRanges } from '../cache/chunk-runs.ts';
-import type { ChunkRun } from '../cache/chunk-store.ts';
+import { mergeRanges } from '../cache/chunks/chunk-runs.ts';
+import type { ChunkRun } from '../cache/chunks/chunk-store.ts';
 import type { FetchRange } from '../cas/reconstruction.ts';
-import { type ChunkRecords, chunkSlice, totalLength } from '../chunks.ts';
 import type { DecodedRun } from '../codec/codec.ts';
-import { isXetError, XetError } from '../errors.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { MemoryBudget } from '../core/budget.ts';
+import { type ChunkRecords, chunkSlice, totalLength } from '../core/chunks.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import type { Lanes } from '../core/lanes.ts';
+import type { ByteRange, ChunkRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
-import type { ByteRange, ChunkRange } from '../ranges.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import type { FrameRun } from '../xorb/frames.ts';
-import type { MemoryBudget } from './budget.ts';
 import { corrupt, cutShort, type FetchTogether, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
 import type { FrameStarts } from './frame-starts.ts';
 import type { Pace } from './hedge.ts';
-import type { Lanes } from './lanes.ts';
 import { openRange, type RangeRules } from './open-range.ts';
 import type { SignedUrls } from './signed-urls.ts';
 

@@ -1,16 +1,16 @@
-import { NO_CHUNKS } from '../chunks.ts';
+import { MemoryBudget } from '../core/budget.ts';
+import { NO_CHUNKS } from '../core/chunks.ts';
+import type { Content } from '../core/content.ts';
+import { TaskTurns } from '../core/event-loop.ts';
+import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import type { ByteRange } from '../ranges.ts';
-import { TaskTurns } from '../task-turns.ts';
 import { assembleAll, type Reading } from './assembled.ts';
-import { MemoryBudget } from './budget.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
 import { readLocal } from './local-part.ts';
 import { type Before, readPlain } from './plain.ts';
-import type { Content } from './shares.ts';
 
 /** Bytes that a cautious read fetches ahead at first; later a fraction of the bytes already read. */
 const LEAST_AHEAD_BYTES = 1024 * 1024;

@@ -1,9 +1,11 @@
-import { NO_LONGER_WANTED } from '../errors.ts';
-import { inParallel } from '../repo/in-parallel.ts';
-import { type RunOptions, type Stage, specOf } from './assemble.ts';
+import type { Content } from '../core/content.ts';
+import { NO_LONGER_WANTED } from '../core/errors.ts';
+import { inParallel } from '../core/in-parallel.ts';
+import { type Stage, specOf } from './assemble.ts';
+import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
 import { type JobContext, RangeJob } from './range-job.ts';
-import { type Content, PieceTaker } from './shares.ts';
+import { PieceTaker } from './shares.ts';
 
 export interface ScatterOptions extends RunOptions {
   /** Puts bytes in their place; they are the caller's until it has resolved. Calls overlap. */

@@ -1,12 +1,12 @@
-import { NO_CHUNKS } from '../chunks.ts';
+import { MemoryBudget } from '../core/budget.ts';
+import { NO_CHUNKS } from '../core/chunks.ts';
+import type { Content } from '../core/content.ts';
+import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
-import type { ByteRange } from '../ranges.ts';
 import type { Reading } from './assembled.ts';
-import { MemoryBudget } from './budget.ts';
 import { Coverage } from './coverage.ts';
 import { RangesBelongTogether } from './open-range.ts';
 import { scatter } from './scatter.ts';
-import type { Content } from './shares.ts';
 import { timedStages } from './stages.ts';
 
 /** Fetched and not yet written: a kill costs no more than this, and what is under way. */

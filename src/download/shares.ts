@@ -1,16 +1,8 @@
-import { type ChunkRecords, chunkLength, chunkSlice } from '../chunks.ts';
-import { XetError } from '../errors.ts';
-import type { ByteRange } from '../ranges.ts';
+import { type ChunkRecords, chunkLength, chunkSlice } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
+import type { ByteRange } from '../core/ranges.ts';
 import type { Piece } from './plan.ts';
 import type { Batch } from './range-job.ts';
-
-/** A run of a file's bytes, where it belongs, and the records of the chunks that lie wholly in it. */
-export interface Content {
-  /** Offset in the file. */
-  at: number;
-  bytes: Uint8Array;
-  chunks: ChunkRecords;
-}
 
 /** What a piece takes of a batch: bounds in its data, where they belong in the file, and whole chunks. */
 export interface Share extends ByteRange {

@@ -1,7 +1,8 @@
 import type { FetchRange } from '../cas/reconstruction.ts';
 import { findSame, type Reconstruction, type SignedXorb } from '../cas/reconstruction.ts';
-import { XetError } from '../errors.ts';
-import { Shared } from '../hub/shared.ts';
+import { XetError } from '../core/errors.ts';
+import { Shared } from '../core/shared.ts';
+import type { Section } from './plan.ts';
 
 /**
  * The signed addresses of one download. When one has expired they all soon will: whoever notices first asks
@@ -41,3 +42,6 @@ export class SignedUrls {
     return this.find(xorb, range);
   }
 }
+
+/** A reconstruction of a span of a file, and its addresses. */
+export type Asked = Omit<Section, 'wanted'> & { urls: SignedUrls };

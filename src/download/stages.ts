@@ -1,15 +1,16 @@
 import type { Tiers } from '../cache/tiers.ts';
 import type { CasClient } from '../cas/client.ts';
-import type { Reconstruction, Term } from '../cas/reconstruction.ts';
-import { MAX_CHUNK_BYTES } from '../chunks.ts';
-import { XetError } from '../errors.ts';
-import type { MetricsLog } from '../metrics.ts';
-import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../ranges.ts';
-import { inTurns } from '../task-turns.ts';
+import type { PlacedTerm, Reconstruction, Term } from '../cas/reconstruction.ts';
+import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
+import type { LocalPart } from '../core/content.ts';
+import { XetError } from '../core/errors.ts';
+import { inTurns } from '../core/event-loop.ts';
+import type { MetricsLog } from '../core/metrics.ts';
+import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../core/ranges.ts';
 import type { Stage } from './assemble.ts';
-import type { LocalPart } from './local-part.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
-import type { Sections } from './read-sections.ts';
+import type { Sections } from './sections.ts';
+import type { Asked } from './signed-urls.ts';
 import { SignedUrls } from './signed-urls.ts';
 
 export interface StagesOptions {
@@ -185,14 +186,6 @@ function chunksAround({ from, span }: Asked, { start, end }: ByteRange, fileSize
     start: start - first < MAX_CHUNK_BYTES ? Math.min(first, start) : start,
     end: last - end < MAX_CHUNK_BYTES ? Math.max(last, end) : end,
   };
-}
-
-/** A reconstruction of a span of a file, and its addresses. */
-export type Asked = Omit<Section, 'wanted'> & { urls: SignedUrls };
-
-/** A term, and where its first byte lies in the file. */
-export interface PlacedTerm extends Term {
-  at: number;
 }
 
 function placed({ from, span }: Asked): PlacedTerm[] {

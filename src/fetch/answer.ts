@@ -1,4 +1,4 @@
-import type { ByteRange } from '../ranges.ts';
+import type { ByteRange } from '../core/ranges.ts';
 import { checkConditions, rangeHolds } from './conditions.ts';
 import { contentTypeOf } from './content-type.ts';
 import { requestedRange } from './range.ts';

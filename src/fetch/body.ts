@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 type Bytes = ReadableStream<Uint8Array>;
 

@@ -1,4 +1,4 @@
-import type { BaseXetDownloader } from '../downloader.ts';
+import type { BaseXetDownloader } from '../client/reader.ts';
 import { OpenedFiles } from './opened-files.ts';
 
 /** What is asked of a client. */

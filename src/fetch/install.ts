@@ -1,6 +1,6 @@
-import { checked, INSTALL_XET } from '../arguments.ts';
-import { isXetError, XetError } from '../errors.ts';
-import type { XetClientOptions } from '../options.ts';
+import type { XetClientOptions } from '../client/options.ts';
+import { checked, INSTALL_XET } from '../core/arguments.ts';
+import { isXetError, XetError } from '../core/errors.ts';
 import type { Ending } from './body.ts';
 import { collected } from './collect.ts';
 import { Keepers, type PageLike, type ServiceWorkerScope } from './keepers.ts';

@@ -1,4 +1,4 @@
-import { checked, XET_CACHE } from '../arguments.ts';
+import { checked, XET_CACHE } from '../core/arguments.ts';
 import type { FetchInput } from './asked.ts';
 import { type MakeClient, XetFetcher, type XetFetchOptions } from './xet-fetch.ts';
 

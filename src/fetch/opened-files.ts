@@ -1,6 +1,6 @@
-import type { XetFile } from '../download/xet-file.ts';
-import { Shared } from '../hub/shared.ts';
-import { setLatest } from '../latest.ts';
+import { setLatest } from '../core/lru.ts';
+import { Shared } from '../core/shared.ts';
+import type { XetFile } from '../read/xet-file.ts';
 import type { HubAddress } from './address.ts';
 import type { FileFacts } from './answer.ts';
 

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../ranges.ts';
+import type { ByteRange } from '../core/ranges.ts';
 
 /**
  * What a `Range` header asks for of `size` bytes, as RFC 9110 reads it: one range, nothing that exists

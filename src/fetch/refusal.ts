@@ -1,4 +1,4 @@
-import { isXetError, type XetError, type XetErrorCode } from '../errors.ts';
+import { isXetError, type XetError, type XetErrorCode } from '../core/errors.ts';
 
 /** What the Hub says with a status of its own, by our name for it. Callers know these words and statuses. */
 const REFUSALS: Partial<Record<XetErrorCode, { status: number; hubCode?: string }>> = {

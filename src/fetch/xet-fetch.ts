@@ -1,7 +1,7 @@
-import { checked, XET_FETCH } from '../arguments.ts';
+import type { XetClientOptions } from '../client/options.ts';
+import { checked, XET_FETCH } from '../core/arguments.ts';
+import { ProgressMeter } from '../core/progress.ts';
 import { BENEATH, beneath } from '../http/network-fetch.ts';
-import type { XetClientOptions } from '../options.ts';
-import { ProgressMeter } from '../progress.ts';
 import { type HubAddress, HubAddresses } from './address.ts';
 import { answerTo } from './answer.ts';
 import { type Asked, type FetchInput, isRequest, readAsked } from './asked.ts';

@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 import { ggmlType } from './ggml-types.ts';
 import { GgufCursor, GgufLimitError } from './gguf-cursor.ts';
 import type { ByteSource, ReadFormatOptions } from './source.ts';

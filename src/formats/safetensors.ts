@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 import { type ByteSource, type ReadFormatOptions, readBytes } from './source.ts';
 
 /** Bits of one element, by the name of its type. */

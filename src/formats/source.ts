@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 /** Anything that can be read at any place: a `XetFile`, or a few lines around a `Blob` or a file on disk. */
 export interface ByteSource {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { madeProgress } from '../disk/descriptors.node.ts';
+import { madeProgress } from '../core/descriptors.node.ts';
 import { Exchange } from './exchange.node.ts';
 import type { Pieces } from './http.ts';
 import { ReadBlocks } from './read-blocks.ts';

@@ -1,4 +1,4 @@
-import { onShortage } from '../disk/descriptors.node.ts';
+import { onShortage } from '../core/descriptors.node.ts';
 import { Connection } from './connection.node.ts';
 import type { Route } from './proxy-settings.node.ts';
 import { openSocket } from './sockets.node.ts';

@@ -1,5 +1,5 @@
-import { publicText, publicUrl, XetError } from '../errors.ts';
-import type { ByteRange } from '../ranges.ts';
+import { publicText, publicUrl, XetError } from '../core/errors.ts';
+import type { ByteRange } from '../core/ranges.ts';
 import type { Reply } from './http.ts';
 
 /** `bytes A-B/T` as a half-open range and the total, which may be unknown (`*`). */

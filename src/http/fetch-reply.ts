@@ -1,5 +1,5 @@
-import { badAnswer, publicUrl, XetError } from '../errors.ts';
-import type { MetricsLog } from '../metrics.ts';
+import { badAnswer, publicUrl, XetError } from '../core/errors.ts';
+import type { MetricsLog } from '../core/metrics.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
 import type { Answer, AnswerHeaders, MemoryCount, Reply } from './http.ts';
 import { originOf } from './request-checks.ts';

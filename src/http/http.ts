@@ -1,16 +1,17 @@
-import { joinBytes } from '../chunks.ts';
-import { isXetError, publicUrl, XetError } from '../errors.ts';
-import { MetricsLog } from '../metrics.ts';
-import { rememberSecret, rememberUrl } from '../secrets.ts';
+import { joinBytes } from '../core/chunks.ts';
+import { delay } from '../core/delay.ts';
+import { isXetError, publicUrl, XetError } from '../core/errors.ts';
+import type { UrlKind } from '../core/metrics.ts';
+import { MetricsLog } from '../core/metrics.ts';
+import { rememberSecret, rememberUrl } from '../core/secrets.ts';
 import type { AnswerBody } from './body-reader.ts';
-import { delay } from './delay.ts';
 import { FetchReply } from './fetch-reply.ts';
 import { readJson, SMALL_JSON_BYTES } from './json.ts';
 import { isUnreached } from './network-error.ts';
 import type { RewriteRedirect } from './redirects.ts';
 import { checkAddress, checkHeaders, isWebAddress, originOf, unencrypted } from './request-checks.ts';
 import { RequestGuard } from './request-guard.ts';
-import { responseError, type UrlKind } from './response-error.ts';
+import { responseError } from './response-error.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 import { Tries } from './tries.ts';
 

@@ -1,4 +1,4 @@
-import { badAnswer, type XetError } from '../errors.ts';
+import { badAnswer, type XetError } from '../core/errors.ts';
 import type { AnswerHeaders, Reply } from './http.ts';
 
 /** Of answers about one thing. */

@@ -1,5 +1,5 @@
-import { XetError } from '../errors.ts';
-import type { ByteRange } from '../ranges.ts';
+import { XetError } from '../core/errors.ts';
+import type { ByteRange } from '../core/ranges.ts';
 import { parseContentRange } from './content-range.ts';
 
 /** Bytes of one part of a `multipart/byteranges` answer, as they arrive. */

@@ -1,4 +1,4 @@
-import { publicCause, publicText, publicUrl, XetError } from '../errors.ts';
+import { publicCause, publicText, publicUrl, XetError } from '../core/errors.ts';
 
 /**
  * `lasting`: another attempt meets the same, as with certificates. `unreached`: no server was reached, as nobody knows the

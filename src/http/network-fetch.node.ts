@@ -1,6 +1,6 @@
-import { joinBytes } from '../chunks.ts';
-import { publicCause, publicText, publicUrl, XetError } from '../errors.ts';
-import { environment } from '../repo/folders.node.ts';
+import { joinBytes } from '../core/chunks.ts';
+import { environment } from '../core/env.node.ts';
+import { publicCause, publicText, publicUrl, XetError } from '../core/errors.ts';
 import type { Answer, SendingFetch } from './http.ts';
 import { tellFailuresBy } from './network-error.ts';
 import { beneath } from './network-fetch.ts';

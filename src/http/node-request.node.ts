@@ -1,7 +1,7 @@
-import { joinedLength } from '../chunks.ts';
-import { withDescriptor } from '../disk/descriptors.node.ts';
-import { isOutOfDescriptors, TOO_MANY_OPEN } from '../disk/descriptors.ts';
-import { publicUrl, XetError } from '../errors.ts';
+import { joinedLength } from '../core/chunks.ts';
+import { withDescriptor } from '../core/descriptors.node.ts';
+import { isOutOfDescriptors, TOO_MANY_OPEN } from '../core/descriptors.ts';
+import { publicUrl, XetError } from '../core/errors.ts';
 import type { AnswerHead } from './answer-head.ts';
 import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
 import { connectionTo } from './connections.node.ts';

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,5 +1,5 @@
-import { badAnswer, type XetError } from '../errors.ts';
-import { rememberUrl } from '../secrets.ts';
+import { badAnswer, type XetError } from '../core/errors.ts';
+import { rememberUrl } from '../core/secrets.ts';
 import { unencrypted } from './request-checks.ts';
 
 /** Maps the target of a redirect to the address that is requested. */

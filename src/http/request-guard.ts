@@ -1,4 +1,4 @@
-import { isXetError, NO_LONGER_WANTED, publicUrl, XetError } from '../errors.ts';
+import { isXetError, NO_LONGER_WANTED, publicUrl, XetError } from '../core/errors.ts';
 import { networkError } from './network-error.ts';
 import { isLate } from './standstill.ts';
 

@@ -1,14 +1,8 @@
-import { publicText, publicUrl, XetError, type XetErrorCode } from '../errors.ts';
+import { publicText, publicUrl, XetError, type XetErrorCode } from '../core/errors.ts';
 import type { Answer, AnswerHeaders, RequestSpec } from './http.ts';
 import { isHtml, LOGIN_ADVICE } from './json.ts';
 import { originOf } from './request-checks.ts';
 import { requestedWait } from './retry-timing.ts';
-
-/**
- * Which service a request goes to: it decides the credential, the rewriting and the meaning of a status. `source` is an
- * address of the caller's, whose content is uploaded.
- */
-export type UrlKind = 'hub' | 'cas' | 'xorb' | 'source';
 
 const ERROR_BODY_LIMIT = 4096;
 /** The status is known, and nobody waits longer for its reason. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { isXetError, XetError } from '../errors.ts';
-import { rememberSecret, rememberUrl } from '../secrets.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import { rememberSecret, rememberUrl } from '../core/secrets.ts';
 import { HeadCollector, parseAnswerHead } from './answer-head.ts';
 import { failed } from './exchange.node.ts';
 import { basicCredentials, type Route } from './proxy-settings.node.ts';

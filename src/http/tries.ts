@@ -1,5 +1,5 @@
-import type { XetError } from '../errors.ts';
-import type { MetricsLog } from '../metrics.ts';
+import type { XetError } from '../core/errors.ts';
+import type { MetricsLog } from '../core/metrics.ts';
 import { standstills } from './standstill.ts';
 
 export interface TriesParts {

@@ -1,15 +1,16 @@
-import { XetError } from '../errors.ts';
-import { isHashHex } from '../hash.ts';
+import { XetError } from '../core/errors.ts';
+import { isHashHex } from '../core/hash.ts';
+import { rangeHeader } from '../core/ranges.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
 import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { commitIn } from '../http/response-error.ts';
-import { rangeHeader } from '../ranges.ts';
 import { withoutUser } from './credentials.ts';
-import { countOf, incomplete, pathsInfo } from './entries.ts';
+import { countOf, pathsInfo } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
 import { apiUrl, isCommit, type RepoId, repoText, resolveUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
+import { incomplete } from './types.ts';
 
 /** A file of a repository at one commit. */
 export interface FileInfo {

@@ -1,4 +1,4 @@
-import { isXetError, XetError } from '../errors.ts';
+import { isXetError, XetError } from '../core/errors.ts';
 import type { Http } from '../http/http.ts';
 import { isRecord, LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';

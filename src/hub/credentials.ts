@@ -1,5 +1,5 @@
+import { decoded } from '../core/secrets.ts';
 import { notPlain } from '../http/request-checks.ts';
-import { decoded } from '../secrets.ts';
 
 /**
  * An access token without blanks around it and line breaks in it; undefined if nothing is left. Throws `INVALID_ARGUMENT`,

@@ -1,24 +1,8 @@
-import { badAnswer, type XetError } from '../errors.ts';
-import { isHashHex } from '../hash.ts';
+import { isHashHex } from '../core/hash.ts';
+import type { Http } from '../http/http.ts';
 import { isCount, isRecord, LIST_JSON_BYTES } from '../http/json.ts';
-import type { HubClient } from './client.ts';
 import { apiUrl, type RepoId } from './repo.ts';
-
-/** A file or folder of a repository. */
-export interface ListEntry {
-  /** Path in the repository. */
-  path: string;
-  /** Folders have no content of their own. */
-  type: 'file' | 'directory';
-  /** Bytes; 0 for a directory. */
-  size: number;
-  /** Git object id. */
-  oid: string;
-  /** sha256 of the content, for files kept outside of git. */
-  sha256: string | undefined;
-  /** Undefined for folders, and for files that the Hub keeps in git. */
-  xetHash: string | undefined;
-}
+import { incomplete, type ListEntry } from './types.ts';
 
 /** An entry as the Hub gives it: some servers leave out sizes. */
 export type FoundEntry = Omit<ListEntry, 'size'> & { size: number | undefined };
@@ -30,12 +14,19 @@ export interface FoundEntries {
   other: string | undefined;
 }
 
+/** Requests to a Hub with the caller's token. */
+export interface HubRequests {
+  readonly endpoint: string;
+  readonly http: Http;
+  headers(): Promise<Record<string, string>>;
+}
+
 /** Paths in one question about paths, so that no server finds its body too large. */
 const PATHS_AT_ONCE = 500;
 
 /** The entries of some paths; what does not exist is left out. */
 export async function pathsInfo(
-  hub: HubClient,
+  hub: HubRequests,
   repo: RepoId,
   revision: string,
   paths: readonly string[],
@@ -90,9 +81,4 @@ export function readEntries(body: unknown, url: string): FoundEntries {
 export function countOf(value: unknown): number | undefined {
   const count = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
   return isCount(count) ? count : undefined;
-}
-
-/** An answer lacks what was asked for. */
-export function incomplete(url: string, wanted: string): XetError {
-  return badAnswer(url, `did not answer with ${wanted}`);
 }

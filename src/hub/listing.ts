@@ -1,10 +1,11 @@
-import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import { LIST_JSON_BYTES } from '../http/json.ts';
 import { type HubClient, isContentId, type ResolvedFile } from './client.ts';
-import { type FoundEntry, incomplete, type ListEntry, readEntries } from './entries.ts';
+import { type FoundEntry, readEntries } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
 import { pagesOf } from './pages.ts';
 import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
+import { incomplete, type ListEntry } from './types.ts';
 
 export interface ListingOptions {
   path?: string | undefined;

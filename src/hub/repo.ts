@@ -1,5 +1,5 @@
-import { XetError } from '../errors.ts';
-import { decoded } from '../secrets.ts';
+import { XetError } from '../core/errors.ts';
+import { decoded } from '../core/secrets.ts';
 
 /** What a repository holds. */
 export type RepoType = 'model' | 'dataset' | 'space';

@@ -1,8 +1,8 @@
+import { Shared } from '../core/shared.ts';
 import type { Http } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
 import { isExposed, isWebAddress, unencrypted } from '../http/request-checks.ts';
-import { incomplete } from './entries.ts';
-import { Shared } from './shared.ts';
+import { incomplete } from './types.ts';
 
 /** Access to a CAS, as the Hub hands it out for one repository and scope. */
 export interface CasAccess {

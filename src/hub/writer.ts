@@ -1,4 +1,4 @@
-import { isXetError, publicUrl, XetError } from '../errors.ts';
+import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import type { Http, RequestSpec } from '../http/http.ts';
 import { isRecord } from '../http/json.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';

@@ -1,4 +1,4 @@
-import { isXetError } from '../errors.ts';
+import { isXetError } from '../core/errors.ts';
 
 /** The words that clients know in `X-Error-Code`. */
 export type HubErrorCode = 'RepoNotFound' | 'RevisionNotFound' | 'EntryNotFound' | 'GatedRepo';

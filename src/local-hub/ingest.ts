@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { ChunkRecordList, type ChunkRecords, chunkCount, chunkHashHex, chunkLength, chunkSlice } from '../chunks.ts';
 import type { Codec, CompressionChoice } from '../codec/codec.ts';
-import { HASH_BYTES, hashToHex } from '../hash.ts';
+import {
+  ChunkRecordList,
+  type ChunkRecords,
+  chunkCount,
+  chunkHashHex,
+  chunkLength,
+  chunkSlice,
+} from '../core/chunks.ts';
+import { HASH_BYTES, hashToHex } from '../core/hash.ts';
 import type { Caller } from './caller.ts';
 import type { StoredFile, StoredTerm } from './store/file-store.ts';
 import { MAX_XORB_CHUNKS } from './store/receive-xorb.ts';

@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 /** Starts listening and gives the address as `http://host:port`. */
 export async function listen(server: Server, host: string, port: number): Promise<string> {

@@ -1,5 +1,5 @@
-import { checked } from '../arguments.ts';
-import { XetError } from '../errors.ts';
+import { checked } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
 import { parseHost, parseOrigin } from './http/sender.ts';
 
 /** An access token's owner and what it may do. */

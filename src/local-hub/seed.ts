@@ -1,6 +1,6 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { isNeverUploaded } from '../repo/names.ts';
+import { isNeverUploaded } from '../core/patterns.ts';
 import { commitFiles } from './commit-files.ts';
 import type { HubContext } from './context.ts';
 import { isRepoName, type RepoId, typeOfPlural } from './repo/repo-id.ts';

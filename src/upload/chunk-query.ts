@@ -1,9 +1,9 @@
-import type { CodecPool } from '../../workers/pool.ts';
 import { withToken } from '../cas/client.ts';
-import { isXetError, publicUrl, XetError } from '../errors.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { Shard } from '../codec/shard.ts';
+import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import type { Http, Reply } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
-import type { Shard } from '../shard/shard.ts';
 import { runUpload } from './codec-work.ts';
 
 /** No answer is longer: servers keep shards below 64 MiB. */

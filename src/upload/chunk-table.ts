@@ -5,8 +5,8 @@ import {
   chunkCount,
   chunkLength,
   chunkSlice,
-} from '../chunks.ts';
-import { HASH_BYTES } from '../hash.ts';
+} from '../core/chunks.ts';
+import { HASH_BYTES } from '../core/hash.ts';
 import type { ChunkPlace, XorbName } from './file-terms.ts';
 import { XORB_LIMITS } from './xorb-packer.ts';
 

@@ -1,6 +1,6 @@
-import type { OperationArguments, OperationResult } from '../../workers/operations.ts';
-import type { CodecPool } from '../../workers/pool.ts';
-import { uploadOperations } from '../../workers/upload-operations.ts';
+import type { OperationArguments, OperationResult } from '../codec/operations.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import { uploadOperations } from '../codec/upload-operations.ts';
 
 /** An operation of an upload on the pool; its data is moved. */
 export function runUpload<N extends keyof typeof uploadOperations>(

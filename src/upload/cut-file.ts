@@ -1,7 +1,7 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import { type ChunkRecords, MAX_CHUNK_BYTES, totalLength } from '../chunks.ts';
-import { XetError } from '../errors.ts';
-import { TaskTurns } from '../task-turns.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import { type ChunkRecords, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
+import { TaskTurns } from '../core/event-loop.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import { runUpload } from './codec-work.ts';
 import type { HeldMemory } from './held-memory.ts';

@@ -1,6 +1,6 @@
-import { type ChunkRecords, chunkCount, chunkHashes, chunkLength } from '../chunks.ts';
-import { HASH_BYTES } from '../hash.ts';
-import type { Shard } from '../shard/shard.ts';
+import type { Shard } from '../codec/shard.ts';
+import { type ChunkRecords, chunkCount, chunkHashes, chunkLength } from '../core/chunks.ts';
+import { HASH_BYTES } from '../core/hash.ts';
 import type { KnownPlaces } from './choose-places.ts';
 import { ChunkTable, type WantedChunk } from './chunk-table.ts';
 import type { ChunkPlace, XorbName } from './file-terms.ts';

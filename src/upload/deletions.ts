@@ -1,8 +1,8 @@
-import { isXetError } from '../errors.ts';
-import type { ListEntry } from '../hub/entries.ts';
+import { isXetError } from '../core/errors.ts';
+import { makeMatcher } from '../core/patterns.ts';
 import type { Operation } from '../hub/operations.ts';
 import { givenPath } from '../hub/repo.ts';
-import { makeMatcher } from '../repo/patterns.ts';
+import type { ListEntry } from '../hub/types.ts';
 
 /** Files and folders to delete. */
 export interface Deletions {

@@ -1,4 +1,4 @@
-import type { ChunkRange } from '../ranges.ts';
+import type { ChunkRange } from '../core/ranges.ts';
 
 /** A xorb by its hash, or one of this upload by its number, as its hash is known only when it is full. */
 export type XorbName = string | number;

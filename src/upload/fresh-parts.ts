@@ -1,4 +1,4 @@
-import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice, joinBytes } from '../chunks.ts';
+import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice, joinBytes } from '../core/chunks.ts';
 import type { ChunkPlace } from './file-terms.ts';
 
 /** Chunks of a block that go into one xorb. */

@@ -1,10 +1,9 @@
-import { isXetError, XetError } from '../errors.ts';
+import { textsOf } from '../core/arguments.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import { isNeverUploaded, selectPaths } from '../core/patterns.ts';
+import { explainPatterns, reportText } from '../core/selection.ts';
 import type { Http } from '../http/http.ts';
 import { checkPath, givenFolder } from '../hub/repo.ts';
-import { textsOf } from '../options.ts';
-import { isNeverUploaded } from '../repo/names.ts';
-import { selectPaths } from '../repo/patterns.ts';
-import { explainPatterns, reportText } from '../repo/selection.ts';
 import { BlobSource } from './blob-source.ts';
 import { bytesSource, type SourceFile } from './source-file.ts';
 import { StreamSource } from './stream-source.ts';

@@ -1,4 +1,4 @@
-import type { MemoryBudget } from '../download/budget.ts';
+import type { MemoryBudget } from '../core/budget.ts';
 
 /** What one upload has taken from the memory budget. When it ends, in whatever way, all of that is given back. */
 export class HeldMemory {

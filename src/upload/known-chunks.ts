@@ -1,7 +1,7 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import type { RecipeStore } from '../cache/recipes.ts';
+import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
 import { CasClient } from '../cas/client.ts';
-import { type ChunkRecords, chunkHashHex } from '../chunks.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import { type ChunkRecords, chunkHashHex } from '../core/chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import type { KnownPlaces } from './choose-places.ts';

@@ -1,6 +1,7 @@
-import type { Recipe, RecipeStore, RecipeTerm } from '../cache/recipes.ts';
-import { type ChunkRecords, chunkCount, chunkHashes, chunkLength, chunkSlice } from '../chunks.ts';
-import { contains } from '../ranges.ts';
+import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
+import { type ChunkRecords, chunkCount, chunkHashes, chunkLength, chunkSlice } from '../core/chunks.ts';
+import { contains } from '../core/ranges.ts';
+import type { Recipe, RecipeTerm } from '../core/recipe.ts';
 import { ChunkTable } from './chunk-table.ts';
 
 /** The terms that a CAS has for a file now, or undefined where it does not know it. */

@@ -2,9 +2,9 @@ import { type BigIntStats, constants } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type DiskFile, open, readdir, realpath, stat } from '../disk/disk.node.ts';
-import { isXetError, XetError } from '../errors.ts';
-import { isBelow } from '../repo/safe-paths.node.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import { type DiskFile, open, readdir, realpath, stat } from '../fs/disk.node.ts';
+import { isBelow } from '../fs/safe-paths.node.ts';
 import type { LocalFiles, LocalThing, OpenLocal } from './gather.ts';
 import { changed, type Look, SAMPLE_BYTES, type SourceFile } from './source-file.ts';
 

@@ -1,7 +1,7 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import type { ChunkRecordList, ChunkRecords } from '../chunks.ts';
-import { HASH_BYTES, hashToHex, ZERO_HASH } from '../hash.ts';
-import type { ShardFile } from '../shard/shard.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { ShardFile } from '../codec/shard.ts';
+import type { ChunkRecordList, ChunkRecords } from '../core/chunks.ts';
+import { HASH_BYTES, hashToHex, ZERO_HASH } from '../core/hash.ts';
 import { runUpload } from './codec-work.ts';
 import { type FileTerm, type FileTerms, verificationRanges } from './file-terms.ts';
 

@@ -1,4 +1,4 @@
-import type { ShardFile } from '../shard/shard.ts';
+import type { ShardFile } from '../codec/shard.ts';
 
 /** A xorb as a shard lists it. */
 export interface ListedXorb {

@@ -1,5 +1,5 @@
 import { withToken } from '../cas/client.ts';
-import { isXetError, publicText, publicUrl, XetError } from '../errors.ts';
+import { isXetError, publicText, publicUrl, XetError } from '../core/errors.ts';
 import type { Http, Reply } from '../http/http.ts';
 import { isRecord, readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';

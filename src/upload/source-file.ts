@@ -1,4 +1,4 @@
-import { XetError } from '../errors.ts';
+import { XetError } from '../core/errors.ts';
 
 /** What the Hub wants to see of a file before it says how to upload it. */
 export const SAMPLE_BYTES = 512;

@@ -1,5 +1,5 @@
-import { XetError } from '../errors.ts';
-import { untilAborted } from '../until-aborted.ts';
+import { untilAborted } from '../core/abortable.ts';
+import { XetError } from '../core/errors.ts';
 import { type Look, SAMPLE_BYTES, type SourceFile } from './source-file.ts';
 
 /** A stream that ends within this is known as a whole before anything is asked; any other is a large file. */

@@ -1,7 +1,7 @@
-import { ChunkRecordList, chunkCount, chunkLength, chunkSlice, joinBytes } from '../chunks.ts';
-import type { MemoryBudget } from '../download/budget.ts';
-import { XetError } from '../errors.ts';
-import type { ShardFile } from '../shard/shard.ts';
+import type { ShardFile } from '../codec/shard.ts';
+import type { MemoryBudget } from '../core/budget.ts';
+import { ChunkRecordList, chunkCount, chunkLength, chunkSlice, joinBytes } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { ahead } from './ahead.ts';
 import { choosePlaces } from './choose-places.ts';

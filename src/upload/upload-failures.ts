@@ -1,4 +1,4 @@
-import { isXetError, XetError } from '../errors.ts';
+import { isXetError, XetError } from '../core/errors.ts';
 import { type RepoId, repoText } from '../hub/repo.ts';
 
 /** Target of an upload. */

@@ -1,4 +1,4 @@
-import type { CodecPool } from '../../workers/pool.ts';
+import type { CodecPool } from '../codec/pool.ts';
 import { runUpload } from './codec-work.ts';
 
 /** A digest of a whole file that is fed as its bytes are read. */

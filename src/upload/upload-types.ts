@@ -1,5 +1,5 @@
+import type { OnProgress } from '../core/progress.ts';
 import type { RepoDesignation } from '../hub/repo.ts';
-import type { OnProgress } from '../progress.ts';
 import type { FolderPatterns, UploadItems } from './gather.ts';
 
 /** What to upload, and how to commit it. */

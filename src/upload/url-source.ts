@@ -1,4 +1,4 @@
-import { publicUrl, XetError } from '../errors.ts';
+import { publicUrl, XetError } from '../core/errors.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply } from '../http/http.ts';
 import { changed, exactly, type Look, SAMPLE_BYTES, type SourceFile } from './source-file.ts';

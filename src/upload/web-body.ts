@@ -1,5 +1,5 @@
+import { TaskTurns } from '../core/event-loop.ts';
 import type { Pieces } from '../http/http.ts';
-import { TaskTurns } from '../task-turns.ts';
 
 /** Bytes that are handed to the browser without a turn of the event loop. */
 const TURN_BYTES = 2 * 1024 * 1024;

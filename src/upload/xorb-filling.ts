@@ -1,7 +1,7 @@
-import type { CodecPool } from '../../workers/pool.ts';
-import { ChunkRecordList, type ChunkRecords, chunkCount, joinedLength, totalLength } from '../chunks.ts';
-import { Lanes } from '../download/lanes.ts';
-import { hashToHex } from '../hash.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import { ChunkRecordList, type ChunkRecords, chunkCount, joinedLength, totalLength } from '../core/chunks.ts';
+import { hashToHex } from '../core/hash.ts';
+import { Lanes } from '../core/lanes.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import { runUpload } from './codec-work.ts';
 import { FramePieces } from './frame-pieces.ts';

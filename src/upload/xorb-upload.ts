@@ -1,7 +1,7 @@
-import type { CodecPool } from '../../workers/pool.ts';
 import { withToken } from '../cas/client.ts';
-import { joinedLength } from '../chunks.ts';
-import { isXetError, publicUrl, XetError } from '../errors.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import { joinedLength } from '../core/chunks.ts';
+import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
 import { isRecord, readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';

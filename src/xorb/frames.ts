@@ -1,5 +1,5 @@
-import { MAX_CHUNK_BYTES } from '../chunks.ts';
-import { XetError } from '../errors.ts';
+import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
 import type { RunBuffers } from './buffers.ts';
 
 /** Bytes before each compressed chunk: version, compressed length, scheme, uncompressed length. */

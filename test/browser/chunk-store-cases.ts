@@ -1,10 +1,10 @@
 import { deleteDB, openDB } from 'idb';
-import { openIndexedDbChunkStore } from '../../src/cache/chunk-store.indexeddb.ts';
-import { memoryChunkStore } from '../../src/cache/chunk-store.memory.ts';
-import { RemoteChunkStore } from '../../src/cache/chunk-store.remote.ts';
-import type { ChunkStore, ChunkStoreUsage } from '../../src/cache/chunk-store.ts';
-import { openWebChunkStore } from '../../src/cache/chunk-store.web.ts';
-import { isXetError } from '../../src/errors.ts';
+import { openIndexedDbChunkStore } from '../../src/cache/chunks/chunk-store.indexeddb.ts';
+import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
+import { RemoteChunkStore } from '../../src/cache/chunks/chunk-store.remote.ts';
+import type { ChunkStore, ChunkStoreUsage } from '../../src/cache/chunks/chunk-store.ts';
+import { openWebChunkStore } from '../../src/cache/chunks/chunk-store.web.ts';
+import { isXetError } from '../../src/core/errors.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
 import { type ContractHooks, chunkStoreContract, type StoreKind } from '../cache/chunk-store-contract.ts';

@@ -1,8 +1,8 @@
 import { deleteDB, openDB } from 'idb';
-import { encodeEntryHead } from '../../src/cache/chunk-entry.ts';
-import { openIndexedDbChunkStore } from '../../src/cache/chunk-store.indexeddb.ts';
-import type { ChunkStore } from '../../src/cache/chunk-store.ts';
-import { joinBytes } from '../../src/chunks.ts';
+import { openIndexedDbChunkStore } from '../../src/cache/chunks/chunk-store.indexeddb.ts';
+import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
+import { encodeEntryHead } from '../../src/cache/chunks/entry-format.ts';
+import { joinBytes } from '../../src/core/chunks.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
 import type { ContractHooks } from '../cache/chunk-store-contract.ts';
 import { readAllOf } from './read-all.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
-import { XetClient } from '../../src/node.ts';
+import { XetClient } from '../../src/client/xet-client.node.ts';
+import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { type BrowserKind, chromium, firefox, makeProfile, removeProfile, startBrowser } from './browsers.ts';
 import type { Given } from './fetch/cases.ts';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
+import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { weights } from '../support/samples.ts';
 import { chromium, makeProfile, type Profile, removeProfile } from './browsers.ts';
 import { type DevTools, startWithDevTools } from './long-tasks/devtools.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
+import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { type BrowserKind, chromium, firefox, makeProfile, removeProfile, startBrowser } from './browsers.ts';
 import { besideBundles, bundled, type Pages, startPages } from './pages.ts';
 

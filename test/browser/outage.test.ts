@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
+import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes } from '../support/samples.ts';
 import { chromium } from './browsers.ts';
 import type { Outage } from './outage/page.ts';

@@ -47,7 +47,7 @@ export async function bundled(entry: string, options: BuildOptions = {}): Promis
 /** What lies beside a script that uses the package: the codec worker, and the module's own file. */
 export async function besideBundles(): Promise<Record<string, Uint8Array>> {
   return {
-    'codec.worker.js': await bundled('workers/codec.worker.ts'),
+    'codec.worker.js': await bundled('src/entries/codec.worker.ts'),
     'xetkit_codec_bg.wasm': await readFile(at('pkg/xetkit_codec_bg.wasm')),
   };
 }

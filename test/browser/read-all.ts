@@ -1,4 +1,4 @@
-import type { ChunkStore } from '../../src/cache/chunk-store.ts';
+import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
 import type { SampleXorbs } from '../cache/chunk-samples.ts';
 
 /** Reads all that is found of a xorb, and gives how many chunks were right; a wrong one throws. */

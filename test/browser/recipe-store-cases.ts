@@ -1,7 +1,8 @@
 import { deleteDB, openDB } from 'idb';
-import { openIndexedDbRecipeStore } from '../../src/cache/recipe-store.indexeddb.ts';
-import { openWebRecipeStore } from '../../src/cache/recipe-store.web.ts';
-import type { Recipe, RecipeStore } from '../../src/cache/recipes.ts';
+import { openIndexedDbRecipeStore } from '../../src/cache/recipes/recipe-store.indexeddb.ts';
+import type { RecipeStore } from '../../src/cache/recipes/recipe-store.ts';
+import { openWebRecipeStore } from '../../src/cache/recipes/recipe-store.web.ts';
+import type { Recipe } from '../../src/core/recipe.ts';
 import type { ContractHooks } from '../cache/chunk-store-contract.ts';
 import { hashOf, recipeOf } from '../cache/recipe-samples.ts';
 import { canRun, type RecipeStoreTools, recipeStoreCases } from '../cache/recipe-store-contract.ts';

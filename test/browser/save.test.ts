@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type BrowserContext, chromium as playwright } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
+import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import {
   type BrowserKind,

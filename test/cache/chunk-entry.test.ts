@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeEntryHead, encodeEntryHead, entryBytes, entryHeadBytes } from '../../src/cache/chunk-entry.ts';
-import { hashFromHex } from '../../src/hash.ts';
+import { decodeEntryHead, encodeEntryHead, entryBytes, entryHeadBytes } from '../../src/cache/chunks/entry-format.ts';
+import { hashFromHex } from '../../src/core/hash.ts';
 import { holds } from '../http/property.ts';
 import { SampleXorbs } from './chunk-samples.ts';
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inRows, lacking, placedIn, storedBytes, type XorbRun } from '../../src/cache/chunk-rows.ts';
-import { subtractRanges } from '../../src/cache/chunk-runs.ts';
-import { joinBytes, totalLength } from '../../src/chunks.ts';
-import type { ChunkRange } from '../../src/ranges.ts';
+import { inRows, lacking, placedIn, storedBytes, type XorbRun } from '../../src/cache/chunks/batches.ts';
+import { subtractRanges } from '../../src/cache/chunks/chunk-runs.ts';
+import { joinBytes, totalLength } from '../../src/core/chunks.ts';
+import type { ChunkRange } from '../../src/core/ranges.ts';
 import { SampleXorbs } from './chunk-samples.ts';
 
 const MIB = 1024 * 1024;

@@ -8,8 +8,8 @@ import {
   partOfRun,
   rangesWithin,
   subtractRanges,
-} from '../../src/cache/chunk-runs.ts';
-import type { ChunkRange } from '../../src/ranges.ts';
+} from '../../src/cache/chunks/chunk-runs.ts';
+import type { ChunkRange } from '../../src/core/ranges.ts';
 import { holds } from '../http/property.ts';
 import { SampleXorbs, sampleHash } from './chunk-samples.ts';
 

@@ -1,6 +1,6 @@
-import type { ChunkRun } from '../../src/cache/chunk-store.ts';
-import { CHUNK_RECORD_BYTES } from '../../src/chunks.ts';
-import type { ChunkRange } from '../../src/ranges.ts';
+import type { ChunkRun } from '../../src/cache/chunks/chunk-store.ts';
+import { CHUNK_RECORD_BYTES } from '../../src/core/chunks.ts';
+import type { ChunkRange } from '../../src/core/ranges.ts';
 
 /** Seeded numbers from 0 to 1, the 1 excluded. */
 export function randomNumbers(seed: number): () => number {

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
-import { type ChunkStoreOptions, mergeRanges, rangesWithin, subtractRanges } from '../../src/cache/chunk-runs.ts';
-import type { ChunkStore } from '../../src/cache/chunk-store.ts';
-import { isXetError, type XetErrorCode } from '../../src/errors.ts';
-import type { ChunkRange } from '../../src/ranges.ts';
+import {
+  type ChunkStoreOptions,
+  mergeRanges,
+  rangesWithin,
+  subtractRanges,
+} from '../../src/cache/chunks/chunk-runs.ts';
+import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
+import { isXetError, type XetErrorCode } from '../../src/core/errors.ts';
+import type { ChunkRange } from '../../src/core/ranges.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from './chunk-samples.ts';
 
 /** Where a store keeps its things; each is empty at first and apart from all others. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { StoreBehind } from '../../src/cache/chunk-store.behind.ts';
-import { memoryChunkStore } from '../../src/cache/chunk-store.memory.ts';
-import type { ChunkRun, ChunkStore } from '../../src/cache/chunk-store.ts';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { StoreBehind } from '../../src/cache/chunks/chunk-store.behind.ts';
+import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
+import type { ChunkRun, ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
 import { rejectionOf } from '../http/property.ts';
 import { SampleXorbs, sampleHash } from './chunk-samples.ts';
 import { chunkStoreContract } from './chunk-store-contract.ts';

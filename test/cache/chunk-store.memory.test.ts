@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { memoryChunkStore } from '../../src/cache/chunk-store.memory.ts';
+import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
 import { chunkStoreContract } from './chunk-store-contract.ts';
 
 describe('chunks in memory', () => {

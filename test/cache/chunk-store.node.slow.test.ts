@@ -20,10 +20,10 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openFolderChunkStore } from '../../src/cache/chunk-store.node.ts';
-import type { ChunkStore } from '../../src/cache/chunk-store.ts';
-import { inRows } from '../../src/cache/waiting-runs.ts';
-import { loadCodec } from '../../src/codec.node.ts';
+import { openFolderChunkStore } from '../../src/cache/chunks/chunk-store.node.ts';
+import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
+import { inRows } from '../../src/cache/chunks/waiting-runs.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
 import { holds } from '../http/property.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from './chunk-samples.ts';
 import { chunkStoreContract } from './chunk-store-contract.ts';
@@ -270,7 +270,7 @@ describe('whatever happens to the files', () => {
     await put(store, 1, 0, 8);
     const path = await onlyFile(folder);
     // The listing says what it was when it was made; only opening tells the truth.
-    const { loadEntry } = await import('../../src/cache/chunk-files.node.ts');
+    const { loadEntry } = await import('../../src/cache/chunks/chunk-files.node.ts');
     await rm(path);
     await promisify(execFile)('mkfifo', [path]);
     const entry = { path, start: 0, end: 8 };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { openFolderChunkStore } from '../../src/cache/chunk-store.node.ts';
+import { openFolderChunkStore } from '../../src/cache/chunks/chunk-store.node.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from './chunk-samples.ts';
 import { TOLERANCE } from './chunk-store-contract.ts';
 import { bytesIn } from './folder.ts';

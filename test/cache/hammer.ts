@@ -1,4 +1,4 @@
-import { openFolderChunkStore } from '../../src/cache/chunk-store.node.ts';
+import { openFolderChunkStore } from '../../src/cache/chunks/chunk-store.node.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from './chunk-samples.ts';
 
 // A process that puts and reads at random until it is killed. It says when it begins, and when anything is wrong.
@@ -9,7 +9,7 @@ const below = (limit: number) => Math.floor(random() * limit);
 const xorbs = new SampleXorbs(4 * 1024, 60 * 1024);
 // Making up chunks takes longer than keeping them, and what is to be hammered on is the disk.
 const made = Array.from({ length: 6 }, (_, xorb) => xorbs.run(xorb, { start: 0, end: 40 }));
-const { partOfRun } = await import('../../src/cache/chunk-runs.ts');
+const { partOfRun } = await import('../../src/cache/chunks/chunk-runs.ts');
 const store = openFolderChunkStore(folder, { maxBytes: Number(maxBytes), hash: sampleHash });
 
 process.stdout.write('begun\n');

@@ -17,10 +17,10 @@ import {
 } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { withSum } from '../../src/cache/checked-json.node.ts';
-import { memoryKnownFiles } from '../../src/cache/known-files.memory.ts';
-import { openKnownFiles } from '../../src/cache/known-files.node.ts';
-import type { KnownFiles, SnapshotsSeen } from '../../src/cache/known-files.ts';
+import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
+import { openKnownFiles } from '../../src/files/verified-files.node.ts';
+import type { KnownFiles, SnapshotsSeen } from '../../src/files/verified-files.ts';
+import { withSum } from '../../src/fs/checked-json.node.ts';
 import { hashOf, numbers } from './recipe-samples.ts';
 import { scratchFolder } from './scratch.ts';
 

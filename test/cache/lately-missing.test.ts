@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { LatelyMissing } from '../../src/cache/lately-missing.ts';
+import { LatelyMissing } from '../../src/cache/negative-cache.ts';
 
 afterEach(() => vi.restoreAllMocks());
 

@@ -1,6 +1,6 @@
 // A process that puts, reads and drops recipes in a folder that others use at the same time, until its stdin ends.
 import { isDeepStrictEqual } from 'node:util';
-import { openFolderRecipeStore } from '../../src/cache/recipe-store.node.ts';
+import { openFolderRecipeStore } from '../../src/cache/recipes/recipe-store.node.ts';
 import { hashOf, numbers, recipeOf } from './recipe-samples.ts';
 
 const [folder = '', index = '0'] = process.argv.slice(2);

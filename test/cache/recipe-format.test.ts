@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { decodeRecipe, encodedLength, encodeRecipe } from '../../src/cache/recipe-format.ts';
-import type { Recipe } from '../../src/cache/recipes.ts';
-import { isXetError } from '../../src/errors.ts';
+import { decodeRecipe, encodedLength, encodeRecipe } from '../../src/cache/recipes/recipe-format.ts';
+import { isXetError } from '../../src/core/errors.ts';
+import type { Recipe } from '../../src/core/recipe.ts';
 import { holds, thrownBy } from '../http/property.ts';
 import { hashOf, recipeOf } from './recipe-samples.ts';
 

@@ -1,6 +1,6 @@
-import type { Recipe, RecipeTerm } from '../../src/cache/recipes.ts';
-import { CHUNK_RECORD_BYTES, chunkSlice, totalLength } from '../../src/chunks.ts';
-import type { ChunkRange } from '../../src/ranges.ts';
+import { CHUNK_RECORD_BYTES, chunkSlice, totalLength } from '../../src/core/chunks.ts';
+import type { ChunkRange } from '../../src/core/ranges.ts';
+import type { Recipe, RecipeTerm } from '../../src/core/recipe.ts';
 
 /** Numbers below 2^32 that look random and are the same in every run, in Node and in a page. */
 export function numbers(seed: number): () => number {

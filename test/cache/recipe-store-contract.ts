@@ -1,6 +1,7 @@
 // What every RecipeStore does, as plain functions: they run in vitest and, bundled, in a page.
 
-import type { Recipe, RecipeStore } from '../../src/cache/recipes.ts';
+import type { RecipeStore } from '../../src/cache/recipes/recipe-store.ts';
+import type { Recipe } from '../../src/core/recipe.ts';
 import { copyOf, hashOf, numbers, recipeOf } from './recipe-samples.ts';
 
 /** What a case needs of whoever runs it. */

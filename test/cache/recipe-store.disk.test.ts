@@ -1,9 +1,9 @@
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
-import { openKnownFiles } from '../../src/cache/known-files.node.ts';
-import { openFolderRecipeStore } from '../../src/cache/recipe-store.node.ts';
-import { isXetError } from '../../src/errors.ts';
+import { openFolderRecipeStore } from '../../src/cache/recipes/recipe-store.node.ts';
+import { isXetError } from '../../src/core/errors.ts';
+import { openKnownFiles } from '../../src/files/verified-files.node.ts';
 import { type SmallDisk, smallDisk } from '../faults/mount.ts';
 import { rejectionOf } from '../http/property.ts';
 import { hashOf, recipeOf } from './recipe-samples.ts';

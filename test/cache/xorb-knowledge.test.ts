@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Recipe, RecipeTerm } from '../../src/cache/recipes.ts';
 import {
   type KnownEnds,
   type KnownPart,
@@ -15,7 +14,8 @@ import {
   chunkLength,
   chunkSlice,
   totalLength,
-} from '../../src/chunks.ts';
+} from '../../src/core/chunks.ts';
+import type { Recipe, RecipeTerm } from '../../src/core/recipe.ts';
 import { holds } from '../http/property.ts';
 import { hashOf, recipeOf, recordsOf, type TermSample } from './recipe-samples.ts';
 

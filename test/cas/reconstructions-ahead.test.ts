@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type BatchForms, ReconstructionsAhead } from '../../src/cas/reconstructions-ahead.ts';
-import { isXetError } from '../../src/errors.ts';
+import { isXetError } from '../../src/core/errors.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
 import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { hashToHex } from '../../src/hash.ts';
+import { hashToHex } from '../../src/core/hash.ts';
 import { splitMix64 } from '../codec/vectors.ts';
 
 /** A reconstruction before it takes one of its two wire forms. Ends are excluded here. */

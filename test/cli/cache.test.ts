@@ -2,7 +2,6 @@ import { readFile, realpath, rm, stat, utimes, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { CacheControl, RemovalReport } from '../../src/cache/cache-control.ts';
 import { targetOf } from '../../src/cli/cache-commands.ts';
 import { type CachePruneCommand, cachePrune, cacheRm } from '../../src/cli/cache-remove.ts';
 import { askFor, type Confirm } from '../../src/cli/confirm.ts';
@@ -10,6 +9,7 @@ import { Output } from '../../src/cli/output.ts';
 import { run } from '../../src/cli/run.ts';
 import { tableLines } from '../../src/cli/table.ts';
 import { formatAgo, formatCount } from '../../src/cli/units.ts';
+import type { CacheControl, RemovalReport } from '../../src/manage/cache-control.ts';
 import { clientOf, hubFor, scratch, sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type DownloadCommand, type Downloader, download } from '../../src/cli/download.ts';
 import { Output, plainJson, plainText } from '../../src/cli/output.ts';
-import type { DownloadResult } from '../../src/client-types.ts';
-import type { SnapshotFile, SnapshotPreview } from '../../src/repo/snapshot.ts';
+import type { DownloadResult } from '../../src/download/file.ts';
+import type { SnapshotFile, SnapshotPreview } from '../../src/snapshot/snapshot.ts';
 
 const commit = 'c'.repeat(40);
 const repo = { type: 'model', name: 'owner/model' } as const;

@@ -4,7 +4,7 @@ import { saveFile, XetClient, XetError } from 'xetkit';
 import { XetDownloader } from 'xetkit/download';
 import { createXetCache, createXetFetch } from 'xetkit/fetch';
 import { startLocalHub } from 'xetkit/local-hub';
-import * as tables from '../../src/arguments.ts';
+import * as tables from '../../src/core/arguments.ts';
 
 const repo = 'owner/model';
 /** JavaScript, which passes what types would refuse. */

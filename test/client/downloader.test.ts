@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createXetFetch, XetDownloader } from '../../src/download.node.ts';
-import { XetDownloader as WebDownloader } from '../../src/download.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
-import { threadCodec, xetCaches } from '../../src/node.ts';
-import type { XetDownloaderOptions } from '../../src/options.ts';
+import type { XetDownloaderOptions } from '../../src/client/options.ts';
+import { threadCodec, xetCaches } from '../../src/client/xet-client.node.ts';
+import { createXetFetch, XetDownloader } from '../../src/entries/download.node.ts';
+import { XetDownloader as WebDownloader } from '../../src/entries/download.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../http/property.ts';
 import { randomBytes } from '../support/samples.ts';
 import { freshTiers, sourceHub } from '../support/source.ts';

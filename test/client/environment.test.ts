@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { XetClient } from 'xetkit';
-import { endpointOf, isOffline, timeoutsOf, tokenOf } from '../../src/environment.node.ts';
-import { checkEndpoint } from '../../src/options.ts';
-import { hubCacheDir, hubHome, isTrue } from '../../src/repo/folders.node.ts';
+import { endpointOf, isOffline, timeoutsOf, tokenOf } from '../../src/client/environment.node.ts';
+import { checkEndpoint } from '../../src/client/options.ts';
+import { hubCacheDir, hubHome, isTrue } from '../../src/fs/env-folders.node.ts';
 import { rejectionOf } from '../http/property.ts';
 import { scratch } from '../support/hub.ts';
 

@@ -1,8 +1,9 @@
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { FaultRule, LocalHub } from '../../src/local-hub.ts';
-import type { XetClientOptions } from '../../src/options.ts';
+import type { XetClientOptions } from '../../src/client/options.ts';
+import type { FaultRule } from '../../src/entries/local-hub.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../http/property.ts';
 import { scratch, sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { LocalHub } from '../../src/local-hub.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { filesIn } from '../cache/folder.ts';
 import { sent } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
-import { hashFromHex, hashToHex, ZERO_HASH } from '../../src/hash.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { hashFromHex, hashToHex, ZERO_HASH } from '../../src/core/hash.ts';
 import { vitestHooks } from './hooks.ts';
 import { localVectorCodec } from './local.ts';
 import { naiveChunkEnds } from './naive.ts';

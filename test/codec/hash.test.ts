@@ -7,8 +7,8 @@ import {
   chunkLength,
   chunkSlice,
   totalLength,
-} from '../../src/chunks.ts';
-import { HASH_BYTES, hashFromHex, hashToHex, isHashHex, ZERO_HASH } from '../../src/hash.ts';
+} from '../../src/core/chunks.ts';
+import { HASH_BYTES, hashFromHex, hashToHex, isHashHex, ZERO_HASH } from '../../src/core/hash.ts';
 import { readVectors } from './read-vectors.ts';
 import { concat, recordsOf } from './vectors.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isXetError } from '../../src/errors.ts';
+import { isXetError } from '../../src/core/errors.ts';
 import type { SuiteHooks } from './suite.ts';
 
 /** The vector suite's cases as vitest tests. */

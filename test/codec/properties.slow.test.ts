@@ -1,5 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { DecodedRun } from '../../src/codec/codec.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import type { Shard, ShardFile } from '../../src/codec/shard.ts';
 import {
   CHUNK_RECORD_BYTES,
   chunkCount,
@@ -7,12 +10,9 @@ import {
   chunkLength,
   chunkSlice,
   totalLength,
-} from '../../src/chunks.ts';
-import type { DecodedRun } from '../../src/codec/codec.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { isXetError } from '../../src/errors.ts';
-import { hashFromHex, hashToHex } from '../../src/hash.ts';
-import type { Shard, ShardFile } from '../../src/shard/shard.ts';
+} from '../../src/core/chunks.ts';
+import { isXetError } from '../../src/core/errors.ts';
+import { hashFromHex, hashToHex } from '../../src/core/hash.ts';
 import { chunkInPieces } from './local.ts';
 import { naiveChunkEnds } from './naive.ts';
 import { readVectors } from './read-vectors.ts';

@@ -1,7 +1,7 @@
-import { type ChunkRecords, chunkHashHex } from '../../src/chunks.ts';
 import type { CompressionChoice, DecodedRun, SerializedXorb } from '../../src/codec/codec.ts';
-import type { XetErrorCode } from '../../src/errors.ts';
-import { hashFromHex, hashToHex } from '../../src/hash.ts';
+import { type ChunkRecords, chunkHashHex } from '../../src/core/chunks.ts';
+import type { XetErrorCode } from '../../src/core/errors.ts';
+import { hashFromHex, hashToHex } from '../../src/core/hash.ts';
 import {
   concat,
   endsOf,

@@ -1,5 +1,5 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength } from '../../src/chunks.ts';
-import { HASH_BYTES, hashFromHex } from '../../src/hash.ts';
+import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength } from '../../src/core/chunks.ts';
+import { HASH_BYTES, hashFromHex } from '../../src/core/hash.ts';
 
 type HashAndLength = [hash: string, length: number];
 

@@ -1,8 +1,8 @@
 import { transfer, wrap } from 'comlink';
 import { afterAll } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
-import { XetError } from '../../src/errors.ts';
-import type { Answer, CodecWorker } from '../../workers/api.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import type { Answer, CodecWorker } from '../../src/codec/worker-api.ts';
+import { XetError } from '../../src/core/errors.ts';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
 import { vitestHooks } from './hooks.ts';
 import { readVectors } from './read-vectors.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { XetClient } from '../../src/client/xet-client.node.ts';
 import { type ClientSettings, CompatClients } from '../../src/compat/clients.ts';
 import type { CompatPlatform } from '../../src/compat/platform.ts';
-import { XetClient } from '../../src/node.ts';
 
 /** Clients that are counted, and never ask anybody. */
 function counted() {

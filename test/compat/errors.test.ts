@@ -2,7 +2,7 @@ import * as original from '@huggingface/hub';
 import { expect, test } from 'vitest';
 import { compatError, HubApiError, InvalidApiResponseFormatError } from '../../src/compat/errors.ts';
 import { isOwnFault } from '../../src/compat/original.ts';
-import { XetError, type XetErrorCode } from '../../src/errors.ts';
+import { XetError, type XetErrorCode } from '../../src/core/errors.ts';
 
 const refused = new XetError('GATED', 'Refused.', {
   status: 403,

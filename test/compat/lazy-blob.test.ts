@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type BlobSource, LazyBlob } from '../../src/compat/lazy-blob.ts';
-import type { XetFile } from '../../src/download/xet-file.ts';
-import { XetError } from '../../src/errors.ts';
+import { XetError } from '../../src/core/errors.ts';
+import type { XetFile } from '../../src/read/xet-file.ts';
 import { randomBytes } from '../support/samples.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 import { all } from './calls.ts';

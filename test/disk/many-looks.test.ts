@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { ManyLooks } from '../../src/disk/many-looks.node.ts';
+import { ManyLooks } from '../../src/fs/stat-batcher.node.ts';
 import { rejectionOf } from '../http/property.ts';
 
 const path = import.meta.filename;

@@ -1,7 +1,7 @@
 import * as ordinary from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Disk, Pace, quickDisk } from '../../src/disk/quick-disk.node.ts';
+import { type Disk, Pace, quickDisk } from '../../src/fs/adaptive-fs.node.ts';
 import { scratch } from '../support/hub.ts';
 
 const fast = { isSlow: false, took: () => undefined };

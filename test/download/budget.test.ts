@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 
 const calm = () => false;

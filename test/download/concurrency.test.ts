@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ConcurrencyController } from '../../src/download/concurrency.ts';
+import { ConcurrencyController } from '../../src/core/concurrency.ts';
 
 const limits = { start: 4, least: 1, most: 32 };
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { etagCheck, type MakeContentHash } from '../../src/download/content-hash.ts';
+import { etagCheck, type MakeContentHash } from '../../src/core/content-hash.ts';
 
 const make: MakeContentHash = (algorithm) => {
   const hash = createHash(algorithm);

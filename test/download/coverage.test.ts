@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CHUNK_RECORD_BYTES, chunkHashHex } from '../../src/chunks.ts';
+import { CHUNK_RECORD_BYTES, chunkHashHex } from '../../src/core/chunks.ts';
 import { Coverage } from '../../src/download/coverage.ts';
 import { xorbHash } from '../cas/wire.ts';
 import { splitMix64 } from '../codec/vectors.ts';

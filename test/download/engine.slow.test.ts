@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { memoryChunkStore } from '../../src/cache/chunk-store.memory.ts';
-import { memoryKnownFiles } from '../../src/cache/known-files.memory.ts';
-import { memoryRecipeStore } from '../../src/cache/recipe-store.memory.ts';
+import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
+import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
 import { Tiers } from '../../src/cache/tiers.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
+import { Lanes } from '../../src/core/lanes.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
-import { Lanes } from '../../src/download/lanes.ts';
 import { readRange } from '../../src/download/read-range.ts';
-import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
+import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
+import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';
@@ -82,7 +82,7 @@ async function fragmented(options: LocalHubOptions = {}): Promise<{ hub: LocalHu
   const chunker = codec.chunker();
   const records = chunker.push(source, true);
   chunker.free();
-  const { chunkCount, chunkLength } = await import('../../src/chunks.ts');
+  const { chunkCount, chunkLength } = await import('../../src/core/chunks.ts');
   const kept: Uint8Array[] = [];
   let at = 0;
   for (let index = 0; index < chunkCount(records); index++) {

@@ -1,18 +1,18 @@
 import { onTestFinished } from 'vitest';
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../../src/chunks.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool } from '../../src/codec/pool.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
+import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../../src/core/chunks.ts';
+import { Lanes } from '../../src/core/lanes.ts';
+import type { ByteRange } from '../../src/core/ranges.ts';
 import { DownloadEngine } from '../../src/download/engine.ts';
 import type { EngineParts, FillTarget } from '../../src/download/engine-types.ts';
 import { fetchTogether } from '../../src/download/fetch-together.ts';
-import { Lanes } from '../../src/download/lanes.ts';
+import { nodeContentHash } from '../../src/files/disk/content-check.node.ts';
+import type { HeldPart } from '../../src/files/place.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import { HubClient } from '../../src/hub/client.ts';
-import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
-import type { ByteRange } from '../../src/ranges.ts';
-import { nodeContentHash } from '../../src/repo/content-check.node.ts';
-import type { HeldPart } from '../../src/repo/place.ts';
-import { CodecPool } from '../../workers/pool.ts';
+import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 
 export const repo = { type: 'model', name: 'owner/model' } as const;
 

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
-import { chunkCount } from '../../src/chunks.ts';
+import { chunkCount } from '../../src/core/chunks.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
-import type { FaultRule } from '../../src/local-hub.ts';
+import type { FaultRule } from '../../src/entries/local-hub.ts';
 import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';

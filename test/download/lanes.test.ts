@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Lanes } from '../../src/download/lanes.ts';
+import { Lanes } from '../../src/core/lanes.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 
 const calm = () => false;

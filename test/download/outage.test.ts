@@ -3,8 +3,8 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { XetClient } from '../../src/node.ts';
-import type { XetClientOptions } from '../../src/options.ts';
+import type { XetClientOptions } from '../../src/client/options.ts';
+import type { XetClient } from '../../src/client/xet-client.node.ts';
 import { randomBytes } from '../support/samples.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findRange, type Reconstruction } from '../../src/cas/reconstruction.ts';
-import { MAX_CHUNK_BYTES } from '../../src/chunks.ts';
+import { MAX_CHUNK_BYTES } from '../../src/core/chunks.ts';
+import type { ByteRange } from '../../src/core/ranges.ts';
 import { joinPlans, type Plan, type PlanOptions, type Section, wasteOf } from '../../src/download/plan.ts';
-import type { ByteRange } from '../../src/ranges.ts';
 import { type Layout, layouts, toV2, toV2Merged, xorbHash } from '../cas/wire.ts';
 import { holds, thrownBy } from '../http/property.ts';
 import { planDownload, readReconstruction } from '../support/at-once.ts';

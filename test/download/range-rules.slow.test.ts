@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { Lanes } from '../../src/core/lanes.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
-import { Lanes } from '../../src/download/lanes.ts';
 import { readRange } from '../../src/download/read-range.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 import { engineFor, hubWith, MemoryTarget, repo, requests } from './engines.ts';

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
-import { chunkCount } from '../../src/chunks.ts';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
+import { chunkCount } from '../../src/core/chunks.ts';
+import { XetError } from '../../src/core/errors.ts';
+import { Lanes } from '../../src/core/lanes.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
-import { Lanes } from '../../src/download/lanes.ts';
-import { XetError } from '../../src/errors.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AskAt, cutAtAnchors } from '../../src/cache/anchors.ts';
+import { type AskAt, cutAtAnchors } from '../../src/cache/chunk-probe.ts';
 import type { Tiers } from '../../src/cache/tiers.ts';
 import type { CasClient } from '../../src/cas/client.ts';
-import type { FetchRange, Reconstruction, SignedXorb, Term } from '../../src/cas/reconstruction.ts';
+import type { FetchRange, PlacedTerm, Reconstruction, SignedXorb, Term } from '../../src/cas/reconstruction.ts';
+import type { LocalPart } from '../../src/core/content.ts';
+import { type ByteRange, lengthOf, without } from '../../src/core/ranges.ts';
 import type { Stage } from '../../src/download/assemble.ts';
-import type { LocalPart } from '../../src/download/local-part.ts';
 import { wasteOf } from '../../src/download/plan.ts';
-import { type PlacedTerm, Stages } from '../../src/download/stages.ts';
-import { type ByteRange, lengthOf, without } from '../../src/ranges.ts';
+import { Stages } from '../../src/download/stages.ts';
 import { xorbHash } from '../cas/wire.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { MemoryBudget } from '../../src/download/budget.ts';
-import { FIRST_BYTES, ReadAhead, STEP_BYTES } from '../../src/download/read-ahead.ts';
-import { Flight } from '../../src/download/read-flight.ts';
-import { ReadMemory } from '../../src/download/read-memory.ts';
-import { Sections } from '../../src/download/read-sections.ts';
-import type { Content } from '../../src/download/shares.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
+import type { Content } from '../../src/core/content.ts';
+import { type ByteRange, lengthOf } from '../../src/core/ranges.ts';
+import { Sections } from '../../src/download/sections.ts';
+import type { Asked } from '../../src/download/signed-urls.ts';
 import { SignedUrls } from '../../src/download/signed-urls.ts';
-import type { Asked } from '../../src/download/stages.ts';
-import { type ByteRange, lengthOf } from '../../src/ranges.ts';
+import { FIRST_BYTES, ReadAhead, STEP_BYTES } from '../../src/read/read-ahead.ts';
+import { ReadMemory } from '../../src/read/read-cache.ts';
+import { Flight } from '../../src/read/shared-fetch.ts';
 import { xorbHash } from '../cas/wire.ts';
 import { holds, holdsAsync, rejectionOf } from '../http/property.ts';
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { XetFile } from '../../src/download/xet-file.ts';
+import type { XetClientOptions } from '../../src/client/options.ts';
 import type { CommitOptions } from '../../src/local-hub/commit-files.ts';
-import type { LocalHub, LocalHubOptions } from '../../src/local-hub.ts';
-import type { XetClientOptions } from '../../src/options.ts';
+import type { LocalHub, LocalHubOptions } from '../../src/local-hub/start.ts';
+import type { XetFile } from '../../src/read/xet-file.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 import { randomBytes, text } from '../support/samples.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';

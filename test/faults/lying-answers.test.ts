@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { isXetError } from '../../src/core/errors.ts';
+import { hashToHex } from '../../src/core/hash.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
-import { isXetError } from '../../src/errors.ts';
-import { hashToHex } from '../../src/hash.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import { chunkInPieces } from '../codec/local.ts';
 import { engineFor, hubWith, MemoryTarget, repo } from '../download/engines.ts';

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { createXetFetch } from '../../src/entries/fetch.node.ts';
 import type { XetFetch } from '../../src/fetch/xet-fetch.ts';
-import { createXetFetch } from '../../src/fetch.node.ts';
-import { type LocalHub, startLocalHub } from '../../src/local-hub.ts';
+import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { clientOptions } from './support.ts';
 

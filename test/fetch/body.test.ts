@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { XetError } from '../../src/errors.ts';
+import { XetError } from '../../src/core/errors.ts';
 import { type BodyParts, bodyOf, type Ending } from '../../src/fetch/body.ts';
 
 const bytes = (...values: number[]) => Uint8Array.from(values);

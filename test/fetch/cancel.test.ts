@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { downloadFile } from '../../src/compat.node.ts';
-import { createXetCache } from '../../src/fetch.node.ts';
-import { XetClient } from '../../src/node.ts';
-import { saveFile } from '../../src/save/save-file.ts';
+import { XetClient } from '../../src/client/xet-client.node.ts';
+import { downloadFile } from '../../src/entries/compat.node.ts';
+import { createXetCache } from '../../src/entries/fetch.node.ts';
+import { saveFile } from '../../src/read/save-file.ts';
 import { randomBytes } from '../support/samples.ts';
 import { clientOptions, fetchFor, hubFor, seen } from './support.ts';
 

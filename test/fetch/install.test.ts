@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { XetClient } from '../../src/client/xet-client.node.ts';
 import { type InstallXetOptions, installFetcher } from '../../src/fetch/install.ts';
 import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keepers.ts';
 import { onXetProgress } from '../../src/fetch/page.ts';
 import { AWAKE, isAwakeMessage, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
-import { XetClient } from '../../src/node.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes, weights } from '../support/samples.ts';
 import { clientOptions, countingFetch, digest, hubFor } from './support.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { createXetCache } from '../../src/entries/fetch.node.ts';
 import type { MatchCache } from '../../src/fetch/match-cache.ts';
-import { createXetCache } from '../../src/fetch.node.ts';
 import { randomBytes } from '../support/samples.ts';
 import { clientOptions, hubFor, otherServer, seen } from './support.ts';
 

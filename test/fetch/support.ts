@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { XetClientOptions } from '../../src/client/options.ts';
+import { createXetFetch } from '../../src/entries/fetch.node.ts';
 import type { XetFetch, XetFetchOptions } from '../../src/fetch/xet-fetch.ts';
-import { createXetFetch } from '../../src/fetch.node.ts';
-import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
-import type { XetClientOptions } from '../../src/options.ts';
+import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 
 export const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { XetClient } from '../../src/client/xet-client.node.ts';
 import { Clients, type FetchClient } from '../../src/fetch/clients.ts';
-import { XetClient } from '../../src/node.ts';
 import { randomBytes } from '../support/samples.ts';
 import { clientOptions, countingFetch, fetchFor, hubFor, seen } from './support.ts';
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isXetError } from '../../src/errors.ts';
+import { XetClient } from '../../src/client/xet-client.node.ts';
+import { isXetError } from '../../src/core/errors.ts';
+import { createXetCache, createXetFetch } from '../../src/entries/fetch.node.ts';
 import type { FetchProgress } from '../../src/fetch/xet-fetch.ts';
-import { createXetCache, createXetFetch } from '../../src/fetch.node.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
-import { XetClient } from '../../src/node.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { clientOptions, countingFetch, digest, fetchFor, hubFor, otherServer, seen } from './support.ts';
 

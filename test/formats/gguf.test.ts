@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isXetError } from '../../src/errors.ts';
+import { isXetError } from '../../src/core/errors.ts';
 import { type GgufArray, type GgufValue, readGgufHeader } from '../../src/formats/gguf.ts';
 import { GgufCursor } from '../../src/formats/gguf-cursor.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';

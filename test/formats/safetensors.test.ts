@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isXetError } from '../../src/errors.ts';
+import { isXetError } from '../../src/core/errors.ts';
 import { readSafetensors } from '../../src/formats/safetensors.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 import { weights } from '../support/samples.ts';

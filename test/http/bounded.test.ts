@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
 import type { SendingFetch } from '../../src/http/http.ts';
 import { LIST_JSON_BYTES, parseJson, reconstructionJsonBytes, SMALL_JSON_BYTES } from '../../src/http/json.ts';
 import { nodeFetch } from '../../src/http/network-fetch.node.ts';

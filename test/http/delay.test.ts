@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { delay } from '../../src/http/delay.ts';
+import { delay } from '../../src/core/delay.ts';
 import { rejectionOf } from './property.ts';
 
 beforeEach(() => {

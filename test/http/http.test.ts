@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { isXetError, type XetError } from '../../src/errors.ts';
+import { isXetError, type XetError } from '../../src/core/errors.ts';
+import { MetricsLog } from '../../src/core/metrics.ts';
 import type { Fetch, Http, Reply, RetryNotice } from '../../src/http/http.ts';
-import { MetricsLog } from '../../src/metrics.ts';
 import { rejectionOf } from './property.ts';
 import { inTurn, makeHttp, serve, status } from './server.ts';
 

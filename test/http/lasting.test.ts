@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { XetError } from '../../src/errors.ts';
+import { XetError } from '../../src/core/errors.ts';
 import type { RequestSpec, SendingFetch } from '../../src/http/http.ts';
 import { makeNodeFetch, nodeFetch } from '../../src/http/network-fetch.node.ts';
 import { rejectionOf } from './property.ts';

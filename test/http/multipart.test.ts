@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { ByteRange } from '../../src/core/ranges.ts';
 import { multipartBoundary, readMultipart } from '../../src/http/multipart.ts';
-import type { ByteRange } from '../../src/ranges.ts';
 import { concat, sameBytes, splitMix64 } from '../codec/vectors.ts';
 import { holdsAsync, rejectionOf, splitAt } from './property.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { XetErrorCode } from '../../src/errors.ts';
-import { isTransientStatus, responseError, type UrlKind } from '../../src/http/response-error.ts';
+import type { XetErrorCode } from '../../src/core/errors.ts';
+import type { UrlKind } from '../../src/core/metrics.ts';
+import { isTransientStatus, responseError } from '../../src/http/response-error.ts';
 
 const url = 'https://user:password@hub.test/owner/name/resolve/main/file?X-Amz-Signature=secret&token=hf_secret#part';
 const kinds: UrlKind[] = ['hub', 'cas', 'xorb'];

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { XetError } from '../../src/errors.ts';
+import { XetError } from '../../src/core/errors.ts';
+import { MetricsLog } from '../../src/core/metrics.ts';
 import { RequestGuard } from '../../src/http/request-guard.ts';
 import { Tries, type TriesParts } from '../../src/http/tries.ts';
-import { MetricsLog } from '../../src/metrics.ts';
 
 const gone = new XetError('NETWORK', 'gone', { retryable: true });
 const broken = new XetError('SERVER', 'broken', { status: 503, retryable: true });

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { HubClient, isContentId } from '../../src/hub/client.ts';
-import type { ListEntry } from '../../src/hub/entries.ts';
 import { listEntries } from '../../src/hub/listing.ts';
 import { parseRepo } from '../../src/hub/repo.ts';
+import type { ListEntry } from '../../src/hub/types.ts';
 import { xorbHash } from '../cas/wire.ts';
 import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { XetClient } from '../../src/node.ts';
+import type { XetClient } from '../../src/client/xet-client.node.ts';
 import type { CreateRepoOptions } from '../../src/upload/upload-work.ts';
 import { rejectionOf } from '../http/property.ts';
 import { startMirror, type Told, told } from '../support/mirror.ts';

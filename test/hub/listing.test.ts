@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import * as compat from '../../src/compat.node.ts';
-import type { ListEntry } from '../../src/hub/entries.ts';
+import * as compat from '../../src/entries/compat.node.ts';
 import { onEndpoint } from '../../src/hub/links.ts';
 import { pagesOf } from '../../src/hub/pages.ts';
+import type { ListEntry } from '../../src/hub/types.ts';
 import { scratchFolder } from '../cache/scratch.ts';
 import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Shared } from '../../src/hub/shared.ts';
+import { Shared } from '../../src/core/shared.ts';
 import { rejectionOf } from '../http/property.ts';
 
 /** Work that ends when the test says so. */

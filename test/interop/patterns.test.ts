@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { makeMatcher, selectPaths } from '../../src/repo/patterns.ts';
+import { makeMatcher, selectPaths } from '../../src/core/patterns.ts';
 import { native } from './tools.ts';
 
 interface Cases {

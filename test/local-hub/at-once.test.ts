@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { startLocalHub } from '../../src/local-hub.ts';
+import { startLocalHub } from '../../src/local-hub/start.ts';
 import { call, commit, file, post, TOKEN, temporaryFolder, testHub } from './helpers.ts';
 
 test('making, changing, reading and deleting one repository at once never fails on the side of the Hub', async () => {

@@ -6,8 +6,8 @@ import { reconstruct } from '../../src/local-hub/cas/reconstruct.ts';
 import { guardConnections } from '../../src/local-hub/http/connections.ts';
 import { parseJson } from '../../src/local-hub/http/json.ts';
 import { folderIds, listFolder, sortedTree, type TreeFile } from '../../src/local-hub/repo/tree.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { XorbIndex } from '../../src/local-hub/store/xorb-index.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
 import { call, commit, file, noise, post, reconstruction, TOKEN, testHub } from './helpers.ts';
 
 async function hubWith(files: Record<string, string>): Promise<LocalHub> {

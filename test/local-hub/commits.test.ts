@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import type { LocalHub } from '../../src/local-hub.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { call, commit, file, noise, post, TOKEN, testHub } from './helpers.ts';
 
 async function paths(hub: LocalHub, repo: string, revision = 'main'): Promise<string[]> {

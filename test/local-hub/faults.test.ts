@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { FaultRule, LocalHub } from '../../src/local-hub.ts';
+import type { FaultRule } from '../../src/entries/local-hub.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import { bytesOf, call, noise, reconstruction, same, testHub } from './helpers.ts';
 
 const data = noise(14, 600_000);

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { startLocalHub } from '../../src/local-hub/start.ts';
 import { lockFolder } from '../../src/local-hub/store/folder-lock.ts';
-import { startLocalHub } from '../../src/local-hub.ts';
 import { bytesOf, call, commit, file, noise, same, temporaryFolder, testHub } from './helpers.ts';
 
 async function contentOf(folder: string): Promise<Record<string, string>> {
@@ -30,7 +30,7 @@ async function earlierHub(): Promise<string> {
 describe('the folder of a Hub', () => {
   test.each([
     ['a folder called tmp', ['tmp/thesis.txt']],
-    ['a project', ['package.json', 'src/index.ts', 'tmp/cache']],
+    ['a project', ['package.json', 'src/entries/index.ts', 'tmp/cache']],
     ['a repository of git', ['.git/config', '.git/HEAD']],
     ['folders that are called as the stores are', ['blobs/mine.txt', 'files/ab/x.json']],
     [

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
-import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 
 /** A Hub that ends with the test. */
 export async function testHub(options: LocalHubOptions = {}): Promise<LocalHub> {

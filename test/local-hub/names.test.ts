@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseRepo } from '../../src/hub/repo.ts';
 import { isRepoName } from '../../src/local-hub/repo/repo-id.ts';
 import { badPath } from '../../src/local-hub/repo/repo-path.ts';
-import { judgeNames } from '../../src/repo/names.ts';
+import { judgeNames } from '../../src/snapshot/names.ts';
 import { commit, file, post, TOKEN, testHub } from './helpers.ts';
 
 const PATHS = [

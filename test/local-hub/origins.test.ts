@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { parseHost, parseOrigin } from '../../src/local-hub/http/sender.ts';
-import { startLocalHub } from '../../src/local-hub.ts';
+import { startLocalHub } from '../../src/local-hub/start.ts';
 import { call, casToken, commit, file, noise, post, TOKEN, testHub } from './helpers.ts';
 
 const EVIL = 'http://evil.localhost:8000';

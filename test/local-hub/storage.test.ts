@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startLocalHub } from '../../src/local-hub.ts';
+import { startLocalHub } from '../../src/local-hub/start.ts';
 import { assemble, bytesOf, call, noise, reconstruction, same, temporaryFolder, testHub } from './helpers.ts';
 
 test('what was stored is served again by another server on the same folder', async () => {

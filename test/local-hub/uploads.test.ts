@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { CompressionChoice } from '../../src/codec/codec.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { HASH_BYTES, hashToHex } from '../../src/hash.ts';
-import type { LocalHub, LocalHubOptions } from '../../src/local-hub.ts';
-import type { ShardFile } from '../../src/shard/shard.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import type { ShardFile } from '../../src/codec/shard.ts';
+import { HASH_BYTES, hashToHex } from '../../src/core/hash.ts';
+import type { LocalHub, LocalHubOptions } from '../../src/local-hub/start.ts';
 import {
   asBody,
   assemble,

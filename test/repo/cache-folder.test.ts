@@ -1,12 +1,12 @@
 import { appendFile, lstat, mkdir, readdir, readFile, rm, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { carryOut, planPrune, planRemoval } from '../../src/repo/cache-clean.node.ts';
-import { scanCache } from '../../src/repo/cache-scan.node.ts';
-import { type CheckedBlob, verifyCache } from '../../src/repo/cache-verify.node.ts';
-import { HubCache } from '../../src/repo/hub-cache.node.ts';
-import { acquireLock } from '../../src/repo/lock.node.ts';
-import { LOCK_WORTH_BYTES } from '../../src/repo/python-lock.node.ts';
+import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
+import { LOCK_WORTH_BYTES } from '../../src/files/disk/python-lock.node.ts';
+import { acquireLock } from '../../src/fs/lock.node.ts';
+import { carryOut, planPrune, planRemoval } from '../../src/manage/clean.node.ts';
+import { scanCache } from '../../src/manage/scan.node.ts';
+import { type CheckedBlob, verifyCache } from '../../src/manage/verify.node.ts';
 import { filesUnder, scratch } from '../support/hub.ts';
 import { COMMIT, entryOf, fileOf, fill, gitSha1Of, KnownHere, OTHER_COMMIT, REPO, sha256Of } from './stores.ts';
 

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { hubCacheDir, hubHome, sharedBlobsDisabled, symlinksDisabled } from '../../src/repo/folders.node.ts';
+import { hubCacheDir, hubHome, sharedBlobsDisabled, symlinksDisabled } from '../../src/fs/env-folders.node.ts';
 
 // What Python's client makes of the same environments.
 test.each([

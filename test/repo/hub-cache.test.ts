@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { HubCache } from '../../src/repo/hub-cache.node.ts';
+import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
 import { filesUnder, scratch } from '../support/hub.ts';
 import {
   bytesOf,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { inParallel, untilFirstFailure } from '../../src/repo/in-parallel.ts';
+import { inParallel, untilFirstFailure } from '../../src/core/in-parallel.ts';
 import { rejectionOf } from '../http/property.ts';
 
 const soon = () => new Promise((resolve) => setTimeout(resolve, 1));

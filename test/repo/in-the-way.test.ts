@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { HubCache } from '../../src/repo/hub-cache.node.ts';
-import { LocalDir } from '../../src/repo/local-dir.node.ts';
+import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
+import { LocalDir } from '../../src/files/disk/local-dir.node.ts';
 import { rejectionOf } from '../http/property.ts';
 import { scratch } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';

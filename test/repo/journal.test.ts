@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CHUNK_RECORD_BYTES, chunkCount, chunkLength, totalLength } from '../../src/chunks.ts';
-import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../../src/repo/journal.ts';
+import { CHUNK_RECORD_BYTES, chunkCount, chunkLength, totalLength } from '../../src/core/chunks.ts';
+import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../../src/files/journal.ts';
 import { splitMix64 } from '../codec/vectors.ts';
 import { holds } from '../http/property.ts';
 

@@ -1,9 +1,9 @@
 import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { HubCache } from '../../src/repo/hub-cache.node.ts';
-import { LocalDir } from '../../src/repo/local-dir.node.ts';
-import { parseMetadata } from '../../src/repo/local-metadata.node.ts';
+import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
+import { LocalDir } from '../../src/files/disk/local-dir.node.ts';
+import { parseMetadata } from '../../src/files/disk/local-metadata.node.ts';
 import { filesUnder, scratch } from '../support/hub.ts';
 import {
   bytesOf,

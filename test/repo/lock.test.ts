@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, rename, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { acquireLock, type HeldLock, isLockHeld, type LockTiming, Silence } from '../../src/repo/lock.node.ts';
-import { ownMark } from '../../src/repo/process-mark.node.ts';
+import { acquireLock, type HeldLock, isLockHeld, type LockTiming, Silence } from '../../src/fs/lock.node.ts';
+import { ownMark } from '../../src/fs/process-mark.node.ts';
 import { rejectionOf } from '../http/property.ts';
 import { scratch } from '../support/hub.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { checkNames, judgeNames, type NamePlatform, printable } from '../../src/repo/names.ts';
+import { checkNames, judgeNames, type NamePlatform, printable } from '../../src/snapshot/names.ts';
 import { holds } from '../http/property.ts';
 
 const platforms = ['windows', 'darwin', 'other'] as const;

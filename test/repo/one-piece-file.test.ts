@@ -2,8 +2,8 @@ import { readdir, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import type { Verified } from '../../src/download/content-hash.ts';
-import { OnePieceFile } from '../../src/repo/one-piece-file.node.ts';
+import type { Verified } from '../../src/core/content-hash.ts';
+import { OnePieceFile } from '../../src/files/disk/one-piece-file.node.ts';
 import { scratch } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 

@@ -1,10 +1,10 @@
 import { copyFile, mkdir, open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, totalLength } from '../../src/chunks.ts';
-import { PartialFile, type PartialIdentity } from '../../src/repo/partial-file.node.ts';
-import type { HeldPart } from '../../src/repo/place.ts';
-import { ownMark } from '../../src/repo/process-mark.node.ts';
+import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, totalLength } from '../../src/core/chunks.ts';
+import { PartialFile, type PartialIdentity } from '../../src/files/disk/partial-file.node.ts';
+import type { HeldPart } from '../../src/files/place.ts';
+import { ownMark } from '../../src/fs/process-mark.node.ts';
 import { chunksOf, draw } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';
 import { filesUnder, scratch } from '../support/hub.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { makeMatcher, selectPaths } from '../../src/repo/patterns.ts';
+import { makeMatcher, selectPaths } from '../../src/core/patterns.ts';
 import { holds } from '../http/property.ts';
 
 interface FilterCase {

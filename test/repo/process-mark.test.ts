@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { expect, onTestFinished, test } from 'vitest';
-import { hasEnded, markIn, ownMark, type ProcessMark } from '../../src/repo/process-mark.node.ts';
+import { hasEnded, markIn, ownMark, type ProcessMark } from '../../src/fs/process-mark.node.ts';
 import { scratch } from '../support/hub.ts';
 
 const run = promisify(execFile);
@@ -17,7 +17,7 @@ const NO_PID = 2 ** 30;
 /** A script that prints the mark of the process that runs it. */
 async function markScript(): Promise<string> {
   const outfile = join(await scratch(), 'mark.mjs');
-  const module = JSON.stringify(fileURLToPath(new URL('../../src/repo/process-mark.node.ts', import.meta.url)));
+  const module = JSON.stringify(fileURLToPath(new URL('../../src/fs/process-mark.node.ts', import.meta.url)));
   await build({
     stdin: {
       contents: `import { ownMark } from ${module}; console.log(JSON.stringify(await ownMark()));`,

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { access, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { HubCache } from '../../src/repo/hub-cache.node.ts';
-import { acquirePythonLock, isPythonLockHeld, LOCK_WORTH_BYTES } from '../../src/repo/python-lock.node.ts';
+import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
+import { acquirePythonLock, isPythonLockHeld, LOCK_WORTH_BYTES } from '../../src/files/disk/python-lock.node.ts';
 import { scratch } from '../support/hub.ts';
 import { fileOf, fill, KnownHere, quiet, REPO, sha256Of } from './stores.ts';
 
@@ -159,8 +159,8 @@ test('where no program can take such locks, files are written without', async ()
   vi.stubEnv('PATH', '/nonexistent');
   vi.resetModules();
   onTestFinished(() => void vi.unstubAllEnvs());
-  const { HubCache: Fresh } = await import('../../src/repo/hub-cache.node.ts');
-  const { acquirePythonLock: acquire } = await import('../../src/repo/python-lock.node.ts');
+  const { HubCache: Fresh } = await import('../../src/files/disk/hub-cache.node.ts');
+  const { acquirePythonLock: acquire } = await import('../../src/files/disk/python-lock.node.ts');
   const at = await scratch();
   expect(await acquire(join(at, 'x.lock'), options)).toBeUndefined();
   const large = new Uint8Array(LOCK_WORTH_BYTES);

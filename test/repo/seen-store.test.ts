@@ -1,10 +1,10 @@
 import { rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { openKnownFiles } from '../../src/cache/known-files.node.ts';
-import type { DiskHelp } from '../../src/disk/disk-help.ts';
-import type { BroughtFile } from '../../src/repo/place.ts';
-import { openRepoStore } from '../../src/repo/repo-store.node.ts';
+import { openRepoStore } from '../../src/files/disk/repo-store.node.ts';
+import type { DiskHelp } from '../../src/files/disk-offload.ts';
+import type { BroughtFile } from '../../src/files/place.ts';
+import { openKnownFiles } from '../../src/files/verified-files.node.ts';
 import { scratch } from '../support/hub.ts';
 import { bytesOf, COMMIT, fileOf, fill, OTHER_COMMIT, quiet, REPO } from './stores.ts';
 

@@ -1,9 +1,9 @@
 import { appendFile, lstat, mkdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { HubCache } from '../../src/repo/hub-cache.node.ts';
-import { LOCK_WORTH_BYTES } from '../../src/repo/python-lock.node.ts';
-import { SharedBlobs } from '../../src/repo/shared-blobs.node.ts';
+import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
+import { LOCK_WORTH_BYTES } from '../../src/files/disk/python-lock.node.ts';
+import { SharedBlobs } from '../../src/files/disk/shared-blobs.node.ts';
 import { scratch } from '../support/hub.ts';
 import { fileOf, fill, KnownHere, quiet, sha256Of } from './stores.ts';
 

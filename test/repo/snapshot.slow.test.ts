@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test, vi } from 'vitest';
-import { isXetError, type XetErrorCode } from '../../src/errors.ts';
+import { isXetError, type XetErrorCode } from '../../src/core/errors.ts';
+import type { Progress } from '../../src/core/progress.ts';
+import type { HeldFile } from '../../src/files/held-file.ts';
+import type { EarlierFile, Place, RepoStore } from '../../src/files/place.ts';
 import type { Fetch, Http } from '../../src/http/http.ts';
 import { HubClient, type ResolvedFile } from '../../src/hub/client.ts';
-import type { ListEntry } from '../../src/hub/entries.ts';
 import type { RepoId } from '../../src/hub/repo.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
-import type { Progress } from '../../src/progress.ts';
-import type { EarlierFile, HeldFile, Place, RepoStore } from '../../src/repo/place.ts';
+import type { ListEntry } from '../../src/hub/types.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
 import {
   planSnapshot,
   previewOf,
@@ -15,7 +16,7 @@ import {
   type SnapshotFile,
   type SnapshotOptions,
   type SnapshotParts,
-} from '../../src/repo/snapshot.ts';
+} from '../../src/snapshot/snapshot.ts';
 import { rejectionOf } from '../http/property.ts';
 import { makeHttp, serve } from '../http/server.ts';
 import { noise, testHub } from '../local-hub/helpers.ts';

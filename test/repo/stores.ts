@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
-import type { FileContent, KnownFiles } from '../../src/cache/known-files.ts';
-import type { Verified } from '../../src/download/content-hash.ts';
+import type { Verified } from '../../src/core/content-hash.ts';
+import type { Place } from '../../src/files/place.ts';
+import type { FileContent, KnownFiles } from '../../src/files/verified-files.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
-import type { ListEntry } from '../../src/hub/entries.ts';
-import type { Place } from '../../src/repo/place.ts';
+import type { ListEntry } from '../../src/hub/types.ts';
 
 export const REPO = { type: 'model', name: 'owner/model' } as const;
 export const COMMIT = 'c'.repeat(40);

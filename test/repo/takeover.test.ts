@@ -1,9 +1,9 @@
 import { link, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type ChunkRecords, chunkSlice } from '../../src/chunks.ts';
-import type { LockTiming } from '../../src/repo/lock.node.ts';
-import { PartialFile } from '../../src/repo/partial-file.node.ts';
+import { type ChunkRecords, chunkSlice } from '../../src/core/chunks.ts';
+import { PartialFile } from '../../src/files/disk/partial-file.node.ts';
+import type { LockTiming } from '../../src/fs/lock.node.ts';
 import { chunksOf, draw } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';
 import { filesUnder, scratch } from '../support/hub.ts';

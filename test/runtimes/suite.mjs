@@ -4,7 +4,7 @@
 
 /**
  * @typedef {{ endpoint: string, repo: string, many: string, files: Record<string, { size: number, sha256: string }>, corrupt: string, remembered?: string }} Expected
- * @typedef {typeof import('../../src/index.ts') & Pick<typeof import('../../src/download.ts'), 'XetDownloader'>} Xetkit
+ * @typedef {typeof import('../../src/entries/index.ts') & Pick<typeof import('../../src/entries/download.ts'), 'XetDownloader'>} Xetkit
  */
 
 /** @param {Uint8Array} bytes */
@@ -32,7 +32,7 @@ export function cases(xetkit, expected) {
   const { repo, many, files, endpoint, remembered } = expected;
   // In a page the name of a database, elsewhere a folder.
   const dir = () => `${remembered === undefined ? '' : `${remembered}/`}${crypto.randomUUID()}`;
-  /** @param {import('../../src/index.ts').XetClientOptions} [options] */
+  /** @param {import('../../src/entries/index.ts').XetClientOptions} [options] */
   const makeClient = (options) =>
     new xetkit.XetClient({ endpoint, accessToken: '', chunkCache: { dir: dir() }, ...options });
   /** For files: on a disk where there is one, else in the page's own storage. */
@@ -211,7 +211,7 @@ export function cases(xetkit, expected) {
       const large = new Uint8Array(3_000_000);
       for (let at = 0; at < large.length; at += 65_536) crypto.getRandomValues(large.subarray(at, at + 65_536));
       const small = new TextEncoder().encode('{"some": "text"}\n');
-      /** @type {import('../../src/index.ts').UploadFile[]} */
+      /** @type {import('../../src/entries/index.ts').UploadFile[]} */
       const uploads = [
         { path: 'folder/large.bin', content: new Blob([large]) },
         { path: 'small.json', content: small },

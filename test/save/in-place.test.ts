@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { openInPlace } from '../../src/save/in-place.ts';
-import type { FileHandle, SyncAccessHandle } from '../../src/save/opfs.ts';
+import { openInPlace } from '../../src/fs/in-place.ts';
+import type { FileHandle, SyncAccessHandle } from '../../src/fs/opfs.ts';
 
 setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { chunkSlice, totalLength } from '../../src/chunks.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import type { ByteRange } from '../../src/ranges.ts';
-import { type Left, PartialData, type PartialSpec } from '../../src/save/partial-data.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { chunkSlice, totalLength } from '../../src/core/chunks.ts';
+import type { ByteRange } from '../../src/core/ranges.ts';
+import { type Left, PartialData, type PartialSpec } from '../../src/files/opfs/partial-data.ts';
 import { chunksOf } from '../download/engines.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 import { randomBytes } from '../support/samples.ts';

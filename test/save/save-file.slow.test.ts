@@ -1,10 +1,10 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
-import type { LocalHub } from '../../src/local-hub.ts';
-import type { XetClientOptions } from '../../src/options.ts';
-import { parseOpfsPath } from '../../src/save/opfs.ts';
-import { acquirePageLock } from '../../src/save/page-lock.ts';
-import { type SaveOptions, type SaveTarget, saveFile } from '../../src/save/save-file.ts';
+import type { XetClientOptions } from '../../src/client/options.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { parseOpfsPath } from '../../src/fs/opfs.ts';
+import { acquirePageLock } from '../../src/fs/page-lock.ts';
+import type { LocalHub } from '../../src/local-hub/start.ts';
+import { type SaveOptions, type SaveTarget, saveFile } from '../../src/read/save-file.ts';
 import { rejectionOf, thrownBy } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';

@@ -1,6 +1,6 @@
 import * as reconstruction from '../../src/cas/reconstruction.ts';
+import type { Steps } from '../../src/core/steps.ts';
 import * as plan from '../../src/download/plan.ts';
-import type { Steps } from '../../src/steps.ts';
 
 /** Work that would be done in turns, done in one go. */
 function atOnce<T>(work: Steps<T>): T {

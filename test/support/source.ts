@@ -3,9 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
-import { XetClient } from '../../src/node.ts';
-import type { XetClientOptions } from '../../src/options.ts';
+import type { XetClientOptions } from '../../src/client/options.ts';
+import { XetClient } from '../../src/client/xet-client.node.ts';
+import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 import { filesIn } from '../cache/folder.ts';
 
 /** A Hub for one test, from the sources: what was not built yet is tested as well. */

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
-import { MemoryBudget } from '../../src/download/budget.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool } from '../../src/codec/pool.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
 import { type CutBlock, cutFile } from '../../src/upload/cut-file.ts';
 import { HeldMemory } from '../../src/upload/held-memory.ts';
 import type { UploadHash } from '../../src/upload/upload-hash.ts';
 import { RunBuffers } from '../../src/xorb/buffers.ts';
-import { CodecPool } from '../../workers/pool.ts';
 import { chunksOf } from '../download/engines.ts';
 import { holdsAsync, rejectionOf } from '../http/property.ts';
 import { randomBytes, text } from '../support/samples.ts';

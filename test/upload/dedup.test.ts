@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { memoryRecipeStore } from '../../src/cache/recipe-store.memory.ts';
-import type { Recipe } from '../../src/cache/recipes.ts';
+import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool } from '../../src/codec/pool.ts';
 import {
   CHUNK_RECORD_BYTES,
   type ChunkRecords,
@@ -11,15 +12,14 @@ import {
   chunkLength,
   chunkSlice,
   totalLength,
-} from '../../src/chunks.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { hashToHex } from '../../src/hash.ts';
+} from '../../src/core/chunks.ts';
+import { hashToHex } from '../../src/core/hash.ts';
+import type { Recipe } from '../../src/core/recipe.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
 import { ChunkQueries } from '../../src/upload/chunk-query.ts';
 import { ChunkTable } from '../../src/upload/chunk-table.ts';
 import { DedupIndex, eligibleChunks } from '../../src/upload/dedup-index.ts';
 import { KnownRecipes, readRecipes } from '../../src/upload/known-recipes.ts';
-import { CodecPool } from '../../workers/pool.ts';
 import { chunksOf } from '../download/engines.ts';
 import { holds } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';

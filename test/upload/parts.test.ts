@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MemoryBudget } from '../../src/download/budget.ts';
-import type { ShardFile } from '../../src/shard/shard.ts';
+import type { ShardFile } from '../../src/codec/shard.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
 import { ahead } from '../../src/upload/ahead.ts';
 import { FramePieces } from '../../src/upload/frame-pieces.ts';
 import { HeldMemory } from '../../src/upload/held-memory.ts';

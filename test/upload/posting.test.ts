@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { chunkCount } from '../../src/chunks.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { hashToHex } from '../../src/hash.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { uploadOperations } from '../../src/codec/upload-operations.ts';
+import { chunkCount } from '../../src/core/chunks.ts';
+import { hashToHex } from '../../src/core/hash.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
 import { ShardUploader } from '../../src/upload/shard-upload.ts';
 import { XorbUploader } from '../../src/upload/xorb-upload.ts';
-import { uploadOperations } from '../../workers/upload-operations.ts';
 import { chunksOf } from '../download/engines.ts';
 import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { XetClientOptions } from '../../src/client/options.ts';
 import type { RetryNotice } from '../../src/http/http.ts';
-import type { XetClientOptions } from '../../src/options.ts';
 import { rejectionOf } from '../http/property.ts';
 import { type Passed, startMirror, type Told, told } from '../support/mirror.ts';
 import { randomBytes } from '../support/samples.ts';

@@ -1,9 +1,9 @@
 import { onTestFinished } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool } from '../../src/codec/pool.ts';
 import { DEFAULT_TIMEOUTS, Http, type HttpOptions } from '../../src/http/http.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
-import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub.ts';
-import { CodecPool } from '../../workers/pool.ts';
+import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 
 export const REPO = { type: 'model', name: 'owner/model' } as const;
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool } from '../../src/codec/pool.ts';
 import { workerSha256 } from '../../src/upload/upload-hash.ts';
-import { CodecPool } from '../../workers/pool.ts';
 import { holdsAsync, rejectionOf, splitAt } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';

@@ -3,8 +3,8 @@ import { expose } from 'comlink';
 import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
 import { onTestFinished } from 'vitest';
 import type { Codec, DecodedRun } from '../../src/codec/codec.ts';
-import type { Answer, CodecWorker } from '../../workers/api.ts';
-import { serveCodec } from '../../workers/serve.ts';
+import { serveCodec } from '../../src/codec/serve.ts';
+import type { Answer, CodecWorker } from '../../src/codec/worker-api.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 
 /** A worker without a thread: messages go through a real channel, all else is in the test's hands. */

@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { loadCodec } from '../../src/codec.node.ts';
-import { WorkerCalls } from '../../src/worker-calls.ts';
-import { Liveness } from '../../workers/liveness.ts';
-import { CodecPool } from '../../workers/pool.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool } from '../../src/codec/pool.ts';
+import { Liveness } from '../../src/workers/liveness.ts';
+import { WorkerCalls } from '../../src/workers/rpc.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { rejectionOf } from '../http/property.ts';
 

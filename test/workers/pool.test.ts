@@ -1,9 +1,9 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Codec, DecodedRun } from '../../src/codec/codec.ts';
-import { loadCodec } from '../../src/codec.node.ts';
-import { XetError } from '../../src/errors.ts';
-import { CodecPool, type PoolOptions } from '../../workers/pool.ts';
+import { loadCodec } from '../../src/codec/load.node.ts';
+import { CodecPool, type PoolOptions } from '../../src/codec/pool.ts';
+import { XetError } from '../../src/core/errors.ts';
 import { chunkInPieces } from '../codec/local.ts';
 import { splitMix64 } from '../codec/vectors.ts';
 import { rejectionOf } from '../http/property.ts';

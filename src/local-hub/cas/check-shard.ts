@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { chunkHashes, chunkSlice } from '../../chunks.ts';
 import type { Codec } from '../../codec/codec.ts';
-import { hashToHex } from '../../hash.ts';
-import type { Shard, ShardFile } from '../../shard/shard.ts';
+import type { Shard, ShardFile } from '../../codec/shard.ts';
+import { chunkHashes, chunkSlice } from '../../core/chunks.ts';
+import { hashToHex } from '../../core/hash.ts';
 import { Breath } from '../breath.ts';
 import { HubError } from '../hub-error.ts';
 import type { StoredFile, StoredTerm } from '../store/file-store.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange, ChunkRange } from '../../ranges.ts';
+import type { ByteRange, ChunkRange } from '../../core/ranges.ts';
 import type { StoredFile } from '../store/file-store.ts';
 import type { XorbIndex } from '../store/xorb-index.ts';
 

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import { Breath } from '../breath.ts';
 import { type HubContext, signedUrl } from '../context.ts';
 import { requestedRange, writeRanges } from '../http/byte-range.ts';

@@ -1,4 +1,4 @@
-import { isHashHex } from '../../hash.ts';
+import { isHashHex } from '../../core/hash.ts';
 import type { HubContext } from '../context.ts';
 import { asObject, readBody } from '../http/body-reader.ts';
 import type { Exchange } from '../http/exchange.ts';

@@ -1,4 +1,4 @@
-import type { Shard } from '../../shard/shard.ts';
+import type { Shard } from '../../codec/shard.ts';
 import type { Caller } from '../caller.ts';
 import type { HubContext } from '../context.ts';
 import { readBody } from '../http/body-reader.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import type { HubContext } from '../context.ts';
 import { explicitRanges } from '../http/byte-range.ts';
 import type { Exchange } from '../http/exchange.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 
 /** One range as it was written: `a-b`, `a-` or `-n`, ends included. */
 interface WrittenRange {

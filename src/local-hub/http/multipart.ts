@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import { contentRange } from './byte-range.ts';
 import type { Exchange, ResponseHeaders } from './exchange.ts';
 import type { RangedContent } from './ranged.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import { contentRange, requestedRange } from './byte-range.ts';
 import type { Exchange, ResponseHeaders } from './exchange.ts';
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { XetError } from '../../errors.ts';
+import { XetError } from '../../core/errors.ts';
 
 /** Facts about the origin of a request and the host that it names. */
 export interface SenderFacts {

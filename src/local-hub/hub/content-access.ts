@@ -1,4 +1,4 @@
-import { ZERO_HASH } from '../../hash.ts';
+import { ZERO_HASH } from '../../core/hash.ts';
 import { type Caller, sameCaller } from '../caller.ts';
 import type { HubContext } from '../context.ts';
 import { HubError } from '../hub-error.ts';

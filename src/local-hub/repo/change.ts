@@ -1,4 +1,4 @@
-import { printable } from '../../repo/names.ts';
+import { printable } from '../../snapshot/names.ts';
 import { Breath } from '../breath.ts';
 import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from './repo.ts';

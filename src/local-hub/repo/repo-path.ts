@@ -1,4 +1,4 @@
-import { checkNames } from '../../repo/names.ts';
+import { checkNames } from '../../snapshot/names.ts';
 
 /**
  * Why a path cannot name a file of a repository, or `undefined` where it can. What clients refuse on every system, or on

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { XetError } from '../../errors.ts';
+import { XetError } from '../../core/errors.ts';
 import { STAGING } from './hub-folder.ts';
 
 const STAGED_NAME = /^[0-9a-f]{24}$/;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import { isMissing, readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import { readPieces } from './read-pieces.ts';
 

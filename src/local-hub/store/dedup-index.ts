@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chunkHashHex } from '../../chunks.ts';
+import { chunkHashHex } from '../../core/chunks.ts';
 import { type Caller, decodeCaller, encodeCaller } from '../caller.ts';
 import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import type { StoredFile } from './file-store.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { ZERO_HASH } from '../../hash.ts';
-import type { ChunkRange } from '../../ranges.ts';
+import { ZERO_HASH } from '../../core/hash.ts';
+import type { ChunkRange } from '../../core/ranges.ts';
 import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import { RecentMap } from './recent-map.ts';
 

@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { XetError } from '../../errors.ts';
-import { hasEnded, ownMark } from '../../repo/process-mark.node.ts';
+import { XetError } from '../../core/errors.ts';
+import { hasEnded, ownMark } from '../../fs/process-mark.node.ts';
 
 const POLL_MS = 50;
 const HEARTBEAT_MS = 2_000;

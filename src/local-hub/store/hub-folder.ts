@@ -1,6 +1,6 @@
 import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { XetError } from '../../errors.ts';
+import { XetError } from '../../core/errors.ts';
 import { isMissing } from './atomic-file.ts';
 import { type FolderLock, lockFolder } from './folder-lock.ts';
 

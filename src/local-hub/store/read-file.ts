@@ -1,5 +1,5 @@
 import type { Codec } from '../../codec/codec.ts';
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import { collect } from './collect.ts';
 import type { StoredFile } from './file-store.ts';
 import type { Store } from './store.ts';

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 

@@ -1,8 +1,8 @@
 import { open, rm } from 'node:fs/promises';
-import { ChunkRecordList, type ChunkRecords } from '../../chunks.ts';
 import type { Codec } from '../../codec/codec.ts';
-import { XetError } from '../../errors.ts';
-import { hashToHex } from '../../hash.ts';
+import { ChunkRecordList, type ChunkRecords } from '../../core/chunks.ts';
+import { XetError } from '../../core/errors.ts';
+import { hashToHex } from '../../core/hash.ts';
 import { RunBuffers } from '../../xorb/buffers.ts';
 import { FrameCutter, type FrameRun, runBufferBytes } from '../../xorb/frames.ts';
 import { type StagingArea, writeAll } from './atomic-file.ts';

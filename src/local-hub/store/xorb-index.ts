@@ -1,5 +1,5 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength } from '../../chunks.ts';
-import type { ByteRange, ChunkRange } from '../../ranges.ts';
+import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength } from '../../core/chunks.ts';
+import type { ByteRange, ChunkRange } from '../../core/ranges.ts';
 import { FRAME_HEADER_BYTES } from '../../xorb/frames.ts';
 
 /** What the server knows about a stored xorb without reading its frames. */

@@ -1,11 +1,11 @@
-import type { XetProgressMessage } from '../../../src/fetch/worker-messages.ts';
 import {
   createXetCache,
   createXetFetch,
   type FetchProgress,
   onXetProgress,
   type XetFetchOptions,
-} from '../../../src/fetch.ts';
+} from '../../../src/entries/fetch.ts';
+import type { XetProgressMessage } from '../../../src/fetch/worker-messages.ts';
 import { equal } from '../equal.ts';
 
 /** What pages are told of the Hub that they use. */

@@ -1,4 +1,4 @@
-import { onXetProgress } from '../../../src/fetch.ts';
+import { onXetProgress } from '../../../src/entries/fetch.ts';
 import { type Outcome, report, runCases, textOf } from '../outcomes.ts';
 import {
   type Cases,

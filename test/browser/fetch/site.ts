@@ -1,4 +1,4 @@
-import type { LocalHub } from '../../../src/local-hub.ts';
+import type { LocalHub } from '../../../src/local-hub/start.ts';
 import { besideBundles, bundled, type Pages, startPages } from '../pages.ts';
 
 /** A site with a service worker, and the scripts that its pages run. */

@@ -1,5 +1,6 @@
-import { createXetFetch } from '../../../src/fetch.ts';
-import { type Metrics, saveFile, webUploads, XetClient } from '../../../src/index.ts';
+import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { createXetFetch } from '../../../src/entries/fetch.ts';
+import { type Metrics, saveFile, webUploads } from '../../../src/entries/index.ts';
 
 /** What came of a way to have a file. */
 export interface Had {

@@ -1,4 +1,5 @@
-import { webUploads, XetClient } from '../../../src/index.ts';
+import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { webUploads } from '../../../src/entries/index.ts';
 import { type Outcome, report } from '../outcomes.ts';
 
 /** What a page tries to do to a Hub; each says what it got, and throws where it got nothing. */

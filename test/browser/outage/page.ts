@@ -1,4 +1,5 @@
-import { opfsFiles, saveFile, XetClient } from '../../../src/index.ts';
+import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { opfsFiles, saveFile } from '../../../src/entries/index.ts';
 import { textOf } from '../outcomes.ts';
 
 /** How the download of this page stands. */

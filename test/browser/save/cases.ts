@@ -1,4 +1,5 @@
-import { type Progress, saveFile, XetClient, type XetClientOptions } from '../../../src/index.ts';
+import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { type Progress, saveFile, type XetClientOptions } from '../../../src/entries/index.ts';
 import { equal } from '../equal.ts';
 import { hub, sent } from './page-hub.ts';
 

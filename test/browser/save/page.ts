@@ -1,4 +1,4 @@
-import { saveFile } from '../../../src/index.ts';
+import { saveFile } from '../../../src/entries/index.ts';
 import { type Outcome, report, runCases, textOf } from '../outcomes.ts';
 import {
   type Cases,

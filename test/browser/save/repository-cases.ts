@@ -1,4 +1,4 @@
-import { opfsFiles, type XetClientOptions } from '../../../src/index.ts';
+import { opfsFiles, type XetClientOptions } from '../../../src/entries/index.ts';
 import { equal } from '../equal.ts';
 import { type Cases, clientOf, expectStored, failureOf, type Given, names, pause, stored } from './cases.ts';
 import { hub, sent } from './page-hub.ts';

@@ -1,4 +1,5 @@
-import type { FaultRule, LocalHub } from '../../../src/local-hub.ts';
+import type { FaultRule } from '../../../src/entries/local-hub.ts';
+import type { LocalHub } from '../../../src/local-hub/start.ts';
 import { besideBundles, bundled, type Pages, startPages } from '../pages.ts';
 import type { HubOrder, Traffic } from './page-hub.ts';
 

@@ -15,16 +15,16 @@
  * @property {string[]} [warnings]
  * @property {string} [error]
  */
-/** @typedef {import('../../../../src/index.ts').XetClient} Client */
-/** @typedef {import('../../../../src/download.ts').XetDownloader} Downloader */
-/** @typedef {import('../../../../src/index.ts').XetClientOptions} Options */
+/** @typedef {import('../../../../src/client/xet-client.web.ts').XetClient} Client */
+/** @typedef {import('../../../../src/entries/download.ts').XetDownloader} Downloader */
+/** @typedef {import('../../../../src/entries/index.ts').XetClientOptions} Options */
 
 /** @returns {Order} */
 export const orderOfPage = () => JSON.parse(new URLSearchParams(location.search).get('order') ?? '{}');
 
 /**
  * Reads a file with a client and says how.
- * @param {typeof import('../../../../src/index.ts').XetClient} XetClient
+ * @param {typeof import('../../../../src/client/xet-client.web.ts').XetClient} XetClient
  * @param {Order} order
  */
 export const download = (XetClient, order) =>

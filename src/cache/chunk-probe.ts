@@ -1,0 +1,72 @@
+import type { PlacedTerm, Reconstruction } from '../cas/reconstruction.ts';
+import { totalLength } from '../core/chunks.ts';
+import type { ChunkRange } from '../core/ranges.ts';
+import type { RecipeTerm } from '../core/recipe.ts';
+import { type KnownEnds, knownChunks, type SourcedRecipe } from './xorb-knowledge.ts';
+
+/** A shorter run in the middle of a term is not worth a question. */
+const WORTH_BYTES = 2 * 1024 * 1024;
+/** Of one term: its xorb has no room for more that lie apart. */
+const MOST_RUNS = 256;
+
+/**
+ * Where in a wanted term, in bytes from its start, runs of chunks that are known lie about: those between the known
+ * ends, whose place follows from nothing that is known. Which chunk is there at such an offset, a CAS can tell.
+ */
+export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>, ends: KnownEnds<S>): number[] {
+  const before = ends.prefix.at(-1);
+  const after = ends.suffix[0];
+  const gap = { start: before?.chunks.end ?? wanted.chunks.start, end: after?.chunks.start ?? wanted.chunks.end };
+  const gapStart = before ? before.termOffset + before.byteLength : 0;
+  const perChunk = ((after?.termOffset ?? wanted.unpackedLength) - gapStart) / (gap.end - gap.start);
+  const runs: (ChunkRange & { bytes: number })[] = [];
+  for (const { recipe } of recipes) {
+    for (const { chunks, records } of knownChunks(recipe, wanted.xorb)) {
+      const inGap = gap.start < chunks.start && chunks.end < gap.end;
+      if (inGap) runs.push({ ...chunks, bytes: totalLength(records) });
+    }
+  }
+  const worth = runs.filter(({ bytes }) => bytes >= WORTH_BYTES).sort((a, b) => b.bytes - a.bytes);
+  const longestFirst = worth.slice(0, MOST_RUNS);
+  const apart = longestFirst.filter(
+    (run, index) => !longestFirst.slice(0, index).some((longer) => run.start < longer.end && longer.start < run.end),
+  );
+  return apart.map(({ start, end }) => Math.floor(gapStart + perChunk * ((start + end) / 2 - gap.start)));
+}
+
+/** Asks the CAS for the byte of the wanted file at an offset: the answer says which chunk that is in, and where it begins. */
+export type AskAt = (offset: number) => Promise<Reconstruction>;
+
+/** Places that are worth a question each. */
+export const MOST_ASKED = 32;
+
+/**
+ * Terms cut at the chunks that are at these places: how long the chunks before them are only the CAS knows. One
+ * small question each.
+ */
+export async function cutAtAnchors(
+  terms: readonly PlacedTerm[],
+  places: readonly number[],
+  ask: AskAt,
+): Promise<PlacedTerm[]> {
+  const anchors = await Promise.all(
+    places.slice(0, MOST_ASKED).map(async (offset) => {
+      const { terms: found, offsetIntoFirstTerm } = await ask(offset);
+      return { at: offset - offsetIntoFirstTerm, xorb: found[0]?.xorb, chunk: found[0]?.chunks.start ?? 0 };
+    }),
+  );
+  return terms.flatMap((term) => {
+    const end = term.at + term.unpackedLength;
+    const cuts = anchors
+      .filter(({ at, xorb, chunk }) => xorb === term.xorb && at > term.at && at < end && isWithin(chunk, term.chunks))
+      .sort((a, b) => a.at - b.at)
+      .filter(({ chunk }, index, all) => index === 0 || chunk > (all[index - 1]?.chunk ?? 0));
+    const borders = [{ at: term.at, chunk: term.chunks.start }, ...cuts, { at: end, chunk: term.chunks.end }];
+    return borders.slice(1).map((border, index) => {
+      const { at, chunk } = borders[index] ?? border;
+      return { ...term, at, unpackedLength: border.at - at, chunks: { start: chunk, end: border.chunk } };
+    });
+  });
+}
+
+const isWithin = (chunk: number, { start, end }: ChunkRange) => start < chunk && chunk < end;

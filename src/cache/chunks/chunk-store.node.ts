@@ -1,0 +1,274 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
+import { XetError } from '../../core/errors.ts';
+import type { ChunkRange } from '../../core/ranges.ts';
+import { Turns } from '../../core/serial-queue.ts';
+import { diskErrors } from '../../fs/disk-errors.node.ts';
+import { onDisk } from '../../fs/small-files.node.ts';
+import { LatelyMissing } from '../negative-cache.ts';
+import {
+  type EntryFile,
+  entriesOf,
+  entryPath,
+  isFull,
+  isOnlyWriter,
+  loadEntry,
+  loadRecords,
+  remove,
+  removeUnused,
+  type StoredFile,
+  scanEntries,
+  tidyUp,
+  writeEntry,
+} from './chunk-files.node.ts';
+import {
+  assertRun,
+  assertXorb,
+  type ChunkStoreOptions,
+  checkRun,
+  entriesWith,
+  type HashChunk,
+  PUT_PAUSE_MS,
+  partOfRun,
+  rangesWithin,
+  recordsInRow,
+  subtractRanges,
+} from './chunk-runs.ts';
+import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
+import { ENTRY_VERSION, encodeEntryHead, entryBytes } from './entry-format.ts';
+import { inRows, type WaitingRun } from './waiting-runs.ts';
+
+/** After having put this share of the limit, one asks whether others did as well, and looks what is there then. */
+const LOOK_SHARE = 0.01;
+/** Room is made for several puts at once, and for those of others that one has not seen yet. */
+const SPARE_SHARE = 0.02;
+/** Share of what is there that makes way when the disk is full. */
+const FULL_DISK_SHARE = 0.05;
+/** Entries that are remembered as the next ones to go; more would only take memory. */
+const MAX_REMEMBERED = 8192;
+/** Puts that fail in a row before there is a pause, and files that cannot be removed before eviction gives up. */
+const MAX_FAILED_PUTS = 3;
+const MAX_FAILED_REMOVALS = 8;
+/** Of the bytes of an entry that is made of several runs. A read may get all of an entry at once. */
+const MOST_ENTRY_BYTES = 2 * 1024 * 1024;
+
+/**
+ * A chunk store of files in `v1` of a folder, for any number of processes at once. The folder is made by the first
+ * put. Reading changes nothing there but times of use and what is damaged.
+ */
+export function openFolderChunkStore(folder: string, options: ChunkStoreOptions): ChunkStore {
+  return new FolderChunkStore(join(folder, `v${ENTRY_VERSION}`), options);
+}
+
+class FolderChunkStore implements ChunkStore {
+  readonly #folder: string;
+  readonly #maxBytes: number;
+  readonly #hash: HashChunk;
+  readonly #writer = randomUUID();
+  /** What was there when one last looked, less what was removed since. */
+  #oldest: StoredFile[] | undefined;
+  /** An estimate: as of the last look, and one's own changes since. */
+  #bytes = 0;
+  #putSinceAsked = 0;
+  #failedPuts = 0;
+  #pausedUntil = 0;
+  readonly #turns = new Turns();
+  /** Runs whose turn has not come. */
+  readonly #waiting: WaitingRun[] = [];
+  /** Many small files are made of the same few xorbs, and each of them asks. */
+  readonly #missing = new LatelyMissing();
+  #closed = false;
+
+  constructor(folder: string, { maxBytes, hash }: ChunkStoreOptions) {
+    this.#folder = folder;
+    this.#maxBytes = maxBytes;
+    this.#hash = hash;
+  }
+
+  async find(xorb: string, chunks: ChunkRange): Promise<ChunkRange[]> {
+    return rangesWithin(await this.#entriesOf(xorb), chunks);
+  }
+
+  async records(xorb: string, chunks: ChunkRange): Promise<ChunkRecords> {
+    return recordsInRow(await this.#entriesOf(xorb), chunks, (entry) => loadRecords(entry, xorb));
+  }
+
+  async read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined> {
+    if (chunks.start >= chunks.end) return undefined;
+    for (const entry of entriesWith(await this.#entriesOf(xorb), chunks.start)) {
+      const wanted = { start: chunks.start, end: Math.min(chunks.end, entry.end) };
+      const loaded = await loadEntry(entry, xorb, wanted);
+      if (loaded === 'unreadable') continue;
+      const { good, damaged } =
+        loaded === 'damaged' ? { good: undefined, damaged: true } : await checkRun(loaded, this.#hash);
+      if (damaged) await remove(entry.path);
+      if (good) return good;
+    }
+    return undefined;
+  }
+
+  async put(xorb: string, run: ChunkRun): Promise<undefined> {
+    assertRun(xorb, run);
+    if (this.#closed) return;
+    this.#waiting.push({ xorb, run });
+    // One that went with those before it finds nothing to do when its turn comes.
+    await this.#turns.take(() => this.#keepWaiting());
+  }
+
+  async drop(xorb: string): Promise<void> {
+    await this.#turns.take(async () => {
+      for (const entry of await this.#entriesOf(xorb)) await remove(entry.path);
+    });
+  }
+
+  async usage(): Promise<ChunkStoreUsage> {
+    this.#assertOpen();
+    const { bytes, entries } = await diskErrors(this.#folder, () => scanEntries(this.#folder));
+    return { bytes, entries: entries.length };
+  }
+
+  prune(maxBytes: number): Promise<number> {
+    return this.#turns.take(async () => {
+      this.#assertOpen();
+      return diskErrors(this.#folder, () => this.#lookAndEvict(maxBytes));
+    });
+  }
+
+  clear(): Promise<void> {
+    return this.#turns.take(async () => {
+      this.#assertOpen();
+      await diskErrors(this.#folder, async () => {
+        await this.#lookAndEvict(0);
+        await tidyUp(this.#folder);
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#turns.over();
+  }
+
+  async #entriesOf(xorb: string): Promise<EntryFile[]> {
+    assertXorb(xorb);
+    if (this.#closed) return [];
+    if (this.#missing.has(xorb)) return [];
+    // Where nothing can be listed nothing can be read.
+    const entries = await entriesOf(this.#folder, xorb).catch(() => []);
+    if (entries.length === 0) this.#missing.add(xorb);
+    return entries;
+  }
+
+  async #keepWaiting(): Promise<void> {
+    for (const { xorb, runs } of inRows(this.#waiting.splice(0), MOST_ENTRY_BYTES)) {
+      try {
+        const whole = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
+        for (const missing of subtractRanges(whole, await entriesOf(this.#folder, xorb))) {
+          if (performance.now() < this.#pausedUntil) return;
+          await this.#keep(
+            xorb,
+            runs.flatMap((run) => rangesWithin([run.chunks], missing).map((chunks) => partOfRun(run, chunks))),
+          );
+        }
+        this.#failedPuts = 0;
+      } catch {
+        // No permission, a full disk, a folder that is none: a cache may fail to keep things. Trying each time
+        // would only slow down what it is there to speed up.
+        if (++this.#failedPuts >= MAX_FAILED_PUTS) this.#pause();
+      }
+    }
+  }
+
+  /** Writes runs that follow each other as one entry. */
+  async #keep(xorb: string, runs: readonly ChunkRun[]): Promise<void> {
+    const chunks = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
+    const about = { chunks, records: joinBytes(runs.map(({ records }) => records)) };
+    const bytes = onDisk(entryBytes(about));
+    if (!(await this.#makeRoom(bytes))) return;
+    const path = entryPath(this.#folder, xorb, chunks);
+    this.#missing.delete(xorb);
+    const parts = [encodeEntryHead(xorb, about), ...runs.map((run) => run.bytes)];
+    try {
+      await writeEntry(this.#folder, path, parts);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // Once, and no more for a while: if others fill the disk, it would all go for nothing.
+      this.#pause();
+      await this.#look();
+      await this.#evict(this.#bytes - Math.max(4 * bytes, this.#bytes * FULL_DISK_SHARE));
+      await writeEntry(this.#folder, path, parts);
+    }
+    this.#bytes += bytes;
+    this.#putSinceAsked += bytes;
+  }
+
+  #pause(): void {
+    this.#pausedUntil = performance.now() + PUT_PAUSE_MS;
+  }
+
+  /** Whether so many bytes may be added now. */
+  async #makeRoom(bytes: number): Promise<boolean> {
+    if (bytes > this.#maxBytes) return false;
+    if (!this.#oldest || this.#putSinceAsked >= this.#maxBytes * LOOK_SHARE) {
+      const alone = await isOnlyWriter(this.#folder, this.#writer);
+      if (!alone || !this.#oldest) await this.#look();
+      this.#putSinceAsked = 0;
+    }
+    if (this.#bytes + bytes > this.#maxBytes) await this.#evictFor(bytes);
+    this.#oldest?.splice(MAX_REMEMBERED);
+    return this.#bytes + bytes <= this.#maxBytes;
+  }
+
+  async #evictFor(bytes: number): Promise<void> {
+    const target = Math.max(0, this.#maxBytes * (1 - SPARE_SHARE) - bytes);
+    await this.#evict(target);
+    // The list may be used up, or all on it were used since.
+    if (this.#bytes > target) await this.#lookAndEvict(target);
+  }
+
+  async #look(): Promise<void> {
+    const { entries, bytes } = await scanEntries(this.#folder);
+    this.#oldest = entries;
+    this.#bytes = bytes;
+  }
+
+  /** Removes the oldest until so many bytes are left; gives those freed. Throws if entries cannot be removed. */
+  async #lookAndEvict(maxBytes: number): Promise<number> {
+    let sum = 0;
+    // What others read or put in the meantime is met by the second round, unless they are very busy.
+    for (let round = 0; round < 2; round++) {
+      await this.#look();
+      const { freed, failure } = await this.#evict(maxBytes);
+      sum += freed;
+      if (this.#bytes <= maxBytes) break;
+      if (failure) throw failure;
+    }
+    return sum;
+  }
+
+  /** Removes entries of the list until the estimate is down to so many bytes. */
+  async #evict(maxBytes: number): Promise<{ freed: number; failure: unknown }> {
+    const list = this.#oldest ?? [];
+    let freed = 0;
+    let tried = 0;
+    let failure: unknown;
+    for (let failures = 0; tried < list.length && this.#bytes > maxBytes && failures < MAX_FAILED_REMOVALS; ) {
+      const file = list[tried++] as StoredFile;
+      try {
+        const outcome = await removeUnused(file);
+        if (outcome !== 'used') this.#bytes -= file.bytes;
+        if (outcome === 'removed') freed += file.bytes;
+      } catch (error) {
+        failures++;
+        failure = error;
+      }
+    }
+    list.splice(0, tried);
+    return { freed, failure };
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new XetError('CLOSED', 'The chunk cache was closed.');
+  }
+}

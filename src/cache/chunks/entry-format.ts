@@ -1,0 +1,76 @@
+import { CHUNK_RECORD_BYTES, type ChunkRecords, totalLength } from '../../core/chunks.ts';
+import { HASH_BYTES, hashFromHex } from '../../core/hash.ts';
+import type { ChunkRange } from '../../core/ranges.ts';
+import { chunksFit } from './chunk-runs.ts';
+import type { ChunkRun } from './chunk-store.ts';
+
+/*
+ * An entry as it is stored: a header that says what it is, the records of its chunks, their bytes. All numbers
+ * are 32-bit little-endian.
+ *
+ *   0  'xetchunk'
+ *   8  version
+ *  12  first chunk
+ *  16  last chunk + 1
+ *  20  hash of the xorb, raw
+ *  52  length of the bytes
+ *  56  records, 36 bytes each
+ */
+const MAGIC = [0x78, 0x65, 0x74, 0x63, 0x68, 0x75, 0x6e, 0x6b];
+const HEADER_BYTES = 56;
+
+/** Version of this form. Folders and databases carry it in their names, so that no other version is met. */
+export const ENTRY_VERSION = 1;
+
+/** Bytes before those of the chunks, in an entry of this range. */
+export function entryHeadBytes({ start, end }: ChunkRange): number {
+  return HEADER_BYTES + (end - start) * CHUNK_RECORD_BYTES;
+}
+
+/** Bytes of a whole entry. */
+export function entryBytes({ chunks, records }: Pick<ChunkRun, 'chunks' | 'records'>): number {
+  return entryHeadBytes(chunks) + totalLength(records);
+}
+
+/** All of an entry but the bytes of its chunks. */
+export function encodeEntryHead(
+  xorb: string,
+  { chunks, records }: Pick<ChunkRun, 'chunks' | 'records'>,
+): Uint8Array<ArrayBuffer> {
+  const head = new Uint8Array(entryHeadBytes(chunks));
+  head.set(MAGIC);
+  const view = new DataView(head.buffer);
+  view.setUint32(8, ENTRY_VERSION, true);
+  view.setUint32(12, chunks.start, true);
+  view.setUint32(16, chunks.end, true);
+  head.set(hashFromHex(xorb), 20);
+  view.setUint32(52, totalLength(records), true);
+  head.set(records, HEADER_BYTES);
+  return head;
+}
+
+/**
+ * The records of an entry, without a copy; undefined if its head is not that of these chunks, or does not fit an
+ * entry of so many bytes. Once it is accepted, its records say where in the entry each chunk lies.
+ */
+export function decodeEntryHead(
+  head: Uint8Array,
+  xorb: string,
+  chunks: ChunkRange,
+  storedBytes: number,
+): ChunkRecords | undefined {
+  if (head.length !== entryHeadBytes(chunks)) return undefined;
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  const name = hashFromHex(xorb);
+  const records = head.subarray(HEADER_BYTES);
+  const is =
+    MAGIC.every((byte, index) => head[index] === byte) &&
+    view.getUint32(8, true) === ENTRY_VERSION &&
+    view.getUint32(12, true) === chunks.start &&
+    view.getUint32(16, true) === chunks.end &&
+    head.subarray(20, 20 + HASH_BYTES).every((byte, index) => byte === name[index]) &&
+    chunksFit(records) &&
+    totalLength(records) === view.getUint32(52, true) &&
+    storedBytes === head.length + totalLength(records);
+  return is ? records : undefined;
+}

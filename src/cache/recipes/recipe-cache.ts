@@ -1,0 +1,47 @@
+import { setLatest } from '../../core/lru.ts';
+import type { ChunkRange } from '../../core/ranges.ts';
+import type { Recipe } from '../../core/recipe.ts';
+import { LatelyMissing } from '../negative-cache.ts';
+import type { RecipeStore } from './recipe-store.ts';
+
+/** The same file is usually asked for again at once. */
+const MOST_RECIPES = 16;
+
+/** Keeps the last few recipes of a store, and which files it had none of a moment ago. */
+export class RecipesAtHand {
+  readonly #store: RecipeStore;
+  readonly #recipes = new Map<string, Recipe>();
+  readonly #missing = new LatelyMissing();
+
+  constructor(store: RecipeStore) {
+    this.#store = store;
+  }
+
+  async get(fileHash: string): Promise<Recipe | undefined> {
+    const atHand = this.#recipes.get(fileHash);
+    if (!atHand && this.#missing.has(fileHash)) return undefined;
+    const recipe = atHand ?? (await this.#store.get(fileHash));
+    if (recipe) this.#remember(recipe);
+    else this.#missing.add(fileHash);
+    return recipe;
+  }
+
+  filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]> {
+    return this.#store.filesWith(xorb, chunks);
+  }
+
+  async put(recipe: Recipe): Promise<void> {
+    await this.#store.put(recipe);
+    this.#remember(recipe);
+  }
+
+  async drop(fileHash: string): Promise<void> {
+    this.#recipes.delete(fileHash);
+    await this.#store.drop(fileHash);
+  }
+
+  #remember(recipe: Recipe): void {
+    this.#missing.delete(recipe.fileHash);
+    setLatest(this.#recipes, recipe.fileHash, recipe, MOST_RECIPES);
+  }
+}

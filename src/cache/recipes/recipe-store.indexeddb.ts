@@ -1,0 +1,297 @@
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
+import { XetError } from '../../core/errors.ts';
+import { isHashHex } from '../../core/hash.ts';
+import type { ChunkRange } from '../../core/ranges.ts';
+import type { Recipe } from '../../core/recipe.ts';
+import { isCount } from '../../http/json.ts';
+import { isOutOfRoom, meaningOf, meaningOfAdding } from '../idb-errors.ts';
+import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
+import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts';
+import type { RecipeStore, RecipeUsage } from './recipe-store.ts';
+
+interface Schema extends DBSchema {
+  /** By file hash. Apart from `about`, so that noting a use or counting does not move megabytes. */
+  recipes: { key: string; value: Uint8Array<ArrayBuffer> };
+  about: { key: string; value: About; indexes: { usedAt: number } };
+  uses: { key: [xorb: string, fileHash: string]; value: XorbUse & { xorb: string }; indexes: { fileHash: string } };
+}
+
+interface About {
+  fileHash: string;
+  storedBytes: number;
+  /** When it was used last, in milliseconds. */
+  usedAt: number;
+}
+
+export interface IndexedDbRecipeOptions {
+  /** Encoded recipes that are kept, 256 MiB unless told. */
+  maxBytes?: number;
+  /** Told once, when the database cannot be used any more; the store then has nothing and keeps nothing. */
+  onBroken?: (error: unknown) => void;
+}
+
+const MIB = 1024 * 1024;
+const USE_NOTED_MS = 10 * 60 * 1000;
+/** Some browsers leave a database without an answer now and then, for ever. Nobody waits for a cache longer. */
+const OPEN_MS = 5_000;
+const ANSWER_MS = 30_000;
+const STORES: ('recipes' | 'about' | 'uses')[] = ['recipes', 'about', 'uses'];
+
+type Database = IDBPDatabase<Schema>;
+
+/**
+ * Recipes in the database `<name>-recipes-v1`, which the tabs and workers of an origin share. Whatever changes is one
+ * transaction, so a recipe and its entries in the index come and go together. Rejects where there is no
+ * IndexedDB, or where it is refused.
+ */
+export async function openIndexedDbRecipeStore(
+  name: string,
+  options: IndexedDbRecipeOptions = {},
+): Promise<RecipeStore> {
+  // `idb` looks for the global without asking whether it is there.
+  if (typeof indexedDB === 'undefined') throw new XetError('UNSUPPORTED', 'There is no IndexedDB here.');
+  const store = new IndexedDbRecipeStore(options);
+  await store.open(`${name}-recipes-v1`);
+  return store;
+}
+
+class IndexedDbRecipeStore implements RecipeStore {
+  readonly #maxBytes: number;
+  readonly #onBroken: (error: unknown) => void;
+  #db: Database | undefined;
+  readonly #listings = new XorbListings();
+  /** Bytes put by this page since all were counted; not a number before the first time, and so not few. */
+  #addedBytes = Number.NaN;
+
+  constructor({ maxBytes, onBroken }: IndexedDbRecipeOptions) {
+    this.#maxBytes = maxBytes ?? 256 * MIB;
+    this.#onBroken = onBroken ?? (() => {});
+  }
+
+  async open(name: string): Promise<void> {
+    const opening = openDB<Schema>(name, 1, {
+      upgrade: (db) => {
+        db.createObjectStore('recipes');
+        db.createObjectStore('about', { keyPath: 'fileHash' }).createIndex('usedAt', 'usedAt');
+        db.createObjectStore('uses', { keyPath: ['xorb', 'fileHash'] }).createIndex('fileHash', 'fileHash');
+      },
+      // Someone deletes the database, and waits for us.
+      blocking: () => this.#break(new XetError('CACHE', 'The database was deleted.')),
+      terminated: () => this.#break(new XetError('CACHE', 'The browser closed the database.')),
+    });
+    try {
+      this.#db = await within(OPEN_MS, opening);
+    } catch (error) {
+      // It may open after all, when nobody wants it any more.
+      opening.then(
+        (db) => db.close(),
+        () => {},
+      );
+      throw error;
+    }
+  }
+
+  async get(fileHash: string): Promise<Recipe | undefined> {
+    if (!isHashHex(fileHash)) return undefined;
+    const found = await this.#ask(undefined, (db) => readRecipe(db, fileHash));
+    if (!found) return undefined;
+    const { bytes, about } = found;
+    const recipe = bytes instanceof Uint8Array && about ? decodeRecipe(bytes, fileHash) : undefined;
+    if (!recipe) await this.drop(fileHash);
+    else if (!(Math.abs(Date.now() - (about?.usedAt ?? 0)) < USE_NOTED_MS)) await this.#noteUse(fileHash);
+    return recipe;
+  }
+
+  async put(recipe: Recipe): Promise<void> {
+    const length = encodedLength(recipe);
+    if (length > this.#maxBytes / 2 || !isHashHex(recipe.fileHash)) return;
+    const known = await this.#ask(undefined, (db) =>
+      transact(db, 'readonly', (stores) => stores.objectStore('about').get(recipe.fileHash)),
+    );
+    if (known?.storedBytes === length) return this.#noteUse(recipe.fileHash);
+    const bytes = encodeIfConsistent(recipe);
+    if (!bytes) return;
+    await this.#ask(undefined, async (db) => {
+      try {
+        await putRecipe(db, recipe, bytes);
+      } catch (error) {
+        if (!isOutOfRoom(error)) throw error;
+        await keepAtMost(db, bytesOf(await everything(db)) / 2);
+        await putRecipe(db, recipe, bytes);
+      }
+    });
+    for (const [xorb, chunks] of xorbsOf(recipe)) this.#listings.add(xorb, { fileHash: recipe.fileHash, chunks });
+    this.#addedBytes += length;
+    if (this.#addedBytes < this.#maxBytes / 20) return;
+    this.#addedBytes = 0;
+    await this.#ask(undefined, async (db) => {
+      // Room for what is put until the next look, and so much that not every look has to make some.
+      if (bytesOf(await everything(db)) > this.#maxBytes * 0.95) await keepAtMost(db, this.#maxBytes * 0.9);
+    });
+  }
+
+  async filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]> {
+    if (!isHashHex(xorb)) return [];
+    // An array sorts after all texts: these are all keys that begin with the xorb.
+    const keys = () => IDBKeyRange.bound([xorb], [xorb, []]);
+    const read = () =>
+      this.#ask([], (db) => transact(db, 'readonly', (stores) => stores.objectStore('uses').getAll(keys())));
+    return filesOf(await this.#listings.of(xorb, read), chunks);
+  }
+
+  async drop(fileHash: string): Promise<void> {
+    if (!isHashHex(fileHash)) return;
+    await this.#ask(undefined, (db) => dropRecipes(db, [fileHash]));
+    this.#listings.forget();
+  }
+
+  async *list() {
+    const all = await this.#ask([], everything);
+    for (const { fileHash, storedBytes } of all) yield { fileHash, storedBytes };
+  }
+
+  async usage(): Promise<RecipeUsage> {
+    const all = await this.#ask([], everything);
+    return { bytes: bytesOf(all), recipes: all.length };
+  }
+
+  async clear(): Promise<void> {
+    await this.#ask(undefined, async (db) => {
+      await transact(db, 'readwrite', (stores) => Promise.all(STORES.map((name) => stores.objectStore(name).clear())));
+    });
+    this.#listings.forget();
+  }
+
+  async close(): Promise<void> {
+    this.#db?.close();
+    this.#db = undefined;
+  }
+
+  async #noteUse(fileHash: string): Promise<void> {
+    await this.#ask(undefined, (db) =>
+      transact(db, 'readwrite', async (stores) => {
+        const store = stores.objectStore('about');
+        const about = await store.get(fileHash);
+        if (about) await store.put({ ...about, usedAt: Date.now() });
+      }),
+    );
+  }
+
+  /** What the database answers, or what an empty one would. One that fails is not asked again. */
+  async #ask<T>(otherwise: T, step: (db: Database) => Promise<T>): Promise<T> {
+    if (!this.#db) return otherwise;
+    try {
+      return await within(ANSWER_MS, step(this.#db));
+    } catch (error) {
+      if (!isDatabaseError(error)) throw error;
+      // No room is no defect: what is there can still be read.
+      if (!isOutOfRoom(error)) this.#break(error);
+      return otherwise;
+    }
+  }
+
+  #break(error: unknown): void {
+    if (!this.#db) return;
+    this.#db.close();
+    this.#db = undefined;
+    this.#onBroken(error);
+  }
+}
+
+/** What is kept under a hash, be it a recipe or not. */
+async function readRecipe(db: Database, fileHash: string) {
+  try {
+    const [bytes, about] = await transact(db, 'readonly', (stores) =>
+      Promise.all([stores.objectStore('recipes').get(fileHash), stores.objectStore('about').get(fileHash)]),
+    );
+    return bytes === undefined && about === undefined ? undefined : { bytes, about };
+  } catch (error) {
+    // A value that the browser has lost or cannot read, while the others are fine: dropping it shows if that is so.
+    if (isDatabaseError(error) && error.name !== 'InvalidStateError') return { bytes: undefined, about: undefined };
+    throw error;
+  }
+}
+
+async function putRecipe(db: Database, recipe: Recipe, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const { fileHash } = recipe;
+  await transact(db, 'readwrite', async (stores) => {
+    const uses = stores.objectStore('uses');
+    const before = await uses.index('fileHash').getAllKeys(fileHash);
+    await Promise.all([
+      ...before.map((key) => uses.delete(key)),
+      stores.objectStore('recipes').put(bytes, fileHash),
+      stores.objectStore('about').put({ fileHash, storedBytes: bytes.length, usedAt: Date.now() }),
+      ...Array.from(xorbsOf(recipe), ([xorb, chunks]) => uses.put({ xorb, fileHash, chunks })),
+    ]);
+  }).catch((error: unknown) => {
+    throw meaningOfAdding(error);
+  });
+}
+
+async function dropRecipes(db: Database, fileHashes: string[]): Promise<void> {
+  await transact(db, 'readwrite', async (stores) => {
+    const uses = stores.objectStore('uses');
+    const keys = await Promise.all(fileHashes.map((fileHash) => uses.index('fileHash').getAllKeys(fileHash)));
+    await Promise.all([
+      ...keys.flat().map((key) => uses.delete(key)),
+      ...fileHashes.map((fileHash) => stores.objectStore('recipes').delete(fileHash)),
+      ...fileHashes.map((fileHash) => stores.objectStore('about').delete(fileHash)),
+    ]);
+  });
+}
+
+/** All that is kept; what was not used for the longest time is first. */
+function everything(db: Database): Promise<About[]> {
+  return transact(db, 'readonly', (stores) => stores.objectStore('about').index('usedAt').getAll());
+}
+
+/** Drops what was not used for the longest time. */
+async function keepAtMost(db: Database, maxBytes: number): Promise<void> {
+  const all = await everything(db);
+  let bytes = bytesOf(all);
+  const leaving: string[] = [];
+  for (const { fileHash, storedBytes } of all) {
+    if (bytes <= maxBytes) break;
+    leaving.push(fileHash);
+    bytes -= storedBytes;
+  }
+  await dropRecipes(db, leaving);
+}
+
+/** All or nothing. A step may wait for its requests only, or the transaction ends without it. */
+async function transact<T, Mode extends 'readonly' | 'readwrite'>(
+  db: Database,
+  mode: Mode,
+  step: (stores: IDBPTransaction<Schema, typeof STORES, Mode>) => Promise<T>,
+): Promise<T> {
+  // What a crash of the machine takes away is fetched again; waiting for the disk each time would cost more.
+  const stores = db.transaction(STORES, mode, { durability: 'relaxed' });
+  const [result, end] = await Promise.allSettled([step(stores), stores.done]);
+  if (result.status === 'fulfilled' && end.status === 'fulfilled') return result.value;
+  // Of a request that fails the transaction knows only that it was aborted; of a commit that fails, the request does.
+  const reasons = [result, end].flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []));
+  throw meaningOf(
+    reasons.find((reason) => !(reason instanceof DOMException && reason.name === 'AbortError')) ?? reasons[0],
+  );
+}
+
+function isDatabaseError(error: unknown): error is Error {
+  return error instanceof DOMException || (error instanceof XetError && error.code === 'TIMEOUT');
+}
+
+function bytesOf(all: About[]): number {
+  return all.reduce((sum, { storedBytes }) => sum + (isCount(storedBytes) ? storedBytes : 0), 0);
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new XetError('TIMEOUT', `IndexedDB did not answer within ${ms / 1000} s.`);
+    timer = setTimeout(() => reject(error), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,292 @@
+import * as table from '../core/arguments.ts';
+import { checked } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
+import { hitRatesOf, type Metrics, MetricsLog } from '../core/metrics.ts';
+import type { Adoption } from '../download/adopt.ts';
+import type { DownloadResult } from '../download/file.ts';
+import type { RepoStore } from '../files/place.ts';
+import { listEntries } from '../hub/listing.ts';
+import { DEFAULT_REVISION, givenFolder, givenPath, parseLocation, parseRepo, repoText } from '../hub/repo.ts';
+import type { ListEntry } from '../hub/types.ts';
+import type { CacheControl } from '../manage/cache-control.ts';
+import { SharedReads } from '../read/shared-reads.ts';
+import type {
+  FetchFile,
+  PlanParts,
+  SnapshotOptions,
+  SnapshotPreview,
+  SnapshotResult,
+  SnapshotSelection,
+} from '../snapshot/snapshot.ts';
+import type { UploadOptions, UploadResult } from '../upload/upload-types.ts';
+import type {
+  CreateBranchOptions,
+  CreateRepoOptions,
+  DeleteFilesOptions,
+  UploadSurroundings,
+  UploadWork,
+} from '../upload/upload-work.ts';
+import { type ClientParts, partsOf } from './context.ts';
+import type { FileWork } from './file-backend.ts';
+import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
+import type { Platform } from './platform.ts';
+import { BaseXetDownloader, checkOnline, untilClosed } from './reader.ts';
+import type { DownloadFileOptions, ListOptions } from './types.ts';
+
+/** What writes files, and where to. */
+type Files = FileWork & { store: RepoStore; adoption: Adoption };
+
+/** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
+export class BaseXetClient extends BaseXetDownloader {
+  readonly #options: XetClientOptions;
+  readonly #platform: Platform;
+  readonly #parts: ClientParts;
+  readonly #closing: AbortController;
+
+  constructor(given: XetClientOptions, platform: Platform) {
+    const options = checkOptions('XetClient', given, table.CLIENT);
+    const closing = new AbortController();
+    const parts = partsOf(options, platform, closing.signal);
+    const { engine, memory, onWarning } = parts;
+    const { spawnWorker } = platform;
+    super(parts, closing, (opened) => new SharedReads({ ...opened, engine, memory, spawnWorker, onWarning }));
+    this.#options = options;
+    this.#platform = platform;
+    this.#parts = parts;
+    this.#closing = closing;
+  }
+
+  /** What is kept on this machine: how much it takes, whether it is right, and what of it can go. */
+  get cache(): CacheControl {
+    return this.#parts.cache;
+  }
+
+  /**
+   * Files and folders of a repository, as the Hub lists them: a page of them at a time.
+   *
+   * @example
+   * ```js
+   * for await (const { path, size } of client.listFiles({ repo: 'owner/model', recursive: true })) console.log(path, size);
+   * ```
+   */
+  async *listFiles(options: ListOptions): AsyncGenerator<ListEntry, void, undefined> {
+    const {
+      path,
+      recursive,
+      revision = DEFAULT_REVISION,
+      ...asked
+    } = this.#checked('listFiles', options, table.LIST_FILES);
+    const repo = parseRepo(asked.repo);
+    checkOnline(this.#parts, `${repoText(repo)} holds`);
+    yield* listEntries(this.#parts.hub, repo, revision, {
+      path: givenFolder(path),
+      recursive,
+      signal: untilClosed(this.#closing, asked.signal),
+    });
+  }
+
+  /**
+   * Fetches a file into a folder, or into the Hub cache folder. It has its name only once it is verified.
+   * What was stopped, by an abort or with the process, goes on where it was. Rejects with a `XetError`, such as
+   * `ENTRY_NOT_FOUND`, `INTEGRITY` or `DISK_FULL`, or with the reason of the signal.
+   *
+   * @example
+   * ```js
+   * const { path, bytes } = await client.downloadFile({
+   *   repo: 'owner/model',
+   *   path: 'model.safetensors',
+   *   localDir: 'models',
+   *   signal: AbortSignal.timeout(600_000),
+   * });
+   * console.log(path, bytes.network, bytes.cache);
+   * ```
+   */
+  async downloadFile(given: DownloadFileOptions): Promise<DownloadResult> {
+    const options = this.#checked('downloadFile', given, table.DOWNLOAD_FILE);
+    const { locate, downloadTo, store, adoption } = this.#files(options.localDir);
+    const signal = untilClosed(this.#closing, options.signal);
+    const started = performance.now();
+    const { engine, hub, offline, onWarning } = this.#parts;
+    const log = new MetricsLog(this.#parts.http.log);
+    const { repo, revision = DEFAULT_REVISION, path } = options;
+    // Without a server there is nothing to fetch again.
+    const force = (options.force ?? false) && !offline;
+    const wanted = { repo: parseRepo(repo), revision, path: givenPath(path), force, signal };
+    const http = this.#parts.http.with(log);
+    const parts = { http, hub, store, offline, onWarning };
+    const { file, place, asked } = await log.timed('resolving', () => locate(parts, wanted));
+    const outcome = await downloadTo(engine, file, place, {
+      signal,
+      force,
+      onProgress: options.onProgress,
+      onWarning,
+      log,
+      beforeFetch: () => adoption.earlier(file, store, signal),
+    });
+    // So that it is found again while the Hub cannot be asked.
+    if (asked) await store.noteCommit(file.repo, revision, file.commit);
+    if (asked && outcome.bytes.local === file.size) await adoption.file(file, outcome.path, signal);
+    const { size, etag, commit, xetHash } = file;
+    return {
+      ...outcome,
+      size,
+      etag,
+      commit,
+      xetHash,
+      requests: log.totalRequests,
+      seconds: (performance.now() - started) / 1000,
+    };
+  }
+
+  /**
+   * Fetches all files of a repository at one commit, or those that patterns select. What is in place already costs
+   * no request of its own. The first failure ends the rest; what was fetched by then stays.
+   *
+   * @example
+   * ```js
+   * const { path, commit, files } = await client.snapshot({ repo: 'owner/model', ignorePatterns: '*.onnx' });
+   * console.log(path, commit, files.length);
+   * ```
+   */
+  async snapshot(given: SnapshotOptions): Promise<SnapshotResult> {
+    const options = this.#checked('snapshot', given, table.SNAPSHOT);
+    const { files, parts, selection } = this.#selecting(options);
+    const plan = await files.planSnapshot(parts, selection);
+    const running = {
+      ...parts,
+      filesAtOnce: this.#parts.filesAtOnce,
+      batchForms: this.#parts.engine.batchForms,
+      fetchFile: ((file, place, settings) =>
+        files.downloadTo(this.#parts.engine, file, place, {
+          ...settings,
+          onWarning: this.#parts.onWarning,
+          beforeFetch: () => files.adoption.earlier(file, parts.store, settings.signal),
+        })) as FetchFile,
+    };
+    return files.runSnapshot(running, plan, { ...options, signal: selection.signal });
+  }
+
+  /** What {@link snapshot} would do, without writing or fetching anything. */
+  async planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview> {
+    const { files, parts, selection } = this.#selecting(this.#checked('planSnapshot', options, table.PLAN_SNAPSHOT));
+    return files.previewOf(await files.planSnapshot(parts, selection));
+  }
+
+  #selecting(options: SnapshotSelection): {
+    files: Files;
+    parts: PlanParts;
+    selection: SnapshotSelection & { signal: AbortSignal };
+  } {
+    const files = this.#files(options.localDir);
+    const parts = {
+      http: this.#parts.http,
+      hub: this.#parts.hub,
+      store: files.store,
+      platform: this.#platform.names,
+      onWarning: this.#parts.onWarning,
+    };
+    const { offline = this.#parts.offline } = options;
+    return { files, parts, selection: { ...options, offline, signal: untilClosed(this.#closing, options.signal) } };
+  }
+
+  #files(localDir: string | undefined): Files {
+    checkFolder(localDir, 'localDir');
+    const { files = this.#platform.files, cacheDir } = this.#options;
+    if (!files) {
+      throw new XetError(
+        'UNSUPPORTED',
+        "There is no file system here: use open(), or new XetClient({ files: opfsFiles }) for the page's own storage.",
+      );
+    }
+    const { engine, hub, tiers } = this.#parts;
+    const { known, help } = tiers.parts;
+    const store = files.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
+    const adoption = new files.Adoption({ engine, hub, tiers });
+    return { ...files, store, adoption };
+  }
+
+  /**
+   * Uploads files and commits them: large ones over Xet, in chunks that are sent only where they are not stored yet, small
+   * ones within the commit. Nothing is committed unless everything is stored. The same upload after a failure sends
+   * what is missing.
+   *
+   * @example
+   * ```js
+   * const { commit, bytes } = await client.upload({
+   *   repo: 'owner/model',
+   *   files: [{ path: 'notes.md', content: new Blob(['# Notes']) }],
+   *   title: 'Add notes',
+   * });
+   * console.log(commit, bytes.total, bytes.sent);
+   * ```
+   */
+  async upload(given: UploadOptions): Promise<UploadResult> {
+    const options = this.#checked('upload', given, table.UPLOAD);
+    const { uploads, parts } = this.#uploading();
+    return uploads.upload(parts, { ...options, signal: untilClosed(this.#closing, options.signal) });
+  }
+
+  /** Deletes files, and folders that end in `/`, in one commit. */
+  async deleteFiles(given: DeleteFilesOptions): Promise<UploadResult> {
+    const { paths, ...options } = this.#checked('deleteFiles', given, table.DELETE_FILES);
+    return this.upload({ ...options, deletions: paths });
+  }
+
+  /**
+   * Creates a repository; one that exists is `CONFLICT` unless `existOk`. Who sees it is the account's or organization's
+   * choice unless `visibility` is given.
+   */
+  async createRepo(given: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
+    const options = this.#checked('createRepo', given, table.CREATE_REPO);
+    const { uploads, parts } = this.#uploading();
+    return uploads.createRepo(parts, options, untilClosed(this.#closing, options.signal));
+  }
+
+  /** Makes a branch; one that is there is `CONFLICT` unless `overwrite`. */
+  async createBranch(given: CreateBranchOptions): Promise<void> {
+    const options = this.#checked('createBranch', given, table.CREATE_BRANCH);
+    const { uploads, parts } = this.#uploading();
+    await uploads.createBranch(parts, options, untilClosed(this.#closing, options.signal));
+  }
+
+  #checked<T extends object>(call: string, given: T, options: string): T {
+    return checked(call, given, options, (text) => parseLocation(text, this.endpoint));
+  }
+
+  #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {
+    const { uploads = this.#platform.uploads } = this.#options;
+    const { http, hub, pool, budget, tiers, attempts, offline, onWarning } = this.#parts;
+    if (!uploads) {
+      throw new XetError(
+        'UNSUPPORTED',
+        'A page uploads with what it is given: new XetClient({ uploads: webUploads }).',
+      );
+    }
+    if (offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
+    const { makeContentHash } = this.#platform;
+    return { uploads, parts: { http, hub, pool, budget, tiers, attempts, makeContentHash, onWarning } };
+  }
+
+  /** What this client has done so far. */
+  metrics(): Metrics {
+    const { http, budget, pool, lanes } = this.#parts;
+    const { requests, retries, bytes, seconds } = http.log;
+    const { limitBytes, usedBytes, peakBytes } = budget;
+    const { sent, here, lost } = pool.counts;
+    return {
+      requests: { ...requests },
+      retries: { ...retries },
+      bytes: { ...bytes },
+      hitRates: hitRatesOf(bytes),
+      memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
+      concurrency: { limitNow: lanes.limit, now: lanes.used, peak: lanes.peak },
+      codec: { inWorkers: sent, onThread: here, workersLost: lost },
+      seconds: { ...seconds },
+    };
+  }
+
+  override close(): Promise<void> {
+    this.#parts.memory.clear();
+    return super.close();
+  }
+}

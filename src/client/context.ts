@@ -1,0 +1,24 @@
+import type { Tiers } from '../cache/tiers.ts';
+import type { CacheControl } from '../manage/cache-control.ts';
+import { checkedControl } from '../manage/checked-control.ts';
+import { ReadMemory } from '../read/read-cache.ts';
+import type { XetClientOptions } from './options.ts';
+import type { Platform } from './platform.ts';
+import { type DownloadParts, downloadParts } from './reader-context.ts';
+
+/** What all calls of a client share. */
+export interface ClientParts extends DownloadParts<Tiers> {
+  memory: ReadMemory;
+  cache: CacheControl;
+}
+
+/** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
+export function partsOf(options: XetClientOptions, platform: Platform, closing: AbortSignal): ClientParts {
+  const parts = downloadParts(options, platform, platform.openTiers);
+  const { tiers, budget } = parts;
+  return {
+    ...parts,
+    memory: new ReadMemory(budget),
+    cache: checkedControl(platform.openCacheControl({ tiers: tiers.parts, cacheDir: options.cacheDir, closing })),
+  };
+}

@@ -1,0 +1,131 @@
+import type { CacheWork, ChunkCacheOptions } from '../cache/open-tiers.ts';
+import type { CodecWork } from '../codec/codec-work.ts';
+import { CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
+import type { UrlKind } from '../core/metrics.ts';
+import type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
+import type { RetryPolicy } from '../http/retry-timing.ts';
+import type { UploadWork } from '../upload/upload-work.ts';
+import type { FileWork } from './file-backend.ts';
+
+export type { CacheWork, CodecWork };
+
+/** The Hub where nothing else is said. */
+export const DEFAULT_ENDPOINT = 'https://huggingface.co';
+
+/** What a client goes by. All of it is optional. */
+export interface XetClientOptions {
+  /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
+  endpoint?: string | URL;
+  /**
+   * Hub token, or how to get it. Goes to the Hub only. Default in Node, Deno and Bun: `HF_TOKEN`, then the
+   * token file; in browsers none.
+   */
+  accessToken?: string | (() => string | undefined | Promise<string | undefined>);
+  /** Every request goes through it: Hub, CAS and signed addresses. Default: the platform's. */
+  fetch?: Fetch;
+  /** Rewrites every address before it is asked, for mirrors and proxies. */
+  rewriteUrl?: (url: string, kind: UrlKind) => string;
+  /** Hub cache folder (Node, Deno, Bun). Default: as `HF_HUB_CACHE` and `HF_HOME` say. In browsers the name of a database. */
+  cacheDir?: string;
+  /**
+   * Where `downloadFile` and `snapshot` write to. Default: the file system in Node, Deno and Bun, nowhere in pages.
+   * `opfsFiles` is a page's own storage (OPFS), in which `localDir` names a folder.
+   */
+  files?: FileWork;
+  /**
+   * What uploads, and makes repositories and branches. Default: there in Node, Deno and Bun; in pages `webUploads` is
+   * handed in, so that those that only read carry none of it.
+   */
+  uploads?: UploadWork;
+  /** What is remembered of chunks of reads that leave no file. False remembers none of them. */
+  chunkCache?: ChunkCacheOptions | false;
+  /** True asks no server: what is not here is `OFFLINE`. Default: as `HF_HUB_OFFLINE` says. */
+  offline?: boolean;
+  /** Hard limit for data in flight and decoded, in bytes. Default: 256 MiB at most, less on small machines. */
+  memoryBudget?: number;
+  /**
+   * Writes files from their start to their end, which suits spinning disks and network drives, and costs a killed
+   * download what it had decoded ahead. Default: false, each part as soon as it is there.
+   */
+  sequentialWrites?: boolean;
+  /** Requests for data at once, over all files. Default: `'auto'`. */
+  concurrency?: number | 'auto';
+  /** Codec workers; 0 decodes on the calling thread, to which it leaves the disk too in Node. Default: `'auto'`, one fewer than processors, 1 to 4. */
+  workers?: number | 'auto';
+  /**
+   * What to do when Xet cannot serve a file: `'http'` goes on over plain HTTP, checked by sha256; `'never'`
+   * fails. Default: `'http'`. Corrupt data never falls back.
+   */
+  fallback?: 'http' | 'never';
+  /** False takes every file over plain HTTP. Default: true, unless `HF_HUB_DISABLE_XET` is set. */
+  xet?: boolean;
+  /** How often and after which waits to try again. Default: 6 attempts in all, waits of 0.5 to 20 s. */
+  retry?: Partial<RetryPolicy>;
+  /** In milliseconds: `connect` until an answer begins, `stall` without a byte of it. Default: 20,000 each. */
+  timeouts?: Partial<Timeouts>;
+  /** Told what is being retried, and why. */
+  onRetry?: (notice: RetryNotice) => void;
+  /** Told once of what works less well than it could. */
+  onWarning?: (message: string) => void;
+}
+
+/**
+ * What a {@link XetDownloader} goes by. What it is not handed it does without, and a page that uses it does not carry it.
+ */
+export interface XetDownloaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
+  /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */
+  caches?: CacheWork;
+  /**
+   * Decodes where no worker can be started, as in a service worker: `threadCodec`. Default in pages: none, so that files come over
+   * plain HTTP there, or are `UNSUPPORTED` with `fallback: 'never'`.
+   */
+  codec?: CodecWork;
+}
+
+const MIB = 1024 * 1024;
+
+const isAddress = (text: string) => /^https?:\/\/[^/?#\s"'\\]+(?:\/[^?#\s"'\\]*)?$/i.test(text) && URL.canParse(text);
+
+/** The address of a Hub as it was given. Throws `INVALID_ARGUMENT`, naming the option or variable, for what is none. */
+export function checkEndpoint(text: string, name: string): string {
+  if (isAddress(text)) return text;
+  const bare = text.replace(/^["'\s]+|["'\s]+$/g, '');
+  const meant = bare.includes('://') ? bare : `${/:\d|^localhost/i.test(bare) ? 'http' : 'https'}://${bare}`;
+  const shown = (address: string) => address.replace(/^([^/]*\/\/)?.*@/s, '$1').replace(/\/+$/, '');
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `${name} is not the address of a Hub: ${JSON.stringify(shown(text))}. ` +
+      `Write ${isAddress(meant) ? shown(meant) : 'it as in https://huggingface.co'}.`,
+  );
+}
+
+/** An empty name is a variable that was never set; as a path it would be the working folder. */
+export function checkFolder(folder: string | undefined, name: string): void {
+  if (folder === '') throw new XetError('INVALID_ARGUMENT', `${name} is empty. Name a folder, or leave it out.`);
+}
+
+/** The options of a client that are given, described by `table`. Throws `INVALID_ARGUMENT` for what no client can use. */
+export function checkOptions<T extends XetClientOptions>(call: string, given: T, table: string): T {
+  const options = checked(call, given, table);
+  const { endpoint, memoryBudget, concurrency, workers } = options;
+  if (options.retry) options.retry = checked('retry', options.retry, RETRY);
+  if (options.timeouts) options.timeouts = checked('timeouts', options.timeouts, TIMEOUTS);
+  const { chunkCache = false } = options;
+  if (chunkCache !== false) options.chunkCache = checked('chunkCache', chunkCache, CHUNK_CACHE);
+  const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
+  if (endpoint !== undefined) checkEndpoint(String(endpoint), 'endpoint');
+  if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
+    throw invalid(`memoryBudget is at least ${16 * MIB} bytes (16 MiB), not ${memoryBudget}`);
+  checkFolder(options.cacheDir, 'cacheDir');
+  checkFolder(options.chunkCache ? options.chunkCache.dir : undefined, 'chunkCache.dir');
+  const counts = [
+    ['concurrency', concurrency, 1],
+    ['workers', workers, 0],
+  ] as const;
+  for (const [name, value = 'auto', least] of counts) {
+    if (value !== 'auto' && !(Number.isInteger(value) && value >= least))
+      throw invalid(`${name} is 'auto' or a whole number from ${least} on, not ${value}`);
+  }
+  return options;
+}

@@ -1,0 +1,53 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { spawnNodeWorker } from '../../workers/spawn.node.ts';
+import { loadCodec } from '../codec/load.node.ts';
+import { descriptorShares } from '../core/descriptors.node.ts';
+import { environment } from '../core/env.node.ts';
+import { fetchTogether } from '../download/fetch-together.ts';
+import { nodeContentHash } from '../files/disk/content-check.node.ts';
+import { openRepoStore } from '../files/disk/repo-store.node.ts';
+import { isTrue } from '../fs/env-folders.node.ts';
+import { isNotNode, nodeFetch } from '../http/network-fetch.node.ts';
+import { openNodeCacheControl } from '../manage/cache-control.node.ts';
+import { nodeLocalFiles } from '../upload/local-files.node.ts';
+import { uploadWork } from '../upload/upload-work.ts';
+import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
+import { fileWork } from './file-backend.ts';
+import type { Platform } from './platform.ts';
+import { openNodeTiers } from './tiers.node.ts';
+
+const MIB = 1024 * 1024;
+
+/** Deno tells the size of the machine only to those who may know it. */
+function machineBytes(): number {
+  try {
+    return totalmem();
+  } catch {
+    return 2 * 1024 * MIB;
+  }
+}
+
+/** Node, and Deno and Bun, which speak its modules. */
+export const nodePlatform: Platform = {
+  fetch: nodeFetch,
+  takesPieces: !isNotNode,
+  fetchTogether,
+  // The first run of a download is not longer: its reader need not wait for a worker to start.
+  decodeHereBytes: 260 * 1024,
+  loadCodec,
+  spawnWorker: () => spawnNodeWorker(),
+  processors: availableParallelism(),
+  memoryBudgetBytes: Math.min(256 * MIB, Math.max(32 * MIB, machineBytes() / 8)),
+  makeContentHash: nodeContentHash,
+  defaultEndpoint: () => endpointOf(environment),
+  xetDisabled: () => isTrue(environment.HF_HUB_DISABLE_XET),
+  defaultToken: () => tokenOf(environment),
+  defaultTimeouts: () => timeoutsOf(environment),
+  shares: descriptorShares,
+  offline: () => isOffline(environment),
+  names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
+  files: fileWork(openRepoStore),
+  uploads: uploadWork({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
+  openTiers: openNodeTiers,
+  openCacheControl: openNodeCacheControl,
+};

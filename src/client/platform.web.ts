@@ -1,0 +1,16 @@
+import { Codec } from '../codec/codec.ts';
+import { openTiersControl } from '../manage/cache-control.ts';
+import type { Platform } from './platform.ts';
+import { webDownloads } from './reader-platform.web.ts';
+import { openWebTiers } from './tiers.web.ts';
+
+/** Browsers: pages and workers of all kinds. Nothing here touches a global before it is called. */
+export const webPlatform: Platform = {
+  ...webDownloads,
+  loadCodec: () => Codec.load(),
+  names: 'other',
+  files: undefined,
+  uploads: undefined,
+  openTiers: openWebTiers,
+  openCacheControl: openTiersControl,
+};

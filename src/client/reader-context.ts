@@ -1,0 +1,121 @@
+import type { OpenTiers } from '../cache/open-tiers.ts';
+import type { Tiers } from '../cache/tiers.ts';
+import { CodecPool } from '../codec/pool.ts';
+import { MemoryBudget } from '../core/budget.ts';
+import { Lanes } from '../core/lanes.ts';
+import { withoutSecrets } from '../core/secrets.ts';
+import { DownloadEngine } from '../download/engine.ts';
+import { DEFAULT_TIMEOUTS, Http, type HttpTimeouts } from '../http/http.ts';
+import { DEFAULT_RETRY } from '../http/retry-timing.ts';
+import { HubClient } from '../hub/client.ts';
+import { checkToken } from '../hub/credentials.ts';
+import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
+import type { DownloadPlatform } from './platform.ts';
+
+/** What all downloads share. */
+export interface DownloadParts<T extends Tiers | undefined = Tiers | undefined> {
+  http: Http;
+  hub: HubClient;
+  pool: CodecPool;
+  budget: MemoryBudget;
+  lanes: Lanes;
+  /** Files of a snapshot at once at most. */
+  filesAtOnce: number;
+  tiers: T;
+  engine: DownloadEngine;
+  /** Attempts at a request. */
+  attempts: number;
+  /** Whether no server may be asked. */
+  offline: boolean;
+  onWarning: (message: string) => void;
+}
+
+/** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
+export function downloadParts<T extends Tiers | undefined>(
+  options: XetClientOptions,
+  platform: DownloadPlatform,
+  openTiers: (settings: Parameters<OpenTiers>[0]) => T,
+): DownloadParts<T> {
+  const { concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
+  const most = platform.shares?.() ?? UNSHARED;
+  const workers = Math.min(workersOf(options, platform), most.workers);
+  // What servers said may be part of it.
+  const onWarning = (message: string) => options.onWarning?.(withoutSecrets(message));
+  const retry = { ...DEFAULT_RETRY, ...options.retry };
+  const endpoint = String(options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT);
+  const budget = new MemoryBudget(memoryBudget, memoryBudget / 4);
+  const http = new Http({
+    memory: budget,
+    encrypted: /^https:/i.test(endpoint),
+    fetch: options.fetch ?? platform.fetch,
+    takesPieces: !options.fetch && platform.takesPieces,
+    rewriteUrl: options.rewriteUrl,
+    timeouts: timeoutsOf(options, platform),
+    retry,
+    onRetry: options.onRetry,
+  });
+  const hub = new HubClient(http, {
+    endpoint,
+    accessToken: async () => {
+      const { accessToken } = options;
+      if (accessToken === undefined) return platform.defaultToken();
+      return checkToken(typeof accessToken === 'function' ? await accessToken() : accessToken, 'accessToken');
+    },
+    onWarning,
+  });
+  const pool = new CodecPool({
+    spawn: platform.spawnWorker,
+    size: workers,
+    load: platform.loadCodec,
+    smallBytes: platform.decodeHereBytes,
+    onWarning,
+  });
+  const filesAtOnce = Math.min(concurrency === 'auto' ? most.files : concurrency, most.files);
+  const lanes = new Lanes(concurrency, undefined, most.lanes);
+  const tiers = openTiers({
+    chunkCache: options.chunkCache,
+    name: options.cacheDir,
+    pool,
+    spawnWorker: workers === 0 ? undefined : platform.spawnWorker,
+    budget,
+    onWarning,
+  });
+  const engine = new DownloadEngine({
+    http,
+    hub,
+    pool,
+    budget,
+    lanes,
+    makeHash: platform.makeContentHash,
+    attempts: retry.attempts,
+    together: platform.fetchTogether,
+    requestBytes: platform.requestBytes,
+    xet: options.xet ?? !platform.xetDisabled(),
+    fallback: options.fallback !== 'never',
+    sequentialWrites: options.sequentialWrites,
+    tiers,
+    onWarning,
+  });
+  const offline = options.offline ?? platform.offline();
+  return { http, hub, pool, budget, lanes, filesAtOnce, tiers, engine, attempts: retry.attempts, offline, onWarning };
+}
+
+const UNSHARED = {
+  workers: Number.POSITIVE_INFINITY,
+  files: Number.POSITIVE_INFINITY,
+  lanes: Number.POSITIVE_INFINITY,
+};
+
+const workersOf = ({ workers = 'auto' }: XetClientOptions, { processors }: DownloadPlatform) =>
+  workers === 'auto' ? Math.max(1, Math.min(4, processors - 1)) : workers;
+
+/** The caller's timeouts replace those of the environment as a whole. */
+function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: DownloadPlatform): HttpTimeouts {
+  const { hub, ...others } = platform.defaultTimeouts?.() ?? {};
+  return {
+    ...DEFAULT_TIMEOUTS,
+    ...others,
+    ...timeouts,
+    ...(hub !== undefined && timeouts.connect === undefined && { hub }),
+  };
+}

@@ -1,0 +1,121 @@
+import { checked, DOWNLOADER, FILE_INFO, OPEN } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
+import type { FileInfo, ResolvedFile } from '../hub/client.ts';
+import { DEFAULT_REVISION, givenPath, parseLocation, parseRepo, repoText } from '../hub/repo.ts';
+import type { CasAccess } from '../hub/token.ts';
+import { DirectReads } from '../read/direct-reads.ts';
+import type { FileReads, FileReadsParts } from '../read/file-reads.ts';
+import { XetFile } from '../read/xet-file.ts';
+import { checkOptions, type XetDownloaderOptions } from './options.ts';
+import type { DownloadPlatform } from './platform.ts';
+import { type DownloadParts, downloadParts } from './reader-context.ts';
+import type { FileTarget, OpenTarget } from './types.ts';
+
+/** Opens a file of which all is known, without asking the Hub; for modules of this package. */
+export let openResolved: (client: BaseXetDownloader, file: ResolvedFile, access?: CasAccess) => XetFile;
+
+/** Reads files of Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
+export class BaseXetDownloader {
+  static {
+    openResolved = (client, file, access) => {
+      if (access) client.#parts.hub.tokens(file.tokenUrl).give(access);
+      return client.#opened(file, untilClosed(client.#closing, undefined));
+    };
+  }
+
+  readonly #parts: DownloadParts;
+  readonly #closing: AbortController;
+  readonly #readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads;
+
+  constructor(
+    parts: DownloadParts,
+    closing: AbortController,
+    readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads,
+  ) {
+    this.#parts = parts;
+    this.#closing = closing;
+    this.#readsOf = readsOf;
+  }
+
+  /** The Hub in use, without a slash at its end. */
+  get endpoint(): string {
+    return this.#parts.hub.endpoint;
+  }
+
+  /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
+  async fileInfo(given: FileTarget): Promise<FileInfo> {
+    const target = this.#checked('fileInfo', given, FILE_INFO);
+    const signal = untilClosed(this.#closing, target.signal);
+    const { path, size, etag, commit, xetHash } = await this.#resolve({ ...target, beginning: false }, signal);
+    return { path, size, etag, commit, xetHash };
+  }
+
+  /**
+   * Opens a file for reading, whole or in ranges, without keeping it as a file.
+   *
+   * @example
+   * ```js
+   * const opened = await client.open({ repo: 'owner/model', path: 'model.safetensors' });
+   * const header = await opened.read(0, 1024);
+   * const tail = await opened.slice(-1024).arrayBuffer();
+   * console.log(opened.size, header.length, tail.byteLength);
+   * ```
+   */
+  async open(given: OpenTarget): Promise<XetFile> {
+    const target = this.#checked('open', given, OPEN);
+    const signal = untilClosed(this.#closing, target.signal);
+    return this.#opened(await this.#resolve(target, signal), signal);
+  }
+
+  #checked<T extends FileTarget>(call: string, given: T, options: string): T {
+    return checked(call, given, options, (text) => parseLocation(text, this.endpoint));
+  }
+
+  /** Stops what is under way and ends the workers. The client is of no use afterwards. */
+  async close(): Promise<void> {
+    this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
+    this.#parts.pool.close();
+    await this.#parts.tiers?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #opened(file: ResolvedFile, signal: AbortSignal): XetFile {
+    return new XetFile(this.#readsOf({ file, signal }));
+  }
+
+  #resolve(target: OpenTarget, signal: AbortSignal): Promise<ResolvedFile> {
+    const { revision = DEFAULT_REVISION, path, beginning = true } = target;
+    const repo = parseRepo(target.repo);
+    checkOnline(this.#parts, `'${path}' of ${repoText(repo)} is`);
+    return this.#parts.http.log.timed('resolving', () =>
+      this.#parts.hub.resolve(repo, revision, givenPath(path), { signal, beginning }),
+    );
+  }
+}
+
+/** What a downloader is made of that has nothing but what it is handed. */
+export function bareParts(
+  given: XetDownloaderOptions,
+  platform: DownloadPlatform,
+): ConstructorParameters<typeof BaseXetDownloader> {
+  const options = checkOptions('XetDownloader', given, DOWNLOADER);
+  const { codec: loadCodec = platform.loadCodec, caches } = options;
+  const parts = downloadParts(options, { ...platform, loadCodec }, (settings) => caches?.(settings));
+  const { engine, onWarning } = parts;
+  const { spawnWorker } = platform;
+  return [parts, new AbortController(), (opened) => new DirectReads({ ...opened, engine, spawnWorker, onWarning })];
+}
+
+/** The caller's abort, and the client's end. */
+export function untilClosed(closing: AbortController, signal: AbortSignal | undefined): AbortSignal {
+  return signal ? AbortSignal.any([signal, closing.signal]) : closing.signal;
+}
+
+/** Throws `OFFLINE` if no server may be asked this. */
+export function checkOnline({ offline }: DownloadParts, question: string): void {
+  if (!offline) return;
+  throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
+}

@@ -1,0 +1,54 @@
+import { Codec } from '../codec/codec.ts';
+import { BaseXetClient } from './client.ts';
+import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
+import { webPlatform } from './platform.web.ts';
+import { openWebTiers } from './tiers.web.ts';
+
+/**
+ * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.
+ *
+ * @example
+ * ```js
+ * import { XetClient } from 'xetkit';
+ *
+ * const client = new XetClient({ memoryBudget: 128 * 1024 * 1024, concurrency: 8 });
+ * const { size, xetHash } = await client.fileInfo({ repo: 'owner/model', path: 'config.json' });
+ * console.log(size, xetHash, client.metrics().requests);
+ * await client.close();
+ * ```
+ */
+export class XetClient extends BaseXetClient {
+  constructor(options: XetClientOptions = {}) {
+    super(options, webPlatform);
+  }
+}
+
+/**
+ * Remembers chunks, and how files are built, in the browser: what a `XetClient` does by itself, and a `XetDownloader` when it
+ * is handed in.
+ *
+ * @example
+ * <!-- page -->
+ * ```js
+ * import { xetCaches } from 'xetkit';
+ * import { XetDownloader } from 'xetkit/download';
+ *
+ * const downloader = new XetDownloader({ caches: xetCaches });
+ * ```
+ */
+export const xetCaches: CacheWork = openWebTiers;
+
+/**
+ * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetDownloader` in such
+ * places.
+ *
+ * @example
+ * <!-- page -->
+ * ```js
+ * import { threadCodec } from 'xetkit';
+ * import { XetDownloader } from 'xetkit/download';
+ *
+ * const downloader = new XetDownloader({ codec: threadCodec });
+ * ```
+ */
+export const threadCodec: CodecWork = () => Codec.load();

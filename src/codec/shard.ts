@@ -1,0 +1,213 @@
+import { CHUNK_RECORD_BYTES, type ChunkRecords } from '../core/chunks.ts';
+import { XetError } from '../core/errors.ts';
+import { HASH_BYTES, hashFromHex, hashToHex } from '../core/hash.ts';
+import type { ShardBuilder } from '../wasm.ts';
+
+/** A run of chunks of one xorb that makes a run of a file. Chunk indices are half-open. */
+export interface ShardTerm {
+  /** 64 digits, as the protocol writes hashes. */
+  xorb: string;
+  /** Uncompressed bytes of the run. */
+  unpackedLength: number;
+  /** Indexes of its chunks, the end excluded. */
+  chunks: { start: number; end: number };
+}
+
+/** How a file is built. */
+export interface ShardFile {
+  /** 64 digits, as the protocol writes hashes. */
+  hash: string;
+  /** In the order of the file. */
+  terms: ShardTerm[];
+  /** One for each term, or none at all. */
+  verification: string[];
+  /** Plain lower-case hex of the digest. */
+  sha256: string | undefined;
+}
+
+/** Which chunks a xorb has. */
+export interface ShardXorb {
+  /** 64 digits, as the protocol writes hashes. */
+  hash: string;
+  /** In its order. */
+  chunks: ChunkRecords;
+  /** For each chunk, whether the server offers it to others (bit 31 of its flags). */
+  globalDedup: boolean[];
+  /** Bytes of all its chunks. */
+  unpackedBytes: number;
+  /** Bytes as it is stored. */
+  bytesOnDisk: number;
+}
+
+/** What a shard holds. */
+export interface Shard {
+  /** Files, by how they are built. */
+  files: ShardFile[];
+  /** Xorbs, by which chunks they have. */
+  xorbs: ShardXorb[];
+  /** Where set, the chunk hashes are keyed with it. */
+  key: Uint8Array | undefined;
+  /** Unix seconds after which the key is no longer good; `Infinity` where it never ends or is not said. */
+  keyExpirySeconds: number;
+}
+
+/** Every record of the format. */
+const RECORD_BYTES = 48;
+const VERIFICATION_FLAG = 0x8000_0000;
+const METADATA_FLAG = 0x4000_0000;
+const GLOBAL_DEDUP_FLAG = 0x8000_0000;
+
+/** Reads the checked sections `[filesStart, filesEnd, xorbsStart, xorbsEnd]` of a shard. */
+export function decodeShard(
+  bytes: Uint8Array,
+  bounds: Uint32Array,
+  key: Uint8Array | undefined,
+  keyExpirySeconds: number,
+): Shard {
+  const [filesStart = 0, filesEnd = 0, xorbsStart = 0, xorbsEnd = 0] = bounds;
+  return {
+    files: decodeFiles(bytes.subarray(filesStart, filesEnd)),
+    xorbs: decodeXorbs(bytes.subarray(xorbsStart, xorbsEnd)),
+    key,
+    keyExpirySeconds:
+      keyExpirySeconds === 0 || keyExpirySeconds >= 2 ** 63 ? Number.POSITIVE_INFINITY : keyExpirySeconds,
+  };
+}
+
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function decodeFiles(section: Uint8Array): ShardFile[] {
+  const numbers = view(section);
+  const files = new Map<string, ShardFile>();
+  let at = 0;
+  const next = () => {
+    at += RECORD_BYTES;
+    return at - RECORD_BYTES;
+  };
+  while (at < section.length) {
+    const header = next();
+    const hash = hashToHex(section, header);
+    const flags = numbers.getUint32(header + 32, true);
+    const count = numbers.getUint32(header + 36, true);
+    const terms = Array.from({ length: count }, (): ShardTerm => {
+      const term = next();
+      return {
+        xorb: hashToHex(section, term),
+        unpackedLength: numbers.getUint32(term + 36, true),
+        chunks: { start: numbers.getUint32(term + 40, true), end: numbers.getUint32(term + 44, true) },
+      };
+    });
+    const verified = (flags & VERIFICATION_FLAG) !== 0;
+    const verification = Array.from({ length: verified ? count : 0 }, () => hashToHex(section, next()));
+    const sha256 = (flags & METADATA_FLAG) !== 0 ? hashToHex(section, next()) : undefined;
+    // xet-core keeps the first of two entries for one file.
+    if (!files.has(hash)) files.set(hash, { hash, terms, verification, sha256 });
+  }
+  return [...files.values()];
+}
+
+function decodeXorbs(section: Uint8Array): ShardXorb[] {
+  const numbers = view(section);
+  const xorbs: ShardXorb[] = [];
+  let at = 0;
+  while (at < section.length) {
+    const header = at;
+    const count = numbers.getUint32(header + 36, true);
+    const chunks = new Uint8Array(count * CHUNK_RECORD_BYTES);
+    const globalDedup: boolean[] = [];
+    for (let index = 0; index < count; index++) {
+      const record = header + (index + 1) * RECORD_BYTES;
+      const to = index * CHUNK_RECORD_BYTES;
+      chunks.set(section.subarray(record, record + HASH_BYTES), to);
+      chunks.set(section.subarray(record + 36, record + 40), to + HASH_BYTES);
+      globalDedup.push((numbers.getUint32(record + 40, true) & GLOBAL_DEDUP_FLAG) !== 0);
+    }
+    xorbs.push({
+      hash: hashToHex(section, header),
+      chunks,
+      globalDedup,
+      unpackedBytes: numbers.getUint32(header + 40, true),
+      bytesOnDisk: numbers.getUint32(header + 44, true),
+    });
+    at = header + (count + 1) * RECORD_BYTES;
+  }
+  return xorbs;
+}
+
+/** Writes a shard through xet-core: files and xorbs in hash order, whatever the order they were added in. */
+export class ShardWriter {
+  readonly #builder: ShardBuilder;
+  readonly #guard: <T>(run: () => T) => T;
+
+  constructor(builder: ShardBuilder, guard: <T>(run: () => T) => T) {
+    this.#builder = builder;
+    this.#guard = guard;
+  }
+
+  /** Adds a file. */
+  addFile(file: ShardFile): void {
+    const terms = new Uint8Array(file.terms.length * (HASH_BYTES + 12));
+    const numbers = view(terms);
+    file.terms.forEach((term, index) => {
+      const at = index * (HASH_BYTES + 12);
+      terms.set(hashBytes(term.xorb), at);
+      numbers.setUint32(at + 32, number32(term.unpackedLength, 'A term length'), true);
+      numbers.setUint32(at + 36, number32(term.chunks.start, 'A chunk index'), true);
+      numbers.setUint32(at + 40, number32(term.chunks.end, 'A chunk index'), true);
+    });
+    const verification = new Uint8Array(file.verification.length * HASH_BYTES);
+    file.verification.forEach((hash, index) => {
+      verification.set(hashFromHex(hash), index * HASH_BYTES);
+    });
+    const sha256 = file.sha256 === undefined ? new Uint8Array() : digestBytes(file.sha256);
+    this.#guard(() => this.#builder.addFile(hashBytes(file.hash), terms, verification, sha256));
+  }
+
+  /** Adds a xorb, by its hash and its chunks. */
+  addXorb(xorb: { hash: string; chunks: ChunkRecords; bytesOnDisk?: number }): void {
+    this.#guard(() =>
+      this.#builder.addXorb(hashBytes(xorb.hash), xorb.chunks, number32(xorb.bytesOnDisk ?? 0, 'A xorb size')),
+    );
+  }
+
+  /** The form that clients upload: no lookup tables, no footer. */
+  toUpload(): Uint8Array {
+    return this.#guard(() => this.#builder.toUpload());
+  }
+
+  /** With lookup tables and footer. */
+  toStore(): Uint8Array {
+    return this.#guard(() => this.#builder.toStore());
+  }
+
+  /** An answer to dedup queries: no files, chunk hashes keyed, good until `expirySeconds` (Unix time). */
+  toKeyed(key: Uint8Array, createdSeconds: number, expirySeconds: number): Uint8Array {
+    return this.#guard(() => this.#builder.toKeyed(key, createdSeconds, expirySeconds));
+  }
+
+  /** Gives its memory back. It is of no use afterwards. */
+  free(): void {
+    this.#builder.free();
+  }
+}
+
+/** The bytes of ordinary hex, as sha256 digests are written. */
+function digestBytes(hex: string): Uint8Array {
+  if (!/^[0-9a-f]{64}$/i.test(hex))
+    throw new XetError('INVALID_ARGUMENT', `Not a sha256 (64 hex digits): ${hex.slice(0, 80)}`);
+  return Uint8Array.from({ length: 32 }, (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16));
+}
+
+/** A hash that can stand in a shard: 64 times `f` is the mark at the end of a section. */
+function hashBytes(hex: string): Uint8Array {
+  if (/^f{64}$/i.test(hex)) throw new XetError('INVALID_ARGUMENT', 'A hash of 64 f cannot be stored in a shard.');
+  return hashFromHex(hex);
+}
+
+/** A number that fits the 32 bits that the format has for it. */
+function number32(value: number, what: string): number {
+  if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return value;
+  throw new XetError('INVALID_ARGUMENT', `${what} of a shard is ${value}, which is no 32-bit number.`);
+}

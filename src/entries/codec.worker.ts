@@ -1,0 +1,8 @@
+import { serveChunkStores } from '../cache/chunks/chunk-store.remote.ts';
+import { Codec } from '../codec/codec.ts';
+import { serveCodec } from '../codec/serve.ts';
+import { servePartialFiles } from '../files/opfs/partial-worker.ts';
+
+serveCodec(() => Codec.load());
+servePartialFiles(self);
+serveChunkStores(self);

@@ -1,0 +1,23 @@
+import type { XetDownloaderOptions } from '../client/options.ts';
+import type { FetchClient } from '../fetch/clients.ts';
+import type { XetFetchOptions } from '../fetch/xet-fetch.ts';
+
+export type { ChunkCacheOptions } from '../cache/open-tiers.ts';
+export type { CacheWork, CodecWork, XetDownloaderOptions } from '../client/options.ts';
+export type { FileTarget, OpenTarget } from '../client/types.ts';
+export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';
+export type { UrlKind } from '../core/metrics.ts';
+export type { FetchInput } from '../fetch/asked.ts';
+export type { FetchClient } from '../fetch/clients.ts';
+export type { FetchProgress, XetFetch } from '../fetch/xet-fetch.ts';
+export type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
+export type { RetryPolicy } from '../http/retry-timing.ts';
+export type { FileInfo } from '../hub/client.ts';
+export type { RepoDesignation, RepoId, RepoType } from '../hub/repo.ts';
+export type { XetFile } from '../read/xet-file.ts';
+
+/** As of `xetkit/fetch`, with options of a `XetDownloader` for the client that is to be made. */
+export interface SmallXetFetchOptions extends Omit<XetFetchOptions, 'client'> {
+  /** The client that answers, or what to make one of. */
+  client?: FetchClient | XetDownloaderOptions;
+}

@@ -1,0 +1,52 @@
+/**
+ * `xetkit/download` for pages that only read, and are to be small: verified downloads without caches, files and uploads.
+ * Same surface as the Node entry.
+ * @module
+ */
+
+import type { XetDownloaderOptions } from '../client/options.ts';
+import { BaseXetDownloader, bareParts } from '../client/reader.ts';
+import { webDownloads } from '../client/reader-platform.web.ts';
+import { makeXetFetch, type XetFetch } from '../fetch/xet-fetch.ts';
+import type { SmallXetFetchOptions } from './download-exports.ts';
+
+export * from './download-exports.ts';
+
+/**
+ * Reads files of Hugging Face repositories over the Xet protocol, and does nothing else: a `XetClient` without caches,
+ * files, listings and uploads, in half the size. Every whole file is verified, broken connections go on where they
+ * broke, and one memory budget holds for all that is under way.
+ *
+ * @example
+ * ```js
+ * import { XetDownloader } from 'xetkit/download';
+ *
+ * const downloader = new XetDownloader({ endpoint: process.env.HF_ENDPOINT });
+ * const file = await downloader.open({ repo: 'owner/model', path: 'model.safetensors' });
+ * const bytes = await new Response(file.stream()).arrayBuffer();
+ * console.log(file.size, bytes.byteLength);
+ * await downloader.close();
+ * ```
+ */
+export class XetDownloader extends BaseXetDownloader {
+  constructor(options: XetDownloaderOptions = {}) {
+    super(...bareParts(options, webDownloads));
+  }
+}
+
+/**
+ * A `fetch` that gets files of the Hub through Xet, as that of `xetkit/fetch` does, over a {@link XetDownloader}.
+ *
+ * @example
+ * ```js
+ * import { createXetFetch } from 'xetkit/download';
+ *
+ * const xetFetch = createXetFetch();
+ * const url = `${process.env.HF_ENDPOINT}/owner/model/resolve/main/model.safetensors`;
+ * console.log((await xetFetch(url)).headers.get('content-length'));
+ * await xetFetch.close();
+ * ```
+ */
+export function createXetFetch(options: SmallXetFetchOptions = {}): XetFetch {
+  return makeXetFetch(options, (clientOptions) => new XetDownloader(clientOptions));
+}

@@ -1,0 +1,61 @@
+export type { ChunkCacheOptions } from '../cache/open-tiers.ts';
+export type { FileWork } from '../client/file-backend.ts';
+export { opfsFiles } from '../client/opfs-files.ts';
+export type { CacheWork, CodecWork, XetClientOptions } from '../client/options.ts';
+export { DEFAULT_ENDPOINT } from '../client/options.ts';
+export type { DownloadFileOptions, FileTarget, ListOptions, OpenTarget } from '../client/types.ts';
+export type { Verified } from '../core/content-hash.ts';
+export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';
+export type { Metrics, UrlKind } from '../core/metrics.ts';
+export type { OnProgress, Progress } from '../core/progress.ts';
+export type { ByteRange } from '../core/ranges.ts';
+export type { DownloadResult } from '../download/file.ts';
+export type { WritableFile } from '../files/opfs/picked-place.ts';
+export {
+  type GgufArray,
+  type GgufHeader,
+  type GgufTensor,
+  type GgufValue,
+  type ReadGgufOptions,
+  readGgufHeader,
+} from '../formats/gguf.ts';
+export { readSafetensors, type Safetensors, type SafetensorsTensor, type TensorData } from '../formats/safetensors.ts';
+export type { ByteSource, ReadFormatOptions } from '../formats/source.ts';
+export type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
+export type { RetryPolicy } from '../http/retry-timing.ts';
+export type { FileInfo } from '../hub/client.ts';
+export type { RepoDesignation, RepoId, RepoLocation, RepoType } from '../hub/repo.ts';
+export { parseLocation, parseRepo } from '../hub/repo.ts';
+export type { ListEntry } from '../hub/types.ts';
+export type {
+  CacheControl,
+  CacheTarget,
+  CacheUsage,
+  CheckedBlob,
+  PlannedRemoval,
+  PruneCacheOptions,
+  RemovalKind,
+  RemovalReport,
+  RemoveCachedOptions,
+  RepoUsage,
+  RevisionUsage,
+  VerifyCacheOptions,
+  VerifyReport,
+} from '../manage/cache-control.ts';
+export type { CacheProblem, TierUsage } from '../manage/usage.ts';
+export { type SaveOptions, type SaveResult, type SaveTarget, saveFile } from '../read/save-file.ts';
+export type { XetFile } from '../read/xet-file.ts';
+export type {
+  LeftOutFile,
+  SnapshotFile,
+  SnapshotOptions,
+  SnapshotPreview,
+  SnapshotPreviewFile,
+  SnapshotResult,
+  SnapshotSelection,
+  SnapshotTotals,
+} from '../snapshot/snapshot.ts';
+export type { UploadContent, UploadFile, UploadItem, UploadItems } from '../upload/gather.ts';
+export type { UploadCommit, UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';
+export type { CreateBranchOptions, CreateRepoOptions, DeleteFilesOptions, UploadWork } from '../upload/upload-work.ts';
+export { webUploads } from '../upload/web-uploads.ts';

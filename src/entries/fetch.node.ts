@@ -1,0 +1,33 @@
+/**
+ * `xetkit/fetch`: a `fetch` that gets files of the Hub through Xet, for Node, Deno and Bun.
+ * @module
+ */
+
+import { XetClient } from '../client/xet-client.node.ts';
+import { makeXetCache, type XetCache, type XetCacheOptions } from '../fetch/match-cache.ts';
+import { makeXetFetch, type XetFetch, type XetFetchOptions } from '../fetch/xet-fetch.ts';
+
+export * from '../fetch/exports.ts';
+
+/**
+ * A `fetch` that gets files of the Hub through Xet, and passes everything else on untouched.
+ *
+ * @example
+ * ```js
+ * import { createXetFetch } from 'xetkit/fetch';
+ *
+ * const xetFetch = createXetFetch();
+ * const url = `${process.env.HF_ENDPOINT}/owner/model/resolve/main/model.safetensors`;
+ * const answer = await xetFetch(url, { headers: { range: 'bytes=0-1023' } });
+ * console.log(answer.status, (await answer.arrayBuffer()).byteLength);
+ * await xetFetch.close();
+ * ```
+ */
+export function createXetFetch(options: XetFetchOptions = {}): XetFetch {
+  return makeXetFetch(options, (clientOptions) => new XetClient(clientOptions));
+}
+
+/** A cache that has every file of the Hub, for libraries that take one, such as transformers.js as `env.customCache`. */
+export function createXetCache(options: XetCacheOptions = {}): XetCache {
+  return makeXetCache(options, (clientOptions) => new XetClient(clientOptions));
+}

@@ -1,0 +1,71 @@
+import type { Verified } from '../core/content-hash.ts';
+import type { Recipe } from '../core/recipe.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { RepoId } from '../hub/repo.ts';
+import type { Answer } from '../workers/result.ts';
+import type { HeldFile } from './held-file.ts';
+import type { SeenFile } from './verified-files.ts';
+
+/** A store of files, and where it is. */
+export interface StoreFolders {
+  /** Another one for each that is opened: what a store has seen of its folders is not for the next. */
+  id: string;
+  localDir: string | undefined;
+  cacheDir: string;
+}
+
+/** A place in a store. */
+export interface PlaceInStore {
+  store: StoreFolders;
+  file: ResolvedFile;
+  revision: string;
+}
+
+/** What takes many small steps on a disk, each as one call. Plain data goes in and comes out. */
+export interface DiskSteps {
+  /** As a store finds a file at a commit. */
+  find(store: StoreFolders, repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
+  /** As a place looks whether the right file is there. */
+  existing(place: PlaceInStore): Promise<{ path: string; verified: Verified } | undefined>;
+  /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
+  put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
+  /** What files looked like when these steps found, or wrote, them. */
+  looks(files: readonly { path: string; etag: string }[]): Promise<(SeenFile | undefined)[]>;
+  /** How a file is built, if that is known. */
+  recipe(fileHash: string): Promise<Recipe | undefined>;
+  /** Keeps how a file is built. */
+  keepRecipe(recipe: Recipe): Promise<void>;
+}
+
+/** Takes steps on a disk off a thread that has other things to do. */
+export interface DiskHelp {
+  /** That so many files will be looked for and written soon: whether that is worth help is decided here. */
+  expect(files: number): void;
+  /** Whether there is help just now. */
+  readonly isThere: boolean;
+  /** What a step comes to: `here` is taken where there is no help, or none any more. */
+  take<Name extends keyof DiskSteps>(
+    name: Name,
+    args: Parameters<DiskSteps[Name]>,
+    here: () => ReturnType<DiskSteps[Name]>,
+  ): ReturnType<DiskSteps[Name]>;
+  /** Whether there is help, and memory for so many bytes that are to be handed over: then it is taken until `letGo`. */
+  tryHold(bytes: number): boolean;
+  letGo(bytes: number): void;
+  /** Waits for what was begun. From then on all is done where it is asked for. */
+  close(): Promise<void>;
+}
+
+/** A step that is asked for. */
+export interface DiskCall {
+  name: keyof DiskSteps;
+  args: unknown[];
+}
+
+/** What the thread does: steps in the order in which they were asked for, as many as there are. */
+export interface DiskService {
+  /** @param folder what is remembered of files is there: the same for all calls. */
+  run(folder: string, calls: readonly DiskCall[]): Promise<Answer<unknown>[]>;
+  /** Gives a sign of life. */
+  ping(): void;
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import { type ContentHash, etagCheck, type Verified } from '../../core/content-hash.ts';
+import { open, stat } from '../../fs/disk.node.ts';
+import type { KnownFiles } from '../verified-files.ts';
+
+const READ_BYTES = 1024 * 1024;
+
+/** What a file has to be. */
+export interface WantedContent {
+  etag: string;
+  /** Bytes. */
+  size: number;
+  xetHash: string | undefined;
+}
+
+export function nodeContentHash(algorithm: 'sha1' | 'sha256'): ContentHash {
+  const hash = createHash(algorithm);
+  return {
+    update: (bytes: Uint8Array) => void hash.update(bytes),
+    digest: async () => hash.digest('hex'),
+  };
+}
+
+/**
+ * How the file at a path was found to be the one that is wanted, or undefined if it is not, or not there. It is
+ * hashed unless it is known and unchanged.
+ */
+export async function checkContent(
+  path: string,
+  wanted: WantedContent,
+  known: KnownFiles,
+  signal: AbortSignal,
+): Promise<Verified | undefined> {
+  signal.throwIfAborted();
+  const remembered = await known.check(path, wanted.etag, wanted.size);
+  if (remembered) return remembered;
+  const before = await lookAt(path);
+  if (before?.size !== BigInt(wanted.size)) return undefined;
+  const verified = await hashMatches(path, wanted.etag, wanted.size, signal).catch(() => {
+    signal.throwIfAborted();
+    // A file that cannot be read is as good as none: another one can take its place.
+    return undefined;
+  });
+  if (!verified || isNewer(await lookAt(path), before)) return undefined;
+  await known.remember(path, { etag: wanted.etag, xetHash: wanted.xetHash, verified }, before);
+  return verified;
+}
+
+/** Whether the content of a file has an entity tag; undefined also for tags that are not made from content. */
+export async function hashMatches(
+  path: string,
+  etag: string,
+  size: number,
+  signal: AbortSignal,
+  /** Given all pieces, one after the other. */
+  onBytes?: (bytes: Uint8Array) => Promise<void>,
+): Promise<Verified | undefined> {
+  const check = etagCheck(etag, size, nodeContentHash);
+  if (!check) return undefined;
+  // One piece is hashed while the one before it is passed on and the next one is read.
+  let passedOn: Promise<void> | undefined;
+  try {
+    const read = await readThrough(path, signal, async (bytes) => {
+      check.hash.update(bytes);
+      await passedOn;
+      passedOn = onBytes?.(bytes);
+      // Told when the next one is passed on, or at the end.
+      passedOn?.catch(() => undefined);
+    });
+    await passedOn;
+    return read === size && (await check.hash.digest()) === etag ? check.verified : undefined;
+  } finally {
+    await passedOn?.catch(() => undefined);
+  }
+}
+
+/**
+ * Reads a file from its start to its end, a piece ahead of who takes it, and gives the bytes read. What was taken stays
+ * as it is until the next piece has been taken too.
+ */
+async function readThrough(
+  path: string,
+  signal: AbortSignal,
+  take: (bytes: Uint8Array) => Promise<void>,
+): Promise<number> {
+  const handle = await open(path, 'r');
+  const buffers = Array.from({ length: 3 }, () => Buffer.allocUnsafe(READ_BYTES));
+  const read = async (at: number) => {
+    // The one that was used longest ago.
+    const buffer = buffers.shift() ?? Buffer.allocUnsafe(READ_BYTES);
+    buffers.push(buffer);
+    const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, at);
+    return buffer.subarray(0, bytesRead);
+  };
+  let at = 0;
+  let pending = read(at);
+  try {
+    for (;;) {
+      const bytes = await pending;
+      signal.throwIfAborted();
+      if (bytes.length === 0) return at;
+      at += bytes.length;
+      pending = read(at);
+      await take(bytes);
+    }
+  } finally {
+    await pending.catch(() => undefined);
+    await handle.close();
+  }
+}
+
+/** A file as it is now; undefined for anything that is none. */
+export async function lookAt(path: string): Promise<BigIntStats | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found?.isFile() ? found : undefined;
+}
+
+/** Whether a file was written to since. To remember a file may set its time back, also while another one reads it. */
+export function isNewer(now: BigIntStats | undefined, before: BigIntStats): boolean {
+  return now === undefined || now.ino !== before.ino || now.size !== before.size || now.mtimeNs > before.mtimeNs;
+}

@@ -1,0 +1,460 @@
+import type { BigIntStats } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Codec } from '../../codec/codec.ts';
+import { loadCodec } from '../../codec/load.node.ts';
+import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../../core/chunks.ts';
+import type { Verified } from '../../core/content-hash.ts';
+import { XetError } from '../../core/errors.ts';
+import type { ByteRange } from '../../core/ranges.ts';
+import { type DiskFile, lstat, open, rename, rm } from '../../fs/disk.node.ts';
+import { diskErrors, isOutOfSpace, makeFolder } from '../../fs/disk-errors.node.ts';
+import { acquireLock, type HeldLock, type LockTiming } from '../../fs/lock.node.ts';
+import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
+import { isStillAt, openToUpdate, readBounded } from '../../fs/small-files.node.ts';
+import { writeAll } from '../../fs/write-all.node.ts';
+import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../journal.ts';
+import type { FileSink, HeldPart } from '../place.ts';
+
+/** What a partial file is a part of; one that says something else is of no use. */
+export interface PartialIdentity {
+  etag: string;
+  size: number;
+  xetHash: string | undefined;
+}
+
+export interface PartialFileOptions {
+  signal: AbortSignal;
+  onWait: () => void;
+  resume: boolean;
+  /** Taken after our own lock and before anything is changed, and released with it. */
+  alsoLock?: (() => Promise<{ release(): Promise<void> } | undefined>) | undefined;
+  timing?: LockTiming | undefined;
+}
+
+/** Gives a finished file its name. `look` is the file as it was verified. */
+export type Publish = (finished: string, verified: Verified, look: BigIntStats) => Promise<string>;
+
+interface Left {
+  held: HeldPart[];
+  unchecked: ByteRange[];
+}
+
+interface Parts {
+  paths: Paths;
+  header: Uint8Array;
+  size: number;
+  data: DiskFile;
+  journal: DiskFile;
+  journalEnd: number;
+  lock: HeldLock;
+  also: { release(): Promise<void> } | undefined;
+}
+
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * A file on its way, with a journal of what it holds where. Bytes are written before the journal names them,
+ * and chunks that the journal names are hashed again before they are believed, so that a kill at any moment costs
+ * only what was not yet written.
+ *
+ * A process may lose its lock while it is suspended, and does not know it until it runs again. So a file is written
+ * only where nobody else can have it open: the journal names its writer, and whoever finds a writer that may still be
+ * there goes on in a copy. A finished file is first given a name that no other process uses.
+ */
+export class PartialFile implements FileSink {
+  readonly #parts: Parts;
+  readonly #publish: Publish;
+  held: HeldPart[];
+  unchecked: ByteRange[];
+  #journalEnd: number;
+  /** Journal entries are written one after the other: a gap would hide what lies behind it. */
+  #noting: Promise<void> = Promise.resolve();
+  /** Whether it has anything that another try could use. */
+  #useful: boolean;
+  #closed = false;
+
+  private constructor(parts: Parts, publish: Publish, { held, unchecked }: Left) {
+    this.#parts = parts;
+    this.#journalEnd = parts.journalEnd;
+    this.#publish = publish;
+    this.held = held;
+    this.unchecked = unchecked;
+    this.#useful = held.length + unchecked.length > 0;
+  }
+
+  /** @param stem path of the partial file without its endings. */
+  static open(
+    stem: string,
+    identity: PartialIdentity,
+    options: PartialFileOptions,
+    publish: Publish,
+  ): Promise<PartialFile> {
+    const { data, lock: lockPath } = pathsOf(stem, '');
+    return diskErrors(data, async () => {
+      await makeFolder(dirname(stem));
+      const lock = await acquireLock(lockPath, options);
+      const paths = pathsOf(stem, lock.nonce);
+      const opened: DiskFile[] = [];
+      let also: Parts['also'];
+      try {
+        also = await options.alsoLock?.();
+        const { etag, size, xetHash } = identity;
+        const header = new TextEncoder().encode(
+          `${JSON.stringify({ xetkit: 3, etag, size, xetHash: xetHash ?? null })}\n`,
+        );
+        const { file, left } = await openData(paths, header, size, options);
+        opened.push(file);
+        const { journal, end: journalEnd } = await writeJournal(paths, header, left);
+        opened.push(journal);
+        if (!(await lock.isOurs()) || !(await isStillAt(paths.data, file))) throw lost(paths.data);
+        return new PartialFile({ paths, header, size, data: file, journal, journalEnd, lock, also }, publish, left);
+      } catch (error) {
+        await Promise.all(opened.map((handle) => handle.close()));
+        await also?.release();
+        await lock.release();
+        throw error;
+      }
+    });
+  }
+
+  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
+    for (let at = start; at < end; ) {
+      const bytes = new Uint8Array(Math.min(READ_BYTES, end - at));
+      const { bytesRead } = await this.#parts.data.read(bytes, 0, bytes.length, at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield bytes.subarray(0, bytesRead);
+    }
+  }
+
+  async write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
+    const { data, journal, paths } = this.#parts;
+    await diskErrors(paths.data, async () => {
+      await writeAll(data, bytes, at);
+      this.#useful = true;
+      const entry = encodeEntry(at, bytes.length, chunks);
+      const position = this.#journalEnd;
+      this.#journalEnd += entry.length;
+      const noted = this.#noting.then(() => writeAll(journal, entry, position));
+      // Whoever wrote before has been told of his failure; this one still has to try.
+      this.#noting = noted.catch(() => undefined);
+      await noted;
+    });
+  }
+
+  async restart(): Promise<void> {
+    const { data, journal, paths, header } = this.#parts;
+    await this.#noting;
+    await diskErrors(paths.data, async () => {
+      await journal.truncate(entriesStart(header));
+      await data.truncate(0);
+    });
+    this.held = [];
+    this.unchecked = [];
+    this.#useful = false;
+    this.#journalEnd = entriesStart(header);
+  }
+
+  /** Throws a `CACHE` error that is retryable if the lock, or the file, is no longer this one's. */
+  async publish(verified: Verified): Promise<string> {
+    const { data, paths, size, lock } = this.#parts;
+    return diskErrors(paths.data, async () => {
+      await setLength(data, size);
+      const look = await data.stat({ bigint: true });
+      await this.#claim();
+      await this.#closeFiles();
+      try {
+        const path = await this.#publish(paths.own, verified, look);
+        if (await lock.isOurs()) await rm(paths.journal, { force: true });
+        return path;
+      } catch (error) {
+        await this.#putBack();
+        throw error;
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    const { paths, lock, also } = this.#parts;
+    try {
+      await this.#closeFiles();
+      if (!this.#useful && (await lock.isOurs())) {
+        await rm(paths.data, { force: true });
+        await rm(paths.journal, { force: true });
+      }
+    } finally {
+      await also?.release();
+      await lock.release();
+    }
+  }
+
+  /**
+   * Gives the file a name that only this process knows. If another one takes the lock over from here on, what it puts
+   * under the common name is not what is published.
+   */
+  async #claim(): Promise<void> {
+    const { data, paths, lock } = this.#parts;
+    if (!(await lock.isOurs()) || !(await isStillAt(paths.data, data))) throw lost(paths.data);
+    await rename(paths.data, paths.own);
+    if ((await isStillAt(paths.own, data)) && (await lock.isOurs())) return;
+    await this.#putBack();
+    throw lost(paths.data);
+  }
+
+  /** For another try, unless somebody has begun one. */
+  async #putBack(): Promise<void> {
+    const { paths } = this.#parts;
+    const taken = await lstat(paths.data).catch(() => undefined);
+    if (taken) await rm(paths.own, { force: true });
+    else await rename(paths.own, paths.data).catch(() => undefined);
+  }
+
+  async #closeFiles(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { data, journal, header } = this.#parts;
+    await this.#noting;
+    try {
+      await data.close();
+      if (this.#useful) await writeAll(journal, NOBODY, header.length).catch(() => undefined);
+    } finally {
+      await journal.close();
+    }
+  }
+}
+
+interface Paths {
+  data: string;
+  journal: string;
+  lock: string;
+  /** Names that no other process uses. */
+  own: string;
+  ownJournal: string;
+}
+
+const pathsOf = (stem: string, nonce: string): Paths => ({
+  data: `${stem}.xetkit.incomplete`,
+  journal: `${stem}.xetkit-journal.incomplete`,
+  lock: `${stem}.xetkit-lock.incomplete`,
+  own: `${stem}.${nonce}.xetkit.incomplete`,
+  ownJournal: `${stem}.${nonce}.xetkit-journal.incomplete`,
+});
+
+/** Retryable: whoever starts again finds what the other process has done. */
+export function lost(path: string): XetError {
+  return new XetError(
+    'CACHE',
+    `Another process took over the download (${path}), most likely while this one was suspended. Run the same again.`,
+    { retryable: true },
+  );
+}
+
+/**
+ * Not without need: some file systems (ext4) write all of a file to the disk when one that was once cut to nothing is
+ * closed, which takes longer than fetching it over a fast network.
+ */
+async function setLength(handle: DiskFile, bytes: number): Promise<void> {
+  if ((await handle.stat()).size !== bytes) await handle.truncate(bytes);
+}
+
+const NOTHING: Left = { held: [], unchecked: [] };
+
+/** A file to write to that no other process has open, with what earlier tries left. */
+async function openData(
+  paths: Paths,
+  header: Uint8Array,
+  size: number,
+  { resume, signal }: PartialFileOptions,
+): Promise<{ file: DiskFile; left: Left }> {
+  const journal = resume ? await readJournal(paths.journal, header) : undefined;
+  const old = journal && (await openLeft(paths.data));
+  if (!journal || !old) return { file: await createAnew(paths.data), left: NOTHING };
+  const opened = [old];
+  let taken: DiskFile | undefined;
+  try {
+    let copy: DiskFile | undefined;
+    if (!journal.isFree || !(await isOursAlone(old))) {
+      copy = await open(paths.own, 'wx+');
+      opened.push(copy);
+    }
+    const left = await recover(old, journal.entries, { size, signal, copy });
+    if (left === NOTHING) return { file: await createAnew(paths.data), left };
+    if (copy) await rename(paths.own, paths.data);
+    taken = copy ?? old;
+    return { file: taken, left };
+  } catch (error) {
+    // Two copies may not fit on the disk where one does.
+    if (!isOutOfSpace(error)) throw error;
+    return { file: await createAnew(paths.data), left: NOTHING };
+  } finally {
+    for (const handle of opened) if (handle !== taken) await handle.close();
+    await rm(paths.own, { force: true });
+  }
+}
+
+/** The file is a new one: whoever has the old one open writes to that. */
+async function createAnew(path: string): Promise<DiskFile> {
+  await rm(path, { force: true });
+  return open(path, 'wx+');
+}
+
+async function openLeft(path: string): Promise<DiskFile | undefined> {
+  // Nothing, a link, or a file of somebody else: none of them is what is left of a download.
+  const handle = await openToUpdate(path).catch(() => undefined);
+  if (!handle || (await handle.stat()).isFile()) return handle;
+  await handle.close();
+  return undefined;
+}
+
+/** True if a file has one name only and belongs to this user: others could write to it at any time. */
+async function isOursAlone(file: DiskFile): Promise<boolean> {
+  const { nlink, uid } = await file.stat();
+  return nlink === 1 && (process.geteuid?.() ?? uid) === uid;
+}
+
+/** Length of the line that names the writer: spaces if nobody has the file open. */
+const WRITER_BYTES = 512;
+const NOBODY = new TextEncoder().encode(`${' '.repeat(WRITER_BYTES - 1)}\n`);
+const entriesStart = (header: Uint8Array) => header.length + WRITER_BYTES;
+
+async function writerLine(): Promise<Uint8Array> {
+  const line = new Uint8Array(NOBODY);
+  const text = new TextEncoder().encode(JSON.stringify(await ownMark()));
+  // One that is cut off names nobody that could be found to have ended.
+  line.set(text.subarray(0, WRITER_BYTES - 1));
+  return line;
+}
+
+/** Reads a journal; undefined if it is about another file. */
+async function readJournal(
+  path: string,
+  header: Uint8Array,
+): Promise<{ entries: Uint8Array; isFree: boolean } | undefined> {
+  const content = (await readBounded(path, MOST_JOURNAL_BYTES))?.bytes;
+  if (!content || content.length < entriesStart(header)) return undefined;
+  if (!header.every((byte, index) => content[index] === byte)) return undefined;
+  const writer = new TextDecoder().decode(content.subarray(header.length, entriesStart(header))).trim();
+  return { entries: content.subarray(entriesStart(header)), isFree: writer === '' || (await isGone(writer)) };
+}
+
+/** That of a file of 8 TB is shorter. */
+const MOST_JOURNAL_BYTES = 4 * 1024 ** 3 - 1;
+
+async function isGone(writer: string): Promise<boolean> {
+  try {
+    const mark = markIn(JSON.parse(writer));
+    return mark !== undefined && (await hasEnded(mark));
+  } catch {
+    return false;
+  }
+}
+
+/** In one step, so that a kill meanwhile loses nothing of what the old one knew. */
+async function writeJournal(
+  { journal: path, ownJournal }: Paths,
+  header: Uint8Array,
+  { held, unchecked }: Left,
+): Promise<{ journal: DiskFile; end: number }> {
+  const entries = [
+    ...held.map(({ start, end, chunks }) => encodeEntry(start, end - start, chunks)),
+    ...unchecked.map(({ start, end }) => encodeEntry(start, end - start, new Uint8Array())),
+  ];
+  const content = Buffer.concat([header, await writerLine(), ...entries]);
+  const journal = await open(ownJournal, 'wx+');
+  try {
+    await writeAll(journal, content, 0);
+    await rename(ownJournal, path);
+    return { journal, end: content.length };
+  } catch (error) {
+    await journal.close();
+    await rm(ownJournal, { force: true });
+    throw error;
+  }
+}
+
+interface RecoverParts {
+  size: number;
+  signal: AbortSignal;
+  /** Gets what is recovered. */
+  copy: DiskFile | undefined;
+}
+
+/** What the journal says of the data, as far as the data agrees. */
+async function recover(data: DiskFile, journal: Uint8Array, { size, signal, copy }: RecoverParts): Promise<Left> {
+  const present = (await data.stat()).size;
+  const entries = withoutOverlaps(decodeEntries(journal, size)).filter(({ start }) => start < present);
+  if (entries.length === 0) return NOTHING;
+  const codec = await loadCodec();
+  const held: HeldPart[] = [];
+  const unchecked: ByteRange[] = [];
+  for (const entry of entries) {
+    const { start, end, chunks } = entry;
+    if (chunks.length > 0) {
+      held.push(...(await checkedParts(data, entry, codec, signal, copy)));
+    } else {
+      unchecked.push({ start, end: copy ? await copyRange(data, copy, entry, signal) : Math.min(end, present) });
+    }
+  }
+  return { held, unchecked: unchecked.filter(({ start, end }) => start < end) };
+}
+
+/** Copies a range and returns the end of what was copied: the file may be shorter. */
+async function copyRange(
+  from: DiskFile,
+  to: DiskFile,
+  { start, end }: ByteRange,
+  signal: AbortSignal,
+): Promise<number> {
+  const buffer = new Uint8Array(Math.min(READ_BYTES, end - start));
+  for (let at = start; at < end; ) {
+    signal.throwIfAborted();
+    const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, end - at), at);
+    if (bytesRead === 0) return at;
+    await writeAll(to, buffer.subarray(0, bytesRead), at);
+    at += bytesRead;
+  }
+  return end;
+}
+
+/** The runs of an entry's chunks that are in place. */
+async function checkedParts(
+  data: DiskFile,
+  entry: JournalEntry,
+  codec: Codec,
+  signal: AbortSignal,
+  copy: DiskFile | undefined,
+): Promise<HeldPart[]> {
+  const bytes = new Uint8Array(entry.end - entry.start);
+  signal.throwIfAborted();
+  const { bytesRead } = await data.read(bytes, 0, bytes.length, entry.start);
+  const parts: HeldPart[] = [];
+  const run = new ChunkRecordList();
+  let runStart = 0;
+  let at = 0;
+  const cut = () => {
+    if (run.count > 0)
+      parts.push({ start: entry.start + runStart, end: entry.start + at, chunks: run.records.slice() });
+    run.clear();
+  };
+  for (let index = 0; index < chunkCount(entry.chunks); index++) {
+    const length = chunkLength(entry.chunks, index);
+    const record = chunkSlice(entry.chunks, index, index + 1);
+    const right =
+      at + length <= bytesRead &&
+      codec.chunkHash(bytes.subarray(at, at + length)).every((byte, place) => byte === record[place]);
+    if (!right) cut();
+    else {
+      if (run.count === 0) runStart = at;
+      run.push(record);
+    }
+    at += length;
+    if (!right) runStart = at;
+  }
+  cut();
+  if (copy) {
+    for (const { start, end } of parts) {
+      await writeAll(copy, bytes.subarray(start - entry.start, end - entry.start), start);
+    }
+  }
+  return parts;
+}

@@ -1,0 +1,127 @@
+import { untilAborted } from '../core/abortable.ts';
+import { NO_CHUNKS } from '../core/chunks.ts';
+import type { Verified } from '../core/content-hash.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { RepoId } from '../hub/repo.ts';
+import { DelegatingStore } from './delegating-store.ts';
+import type { DiskHelp, PlaceInStore, StoreFolders } from './disk-offload.ts';
+import type { HeldFile } from './held-file.ts';
+import type { FileSink, Place, RepoStore } from './place.ts';
+
+/** A longer file takes longer to hand over than to write. */
+export const HELPED_BYTES = 64 * 1024;
+
+let opened = 0;
+
+type SinkOptions = Parameters<Place['openSink']>[0];
+
+/** A store whose steps for small files somebody else takes, if there are many. */
+export class HelpedStore extends DelegatingStore {
+  readonly #folders: StoreFolders;
+  readonly #help: DiskHelp;
+
+  constructor(store: RepoStore, folders: Omit<StoreFolders, 'id'>, help: DiskHelp) {
+    super(store);
+    opened++;
+    this.#folders = { id: String(opened), ...folders };
+    this.#help = help;
+  }
+
+  expect(files: number): void {
+    this.#help.expect(files);
+  }
+
+  override place(file: ResolvedFile, revision: string): Place {
+    const place = this.store.place(file, revision);
+    if (file.size > HELPED_BYTES) return place;
+    return new HelpedPlace(place, { store: this.#folders, file, revision }, this.#help);
+  }
+
+  override find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
+    const here = () => this.store.find(repo, commit, path);
+    return this.#help.take('find', [this.#folders, repo, commit, path], here);
+  }
+}
+
+class HelpedPlace implements Place {
+  readonly #place: Place;
+  readonly #where: PlaceInStore;
+  readonly #help: DiskHelp;
+
+  constructor(place: Place, { store, file, revision }: PlaceInStore, help: DiskHelp) {
+    this.#place = place;
+    // What only fetching takes is not worth sending.
+    this.#where = { store, file: { ...file, url: '', tokenUrl: '', beginning: undefined }, revision };
+    this.#help = help;
+  }
+
+  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+    return untilAborted(
+      signal,
+      this.#help.take('existing', [this.#where], () => this.#place.existing(signal)),
+    );
+  }
+
+  async openSink(options: SinkOptions): Promise<FileSink> {
+    options.signal.throwIfAborted();
+    const { size } = this.#where.file;
+    // It is held twice: here, and on its way to whoever writes it.
+    if (!this.#help.tryHold(2 * size)) return this.#place.openSink(options);
+    return new HeldSink(size, {
+      put: (bytes, verified) => this.#put(bytes, verified, options),
+      letGo: () => this.#help.letGo(2 * size),
+    });
+  }
+
+  #put(bytes: Uint8Array, verified: Verified, options: SinkOptions): Promise<string> {
+    const here = async () => {
+      const sink = await this.#place.openSink(options);
+      try {
+        await sink.write(0, bytes, NO_CHUNKS);
+        return await sink.publish(verified);
+      } finally {
+        await sink.close();
+      }
+    };
+    return untilAborted(options.signal, this.#help.take('put', [this.#where, bytes, verified, !options.resume], here));
+  }
+}
+
+interface Owner {
+  put(bytes: Uint8Array, verified: Verified): Promise<string>;
+  /** The memory is used no more. */
+  letGo(): void;
+}
+
+/** Holds a small file until it is whole. */
+class HeldSink implements FileSink {
+  readonly held = [];
+  readonly unchecked = [];
+  readonly #bytes: Uint8Array;
+  readonly #owner: Owner;
+
+  constructor(size: number, owner: Owner) {
+    this.#bytes = new Uint8Array(size);
+    this.#owner = owner;
+  }
+
+  async *read({ start, end }: { start: number; end: number }): AsyncGenerator<Uint8Array> {
+    if (start < end) yield this.#bytes.slice(start, end);
+  }
+
+  async write(at: number, bytes: Uint8Array): Promise<void> {
+    this.#bytes.set(bytes, at);
+  }
+
+  async restart(): Promise<void> {
+    this.#bytes.fill(0);
+  }
+
+  publish(verified: Verified): Promise<string> {
+    return this.#owner.put(this.#bytes, verified);
+  }
+
+  async close(): Promise<void> {
+    this.#owner.letGo();
+  }
+}

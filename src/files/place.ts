@@ -1,0 +1,104 @@
+import type { SpawnWorker } from '../../workers/spawn.ts';
+import type { ChunkRecords } from '../core/chunks.ts';
+import type { Verified } from '../core/content-hash.ts';
+import type { ByteRange } from '../core/ranges.ts';
+import type { ResolvedFile } from '../hub/client.ts';
+import type { RepoId } from '../hub/repo.ts';
+import type { ListEntry } from '../hub/types.ts';
+import type { DiskHelp } from './disk-offload.ts';
+import type { HeldFile } from './held-file.ts';
+import type { KnownFiles } from './verified-files.ts';
+
+/** Bytes of a file that are in place, with the chunks that they are: all of them whole. */
+export interface HeldPart extends ByteRange {
+  chunks: ChunkRecords;
+}
+
+/**
+ * Receives a file's bytes at their places in any order, out of sight until it is published. What was written and
+ * not published stays for the next try, in this process or another.
+ */
+export interface FileSink {
+  /** What is in place and was hashed again: ascending, apart from each other. */
+  readonly held: readonly HeldPart[];
+  /** What an earlier try wrote without knowing its chunks, so that only the whole file can tell if it is right. */
+  readonly unchecked: readonly ByteRange[];
+  /** Bytes that are in place. */
+  read(range: ByteRange): AsyncIterable<Uint8Array>;
+  /** Puts bytes where they belong. `chunks` are exactly these bytes, or none where that is not known. */
+  write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void>;
+  /** Forgets everything written so far, also by earlier tries. */
+  restart(): Promise<void>;
+  /** Puts the finished file under its name in one step and gives the path. */
+  publish(verified: Verified): Promise<string>;
+  /** Lets go. What was written stays, unless it is known to be of no use. */
+  close(): Promise<void>;
+}
+
+/** Where one file of a repository goes on this machine. */
+export interface Place {
+  /** The path, if the right file is already there, having checked it. */
+  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined>;
+  /** The right to write it; waits while another process has it. */
+  openSink(options: { signal: AbortSignal; onWait: () => void; resume: boolean }): Promise<FileSink>;
+}
+
+/** A file of a snapshot that is in place. */
+export interface BroughtFile {
+  /** Path in the repository. */
+  file: string;
+  /** Path on this machine. */
+  path: string;
+  etag: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** A version of a file that is here, as far as is known of another commit. */
+export interface EarlierFile {
+  path: string;
+  commit: string;
+}
+
+/**
+ * A folder for files of repositories, and what it remembers of them: the Hub cache folder, or a folder of the
+ * user's own. What it remembers is a convenience: writing it never fails a download, and what is read from it is
+ * checked or absent.
+ */
+export interface RepoStore {
+  /** Told that so many files of a commit will be looked for, and most of them written, soon. */
+  expect?(files: number, repo: RepoId, commit: string): Promise<void> | void;
+  place(file: ResolvedFile, revision: string): Place;
+  /** The commit that a revision stood for when a server was last asked; a commit stands for itself. */
+  commitOf(repo: RepoId, revision: string): Promise<string | undefined>;
+  noteCommit(repo: RepoId, revision: string, commit: string): Promise<void>;
+  /** All files of a commit, as they were listed once. */
+  tree(repo: RepoId, commit: string): Promise<ListEntry[] | undefined>;
+  noteTree(repo: RepoId, commit: string, entries: readonly ListEntry[]): Promise<void>;
+  /** Whether a server said that a commit has no such file. */
+  knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean>;
+  noteMissing(repo: RepoId, commit: string, path: string): Promise<void>;
+  /** Told what a snapshot has brought, or found in place, so that the next one finds it sooner. Never fails. */
+  noteSnapshot?(repo: RepoId, commit: string, files: readonly BroughtFile[]): Promise<void>;
+  /** A file at a commit, if it is here. */
+  find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
+  /** Other versions of a file that are here, the latest first: most of their chunks are likely the same. */
+  earlier(file: ResolvedFile): Promise<EarlierFile[]>;
+  /** Where the files of a commit are: what a snapshot gives to its caller. */
+  folder(repo: RepoId, commit: string): string;
+}
+
+export interface RepoStoreOptions {
+  /** A folder that mirrors the repository, in place of the Hub cache folder. */
+  localDir?: string | undefined;
+  /** The Hub cache folder, if not the environment's. */
+  cacheDir?: string | undefined;
+  /** What is known of files on this disk, so that they need not be hashed each time. */
+  known: KnownFiles;
+  /** What may take steps on the disk for many files. */
+  help?: DiskHelp | undefined;
+  /** What a page needs to write in place. */
+  spawnWorker?: SpawnWorker | undefined;
+}
+
+export type OpenRepoStore = (options: RepoStoreOptions) => RepoStore;

@@ -1,0 +1,13 @@
+import type { KnownFiles } from './verified-files.ts';
+
+/** Where there is no file system, no file is known. */
+export function memoryKnownFiles(): KnownFiles {
+  return {
+    remember: async () => {},
+    check: async () => undefined,
+    pathsOf: async () => [],
+    forget: async () => {},
+    usage: async () => ({ bytes: 0, files: 0 }),
+    clear: async () => {},
+  };
+}

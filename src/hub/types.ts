@@ -1,0 +1,22 @@
+/** A file or folder of a repository. */
+import { badAnswer, type XetError } from '../core/errors.ts';
+
+export interface ListEntry {
+  /** Path in the repository. */
+  path: string;
+  /** Folders have no content of their own. */
+  type: 'file' | 'directory';
+  /** Bytes; 0 for a directory. */
+  size: number;
+  /** Git object id. */
+  oid: string;
+  /** sha256 of the content, for files kept outside of git. */
+  sha256: string | undefined;
+  /** Undefined for folders, and for files that the Hub keeps in git. */
+  xetHash: string | undefined;
+}
+
+/** An answer lacks what was asked for. */
+export function incomplete(url: string, wanted: string): XetError {
+  return badAnswer(url, `did not answer with ${wanted}`);
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { loadCodec } from '../codec/load.node.ts';
+import { type CommitOptions, commitFiles } from './commit-files.ts';
+import type { Content } from './content.ts';
+import type { HubContext } from './context.ts';
+import { FaultPlan } from './faults.ts';
+import { RequestLog, type RequestRecord } from './http/request-log.ts';
+import { parseOrigin } from './http/sender.ts';
+import { Signer } from './http/signature.ts';
+import { startRepo } from './hub/manage.ts';
+import { listen, stop } from './listen.ts';
+import { type LocalHubOptions, type Settings, settle } from './options.ts';
+import type { RepoRecord } from './repo/repo.ts';
+import { parseRepo, type RepoDesignation } from './repo/repo-id.ts';
+import { RepoStore } from './repo/repo-store.ts';
+import { type SeededRepo, seed } from './seed.ts';
+import { createHubServer } from './server.ts';
+import type { FolderLock } from './store/folder-lock.ts';
+import { openHubFolder } from './store/hub-folder.ts';
+import { openStore } from './store/store.ts';
+
+export type { CommitOptions } from './commit-files.ts';
+export type { Content } from './content.ts';
+export type { FaultAction, FaultHandle, FaultPlan, FaultRule, RequestKind } from './faults.ts';
+export type { RequestRecord } from './http/request-log.ts';
+export type { LocalHubOptions, TokenGrant } from './options.ts';
+export type { RepoDesignation, RepoId, RepoType } from './repo/repo-id.ts';
+export type { SeededRepo } from './seed.ts';
+
+/** What can be set of a repository from the server's side. */
+export type RepoSettings = Partial<Pick<RepoRecord, 'private' | 'gated' | 'allowed' | 'disabled'>>;
+
+/** A running Hub. */
+export interface LocalHub extends AsyncDisposable {
+  /** `http://host:port`, for `HF_ENDPOINT`. */
+  readonly url: string;
+  /** The folder that holds everything. */
+  readonly dir: string;
+  /** What goes wrong on purpose. */
+  readonly faults: FaultPlan;
+  /** The latest 100 000 requests, oldest first. */
+  readonly requests: readonly RequestRecord[];
+  /** Forgets the requests so far. */
+  resetRequests(): void;
+  /**
+   * Makes repositories of a folder: `owner/name`, `datasets/owner/name`, `spaces/owner/name`. Files of 1 MiB or
+   * more and those that are not text go through Xet. What has not changed makes no commit; nothing is deleted.
+   */
+  seed(folder: string): Promise<SeededRepo[]>;
+  /** Commits files, making the repository if there is none. */
+  commitFiles(
+    repo: RepoDesignation,
+    files: Record<string, Content>,
+    options?: CommitOptions,
+  ): Promise<{ commit: string; changed: boolean }>;
+  /** A repository as the Hub makes one, with a first commit. Rejects where the name is taken. */
+  createRepo(repo: RepoDesignation, settings?: RepoSettings): Promise<void>;
+  /** Changes what holds for a repository. Rejects where there is none. */
+  setRepo(repo: RepoDesignation, settings: RepoSettings): Promise<void>;
+  /** Lets the pages of an origin write and send tokens, like the option `allowedOrigins`. */
+  allowOrigin(origin: string): void;
+  /** Closes every connection at once. Only a folder of the Hub's own choice is removed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a Hub; it serves as soon as the promise resolves.
+ *
+ * @example
+ * ```js
+ * import { startLocalHub } from 'xetkit/local-hub';
+ *
+ * const hub = await startLocalHub({ port: 0 });
+ * const { commit } = await hub.commitFiles('owner/tiny', { 'config.json': new TextEncoder().encode('{}') });
+ * console.log(hub.url, commit);
+ * await hub.close();
+ * ```
+ */
+export async function startLocalHub(options: LocalHubOptions = {}): Promise<LocalHub> {
+  const settings = settle(options);
+  const temporary = options.dir === undefined;
+  const dir = temporary ? await mkdtemp(join(tmpdir(), 'xetkit-hub-')) : resolve(options.dir ?? '.');
+  const lock = await openHubFolder(dir);
+  const leave = async () => {
+    await lock.release();
+    if (temporary) await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  try {
+    return await serve(dir, lock, settings, leave);
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+}
+
+/** Serves a folder that is locked; `leave` is called when that has ended. */
+async function serve(dir: string, lock: FolderLock, settings: Settings, leave: () => Promise<void>): Promise<LocalHub> {
+  const [codec, store] = await Promise.all([loadCodec(), openStore(dir, lock.confirm)]);
+  const repos = await RepoStore.open(dir, store.staging, settings.now);
+  const context: HubContext = {
+    settings,
+    codec,
+    store,
+    repos,
+    signer: new Signer(),
+    dedupKey: randomBytes(32),
+    origin: '',
+  };
+  const faults = new FaultPlan();
+  const log = new RequestLog();
+  const server = createHubServer(context, faults, log);
+  context.origin = await listen(server, settings.host, settings.port);
+  await lock.announce(context.origin);
+
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= stop(server).then(leave);
+    return closing;
+  };
+  const existing = (repo: RepoDesignation) => {
+    const found = repos.get(parseRepo(repo));
+    if (!found) throw new Error(`There is no repository ${JSON.stringify(repo)}`);
+    return found;
+  };
+  return {
+    url: context.origin,
+    dir,
+    faults,
+    requests: log.records,
+    resetRequests: () => log.clear(),
+    seed: (folder) => seed(context, resolve(folder)),
+    commitFiles: async (repo, files, commitOptions) => commitFiles(context, parseRepo(repo), files, commitOptions),
+    createRepo: async (repo, repoSettings) => {
+      const made = await startRepo(context, parseRepo(repo), 'local', repoSettings);
+      if (!made) throw new Error(`There is a repository ${JSON.stringify(repo)} already`);
+    },
+    setRepo: async (repo, repoSettings) => existing(repo).update(repoSettings),
+    allowOrigin: (origin) => {
+      settings.senders.origins.add(parseOrigin(origin));
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

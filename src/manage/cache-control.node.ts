@@ -1,0 +1,168 @@
+import { resolve } from 'node:path';
+import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
+import type { TiersAtHand } from '../cache/tiers.ts';
+import { XetError } from '../core/errors.ts';
+import { hubCacheDir } from '../fs/env-folders.node.ts';
+import { isBelow } from '../fs/safe-paths.node.ts';
+import type {
+  CacheControl,
+  CacheControlSettings,
+  CacheTarget,
+  CacheUsage,
+  OpenCacheControl,
+  PruneCacheOptions,
+  RemovalReport,
+  RemoveCachedOptions,
+  RepoUsage,
+  VerifyCacheOptions,
+  VerifyReport,
+} from './cache-control.ts';
+import { type CachePlan, carryOut, planPrune, planRemoval } from './clean.node.ts';
+import { clearTiers, excess, pruneChunks, tierBytes, tierUsage } from './maintenance.ts';
+import { type CachedRepo, type CacheScan, cachedRepoText, scanCache } from './scan.node.ts';
+import { findRepo, findTargets } from './targets.ts';
+import { verifyCache } from './verify.node.ts';
+
+export const openNodeCacheControl: OpenCacheControl = (settings) => new NodeCacheControl(settings);
+
+/** The Hub cache folder, which all Hub clients of this machine share, and the tiers, which are our own. */
+class NodeCacheControl implements CacheControl {
+  readonly #tiers: TiersAtHand;
+  readonly #cacheDir: string | undefined;
+  readonly #closing: AbortSignal;
+
+  constructor({ tiers, cacheDir, closing }: CacheControlSettings) {
+    this.#tiers = tiers;
+    this.#cacheDir = cacheDir;
+    this.#closing = closing;
+  }
+
+  async usage(options: { signal?: AbortSignal } = {}): Promise<CacheUsage> {
+    const signal = this.#signal(options.signal);
+    const scan = await this.#scan(signal);
+    const [{ usage: tiers, warnings }, plan] = await Promise.all([tierUsage(this.#tiers), planPrune(scan)]);
+    const hubBytes = scan.size + sum(scan.unfinished) + sum(scan.repos.flatMap(({ unused }) => unused));
+    return {
+      path: scan.path,
+      repos: scan.repos.map(usageOf),
+      unfinished: scan.unfinished,
+      hubBytes,
+      tiers,
+      totalBytes: hubBytes + tierBytes(tiers),
+      prunable: {
+        bytes: plan.freedBytes + excess(tiers.chunks, tiers.chunks?.maxBytes),
+        revisions: plan.revisions.length,
+      },
+      warnings: [...scan.warnings, ...warnings],
+    };
+  }
+
+  async prune(options: PruneCacheOptions = {}): Promise<RemovalReport> {
+    const { maxBytes, detached, dryRun = false } = options;
+    const signal = this.#signal(options.signal);
+    const { bytes: chunkBytes, failures } = await pruneChunks(this.#tiers, maxBytes, dryRun);
+    const plan = await planPrune(await this.#scan(signal), { detached });
+    return reportOf(plan, { dryRun, chunkBytes, failures, signal });
+  }
+
+  async remove(
+    targets: CacheTarget | readonly CacheTarget[],
+    { dryRun = false, signal: asked }: RemoveCachedOptions = {},
+  ): Promise<RemovalReport> {
+    const signal = this.#signal(asked);
+    const wanted = Array.isArray(targets) ? targets : [targets as CacheTarget];
+    if (wanted.length === 0)
+      throw new XetError('INVALID_ARGUMENT', 'Name what to remove: repositories or commits. None were named.');
+    const scan = await this.#scan(signal);
+    const plan = await planRemoval(scan, findTargets(scan.repos, wanted, scan.path));
+    return reportOf(plan, { dryRun, chunkBytes: 0, failures: [], signal });
+  }
+
+  async verify(options: VerifyCacheOptions = {}): Promise<VerifyReport> {
+    const { repair, onFile, onProgress } = options;
+    const signal = this.#signal(options.signal);
+    const scan = await this.#scan(signal);
+    const repos = options.repos?.map((each) => findRepo(scan.repos, each, scan.path));
+    const { known, recipes } = this.#tiers;
+    const result = await verifyCache(scan, { repos, repair, signal, known, onFile, onProgress });
+    const looked = repos ? { checked: 0, dropped: 0 } : await checkRecipes(recipes, signal);
+    const told = new Set(result.wrong.flatMap(({ files }) => files));
+    const ours = (path: string) => !repos || repos.some((repo) => path === repo.path || isBelow(path, repo.path));
+    const warnings = scan.warnings.filter(({ path }) => ours(path) && !told.has(path));
+    return { ...result, recipes: looked, warnings };
+  }
+
+  async clear(): Promise<{ freedBytes: number }> {
+    this.#closing.throwIfAborted();
+    return { freedBytes: await clearTiers(this.#tiers) };
+  }
+
+  /** The folder is looked up anew each time: the environment may have changed. */
+  #scan(signal: AbortSignal): Promise<CacheScan> {
+    return scanCache(resolve(this.#cacheDir ?? hubCacheDir()), signal);
+  }
+
+  /** The caller's abort, and the client's end. Throws if it is over already. */
+  #signal(signal: AbortSignal | undefined): AbortSignal {
+    const either = signal ? AbortSignal.any([signal, this.#closing]) : this.#closing;
+    either.throwIfAborted();
+    return either;
+  }
+}
+
+function usageOf(repo: CachedRepo): RepoUsage {
+  const { type, path, size, blobs, sharedBytes, unused, lastAccessed, lastModified, revisions } = repo;
+  return {
+    repo: cachedRepoText(repo),
+    type,
+    path,
+    size,
+    blobs,
+    sharedBytes,
+    unusedBytes: sum(unused),
+    lastAccessed,
+    lastModified,
+    revisions: revisions.map(({ commit, refs, size: bytes, files, lastModified: changed }) => ({
+      commit,
+      refs,
+      size: bytes,
+      files: files.length,
+      lastModified: changed,
+    })),
+  };
+}
+
+/** Does what was planned, unless it is only to be told. */
+async function reportOf(
+  plan: CachePlan,
+  about: Pick<RemovalReport, 'dryRun' | 'chunkBytes' | 'failures'> & { signal: AbortSignal },
+): Promise<RemovalReport> {
+  const { dryRun, chunkBytes, signal } = about;
+  const done = dryRun ? { freedBytes: plan.freedBytes, failures: [] } : await carryOut(plan, signal);
+  const stayed = new Set(done.failures.map(({ path }) => path));
+  return {
+    dryRun,
+    freedBytes: chunkBytes + done.freedBytes,
+    chunkBytes,
+    revisions: plan.revisions
+      .filter(({ repo, revision }) => !stayed.has(repo.path) && !stayed.has(revision.path))
+      .map(({ repo, revision: { commit, refs, size } }) => ({ repo: cachedRepoText(repo), commit, refs, size })),
+    removals: plan.removals.filter(({ path }) => !stayed.has(path)),
+    failures: [...about.failures, ...done.failures],
+  };
+}
+
+/** Reads all recipes: the store gives none that is damaged, and drops it. */
+async function checkRecipes(recipes: RecipeStore, signal: AbortSignal): Promise<VerifyReport['recipes']> {
+  const looked = { checked: 0, dropped: 0 };
+  for await (const { fileHash } of recipes.list()) {
+    signal.throwIfAborted();
+    looked.checked++;
+    if (!(await recipes.get(fileHash))) looked.dropped++;
+  }
+  return looked;
+}
+
+function sum(files: readonly { size: number }[]): number {
+  return files.reduce((total, { size }) => total + size, 0);
+}

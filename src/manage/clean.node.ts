@@ -1,0 +1,286 @@
+import { lstat, readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { XetError } from '../core/errors.ts';
+import { isPythonLockHeld } from '../files/disk/python-lock.node.ts';
+import { SharedBlobs } from '../files/disk/shared-blobs.node.ts';
+import { Fence } from '../fs/fence.node.ts';
+import { isLockHeld } from '../fs/lock.node.ts';
+import { isBelow } from '../fs/safe-paths.node.ts';
+import type { PlannedRemoval, RemovalKind } from './cache-control.ts';
+import { type CachedRepo, type CachedRevision, type CacheScan, filesOf, type StoredFile } from './scan.node.ts';
+import type { CacheProblem } from './usage.ts';
+
+/** What would be removed, in an order that leaves nothing pointing to what is gone, wherever it stops. */
+export interface CachePlan {
+  /** The cache folder. */
+  path: string;
+  removals: PlannedRemoval[];
+  freedBytes: number;
+  /** Revisions that would be gone, with their repositories. */
+  revisions: { repo: CachedRepo; revision: CachedRevision }[];
+}
+
+export interface CleanResult {
+  freedBytes: number;
+  removed: number;
+  /** What could not be removed. */
+  failures: CacheProblem[];
+}
+
+export interface PruneOptions {
+  /** Whether revisions go that no ref stands for. Default: true. */
+  detached?: boolean;
+  /** Content that no revision uses, and refs to nothing, stay if they are younger: the rest may be on its way. */
+  graceMs?: number;
+  /** Unfinished content stays if it is younger, where no lock says whether somebody is at it. */
+  unlockedGraceMs?: number;
+}
+
+/** What to remove: a repository, one revision of it, or a commit in whichever repository it is. */
+export interface RemovalTarget {
+  repo?: Pick<CachedRepo, 'type' | 'name'>;
+  commit?: string;
+}
+
+const MINUTE_MS = 60_000;
+
+/**
+ * Plans to remove what nothing needs: revisions that no ref stands for, what is left of broken downloads, content
+ * that no revision uses, and links and refs that lead nowhere.
+ */
+export async function planPrune(scan: CacheScan, options: PruneOptions = {}): Promise<CachePlan> {
+  const { detached = true, graceMs = MINUTE_MS, unlockedGraceMs = 60 * MINUTE_MS } = options;
+  const planning = new Planning(scan, await idleUnfinished(scan, unlockedGraceMs));
+  for (const repo of scan.repos) {
+    const nameless = detached ? repo.revisions.filter(({ refs }) => refs.length === 0) : [];
+    if (nameless.length > 0) planning.revisions(repo, nameless);
+    if (planning.isGone(repo)) continue;
+    planning.add('link', repo.brokenLinks);
+    for (const ref of repo.danglingRefs) if ((await ageMs(ref, 'ctimeMs')) >= graceMs) planning.add('ref', [ref]);
+    for (const { path, size } of repo.unused) {
+      if ((await ageMs(path, 'ctimeMs')) >= graceMs) planning.blob(path, size);
+    }
+  }
+  planning.unfinished();
+  return planning.finish({ sweep: true });
+}
+
+/** Plans to remove repositories and revisions. Throws `INVALID_ARGUMENT` for what is not there. */
+export async function planRemoval(scan: CacheScan, targets: readonly RemovalTarget[]): Promise<CachePlan> {
+  const planning = new Planning(scan, await idleUnfinished(scan, 60 * MINUTE_MS));
+  const chosen = new Map<CachedRepo, Set<CachedRevision>>();
+  for (const { repo: wanted, commit } of targets) {
+    const found = scan.repos.flatMap((repo): [CachedRepo, CachedRevision[]][] => {
+      if (wanted && (repo.type !== wanted.type || repo.name !== wanted.name)) return [];
+      if (commit === undefined) return wanted ? [[repo, repo.revisions]] : [];
+      const revisions = repo.revisions.filter((revision) => revision.commit === commit);
+      return revisions.length > 0 ? [[repo, revisions]] : [];
+    });
+    if (found.length === 0) {
+      const named = [wanted && `${wanted.type} ${wanted.name}`, commit && `commit ${commit}`].filter(Boolean);
+      throw new XetError(
+        'INVALID_ARGUMENT',
+        `Not in the cache folder ${scan.path}: ${named.join(' at ') || 'nothing'}.`,
+      );
+    }
+    for (const [repo, revisions] of found) chosen.set(repo, new Set([...(chosen.get(repo) ?? []), ...revisions]));
+  }
+  for (const [repo, revisions] of chosen) planning.revisions(repo, [...revisions]);
+  return planning.finish({ sweep: false });
+}
+
+/** Does what was planned, as far as it can be done. */
+export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<CleanResult> {
+  const result: CleanResult = { freedBytes: 0, removed: 0, failures: [] };
+  const store = new SharedBlobs(plan.path);
+  const fence = Fence.ofCache(plan.path);
+  for (const { kind, path, bytes } of plan.removals) {
+    signal?.throwIfAborted();
+    try {
+      if (!isBelow(path, plan.path)) throw new Error('It is not in the cache folder.');
+      // A link itself may go; what is behind it is not ours.
+      await fence.check(dirname(path));
+      // Time may have passed since it was planned.
+      if (await isTakenUp(plan.path, kind, path)) throw new Error('A download is using it now.');
+      if (kind === 'shared') result.freedBytes += await store.sweep(path);
+      else {
+        await rm(path, { recursive: true, force: true, maxRetries: 2 });
+        result.freedBytes += bytes;
+      }
+      result.removed++;
+    } catch (error) {
+      result.failures.push({ path, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return result;
+}
+
+/** Gathers what is to be removed. */
+class Planning {
+  readonly #scan: CacheScan;
+  readonly #idle: ReadonlySet<string>;
+  readonly #store: SharedBlobs;
+  readonly #removals = new Map<RemovalKind, Map<string, number>>();
+  readonly #revisions: CachePlan['revisions'] = [];
+  /** Repositories that go as a whole, and what is in them. */
+  readonly #gone = new Map<CachedRepo, Map<string, number>>();
+  /** Blobs of repositories that go, also with their whole repository. */
+  readonly #blobs = new Set<string>();
+
+  /** @param idle unfinished files that nobody is at. */
+  constructor(scan: CacheScan, idle: ReadonlySet<string>) {
+    this.#scan = scan;
+    this.#idle = idle;
+    this.#store = new SharedBlobs(scan.path);
+  }
+
+  isGone(repo: CachedRepo): boolean {
+    return this.#gone.has(repo);
+  }
+
+  add(kind: RemovalKind, paths: readonly string[], bytes = 0): void {
+    const known = this.#removals.get(kind) ?? new Map<string, number>();
+    this.#removals.set(kind, known);
+    for (const path of paths) known.set(path, bytes);
+  }
+
+  blob(path: string, bytes: number): void {
+    this.add('blob', [path], bytes);
+    this.#blobs.add(path);
+  }
+
+  /** Some or all revisions of a repository. Without any left, all of it goes, unless somebody is at it. */
+  revisions(repo: CachedRepo, chosen: readonly CachedRevision[]): void {
+    for (const revision of chosen) this.#revisions.push({ repo, revision });
+    const rest = repo.revisions.filter((revision) => !chosen.includes(revision));
+    const busy = this.#unfinishedOf(repo).some(({ path }) => !this.#idle.has(path));
+    if (rest.length === 0 && !busy) {
+      this.#gone.set(repo, this.#contentOf(repo));
+      return;
+    }
+    const kept = new Set(rest.flatMap(({ files }) => files.map(({ blob }) => blob)));
+    for (const { commit, path, refs, files } of chosen) {
+      const copies = files.filter(({ path: file, blob }) => file === blob);
+      this.add('snapshot', [path], sum(copies.map(({ size }) => size)));
+      this.add(
+        'ref',
+        refs.map((ref) => join(repo.path, 'refs', ...ref.split('/'))),
+      );
+      // What is known of a commit is of no use without it.
+      this.add('note', [join(repo.path, 'trees', `${commit}.json`), join(repo.path, '.no_exist', commit)]);
+      for (const { path: file, blob, size } of files) {
+        // A link may lead out of the folder, to something that is not ours.
+        if (file !== blob && !kept.has(blob) && isBelow(blob, repo.path)) this.blob(blob, size);
+      }
+    }
+  }
+
+  /** All that goes with a repository, and its bytes. */
+  #contentOf(repo: CachedRepo): Map<string, number> {
+    const content = new Map<string, number>();
+    const held = filesOf(repo).map(({ blob, size }) => ({ path: blob, size }));
+    for (const { path, size } of [...held, ...repo.unused, ...this.#unfinishedOf(repo)]) {
+      // A link may lead out of the folder, to something that is not ours.
+      if (!isBelow(path, repo.path)) continue;
+      content.set(path, size);
+      this.#blobs.add(path);
+    }
+    return content;
+  }
+
+  unfinished(): void {
+    const gone = [...this.#gone.keys()].map(({ path }) => path);
+    for (const { path, size } of this.#scan.unfinished) {
+      if (this.#idle.has(path) && !gone.some((repo) => isBelow(path, repo))) this.add('unfinished', [path], size);
+    }
+  }
+
+  /** @param sweep also content that repositories could share, and none does. */
+  async finish({ sweep }: { sweep: boolean }): Promise<CachePlan> {
+    await this.#planShared(sweep);
+    for (const [{ path }, content] of this.#gone) this.add('repo', [path], sum([...content.values()]));
+    const order: RemovalKind[] = ['link', 'repo', 'snapshot', 'ref', 'note', 'blob', 'unfinished', 'shared'];
+    const removals = order.flatMap((kind) =>
+      [...(this.#removals.get(kind) ?? [])].map(([path, bytes]) => ({ kind, path, bytes })),
+    );
+    return {
+      path: this.#scan.path,
+      removals,
+      freedBytes: sum(removals.map(({ bytes }) => bytes)),
+      revisions: this.#revisions,
+    };
+  }
+
+  /** A link to shared content holds no bytes; the content goes with the last link to it. */
+  async #planShared(sweep: boolean): Promise<void> {
+    const touched = new Set<string>();
+    for (const blob of this.#blobs) {
+      const entry = this.#scan.shared.length > 0 ? await this.#store.targetOf(blob) : undefined;
+      if (entry === undefined) continue;
+      touched.add(entry);
+      if (this.#removals.get('blob')?.has(blob)) this.add('blob', [blob], 0);
+      for (const content of this.#gone.values()) if (content.has(blob)) content.set(blob, 0);
+    }
+    for (const { path, size } of this.#scan.shared) {
+      if (!sweep && !touched.has(path)) continue;
+      const references = await this.#store.references(path);
+      if (references && [...references].every((blob) => this.#blobs.has(blob))) this.add('shared', [path], size);
+    }
+  }
+
+  #unfinishedOf(repo: CachedRepo): StoredFile[] {
+    return this.#scan.unfinished.filter(({ path }) => isBelow(path, repo.path));
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
+const OURS = /^([^.]+)\.xetkit(?:-journal|-lock)?\.incomplete$/;
+/** Of one process, for a moment or as long as a small file takes: no lock says whether it is still there. */
+const OURS_ALONE = /^[^.]+\.[0-9a-f-]{16,36}\.xetkit(?:-journal)?\.incomplete$/;
+
+/** Unfinished files that nobody is at: by our lock, by that of Python's client, or by their age. */
+async function idleUnfinished(scan: CacheScan, graceMs: number): Promise<Set<string>> {
+  const idle = new Set<string>();
+  const asked = new Map<string, Promise<boolean | undefined>>();
+  for (const { path } of scan.unfinished) {
+    const lock = lockOf(scan.path, path);
+    const held = asked.get(lock.path) ?? lock.isHeld();
+    asked.set(lock.path, held);
+    const busy = (await held) ?? (await ageMs(path, 'mtimeMs')) < graceMs;
+    if (!busy) idle.add(path);
+  }
+  return idle;
+}
+
+/** The lock of whoever would be writing an unfinished file. */
+function lockOf(cacheDir: string, unfinished: string): { path: string; isHeld: () => Promise<boolean | undefined> } {
+  const folder = dirname(unfinished);
+  const ours = OURS.exec(basename(unfinished))?.[1];
+  if (ours !== undefined) {
+    const path = join(folder, `${ours}.xetkit-lock.incomplete`);
+    return { path, isHeld: () => isLockHeld(path) };
+  }
+  if (OURS_ALONE.test(basename(unfinished))) return { path: unfinished, isHeld: async () => undefined };
+  // A tag without dots, then what makes the name unique.
+  const etag = basename(unfinished).split('.', 1)[0] ?? '';
+  const path = join(cacheDir, '.locks', basename(dirname(folder)), `${etag}.lock`);
+  return { path, isHeld: () => isPythonLockHeld(path) };
+}
+
+async function isTakenUp(cacheDir: string, kind: RemovalKind, path: string): Promise<boolean> {
+  if (kind !== 'unfinished' && kind !== 'repo') return false;
+  const blobs = join(path, 'blobs');
+  const names = kind === 'repo' ? await readdir(blobs).catch(() => []) : [];
+  const unfinished = kind === 'repo' ? names.filter((name) => name.endsWith('.incomplete')) : [path];
+  for (const each of unfinished) if (await lockOf(cacheDir, resolve(blobs, each)).isHeld()) return true;
+  return false;
+}
+
+/** How long ago a file was written, or given its name. */
+async function ageMs(path: string, time: 'mtimeMs' | 'ctimeMs'): Promise<number> {
+  const found = await (time === 'mtimeMs' ? stat(path) : lstat(path)).catch(() => undefined);
+  return found ? Date.now() - found[time] : Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,350 @@
+import type { Stats } from 'node:fs';
+import { lstat, readdir, readlink, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { XetError } from '../core/errors.ts';
+import { SharedBlobs, type StoredFile } from '../files/disk/shared-blobs.node.ts';
+import { diskErrors } from '../fs/disk-errors.node.ts';
+import { Fence } from '../fs/fence.node.ts';
+import { readSmall } from '../fs/small-files.node.ts';
+import type { RepoType } from '../hub/repo.ts';
+import type { CacheProblem } from './usage.ts';
+
+export type { StoredFile };
+
+/** Python's client also keeps kernels, which xetkit does not fetch. */
+export type CachedRepoType = RepoType | 'kernel';
+
+/** A file of a revision in the Hub cache folder. */
+export interface CachedFile {
+  /** Path in the repository. */
+  file: string;
+  /** Path on this machine, in the snapshot. */
+  path: string;
+  /** What the snapshot links to; the file itself where it is a copy. */
+  blob: string;
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since 1970. */
+  lastAccessed: number;
+  /** Milliseconds since 1970. */
+  lastModified: number;
+}
+
+/** A commit of which there are files. */
+export interface CachedRevision {
+  commit: string;
+  /** The snapshot's folder. */
+  path: string;
+  /** Branches and tags that stand for it; none if it was named by its commit, or was replaced by a later one. */
+  refs: string[];
+  files: CachedFile[];
+  /** Bytes of its files, equal ones counted once. */
+  size: number;
+  /** Milliseconds since 1970. */
+  lastModified: number;
+}
+
+export interface CachedRepo {
+  type: CachedRepoType;
+  /** `owner/name`. */
+  name: string;
+  path: string;
+  revisions: CachedRevision[];
+  /** Bytes of the files of all revisions, equal ones counted once. */
+  size: number;
+  /** Different files, as far as their content goes. */
+  blobs: number;
+  /** Bytes that revisions have in common: so much more would be on the disk if each had its own files. */
+  sharedBytes: number;
+  /** Milliseconds since 1970. */
+  lastAccessed: number;
+  /** Milliseconds since 1970. */
+  lastModified: number;
+  /** Content that no revision uses. */
+  unused: StoredFile[];
+  /** Paths in snapshots that lead nowhere. */
+  brokenLinks: string[];
+  /** Refs, by their paths on this machine, to commits of which there is nothing. */
+  danglingRefs: string[];
+}
+
+/** What is in the Hub cache folder. */
+export interface CacheScan {
+  path: string;
+  repos: CachedRepo[];
+  /** Bytes of all files of revisions on the disk, each counted once, and of all that repositories share. */
+  size: number;
+  /** Downloads that are under way or were broken off. */
+  unfinished: StoredFile[];
+  /** Content that repositories may share, by xet hash. */
+  shared: StoredFile[];
+  /** What is damaged, or is no part of such a folder. */
+  warnings: CacheProblem[];
+}
+
+const TYPES: Record<string, CachedRepoType> = {
+  models: 'model',
+  datasets: 'dataset',
+  spaces: 'space',
+  kernels: 'kernel',
+};
+/** What desktops put into folders. */
+const OF_THE_SYSTEM = new Set(['.DS_Store', 'Thumbs.db', 'desktop.ini']);
+const OF_THE_CACHE = new Set(['.locks', 'CACHEDIR.TAG']);
+
+/** Looks at a Hub cache folder. What is damaged is told of; only a folder that cannot be read at all is an error. */
+export async function scanCache(folder: string, signal?: AbortSignal): Promise<CacheScan> {
+  const path = resolve(folder);
+  const scan: CacheScan = { path, repos: [], size: 0, unfinished: [], shared: [], warnings: [] };
+  const names = await diskErrors(path, () =>
+    readdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      if (error.code === 'ENOTDIR') throw new XetError('INVALID_ARGUMENT', `${path} is a file, not a cache folder.`);
+      if (isForbidden(error)) {
+        throw new XetError('PERMISSION', `${path} cannot be read by this user (${error.code}).`, { cause: error });
+      }
+      throw error;
+    }),
+  );
+  const store = new SharedBlobs(path);
+  const fence = Fence.ofCache(path);
+  const hasStore = await store.exists();
+  for (const name of names.sort()) {
+    signal?.throwIfAborted();
+    const isStore = hasStore && name === basename(store.folder);
+    if (isStore || OF_THE_SYSTEM.has(name) || OF_THE_CACHE.has(name)) continue;
+    await new RepoScan(join(path, name), scan, fence).run(signal);
+  }
+  scan.shared = await store.list();
+  scan.size = await sizeOnDisk(scan, store);
+  return scan;
+}
+
+/** Shared content counts as a part of the store, whoever links to it. */
+async function sizeOnDisk({ repos, shared }: CacheScan, store: SharedBlobs): Promise<number> {
+  const sizes = new Map(shared.map(({ path, size }) => [path, size]));
+  for (const { blob, size } of repos.flatMap(filesOf)) {
+    const target = shared.length > 0 ? await store.targetOf(blob) : undefined;
+    if (target === undefined || !sizes.has(target)) sizes.set(blob, size);
+  }
+  return sum([...sizes.values()]);
+}
+
+export function filesOf(repo: CachedRepo): CachedFile[] {
+  return repo.revisions.flatMap(({ files }) => files);
+}
+
+/** A repository's name with its type, as in `datasets/owner/name`. */
+export function cachedRepoText({ type, name }: Pick<CachedRepo, 'type' | 'name'>): string {
+  return type === 'model' ? name : `${type}s/${name}`;
+}
+
+/** Looks at one entry of the cache folder, which should be a repository. */
+class RepoScan {
+  readonly #path: string;
+  readonly #scan: CacheScan;
+  readonly #fence: Fence;
+  readonly #stats = new Map<string, Stats>();
+  readonly #brokenLinks: string[] = [];
+
+  constructor(path: string, scan: CacheScan, fence: Fence) {
+    this.#path = path;
+    this.#scan = scan;
+    this.#fence = fence;
+  }
+
+  async run(signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#look(signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      this.#warn(this.#path, error instanceof Error ? error.message : String(error), isForbidden(error));
+    }
+  }
+
+  async #look(signal?: AbortSignal): Promise<void> {
+    const path = this.#path;
+    const name = basename(path);
+    const [prefix = '', ...rest] = name.split('--');
+    const type = TYPES[prefix];
+    const own = await stat(path);
+    if (!own.isDirectory() || rest.length === 0 || type === undefined) {
+      this.#warn(path, `Not a repository: a ${own.isDirectory() ? 'folder' : 'file'} that does not belong here.`);
+      return;
+    }
+
+    await this.#fence.check(path);
+    const entries = await this.#lookAtBlobs();
+    const refs = await this.#readRefs();
+    const revisions: CachedRevision[] = [];
+    const snapshots = await this.#entriesOf(join(path, 'snapshots'));
+    if (!snapshots) this.#warn(path, 'It has no folder of snapshots.');
+    for (const entry of snapshots ?? []) {
+      signal?.throwIfAborted();
+      const snapshot = join(path, 'snapshots', entry);
+      if (OF_THE_SYSTEM.has(entry)) continue;
+      if ((await stat(snapshot).catch(() => undefined))?.isDirectory() !== true) {
+        this.#warn(snapshot, 'A file among the snapshots.');
+        continue;
+      }
+      if (!(await this.#isInside(snapshot))) continue;
+      revisions.push(await this.#lookAtRevision(snapshot, refs));
+    }
+    // What is left over are refs to commits of which there is nothing.
+    const danglingRefs = [...refs.values()].flat().map((ref) => join(path, 'refs', ...ref.split('/')));
+    for (const ref of danglingRefs) this.#warn(ref, 'It stands for a commit of which there is nothing here.');
+
+    const size = sum([...this.#stats.values()].map((found) => found.size));
+    const times = this.#stats.size > 0 ? [...this.#stats.values()] : [own];
+    this.#scan.repos.push({
+      type,
+      name: rest.join('/'),
+      path,
+      revisions,
+      size,
+      blobs: this.#stats.size,
+      sharedBytes: sum(revisions.map((revision) => revision.size)) - size,
+      lastAccessed: latest(times.map(({ atimeMs }) => atimeMs)),
+      lastModified: latest(times.map(({ mtimeMs }) => mtimeMs)),
+      unused: entries.filter((blob) => !this.#stats.has(blob.path)),
+      brokenLinks: this.#brokenLinks,
+      danglingRefs,
+    });
+  }
+
+  /** Finished content; unfinished is added to the scan. */
+  async #lookAtBlobs(): Promise<StoredFile[]> {
+    const folder = join(this.#path, 'blobs');
+    const finished: StoredFile[] = [];
+    for (const name of (await this.#entriesOf(folder)) ?? []) {
+      if (OF_THE_SYSTEM.has(name)) continue;
+      const path = join(folder, name);
+      const found = await lstat(path).catch(() => undefined);
+      const size = found?.isSymbolicLink() ? 0 : (found?.size ?? 0);
+      if (name.endsWith('.incomplete')) this.#scan.unfinished.push({ path, size });
+      else finished.push({ path, size });
+    }
+    return finished;
+  }
+
+  /** Refs by the commits that they stand for. */
+  async #readRefs(): Promise<Map<string, string[]>> {
+    const folder = join(this.#path, 'refs');
+    const found = new Map<string, string[]>();
+    const kind = await lstat(folder).catch(() => undefined);
+    if (kind?.isFile()) this.#warn(folder, 'A file where the folder of refs should be.');
+    const isThere = kind !== undefined && !kind.isFile() && (await this.#isInside(folder));
+    for (const path of isThere ? await this.#filesBelow(folder) : []) {
+      if (OF_THE_SYSTEM.has(basename(path))) continue;
+      const commit = await readSmall(path);
+      if (commit === undefined) {
+        this.#warn(path, 'It cannot be read.', true);
+        continue;
+      }
+      const refs = found.get(commit) ?? [];
+      refs.push(relative(folder, path).split(sep).join('/'));
+      found.set(commit, refs.sort());
+    }
+    return found;
+  }
+
+  async #lookAtRevision(path: string, refs: Map<string, string[]>): Promise<CachedRevision> {
+    const commit = basename(path);
+    const files: CachedFile[] = [];
+    for (const file of (await this.#filesBelow(path)).sort()) {
+      const target = await readlink(file).catch(() => undefined);
+      // The first link only: it may lead to another one, into what repositories share.
+      const blob = target === undefined ? file : resolve(dirname(file), target);
+      const found = this.#stats.get(blob) ?? (await stat(blob).catch((error: NodeJS.ErrnoException) => error));
+      if (found instanceof Error && isForbidden(found)) {
+        this.#warn(file, `${blob} cannot be read (${found.code}).`, true);
+        continue;
+      }
+      if (!(found instanceof Error) && !this.#stats.has(blob) && !(await this.#fence.has(file))) {
+        this.#warn(file, 'It leads out of the cache folder, and is left alone.');
+        continue;
+      }
+      if (found instanceof Error) {
+        this.#brokenLinks.push(file);
+        this.#warn(file, `It leads to ${blob}, which is not there.`);
+        continue;
+      }
+      if (!found.isFile()) continue;
+      this.#stats.set(blob, found);
+      files.push({
+        file: relative(path, file).split(sep).join('/'),
+        path: file,
+        blob,
+        size: found.size,
+        lastAccessed: found.atimeMs,
+        lastModified: found.mtimeMs,
+      });
+    }
+    const sizes = new Map(files.map(({ blob, size }) => [blob, size]));
+    const modified = files.map(({ lastModified }) => lastModified);
+    const revision = {
+      commit,
+      path,
+      refs: refs.get(commit) ?? [],
+      files,
+      size: sum([...sizes.values()]),
+      lastModified: files.length > 0 ? latest(modified) : (await stat(path)).mtimeMs,
+    };
+    refs.delete(commit);
+    return revision;
+  }
+
+  /** True if a folder is not left through a link; warns of one that is. */
+  async #isInside(folder: string): Promise<boolean> {
+    try {
+      await this.#fence.check(folder);
+      return true;
+    } catch (error) {
+      this.#warn(folder, error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+
+  /** Undefined if there is no such folder. */
+  async #entriesOf(folder: string): Promise<string[] | undefined> {
+    if (!(await this.#isInside(folder))) return undefined;
+    try {
+      return (await readdir(folder)).sort();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT') this.#warn(folder, `It cannot be read (${code}).`, true);
+      return undefined;
+    }
+  }
+
+  #warn(path: string, message: string, unreadable = false): void {
+    this.#scan.warnings.push({ path, message, ...(unreadable && { unreadable }) });
+  }
+
+  /** Everything but folders, below a folder. Links to folders are not followed. */
+  async #filesBelow(folder: string): Promise<string[]> {
+    const found: string[] = [];
+    const folders = [folder];
+    for (const each of folders) {
+      const entries = await readdir(each, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') this.#warn(each, `It cannot be read (${error.code}).`, true);
+        return [];
+      });
+      for (const entry of entries) (entry.isDirectory() ? folders : found).push(join(each, entry.name));
+    }
+    return found;
+  }
+}
+
+/** True if something may be there all the same. */
+function isForbidden(error: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
+function latest(times: readonly number[]): number {
+  return times.reduce((late, each) => Math.max(late, each), 0);
+}
