@@ -1,6 +1,6 @@
-/** A file or folder of a repository. */
 import { badAnswer, type XetError } from '../core/errors.ts';
 
+/** A file or folder of a repository. */
 export interface ListEntry {
   /** Path in the repository. */
   path: string;

@@ -6,8 +6,8 @@ import type { ChunkStore, ChunkStoreUsage } from '../../src/cache/chunks/chunk-s
 import { openWebChunkStore } from '../../src/cache/chunks/chunk-store.web.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
-import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
-import { type ContractHooks, chunkStoreContract, type StoreKind } from '../cache/chunk-store-contract.ts';
+import { randomNumbers, SampleXorbs, sampleHash } from '../support/chunk-samples.ts';
+import { type ContractHooks, chunkStoreContract, type StoreKind } from '../support/chunk-store-contract.ts';
 import { entryFilesCases } from './entry-files-cases.ts';
 import { fillUp } from './fill-up.ts';
 import { inFrame } from './frames.ts';

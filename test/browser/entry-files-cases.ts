@@ -3,8 +3,8 @@ import { openIndexedDbChunkStore } from '../../src/cache/chunks/chunk-store.inde
 import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
 import { encodeEntryHead } from '../../src/cache/chunks/entry-format.ts';
 import { joinBytes } from '../../src/core/chunks.ts';
-import { randomNumbers, SampleXorbs, sampleHash } from '../cache/chunk-samples.ts';
-import type { ContractHooks } from '../cache/chunk-store-contract.ts';
+import { randomNumbers, SampleXorbs, sampleHash } from '../support/chunk-samples.ts';
+import type { ContractHooks } from '../support/chunk-store-contract.ts';
 import { readAllOf } from './read-all.ts';
 
 const KB = 1024;

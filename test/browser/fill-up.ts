@@ -1,5 +1,5 @@
 import { openDB } from 'idb';
-import { randomNumbers } from '../cache/chunk-samples.ts';
+import { randomNumbers } from '../support/chunk-samples.ts';
 
 const KB = 1024;
 const MB = 1024 * KB;

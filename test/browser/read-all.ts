@@ -1,5 +1,5 @@
 import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
-import type { SampleXorbs } from '../cache/chunk-samples.ts';
+import type { SampleXorbs } from '../support/chunk-samples.ts';
 
 /** Reads all that is found of a xorb, and gives how many chunks were right; a wrong one throws. */
 export async function readAllOf(from: SampleXorbs, store: ChunkStore, xorb: number): Promise<number> {

@@ -3,9 +3,9 @@ import { openIndexedDbRecipeStore } from '../../src/cache/recipes/recipe-store.i
 import type { RecipeStore } from '../../src/cache/recipes/recipe-store.ts';
 import { openWebRecipeStore } from '../../src/cache/recipes/recipe-store.web.ts';
 import type { Recipe } from '../../src/core/recipe.ts';
-import type { ContractHooks } from '../cache/chunk-store-contract.ts';
-import { hashOf, recipeOf } from '../cache/recipe-samples.ts';
-import { canRun, type RecipeStoreTools, recipeStoreCases } from '../cache/recipe-store-contract.ts';
+import type { ContractHooks } from '../support/chunk-store-contract.ts';
+import { hashOf, recipeOf } from '../support/recipe-samples.ts';
+import { canRun, type RecipeStoreTools, recipeStoreCases } from '../support/recipe-store-contract.ts';
 import { fillUp } from './fill-up.ts';
 
 /** Cases by the kind of page that they need, as those of the chunk store. */

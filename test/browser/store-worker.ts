@@ -1,5 +1,5 @@
 import { serveChunkStores } from '../../src/cache/chunks/chunk-store.remote.ts';
-import { sampleHash } from '../cache/chunk-samples.ts';
+import { sampleHash } from '../support/chunk-samples.ts';
 
 // Keeps chunks as the codec worker does, by the hash of the samples; as it is told, in files however little it is.
 const fileBytes = new URLSearchParams(self.location.search).get('fileBytes');

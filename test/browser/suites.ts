@@ -1,6 +1,6 @@
 import { type BrowserContext, chromium as playwright } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
-import type { ContractHooks } from '../cache/chunk-store-contract.ts';
+import type { ContractHooks } from '../support/chunk-store-contract.ts';
 import {
   type BrowserKind,
   CHROMIUM_FLAGS,

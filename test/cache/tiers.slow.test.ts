@@ -20,13 +20,13 @@ import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
 import { openKnownFiles } from '../../src/files/verified-files.node.ts';
 import type { KnownFiles } from '../../src/files/verified-files.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
-import { chunksOf, engineFor, heldParts, hubWith, MemoryTarget, repo, requests, sent } from '../download/engines.ts';
-import { rejectionOf } from '../http/property.ts';
+import { chunksOf, engineFor, heldParts, hubWith, MemoryTarget, repo, requests, sent } from '../support/engines.ts';
+import { filesIn } from '../support/folder.ts';
 import { scratch, sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
+import { recipeOf, type TermSample } from '../support/recipe-samples.ts';
 import { randomBytes } from '../support/samples.ts';
 import { spoilXorbs } from '../support/source.ts';
-import { filesIn } from './folder.ts';
-import { recipeOf, type TermSample } from './recipe-samples.ts';
 
 const MIB = 1024 * 1024;
 const noSignal = new AbortController().signal;

@@ -16,8 +16,8 @@ import {
   totalLength,
 } from '../../src/core/chunks.ts';
 import type { Recipe, RecipeTerm } from '../../src/core/recipe.ts';
-import { holds } from '../http/property.ts';
-import { hashOf, recipeOf, recordsOf, type TermSample } from './recipe-samples.ts';
+import { holds } from '../support/property.ts';
+import { hashOf, recipeOf, recordsOf, type TermSample } from '../support/recipe-samples.ts';
 
 const XORB = hashOf('wanted');
 

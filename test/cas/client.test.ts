@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { CasClient, type CasVersions } from '../../src/cas/client.ts';
 import type { Http } from '../../src/http/http.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
-import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
-import { type Layout, toV1, toV2, xorbHash } from './wire.ts';
+import { type Layout, toV1, toV2, xorbHash } from '../support/cas-wire.ts';
+import { rejectionOf } from '../support/property.ts';
 
 const layout: Layout = {
   offset: 0,

@@ -1,9 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findRange, type Reconstruction } from '../../src/cas/reconstruction.ts';
-import { holds, thrownBy } from '../http/property.ts';
 import { readReconstruction, readReconstructions } from '../support/at-once.ts';
-import { type Layout, layouts, toBatch, toV1, toV2, toV2Merged, type WireV1, type WireV2, xorbHash } from './wire.ts';
+import {
+  type Layout,
+  layouts,
+  toBatch,
+  toV1,
+  toV2,
+  toV2Merged,
+  type WireV1,
+  type WireV2,
+  xorbHash,
+} from '../support/cas-wire.ts';
+import { holds, thrownBy } from '../support/property.ts';
 
 /** What is right about a model, from the side of the layout. */
 function expectModel(model: Reconstruction, layout: Layout): void {

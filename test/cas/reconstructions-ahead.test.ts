@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { type BatchForms, ReconstructionsAhead } from '../../src/cas/reconstructions-ahead.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
-import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
-import { type Layout, toBatch, xorbHash } from './wire.ts';
+import { type Layout, toBatch, xorbHash } from '../support/cas-wire.ts';
+import { rejectionOf } from '../support/property.ts';
 
 /** Nobody aborts; each has its own, as files of a snapshot do. */
 const going = () => new AbortController().signal;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseTarget } from '../../src/cli/target.ts';
-import { thrownBy } from '../http/property.ts';
+import { thrownBy } from '../support/property.ts';
 
 const HUB = 'https://huggingface.co';
 const MIRROR = 'http://127.0.0.1:8080';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatBytes, formatDuration, parseSize } from '../../src/cli/units.ts';
-import { holds, thrownBy } from '../http/property.ts';
+import { holds, thrownBy } from '../support/property.ts';
 
 describe('parseSize', () => {
   test.each([

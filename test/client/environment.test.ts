@@ -7,8 +7,8 @@ import { XetClient } from 'xetkit';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from '../../src/client/environment.node.ts';
 import { checkEndpoint } from '../../src/client/options.ts';
 import { hubCacheDir, hubHome, isTrue } from '../../src/fs/env-folders.node.ts';
-import { rejectionOf } from '../http/property.ts';
 import { scratch } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 
 type Environment = Record<string, string | undefined>;
 

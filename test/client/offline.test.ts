@@ -4,8 +4,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { XetClientOptions } from '../../src/client/options.ts';
 import type { FaultRule } from '../../src/entries/local-hub.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
-import { rejectionOf } from '../http/property.ts';
 import { scratch, sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text } from '../support/samples.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 

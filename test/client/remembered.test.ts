@@ -2,10 +2,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { LocalHub } from '../../src/local-hub/start.ts';
-import { filesIn } from '../cache/folder.ts';
-import { sent } from '../download/engines.ts';
-import { rejectionOf } from '../http/property.ts';
+import { sent } from '../support/engines.ts';
+import { filesIn } from '../support/folder.ts';
 import { scratch, sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
 import { freshTiers, sourceClient, sourceHub, spoilXorbs } from '../support/source.ts';
 

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { hashFromHex, hashToHex, ZERO_HASH } from '../../src/core/hash.ts';
+import { naiveChunkEnds } from '../support/naive-codec.ts';
+import { readVectors } from '../support/read-vectors.ts';
+import { concat, hashesOf, recordsOf, splitMix64, triggerData } from '../support/vectors.ts';
 import { vitestHooks } from './hooks.ts';
 import { localVectorCodec } from './local.ts';
-import { naiveChunkEnds } from './naive.ts';
-import { readVectors } from './read-vectors.ts';
 import { codecVectorSuite } from './suite.ts';
-import { concat, hashesOf, recordsOf, splitMix64, triggerData } from './vectors.ts';
 
 const vectors = await readVectors();
 const codec = await loadCodec();

@@ -1,6 +1,6 @@
 import type { Codec } from '../../src/codec/codec.ts';
+import { concat } from '../support/vectors.ts';
 import type { VectorCodec } from './suite.ts';
-import { concat } from './vectors.ts';
 
 /** The codec of this thread, in the shape that the vector suite takes. */
 export function localVectorCodec(codec: Codec): VectorCodec {

@@ -13,10 +13,10 @@ import {
 } from '../../src/core/chunks.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import { hashFromHex, hashToHex } from '../../src/core/hash.ts';
+import { naiveChunkEnds } from '../support/naive-codec.ts';
+import { readVectors } from '../support/read-vectors.ts';
+import { concat, endsOf, frame, recordsOf, sameBytes, splitMix64, triggerData } from '../support/vectors.ts';
 import { chunkInPieces } from './local.ts';
-import { naiveChunkEnds } from './naive.ts';
-import { readVectors } from './read-vectors.ts';
-import { concat, endsOf, frame, recordsOf, sameBytes, splitMix64, triggerData } from './vectors.ts';
 
 const vectors = await readVectors();
 const codec = await loadCodec();

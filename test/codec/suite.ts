@@ -13,7 +13,7 @@ import {
   splitMix64,
   triggerData,
   type Vectors,
-} from './vectors.ts';
+} from '../support/vectors.ts';
 
 /** A codec wherever it runs: on this thread, in a worker, in a browser's worker. */
 export interface VectorCodec {

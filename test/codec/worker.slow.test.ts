@@ -4,10 +4,10 @@ import { loadCodec } from '../../src/codec/load.node.ts';
 import type { Answer, CodecWorker } from '../../src/codec/worker-api.ts';
 import { XetError } from '../../src/core/errors.ts';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
+import { readVectors } from '../support/read-vectors.ts';
+import { concat } from '../support/vectors.ts';
 import { vitestHooks } from './hooks.ts';
-import { readVectors } from './read-vectors.ts';
 import { codecVectorSuite, type VectorCodec } from './suite.ts';
-import { concat } from './vectors.ts';
 
 // The worker as it ships: a real thread that loads the built script and the real module.
 const spawned = spawnNodeWorker(new URL('../../dist/codec.worker.node.js', import.meta.url));

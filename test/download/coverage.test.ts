@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CHUNK_RECORD_BYTES, chunkHashHex } from '../../src/core/chunks.ts';
 import { Coverage } from '../../src/download/coverage.ts';
-import { xorbHash } from '../cas/wire.ts';
-import { splitMix64 } from '../codec/vectors.ts';
-import { holds } from '../http/property.ts';
+import { xorbHash } from '../support/cas-wire.ts';
+import { holds } from '../support/property.ts';
+import { splitMix64 } from '../support/vectors.ts';
 
 interface Part {
   at: number;

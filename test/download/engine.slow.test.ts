@@ -11,10 +11,10 @@ import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
 import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
-import { rejectionOf } from '../http/property.ts';
+import { engineFor, hubWith, repo, requests, sent } from '../support/engines.ts';
 import { sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text } from '../support/samples.ts';
-import { engineFor, hubWith, repo, requests, sent } from './engines.ts';
 
 async function readAll(
   hub: LocalHub,

@@ -2,10 +2,20 @@ import { describe, expect, test, vi } from 'vitest';
 import { chunkCount } from '../../src/core/chunks.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import type { FaultRule } from '../../src/entries/local-hub.ts';
-import { rejectionOf } from '../http/property.ts';
+import {
+  chunksOf,
+  draw,
+  engineFor,
+  heldParts,
+  hubWith,
+  MemoryTarget,
+  repo,
+  requests,
+  sent,
+} from '../support/engines.ts';
 import { sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text } from '../support/samples.ts';
-import { chunksOf, draw, engineFor, heldParts, hubWith, MemoryTarget, repo, requests, sent } from './engines.ts';
 
 const noSignal = new AbortController().signal;
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { hedged, Pace } from '../../src/download/hedge.ts';
-import { concat, sameBytes } from '../codec/vectors.ts';
 import { randomBytes } from '../support/samples.ts';
+import { concat, sameBytes } from '../support/vectors.ts';
 
 const BYTES = randomBytes(100_000, 3);
 

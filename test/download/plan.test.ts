@@ -4,9 +4,9 @@ import { findRange, type Reconstruction } from '../../src/cas/reconstruction.ts'
 import { MAX_CHUNK_BYTES } from '../../src/core/chunks.ts';
 import type { ByteRange } from '../../src/core/ranges.ts';
 import { joinPlans, type Plan, type PlanOptions, type Section, wasteOf } from '../../src/download/plan.ts';
-import { type Layout, layouts, toV2, toV2Merged, xorbHash } from '../cas/wire.ts';
-import { holds, thrownBy } from '../http/property.ts';
 import { planDownload, readReconstruction } from '../support/at-once.ts';
+import { type Layout, layouts, toV2, toV2Merged, xorbHash } from '../support/cas-wire.ts';
+import { holds, thrownBy } from '../support/property.ts';
 
 const model = (layout: Layout) => readReconstruction(toV2(layout));
 /** The plan for the first bytes of what a reconstruction was asked for, as a file that begins at byte 0. */

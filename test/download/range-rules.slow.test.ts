@@ -5,9 +5,9 @@ import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
+import { engineFor, hubWith, MemoryTarget, repo, requests } from '../support/engines.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
-import { engineFor, hubWith, MemoryTarget, repo, requests } from './engines.ts';
 
 /** What a server makes of the ranges that it is asked for, given those that the address was signed for: a status to refuse with. */
 type ServerRule = (asked: string[], signed: string[]) => number | undefined;

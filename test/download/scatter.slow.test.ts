@@ -7,10 +7,20 @@ import { Lanes } from '../../src/core/lanes.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
-import { rejectionOf } from '../http/property.ts';
+import {
+  chunksOf,
+  draw,
+  engineFor,
+  heldParts,
+  hubWith,
+  MemoryTarget,
+  repo,
+  requests,
+  sent,
+} from '../support/engines.ts';
 import { sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { chunksOf, draw, engineFor, heldParts, hubWith, MemoryTarget, repo, requests, sent } from './engines.ts';
 
 const MIB = 1024 * 1024;
 const noSignal = new AbortController().signal;

@@ -9,8 +9,8 @@ import { type ByteRange, lengthOf, without } from '../../src/core/ranges.ts';
 import type { Stage } from '../../src/download/assemble.ts';
 import { wasteOf } from '../../src/download/plan.ts';
 import { Stages } from '../../src/download/stages.ts';
-import { xorbHash } from '../cas/wire.ts';
-import { holdsAsync, rejectionOf } from '../http/property.ts';
+import { xorbHash } from '../support/cas-wire.ts';
+import { holdsAsync, rejectionOf } from '../support/property.ts';
 
 const FILE_HASH = xorbHash(999);
 const signal = new AbortController().signal;

@@ -24,10 +24,10 @@ import { openKnownFiles } from '../../src/files/verified-files.node.ts';
 import { carryOut, planPrune, planRemoval } from '../../src/manage/clean.node.ts';
 import { scanCache } from '../../src/manage/scan.node.ts';
 import { verifyCache } from '../../src/manage/verify.node.ts';
-import { hashOf, recipeOf } from '../cache/recipe-samples.ts';
-import { COMMIT, entryOf, fileOf, fill, KnownHere, quiet, REPO } from '../repo/stores.ts';
 import { filesUnder, scratch } from '../support/hub.ts';
+import { hashOf, recipeOf } from '../support/recipe-samples.ts';
 import { randomBytes } from '../support/samples.ts';
+import { COMMIT, entryOf, fileOf, fill, KnownHere, quiet, REPO } from '../support/stores.ts';
 
 /** A file that is written at once, one with a lock, and one with a lock of the system as well. */
 const contents = {

@@ -6,7 +6,7 @@ import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import { chunkInPieces } from '../codec/local.ts';
-import { engineFor, hubWith, MemoryTarget, repo } from '../download/engines.ts';
+import { engineFor, hubWith, MemoryTarget, repo } from '../support/engines.ts';
 import { randomBytes, text } from '../support/samples.ts';
 import { Draw } from './draw.ts';
 

@@ -2,8 +2,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { createXetFetch } from '../../src/entries/fetch.node.ts';
 import type { XetFetch } from '../../src/fetch/xet-fetch.ts';
 import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
+import { clientOptions } from '../support/fetch.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
-import { clientOptions } from './support.ts';
 
 /** What of an answer callers go by. The date, the connection and the number of the request are the server's own. */
 const HEADERS = [

@@ -4,8 +4,8 @@ import { XetClient } from '../../src/client/xet-client.node.ts';
 import { downloadFile } from '../../src/entries/compat.node.ts';
 import { createXetCache } from '../../src/entries/fetch.node.ts';
 import { saveFile } from '../../src/read/save-file.ts';
+import { clientOptions, fetchFor, hubFor, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';
-import { clientOptions, fetchFor, hubFor, seen } from './support.ts';
 
 const large = randomBytes(8_000_000, 1);
 

@@ -5,8 +5,8 @@ import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keepers.ts';
 import { onXetProgress } from '../../src/fetch/page.ts';
 import { AWAKE, isAwakeMessage, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
+import { clientOptions, countingFetch, digest, hubFor } from '../support/fetch.ts';
 import { randomBytes, weights } from '../support/samples.ts';
-import { clientOptions, countingFetch, digest, hubFor } from './support.ts';
 
 const model = weights(6, 1);
 const large = randomBytes(34_000_000, 2);

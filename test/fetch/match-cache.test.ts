@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createXetCache } from '../../src/entries/fetch.node.ts';
 import type { MatchCache } from '../../src/fetch/match-cache.ts';
+import { clientOptions, hubFor, otherServer, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';
-import { clientOptions, hubFor, otherServer, seen } from './support.ts';
 
 const content = randomBytes(300_000, 1);
 

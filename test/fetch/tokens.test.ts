@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { XetClient } from '../../src/client/xet-client.node.ts';
 import { Clients, type FetchClient } from '../../src/fetch/clients.ts';
+import { clientOptions, countingFetch, fetchFor, hubFor, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';
-import { clientOptions, countingFetch, fetchFor, hubFor, seen } from './support.ts';
 
 const content = randomBytes(300_000, 1);
 const TOKENS = { hf_mine: { name: 'me' }, hf_yours: { name: 'you' } };

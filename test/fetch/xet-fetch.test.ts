@@ -5,8 +5,8 @@ import { isXetError } from '../../src/core/errors.ts';
 import { createXetCache, createXetFetch } from '../../src/entries/fetch.node.ts';
 import type { FetchProgress } from '../../src/fetch/xet-fetch.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
+import { clientOptions, countingFetch, digest, fetchFor, hubFor, otherServer, seen } from '../support/fetch.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
-import { clientOptions, countingFetch, digest, fetchFor, hubFor, otherServer, seen } from './support.ts';
 
 const model = weights(12, 1);
 const small = text(4000, 2);

@@ -3,9 +3,9 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isXetError } from '../../src/core/errors.ts';
 import { type GgufArray, type GgufValue, readGgufHeader } from '../../src/formats/gguf.ts';
 import { GgufCursor } from '../../src/formats/gguf-cursor.ts';
-import { holdsAsync, rejectionOf } from '../http/property.ts';
+import { MemorySource } from '../support/format-sources.ts';
+import { holdsAsync, rejectionOf } from '../support/property.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
-import { MemorySource } from './sources.ts';
 
 /** Writes a GGUF file, right or wrong. */
 class Writer {

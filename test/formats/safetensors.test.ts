@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isXetError } from '../../src/core/errors.ts';
 import { readSafetensors } from '../../src/formats/safetensors.ts';
-import { holdsAsync, rejectionOf } from '../http/property.ts';
+import { MemorySource } from '../support/format-sources.ts';
+import { holdsAsync, rejectionOf } from '../support/property.ts';
 import { weights } from '../support/samples.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
-import { MemorySource } from './sources.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);
 

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BodyCutter } from '../../src/http/answer-body.ts';
 import type { Framing } from '../../src/http/answer-head.ts';
-import { concat, sameBytes } from '../codec/vectors.ts';
+import { holds, splitAt } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { holds, splitAt } from './property.ts';
+import { concat, sameBytes } from '../support/vectors.ts';
 
 const BYTES = randomBytes(20_000, 17);
 const CHUNKED: Framing = { kind: 'chunked' };

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { lendingReader, type PieceReader } from '../../src/http/body-reader.ts';
-import { concat, sameBytes } from '../codec/vectors.ts';
+import { holdsAsync, splitAt } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { holdsAsync, splitAt } from './property.ts';
+import { concat, sameBytes } from '../support/vectors.ts';
 
 const LENT_BYTES = 256 * 1024;
 const BYTES = randomBytes(700_000, 11);

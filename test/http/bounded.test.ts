@@ -4,7 +4,7 @@ import { MemoryBudget } from '../../src/core/budget.ts';
 import type { SendingFetch } from '../../src/http/http.ts';
 import { LIST_JSON_BYTES, parseJson, reconstructionJsonBytes, SMALL_JSON_BYTES } from '../../src/http/json.ts';
 import { nodeFetch } from '../../src/http/network-fetch.node.ts';
-import { rejectionOf } from './property.ts';
+import { rejectionOf } from '../support/property.ts';
 import { inTurn, makeHttp, serve, status } from './server.ts';
 
 afterEach(() => void vi.useRealTimers());

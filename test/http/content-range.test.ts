@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkPartial, parseContentRange } from '../../src/http/content-range.ts';
-import { holds, thrownBy } from './property.ts';
+import { holds, thrownBy } from '../support/property.ts';
 
 describe('parseContentRange', () => {
   test('the inclusive form becomes a half-open range', () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { delay } from '../../src/core/delay.ts';
-import { rejectionOf } from './property.ts';
+import { rejectionOf } from '../support/property.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

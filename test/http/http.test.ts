@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { isXetError, type XetError } from '../../src/core/errors.ts';
 import { MetricsLog } from '../../src/core/metrics.ts';
 import type { Fetch, Http, Reply, RetryNotice } from '../../src/http/http.ts';
-import { rejectionOf } from './property.ts';
+import { rejectionOf } from '../support/property.ts';
 import { inTurn, makeHttp, serve, status } from './server.ts';
 
 afterEach(() => {

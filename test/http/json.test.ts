@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isCount, isRecord, readJson } from '../../src/http/json.ts';
-import { holds, rejectionOf } from './property.ts';
+import { holds, rejectionOf } from '../support/property.ts';
 import { makeHttp, serve, status } from './server.ts';
 
 const get = async (url: string) => makeHttp().send({ kind: 'hub', url });

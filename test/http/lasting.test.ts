@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { XetError } from '../../src/core/errors.ts';
 import type { RequestSpec, SendingFetch } from '../../src/http/http.ts';
 import { makeNodeFetch, nodeFetch } from '../../src/http/network-fetch.node.ts';
-import { rejectionOf } from './property.ts';
+import { rejectionOf } from '../support/property.ts';
 import { inTurn, json, makeHttp, serve, status } from './server.ts';
 
 const patient = { retry: { attempts: 5, baseDelayMs: 1, maxDelayMs: 2 } };

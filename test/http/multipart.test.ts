@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ByteRange } from '../../src/core/ranges.ts';
 import { multipartBoundary, readMultipart } from '../../src/http/multipart.ts';
-import { concat, sameBytes, splitMix64 } from '../codec/vectors.ts';
-import { holdsAsync, rejectionOf, splitAt } from './property.ts';
+import { holdsAsync, rejectionOf, splitAt } from '../support/property.ts';
+import { concat, sameBytes, splitMix64 } from '../support/vectors.ts';
 
 const BOUNDARY = '3d6b6a416f9b5';
 const resource = splitMix64(7, 4000);

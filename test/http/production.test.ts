@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { nodeFetch } from '../../src/http/network-fetch.node.ts';
-import { rejectionOf } from './property.ts';
+import { rejectionOf } from '../support/property.ts';
 import { inTurn, makeHttp, serve, status } from './server.ts';
 
 const token = { authorization: 'Bearer hf_x' };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { requestedWait, retryDelay } from '../../src/http/retry-timing.ts';
-import { holds } from './property.ts';
+import { holds } from '../support/property.ts';
 
 const policy = { attempts: 6, baseDelayMs: 500, maxDelayMs: 20_000 };
 

@@ -4,9 +4,9 @@ import { HubClient, isContentId } from '../../src/hub/client.ts';
 import { listEntries } from '../../src/hub/listing.ts';
 import { parseRepo } from '../../src/hub/repo.ts';
 import type { ListEntry } from '../../src/hub/types.ts';
-import { xorbHash } from '../cas/wire.ts';
-import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
+import { xorbHash } from '../support/cas-wire.ts';
+import { rejectionOf } from '../support/property.ts';
 
 const repo = parseRepo('datasets/owner/name');
 const commit = 'c'.repeat(40);

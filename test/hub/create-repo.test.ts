@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { XetClient } from '../../src/client/xet-client.node.ts';
 import type { CreateRepoOptions } from '../../src/upload/upload-work.ts';
-import { rejectionOf } from '../http/property.ts';
 import { startMirror, type Told, told } from '../support/mirror.ts';
+import { rejectionOf } from '../support/property.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/new';

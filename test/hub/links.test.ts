@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseLinks } from '../../src/hub/links.ts';
-import { holds } from '../http/property.ts';
+import { holds } from '../support/property.ts';
 
 test.each([
   [null, {}],

@@ -3,11 +3,11 @@ import * as compat from '../../src/entries/compat.node.ts';
 import { onEndpoint } from '../../src/hub/links.ts';
 import { pagesOf } from '../../src/hub/pages.ts';
 import type { ListEntry } from '../../src/hub/types.ts';
-import { scratchFolder } from '../cache/scratch.ts';
-import { rejectionOf } from '../http/property.ts';
 import { sha256 } from '../support/hub.ts';
 import { type Mirror, type Passed, startMirror, type Told, told } from '../support/mirror.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/model';

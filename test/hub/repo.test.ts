@@ -11,7 +11,7 @@ import {
   repoText,
   resolveUrl,
 } from '../../src/hub/repo.ts';
-import { holds, thrownBy } from '../http/property.ts';
+import { holds, thrownBy } from '../support/property.ts';
 
 const HUB = 'https://huggingface.co';
 const invalid = { name: 'XetError', code: 'INVALID_ARGUMENT' };

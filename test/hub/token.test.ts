@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { CasTokenSource } from '../../src/hub/token.ts';
-import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
+import { rejectionOf } from '../support/property.ts';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -29,9 +29,9 @@ import type { ListEntry } from '../../src/hub/types.ts';
 import { carryOut, planPrune, planRemoval } from '../../src/manage/clean.node.ts';
 import { scanCache } from '../../src/manage/scan.node.ts';
 import { verifyCache } from '../../src/manage/verify.node.ts';
-import { fill, KnownHere, quiet } from '../repo/stores.ts';
 import { filesUnder, sha256 } from '../support/hub.ts';
 import { randomBytes, text } from '../support/samples.ts';
+import { fill, KnownHere, quiet } from '../support/stores.ts';
 import { hfCommand, run } from './tools.ts';
 
 // One Hub cache folder, and one folder of the user's, that Python's client and xetkit use in turns and at once.

@@ -8,7 +8,7 @@ interface Cases {
   filters: { paths: string[]; allow: string[] | null; ignore: string[] | null; kept: string[] }[];
 }
 
-const script = fileURLToPath(new URL('../repo/make-cases.py', import.meta.url));
+const script = fileURLToPath(new URL('../core/make-cases.py', import.meta.url));
 
 // Other cases in every run: the kept ones are in test/repo. The seed is in the name of a test that fails.
 test.each([20260101, Math.floor(Math.random() * 2 ** 31)])(

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type UploadResult, XetClient, type XetClientOptions } from 'xetkit';
-import { rejectionOf } from '../http/property.ts';
 import { hfPath, type Ran, run, xetkitCommand } from '../interop/tools.ts';
 import { sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { type Shardline, startShardline, withPython, withShardline } from './shardline.ts';
 

@@ -6,7 +6,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { XetClientOptions } from '../../src/client/options.ts';
 import { XetClient } from '../../src/client/xet-client.node.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
-import { filesIn } from '../cache/folder.ts';
+import { filesIn } from './folder.ts';
 
 /** A Hub for one test, from the sources: what was not built yet is tested as well. */
 export async function sourceHub(options: LocalHubOptions = {}): Promise<LocalHub> {

@@ -8,10 +8,10 @@ import { type CutBlock, cutFile } from '../../src/upload/cut-file.ts';
 import { HeldMemory } from '../../src/upload/held-memory.ts';
 import type { UploadHash } from '../../src/upload/upload-hash.ts';
 import { RunBuffers } from '../../src/xorb/buffers.ts';
-import { chunksOf } from '../download/engines.ts';
-import { holdsAsync, rejectionOf } from '../http/property.ts';
+import { chunksOf } from '../support/engines.ts';
+import { manualWorkers } from '../support/fake-workers.ts';
+import { holdsAsync, rejectionOf } from '../support/property.ts';
 import { randomBytes, text } from '../support/samples.ts';
-import { manualWorkers } from '../workers/fake-workers.ts';
 
 const KIB = 1024;
 const never = new AbortController().signal;

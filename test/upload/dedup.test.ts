@@ -20,9 +20,9 @@ import { ChunkQueries } from '../../src/upload/chunk-query.ts';
 import { ChunkTable } from '../../src/upload/chunk-table.ts';
 import { DedupIndex, eligibleChunks } from '../../src/upload/dedup-index.ts';
 import { KnownRecipes, readRecipes } from '../../src/upload/known-recipes.ts';
-import { chunksOf } from '../download/engines.ts';
-import { holds } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
+import { chunksOf } from '../support/engines.ts';
+import { holds } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
 
 const codec = await loadCodec();

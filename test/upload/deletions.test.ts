@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deletionsBeside, readDeletions } from '../../src/upload/deletions.ts';
 import type { UploadOptions } from '../../src/upload/upload-types.ts';
-import { rejectionOf } from '../http/property.ts';
+import { rejectionOf } from '../support/property.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/model';

@@ -9,13 +9,13 @@ import { readRange } from '../../src/download/read-range.ts';
 import { nodeContentHash } from '../../src/files/disk/content-check.node.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { UploadEngine, type UploadOptions, type UploadParts } from '../../src/upload/upload-engine.ts';
-import { chunksOf, engineFor } from '../download/engines.ts';
-import { rejectionOf } from '../http/property.ts';
 import { commit, same } from '../local-hub/helpers.ts';
+import { chunksOf, engineFor } from '../support/engines.ts';
+import { codecWorkers } from '../support/fake-workers.ts';
 import { sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
-import { codecWorkers } from '../workers/fake-workers.ts';
-import { partsFor, pathsOf, REPO, uploadHub } from './stations.ts';
+import { partsFor, pathsOf, REPO, uploadHub } from '../support/stations.ts';
 
 const MIB = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { choosePlaces } from '../../src/upload/choose-places.ts';
 import { type ChunkPlace, FileTerms, follows, verificationRanges } from '../../src/upload/file-terms.ts';
 import { FragmentationRule } from '../../src/upload/fragmentation.ts';
 import { FRAME_OVERHEAD_BYTES, XORB_LIMITS, XorbPacker } from '../../src/upload/xorb-packer.ts';
-import { holds } from '../http/property.ts';
+import { holds } from '../support/property.ts';
 
 const lengths = fc.array(fc.integer({ min: 1, max: 131_072 }), { maxLength: 400 });
 const limits = fc.record({

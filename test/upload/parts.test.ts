@@ -7,7 +7,7 @@ import { FramePieces } from '../../src/upload/frame-pieces.ts';
 import { HeldMemory } from '../../src/upload/held-memory.ts';
 import { shardGroups } from '../../src/upload/shard-groups.ts';
 import { RunBuffers } from '../../src/xorb/buffers.ts';
-import { holds } from '../http/property.ts';
+import { holds } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
 
 const never = new AbortController().signal;

@@ -7,11 +7,11 @@ import { hashToHex } from '../../src/core/hash.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
 import { ShardUploader } from '../../src/upload/shard-upload.ts';
 import { XorbUploader } from '../../src/upload/xorb-upload.ts';
-import { chunksOf } from '../download/engines.ts';
-import { rejectionOf } from '../http/property.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
+import { chunksOf } from '../support/engines.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { partsFor, pathsOf, uploadHub } from './stations.ts';
+import { partsFor, pathsOf, uploadHub } from '../support/stations.ts';
 
 const codec = await loadCodec();
 const signal = new AbortController().signal;

@@ -6,9 +6,9 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { nodeLocalFiles } from '../../src/upload/local-files.node.ts';
 import type { UploadOptions } from '../../src/upload/upload-types.ts';
-import { scratchFolder } from '../cache/scratch.ts';
-import { rejectionOf } from '../http/property.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text } from '../support/samples.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/model';

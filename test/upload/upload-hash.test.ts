@@ -3,10 +3,10 @@ import { expect, onTestFinished, test } from 'vitest';
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { CodecPool } from '../../src/codec/pool.ts';
 import { workerSha256 } from '../../src/upload/upload-hash.ts';
-import { holdsAsync, rejectionOf, splitAt } from '../http/property.ts';
+import { codecWorkers } from '../support/fake-workers.ts';
 import { sha256 } from '../support/hub.ts';
+import { holdsAsync, rejectionOf, splitAt } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { codecWorkers } from '../workers/fake-workers.ts';
 
 const signal = new AbortController().signal;
 

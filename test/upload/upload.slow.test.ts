@@ -10,11 +10,11 @@ import { chunkCount, chunkHashHex, chunkLength } from '../../src/core/chunks.ts'
 import { hashToHex } from '../../src/core/hash.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import type { UploadOptions } from '../../src/upload/upload-types.ts';
-import { scratchFolder } from '../cache/scratch.ts';
-import { chunksOf } from '../download/engines.ts';
-import { rejectionOf } from '../http/property.ts';
+import { chunksOf } from '../support/engines.ts';
 import { sha256 } from '../support/hub.ts';
+import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { freshTiers, sourceClient, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/model';

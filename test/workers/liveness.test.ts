@@ -6,7 +6,7 @@ import { CodecPool } from '../../src/codec/pool.ts';
 import { Liveness } from '../../src/workers/liveness.ts';
 import { WorkerCalls } from '../../src/workers/rpc.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
-import { rejectionOf } from '../http/property.ts';
+import { rejectionOf } from '../support/property.ts';
 
 const patience = { tickMs: 10, ticks: 3 };
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CutterOptions, FRAME_HEADER_BYTES, FrameCutter, type FrameRun } from '../../src/xorb/frames.ts';
-import { concat, frame, sameBytes, splitMix64 } from '../codec/vectors.ts';
-import { holds, splitAt, thrownBy } from '../http/property.ts';
+import { holds, splitAt, thrownBy } from '../support/property.ts';
+import { concat, frame, sameBytes, splitMix64 } from '../support/vectors.ts';
 
 const KIB = 1024;
 const MAX_FRAME_BYTES = 256 * KIB + FRAME_HEADER_BYTES;

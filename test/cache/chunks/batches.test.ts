@@ -1,0 +1,114 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { inRows, lacking, placedIn, storedBytes, type XorbRun } from '../../../src/cache/chunks/batches.ts';
+import { subtractRanges } from '../../../src/cache/chunks/chunk-runs.ts';
+import { joinBytes, totalLength } from '../../../src/core/chunks.ts';
+import type { ChunkRange } from '../../../src/core/ranges.ts';
+import { SampleXorbs } from '../../support/chunk-samples.ts';
+
+const MIB = 1024 * 1024;
+const xorbs = new SampleXorbs(1, 500);
+
+const range = fc
+  .tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 12 }))
+  .map(([start, length]): ChunkRange => ({ start, end: start + length }));
+const xorb = fc.integer({ min: 0, max: 2 });
+const given = fc.array(fc.record({ xorb, chunks: range }), { maxLength: 12 });
+const entries = fc.array(fc.record({ xorb, chunks: range }), { maxLength: 8 });
+
+const runOf = (number: number, chunks: ChunkRange, from = xorbs): XorbRun => ({
+  xorb: from.name(number),
+  run: from.run(number, chunks),
+});
+
+/** Every chunk by its name, once for each time that it is there. */
+const chunksOf = (ranges: { xorb: string; chunks: ChunkRange }[]) =>
+  ranges.flatMap(({ xorb: name, chunks: { start, end } }) =>
+    Array.from({ length: end - start }, (_, index) => `${name.slice(0, 2)} ${start + index}`),
+  );
+
+test('what is lacking is what no entry has, each chunk once, in whole runs of what was given', () => {
+  fc.assert(
+    fc.property(given, entries, (runs, held) => {
+      const heldBy = new Map<string, ChunkRange[]>();
+      for (const one of held) {
+        const name = xorbs.name(one.xorb);
+        heldBy.set(name, [...(heldBy.get(name) ?? []), one.chunks]);
+      }
+      const before = structuredClone(heldBy);
+      const missing = lacking(
+        runs.map((one) => runOf(one.xorb, one.chunks)),
+        heldBy,
+        Number.POSITIVE_INFINITY,
+      );
+      expect(heldBy).toEqual(before);
+      const found = chunksOf(missing.map(({ xorb: name, run }) => ({ xorb: name, chunks: run.chunks })));
+      const wanted = runs.flatMap((one) =>
+        subtractRanges(one.chunks, heldBy.get(xorbs.name(one.xorb)) ?? []).map((chunks) => ({
+          xorb: xorbs.name(one.xorb),
+          chunks,
+        })),
+      );
+      expect(found.toSorted()).toEqual([...new Set(chunksOf(wanted))].sort());
+      for (const { xorb: name, run } of missing) {
+        const number = Number.parseInt(name.slice(0, 2), 16);
+        expect(xorbs.wrongIn(number, run)).toBeUndefined();
+      }
+    }),
+    { seed: 20261127 },
+  );
+});
+
+test('no more is taken than there is room for', () => {
+  fc.assert(
+    fc.property(given, fc.integer({ min: 0, max: 40_000 }), (runs, room) => {
+      const all = runs.map((one) => runOf(one.xorb, one.chunks));
+      const taken = lacking(all, new Map(), room);
+      expect(taken.reduce((sum, { run }) => sum + storedBytes(run), 0)).toBeLessThanOrEqual(room);
+      const [first] = all;
+      if (first && storedBytes(first.run) <= room) expect(taken[0]?.run).toEqual(first.run);
+    }),
+    { seed: 20261127 },
+  );
+});
+
+test('rows have the bytes of their runs, one after the other, and each place in a file is where they are', () => {
+  fc.assert(
+    fc.property(given, (runs) => {
+      const missing = lacking(
+        runs.map((one) => runOf(one.xorb, one.chunks)),
+        new Map(),
+        Number.POSITIVE_INFINITY,
+      );
+      const rows = placedIn('a-file', inRows(missing));
+      expect(chunksOf(rows).sort()).toEqual(
+        chunksOf(missing.map(({ xorb: name, run }) => ({ xorb: name, chunks: run.chunks }))).sort(),
+      );
+      const file = joinBytes(rows.flatMap(({ pieces }) => pieces));
+      for (const { xorb: name, chunks, records, place } of rows) {
+        const at = place?.at ?? Number.NaN;
+        const bytes = file.subarray(at, at + totalLength(records));
+        const wrong = xorbs.wrongIn(Number.parseInt(name.slice(0, 2), 16), { chunks, records, bytes });
+        expect([place?.file, wrong]).toEqual(['a-file', undefined]);
+      }
+      // Nothing that goes on where another one ends is left apart.
+      for (const [index, row] of rows.entries()) {
+        const next = rows[index + 1];
+        expect(next?.xorb === row.xorb && next.chunks.start === row.chunks.end).toBe(false);
+      }
+    }),
+    { seed: 20261127 },
+  );
+});
+
+test('a row that a short read may have to load as a whole is no longer than a mebibyte', () => {
+  const large = new SampleXorbs(60_000, 60_000);
+  const runs = Array.from({ length: 50 }, (_, index) => runOf(1, { start: index, end: index + 1 }, large));
+  const rows = inRows(runs.toReversed());
+  expect(rows.map(({ records }) => totalLength(records) <= MIB)).toEqual([true, true, true]);
+  expect(rows.map(({ chunks }) => chunks)).toEqual([
+    { start: 0, end: 17 },
+    { start: 17, end: 34 },
+    { start: 34, end: 50 },
+  ]);
+});
