@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 import ts from 'typescript';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -120,15 +120,4 @@ test('the README sets up with two commands', async () => {
   // At 200 words a minute three minutes are 600, without the code.
   const prose = (await readFile(`${root}README.md`, 'utf8')).replace(/^```[\s\S]*?^```$|<!--.*?-->/gm, '');
   expect(prose.split(/\s+/).length).toBeLessThan(750);
-});
-
-test('links lead somewhere', async () => {
-  const lost: string[] = [];
-  for (const path of ['ARCHITECTURE.md', 'CONTRIBUTING.md', ...guides()]) {
-    const source = await readFile(root + path, 'utf8');
-    for (const [, target = ''] of source.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
-      if (!/^[a-z]+:/.test(target) && !existsSync(join(root, dirname(path), target))) lost.push(`${path}: ${target}`);
-    }
-  }
-  expect(lost).toEqual([]);
 });
