@@ -1,4 +1,10 @@
 // @ts-check
+import { pairedRatio, valuesOf } from './statistics.mjs';
+
+/** @typedef {import('./works.mjs').Results} Results */
+
+export const OTHERS = /** @type {const} */ (['native', 'hub-js']);
+
 // What the project wants to reach, against each of the others, as ratios within one run.
 
 /**
@@ -75,3 +81,24 @@ export const GOALS = [
     atLeast: { native: 1.2, 'hub-js': 5 },
   },
 ];
+
+/** How many times as much another client needs. @param {Results} results @param {string} work @param {string} other @param {string} [measure] */
+export function ratioOf(results, work, other, measure = 'seconds') {
+  const ours = valuesOf(results[work]?.xetkit, measure);
+  const theirs = valuesOf(results[work]?.[other], measure);
+  return ours.length > 0 && theirs.length > 0 ? pairedRatio(ours, theirs) : undefined;
+}
+
+/** @param {Results} results */
+export function goalLines(results) {
+  return GOALS.flatMap(({ text, works, measure, atLeast }) =>
+    OTHERS.flatMap((other) => {
+      const goal = atLeast[other];
+      if (goal === undefined) return [];
+      const ratios = works.flatMap((work) => ratioOf(results, work, other, measure) ?? []);
+      if (ratios.length === 0) return [];
+      const reached = Math.min(...ratios);
+      return [{ text, other, goal, reached, ok: reached >= goal, works, measure }];
+    }),
+  );
+}

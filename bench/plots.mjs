@@ -1,8 +1,7 @@
 // @ts-check
 // Drawings of the figures, without a library: bars of ratios, and lines by size, latency and workers.
-import { GOALS } from './goals.mjs';
-import { goalLines, valuesOf } from './report.mjs';
-import { median } from './statistics.mjs';
+import { GOALS, goalLines } from './goals.mjs';
+import { median, valuesOf } from './statistics.mjs';
 
 const COLOURS = { xetkit: '#0b7a75', native: '#d1495b', 'hub-js': '#8d96a3' };
 const NAMES = { xetkit: 'xetkit', native: 'hf_xet', 'hub-js': '@huggingface/hub' };
@@ -113,7 +112,7 @@ function linesOver(title, unit, ticks, series) {
   return drawing(width, height, parts);
 }
 
-/** @param {import('./report.mjs').Report} report @returns {Drawing[]} */
+/** @param {import('./works.mjs').Report} report @returns {Drawing[]} */
 export function plots({ results }) {
   /** @type {Drawing[]} */
   const drawn = [];

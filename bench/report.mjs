@@ -1,40 +1,15 @@
 // @ts-check
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GOALS } from './goals.mjs';
+import { goalLines, OTHERS, ratioOf } from './goals.mjs';
 import { plots } from './plots.mjs';
-import { median, pairedRatio, percentile, summary } from './statistics.mjs';
+import { median, percentile, summary, valuesOf } from './statistics.mjs';
 
 /** @typedef {import('./works.mjs').Entry} Entry */
-/** @typedef {Record<string, Record<string, Entry[]>>} Results */
-/** @typedef {{ date: string, machine: ReturnType<typeof import('./machine.mjs').describeMachine>, minutes: number, versions: Record<string, string | undefined>, mode: string, sizes: Record<string, number>, results: Results }} Report */
+/** @typedef {import('./works.mjs').Results} Results */
+/** @typedef {import('./works.mjs').Report} Report */
 
-const OTHERS = /** @type {const} */ (['native', 'hub-js']);
 const NAMES = { xetkit: 'xetkit', native: 'hf_xet (native)', 'hub-js': '@huggingface/hub' };
-
-/** @param {Entry[] | undefined} entries @param {string} measure */
-export const valuesOf = (entries, measure) => (entries ?? []).map((entry) => Number(entry[measure]));
-
-/** How many times as much another one needs. @param {Results} results @param {string} work @param {string} other @param {string} [measure] */
-export function ratioOf(results, work, other, measure = 'seconds') {
-  const ours = valuesOf(results[work]?.xetkit, measure);
-  const theirs = valuesOf(results[work]?.[other], measure);
-  return ours.length > 0 && theirs.length > 0 ? pairedRatio(ours, theirs) : undefined;
-}
-
-/** @param {Results} results */
-export function goalLines(results) {
-  return GOALS.flatMap(({ text, works, measure, atLeast }) =>
-    OTHERS.flatMap((other) => {
-      const goal = atLeast[other];
-      if (goal === undefined) return [];
-      const ratios = works.flatMap((work) => ratioOf(results, work, other, measure) ?? []);
-      if (ratios.length === 0) return [];
-      const reached = Math.min(...ratios);
-      return [{ text, other, goal, reached, ok: reached >= goal, works, measure }];
-    }),
-  );
-}
 
 /** The goals that compare with nobody. @param {Results} results */
 function ownGoals(results) {

@@ -1,5 +1,9 @@
 // @ts-check
 
+/** Values of one measure. @param {readonly object[] | undefined} entries @param {string} measure */
+export const valuesOf = (entries, measure) =>
+  (entries ?? []).map((entry) => Number(/** @type {Record<string, unknown>} */ (entry)[measure]));
+
 /** @param {readonly number[]} values */
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);

@@ -14,6 +14,8 @@ import { storeIn } from './tools.mjs';
 /** @typedef {import('./repositories.mjs').BenchFile} BenchFile */
 
 /** One run, with what the server saw of it. @typedef {Measured & { requests?: Record<string, number>, sent?: number }} Entry */
+/** Runs by work and client. @typedef {Record<string, Record<string, Entry[]>>} Results */
+/** @typedef {{ date: string, machine: ReturnType<typeof import('./machine.mjs').describeMachine>, minutes: number, versions: Record<string, string | undefined>, mode: string, sizes: Record<string, number>, results: Results }} Report */
 
 /**
  * @typedef {object} Bench

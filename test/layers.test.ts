@@ -36,13 +36,13 @@ function importsOf(path: string, source: string): Import[] {
 const modulesOf = (sources: Record<string, string>): Modules =>
   new Map(Object.entries(sources).map(([path, source]) => [path, importsOf(path, source)]));
 
-async function readModules(): Promise<Modules> {
+async function readModules(...folders: string[]): Promise<Modules> {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const sources: Record<string, string> = {};
-  for (const folder of ['src', 'workers']) {
+  for (const folder of folders) {
     for (const entry of await readdir(`${root}${folder}`, { recursive: true })) {
       const path = `${folder}/${entry.replaceAll('\\', '/')}`;
-      if (path.endsWith('.ts')) sources[path] = await readFile(`${root}${path}`, 'utf8');
+      if (/\.(ts|mjs)$/.test(path)) sources[path] = await readFile(`${root}${path}`, 'utf8');
     }
   }
   return modulesOf(sources);
@@ -205,7 +205,7 @@ function localHubElsewhere(modules: Modules): string[] {
 }
 
 describe('the layers of the project', async () => {
-  const modules = await readModules();
+  const modules = await readModules('src', 'workers');
 
   test('all imports lead somewhere', () => {
     const lost = [...modules].flatMap(([path, imports]) =>
@@ -229,6 +229,11 @@ describe('the layers of the project', async () => {
   test('no modules import each other', () => {
     const left = cycles(modules).filter((group) => !/^src\/(http|local-hub)\//.test(group));
     expect(left).toEqual([]);
+  });
+  test('no scripts, benchmarks or tests import each other', async () => {
+    const programs = await readModules('bench', 'scripts', 'examples', 'test');
+    expect(programs.size).toBeGreaterThan(300);
+    expect(cycles(programs)).toEqual([]);
   });
   test("only adapters import 'node:'", () => expect(nodeOutsideOfAdapters(modules)).toEqual([]));
   test("nothing that browsers load imports 'node:'", () => expect(nodeInTheWeb(modules)).toEqual([]));
