@@ -6,7 +6,7 @@ import { openRepoStore } from '../files/disk/repo-store.node.ts';
 import type { DiskCall, DiskService, DiskSteps, PlaceInStore, StoreFolders } from '../files/disk-offload.ts';
 import type { RepoStore } from '../files/place.ts';
 import { openKnownFiles } from '../files/verified-files.node.ts';
-import { answer } from '../workers/result.ts';
+import { capture } from '../workers/result.ts';
 
 /** One that was let go of is opened again. */
 const MOST_STORES = 8;
@@ -20,7 +20,7 @@ export function diskService(): DiskService {
       steps ??= stepsIn(folder);
       const all = steps;
       const take = ({ name, args }: DiskCall) => (all[name] as (...args: unknown[]) => Promise<unknown>)(...args);
-      return Promise.all(calls.map((call) => answer(() => take(call))));
+      return Promise.all(calls.map((call) => capture(() => take(call))));
     },
   };
 }

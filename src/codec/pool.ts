@@ -2,7 +2,7 @@ import { releaseProxy, transfer, wrap } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import type { ChunkRecords } from '../core/chunks.ts';
 import { isXetError, XetError } from '../core/errors.ts';
-import { Liveness, PATIENCE, type Patience, START_PATIENCE } from '../workers/liveness.ts';
+import { Liveness, WORKER_START_TIMEOUT, WORKER_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
 import type { Codec, DecodedRun } from './codec.ts';
 import {
   type OperationArguments,
@@ -11,7 +11,7 @@ import {
   type OperationTable,
   operate,
 } from './operations.ts';
-import type { Answer, CodecWorker } from './worker-api.ts';
+import type { CodecWorker, TaskOutcome } from './worker-api.ts';
 
 export interface PoolOptions {
   /** Absent where there are no workers. */
@@ -22,7 +22,7 @@ export interface PoolOptions {
   load?: (() => Promise<Codec>) | undefined;
   onWarning?: ((message: string) => void) | undefined;
   /** Time within which a worker must answer. */
-  patience?: Patience | undefined;
+  timeout?: WorkerTimeout | undefined;
   /** Input up to this long is done on the calling thread while no worker has been started, in bytes. */
   smallBytes?: number | undefined;
 }
@@ -224,7 +224,7 @@ export class CodecPool {
     try {
       const spawned = this.#options.spawn?.();
       if (!spawned) return undefined;
-      const worker = new PoolWorker(spawned, this.#options.patience, {
+      const worker = new PoolWorker(spawned, this.#options.timeout, {
         started: () => {
           this.#failedStarts = 0;
         },
@@ -298,18 +298,18 @@ class PoolWorker {
   #trap: Error | undefined;
   readonly #liveness: Liveness;
 
-  constructor(spawned: SpawnedWorker, patience: Patience | undefined, events: PoolWorkerEvents) {
+  constructor(spawned: SpawnedWorker, timeout: WorkerTimeout | undefined, events: PoolWorkerEvents) {
     this.#spawned = spawned;
     this.#events = events;
-    this.#liveness = new Liveness((reason) => this.#die(reason), patience ?? START_PATIENCE);
+    this.#liveness = new Liveness((reason) => this.#die(reason), timeout ?? WORKER_START_TIMEOUT);
     this.#remote = wrap<CodecWorker>(spawned.endpoint);
     spawned.onFailure((reason) => this.#die(reason));
     spawned.hold(true);
-    this.#liveness.owe(this.#remote.ready()).then(
+    this.#liveness.watch(this.#remote.ready()).then(
       () => {
         if (this.#dead) return;
         this.started = true;
-        this.#liveness.patience = patience ?? PATIENCE;
+        this.#liveness.timeout = timeout ?? WORKER_TIMEOUT;
         this.#events.started();
         for (const task of this.#unsent.splice(0)) this.#send(task);
         this.#holdWhileBusy();
@@ -340,12 +340,14 @@ class PoolWorker {
     this.#sent.add(task);
     const { name, input, rest } = task;
     this.#liveness
-      .owe<Answer<unknown>>(this.#remote.run(name, transfer(input, [input.buffer]), rest) as Promise<Answer<unknown>>)
+      .watch<TaskOutcome<unknown>>(
+        this.#remote.run(name, transfer(input, [input.buffer]), rest) as Promise<TaskOutcome<unknown>>,
+      )
       .then((answer) => this.#settle(task, answer))
       .catch((error: unknown) => this.#die(asError(error)));
   }
 
-  #settle(task: Task, answer: Answer<unknown>): void {
+  #settle(task: Task, answer: TaskOutcome<unknown>): void {
     if (this.#dead) return;
     this.#sent.delete(task);
     if ('trap' in answer) {

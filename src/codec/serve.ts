@@ -4,7 +4,7 @@ import { isXetError } from '../core/errors.ts';
 import type { Chunker, Codec } from './codec.ts';
 import { operate } from './operations.ts';
 import { uploadOperations } from './upload-operations.ts';
-import type { Answer, CodecWorker } from './worker-api.ts';
+import type { CodecWorker, TaskOutcome } from './worker-api.ts';
 
 /** Puts a codec behind an endpoint. The same on every platform; only loading and the endpoint differ. */
 export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): void {
@@ -12,7 +12,7 @@ export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): voi
   let trap: string | undefined;
   const giveBack = (input: Uint8Array, reason: string, guilty: boolean) =>
     transfer({ trap: reason, input, guilty }, [input.buffer]);
-  const answer = async <T>(input: Uint8Array, work: (codec: Codec) => T): Promise<Answer<T>> => {
+  const answer = async <T>(input: Uint8Array, work: (codec: Codec) => T): Promise<TaskOutcome<T>> => {
     if (trap !== undefined) return giveBack(input, trap, false);
     try {
       const value = work(await load());

@@ -7,7 +7,7 @@ import type { OperationName } from './operations.ts';
  * a trap the worker hands back that input, and unseen all that come after it, so that another worker can
  * take them.
  */
-export type Answer<T> =
+export type TaskOutcome<T> =
   | { value: T; spent?: Uint8Array }
   | { error: { code: XetErrorCode; message: string; retryable: boolean } }
   | { trap: string; input: Uint8Array; guilty: boolean };
@@ -16,7 +16,7 @@ export type Answer<T> =
 export interface CodecWorker {
   /** Loads the module; until then nothing is worth sending. */
   ready(): Promise<void>;
-  run(name: OperationName, input: Uint8Array, rest: readonly unknown[]): Promise<Answer<unknown>>;
+  run(name: OperationName, input: Uint8Array, rest: readonly unknown[]): Promise<TaskOutcome<unknown>>;
   /** The next block of a stream of the caller's numbering, which this worker must see from its first to its last. */
-  chunk(stream: number, block: Uint8Array, last: boolean): Promise<Answer<ChunkRecords>>;
+  chunk(stream: number, block: Uint8Array, last: boolean): Promise<TaskOutcome<ChunkRecords>>;
 }

@@ -2,7 +2,7 @@ import type { Verified } from '../core/content-hash.ts';
 import type { Recipe } from '../core/recipe.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/repo.ts';
-import type { Answer } from '../workers/result.ts';
+import type { Result } from '../workers/result.ts';
 import type { HeldFile } from './held-file.ts';
 import type { SeenFile } from './verified-files.ts';
 
@@ -65,7 +65,7 @@ export interface DiskCall {
 /** What the thread does: steps in the order in which they were asked for, as many as there are. */
 export interface DiskService {
   /** @param folder what is remembered of files is there: the same for all calls. */
-  run(folder: string, calls: readonly DiskCall[]): Promise<Answer<unknown>[]>;
+  run(folder: string, calls: readonly DiskCall[]): Promise<Result<unknown>[]>;
   /** Gives a sign of life. */
   ping(): void;
 }

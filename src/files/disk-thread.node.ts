@@ -2,8 +2,8 @@ import { type Remote, wrap } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import { isDescriptorCode } from '../core/descriptors.ts';
-import { Liveness, type Patience, START_PATIENCE } from '../workers/liveness.ts';
-import { type Answer, answer, resultOf } from '../workers/result.ts';
+import { Liveness, WORKER_START_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
+import { capture, type Result, unwrap } from '../workers/result.ts';
 import type { DiskCall, DiskHelp, DiskService, DiskSteps } from './disk-offload.ts';
 
 /** A thread takes some 40 ms to start: as long as the steps for so many files. */
@@ -23,7 +23,7 @@ export class DiskThread implements DiskHelp {
   readonly #spawn: SpawnWorker;
   readonly #folder: string;
   readonly #budget: MemoryBudget;
-  readonly #patience: Patience;
+  readonly #timeout: WorkerTimeout;
   #thread: { spawned: SpawnedWorker; service: Remote<DiskService>; liveness: Liveness } | undefined;
   /** It was closed, was lost, or does not start here. */
   #isOver = false;
@@ -32,8 +32,8 @@ export class DiskThread implements DiskHelp {
   readonly #begun = new Set<Promise<unknown>>();
 
   /** @param folder what is remembered of files is there. */
-  constructor(spawn: SpawnWorker, folder: string, budget: MemoryBudget, patience = START_PATIENCE) {
-    this.#patience = patience;
+  constructor(spawn: SpawnWorker, folder: string, budget: MemoryBudget, timeout = WORKER_START_TIMEOUT) {
+    this.#timeout = timeout;
     this.#spawn = spawn;
     this.#folder = folder;
     this.#budget = budget;
@@ -47,10 +47,10 @@ export class DiskThread implements DiskHelp {
       const service = wrap<DiskService>(spawned.endpoint);
       const ping = () =>
         void service.ping().then(
-          () => liveness.heard(),
+          () => liveness.beat(),
           () => undefined,
         );
-      const liveness = new Liveness(() => this.#lose(), this.#patience, ping);
+      const liveness = new Liveness(() => this.#lose(), this.#timeout, ping);
       this.#thread = { spawned, service, liveness };
     } catch {
       // Where no thread can be started, all is done where it is asked for.
@@ -104,9 +104,9 @@ export class DiskThread implements DiskHelp {
     for (const call of calls) this.#sent.add(call);
     spawned.hold(true);
     const plain = calls.map(({ name, args }) => ({ name, args }));
-    const together = await answer(() => liveness.owe(service.run(this.#folder, plain)));
+    const together = await capture(() => liveness.watch(service.run(this.#folder, plain)));
     for (const [index, call] of calls.entries()) {
-      const found = 'value' in together ? (together.value[index] as Answer<unknown>) : together;
+      const found = 'value' in together ? (together.value[index] as Result<unknown>) : together;
       // Who was answered by the loss of the thread is no longer among them.
       if (this.#sent.delete(call)) call.settle(() => resultHere(found, call));
     }
@@ -127,6 +127,6 @@ export class DiskThread implements DiskHelp {
 }
 
 /** If the disk thread cannot open a file, the step is repeated here: this thread can close idle connections. */
-function resultHere(found: Answer<unknown>, { here }: Waiting): unknown {
-  return 'error' in found && isDescriptorCode(found.error.system) ? here() : resultOf(found);
+function resultHere(found: Result<unknown>, { here }: Waiting): unknown {
+  return 'error' in found && isDescriptorCode(found.error.system) ? here() : unwrap(found);
 }

@@ -16,7 +16,7 @@ export interface CommitTarget {
 }
 
 /** What the Hub says about a file that is to be uploaded. */
-export interface UploadVerdict {
+export interface PreuploadResult {
   path: string;
   mode: 'lfs' | 'regular';
   /** Whether a `.gitignore` leaves it out. */
@@ -25,7 +25,7 @@ export interface UploadVerdict {
   presentId: string | undefined;
 }
 
-export interface FileToJudge {
+export interface PreuploadFile {
   path: string;
   /** Bytes. */
   size: number;
@@ -79,13 +79,13 @@ export class HubWriter {
   }
 
   /** How each of the files is to be uploaded, in their order, and the head of the branch, if it has one. */
-  async judge(
+  async preupload(
     target: CommitTarget,
-    files: readonly FileToJudge[],
+    files: readonly PreuploadFile[],
     gitIgnore: string | undefined,
     signal: AbortSignal,
-  ): Promise<{ verdicts: UploadVerdict[]; head: string | undefined }> {
-    const verdicts: UploadVerdict[] = [];
+  ): Promise<{ results: PreuploadResult[]; head: string | undefined }> {
+    const results: PreuploadResult[] = [];
     let head: string | undefined;
     for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
       const asked = files.slice(at, at + FILES_AT_ONCE);
@@ -98,9 +98,9 @@ export class HubWriter {
       if (!Array.isArray(answers)) throw incomplete(url, 'how to upload the files');
       head = typeof commitOid === 'string' && COMMIT.test(commitOid) ? commitOid : head;
       const byPath = new Map(answers.filter(isRecord).map((answer) => [answer.path, answer]));
-      for (const { path } of asked) verdicts.push(verdictOf(path, byPath.get(path), url));
+      for (const { path } of asked) results.push(preuploadResult(path, byPath.get(path), url));
     }
-    return { verdicts, head };
+    return { results, head };
   }
 
   /**
@@ -250,7 +250,7 @@ export class HubWriter {
   }
 }
 
-function verdictOf(path: string, answer: Record<string, unknown> | undefined, url: string): UploadVerdict {
+function preuploadResult(path: string, answer: Record<string, unknown> | undefined, url: string): PreuploadResult {
   const { uploadMode, shouldIgnore, oid } = answer ?? {};
   if (uploadMode !== 'lfs' && uploadMode !== 'regular') throw incomplete(url, `how to upload '${path}'`);
   return {

@@ -14,7 +14,7 @@ import { pathsInfo } from '../hub/entries.ts';
 import { listEntries } from '../hub/listing.ts';
 import type { Operation } from '../hub/operations.ts';
 import { DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
-import { base64, type CommitTarget, HubWriter, type MadeCommit, type UploadVerdict } from '../hub/writer.ts';
+import { base64, type CommitTarget, HubWriter, type MadeCommit, type PreuploadResult } from '../hub/writer.ts';
 import { inCommits } from './commit-batches.ts';
 import { type Deletions, deletionsBeside, isEmpty, readDeletions } from './deletions.ts';
 import { type Candidate, gather, type LocalFiles } from './gather.ts';
@@ -48,7 +48,7 @@ export interface UploadParts extends UploadPlatform {
 
 /** A file, and how it is to be uploaded. */
 interface Planned extends Candidate, Look {
-  verdict: UploadVerdict;
+  preupload: PreuploadResult;
 }
 
 const MIB = 1024 * 1024;
@@ -119,7 +119,7 @@ class Upload {
     const started = performance.now();
     const candidates = await untilAborted(this.#signal, this.#gather());
     const { planned, head } = await this.#plan(candidates);
-    const taken = planned.filter(({ verdict }) => !verdict.ignored);
+    const taken = planned.filter(({ preupload }) => !preupload.ignored);
     const regular = taken.filter((file) => !isLarge(file));
     await this.#checkCard(regular);
     const deletions = await this.#planDeletions(taken, head);
@@ -181,8 +181,8 @@ class Upload {
     this.#parts.pool.expect(looked.reduce((sum, { size }) => sum + (size ?? UNKNOWN_SIZE), 0));
     const questions = looked.map(({ path, size = UNKNOWN_SIZE, sample }) => ({ path, size, sample }));
     const gitIgnore = await this.#textOf(looked.find(({ path }) => path === '.gitignore'));
-    const { verdicts, head } = await this.#writer.judge(this.#target, questions, gitIgnore, this.#signal);
-    return { planned: looked.map((file, index) => ({ ...file, verdict: verdicts[index] as UploadVerdict })), head };
+    const { results, head } = await this.#writer.preupload(this.#target, questions, gitIgnore, this.#signal);
+    return { planned: looked.map((file, index) => ({ ...file, preupload: results[index] as PreuploadResult })), head };
   }
 
   /** The text of a small file that has a say in how others are uploaded. It is kept, as it is read only once. */
@@ -243,7 +243,7 @@ class Upload {
     const operations: Operation[] = [];
     for (const [index, { size, sha256, xetHash, terms, records }] of uploaded.entries()) {
       const file = files[index] as Planned;
-      const unchanged = file.verdict.presentId === sha256;
+      const unchanged = file.preupload.presentId === sha256;
       this.#infos.set(file.path, {
         ...infoOf(file, unchanged ? 'unchanged' : 'uploaded'),
         size,
@@ -259,7 +259,7 @@ class Upload {
 
   /** Xet hashes of what has the paths of these files now: most of their chunks are likely the same. */
   async #earlierVersions(files: Planned[]): Promise<string[]> {
-    const paths = files.filter(({ verdict }) => verdict.presentId !== undefined).map(({ path }) => path);
+    const paths = files.filter(({ preupload }) => preupload.presentId !== undefined).map(({ path }) => path);
     if (paths.length === 0) return [];
     const { repo, branch } = this.#target;
     const entries = await pathsInfo(this.#hub, repo, branch, paths, this.#signal);
@@ -290,7 +290,7 @@ class Upload {
       const hash = gitBlobHash(bytes.length, this.#parts.makeContentHash);
       hash.update(bytes);
       const id = await hash.digest();
-      const unchanged = file.verdict.presentId === id;
+      const unchanged = file.preupload.presentId === id;
       this.#infos.set(file.path, { ...infoOf(file, unchanged ? 'unchanged' : 'uploaded'), size: bytes.length });
       this.#totalBytes += bytes.length;
       if (unchanged) {
@@ -345,8 +345,8 @@ class Upload {
 }
 
 /** Whether a file goes to the CAS. Nothing is empty there. */
-function isLarge({ size, verdict }: Planned): boolean {
-  return size !== 0 && (verdict.mode === 'lfs' || size === undefined || size > MOST_REGULAR_BYTES);
+function isLarge({ size, preupload }: Planned): boolean {
+  return size !== 0 && (preupload.mode === 'lfs' || size === undefined || size > MOST_REGULAR_BYTES);
 }
 
 function infoOf(file: Planned, status: UploadedFileInfo['status']): UploadedFileInfo {

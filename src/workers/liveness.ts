@@ -1,54 +1,55 @@
-/** Interval of checks in milliseconds, and the number of silent checks after which a worker is given up. */
-export interface Patience {
+/** Interval of the checks in milliseconds, and the number of silent checks after which a worker counts as dead. */
+export interface WorkerTimeout {
   tickMs: number;
   ticks: number;
 }
 
-/** A minute without a word. Whatever a worker is asked for in one go takes a fraction of that on the slowest machine. */
-export const PATIENCE: Patience = { tickMs: 5_000, ticks: 12 };
-/** Scripts may come over a slow network, so a worker that starts is waited for longer. */
-export const START_PATIENCE: Patience = { tickMs: 5_000, ticks: 60 };
+/** A minute. A single call takes a fraction of that on the slowest machine. */
+export const WORKER_TIMEOUT: WorkerTimeout = { tickMs: 5_000, ticks: 12 };
+/** Five minutes: a starting worker may have to load its script over a slow network. */
+export const WORKER_START_TIMEOUT: WorkerTimeout = { tickMs: 5_000, ticks: 60 };
 
 /**
- * Notices a worker that ended without an event: one that closed itself, or hangs. It counts ticks rather than time, so that
- * a computer that slept, or a process that was stopped, has not waited; and only while an answer is owed.
+ * Detects a worker that ended without an event because it closed itself, or that hangs. It counts ticks instead of
+ * time, so that hours in which the computer slept or the process was stopped do not count. It checks only while an
+ * answer is outstanding.
  */
 export class Liveness {
   readonly #onSilent: (reason: Error) => void;
   readonly #ping: (() => void) | undefined;
-  #patience: Patience;
-  #owed = 0;
+  #timeout: WorkerTimeout;
+  #pending = 0;
   #silent = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param ping asks for a sign of life, where a worker can give one while it is at work: {@link heard} is to be called for it. */
-  constructor(onSilent: (reason: Error) => void, patience: Patience = PATIENCE, ping?: () => void) {
+  /** @param ping asks the worker for a sign of life, if it can give one while it works; call {@link beat} when it does */
+  constructor(onSilent: (reason: Error) => void, timeout: WorkerTimeout = WORKER_TIMEOUT, ping?: () => void) {
     this.#onSilent = onSilent;
-    this.#patience = patience;
+    this.#timeout = timeout;
     this.#ping = ping;
   }
 
-  /** Waits for an answer that is owed. */
-  owe<T>(answer: Promise<T>): Promise<T> {
-    this.#owed++;
+  /** Watches the worker until this answer settles. */
+  watch<T>(answer: Promise<T>): Promise<T> {
+    this.#pending++;
     this.#timer ??= this.#start();
-    const over = () => {
-      this.#owed--;
-      this.heard();
-      if (this.#owed === 0) this.stop();
+    const settled = () => {
+      this.#pending--;
+      this.beat();
+      if (this.#pending === 0) this.stop();
     };
-    answer.then(over, over);
+    answer.then(settled, settled);
     return answer;
   }
 
-  /** The worker lives. */
-  heard(): void {
+  /** Records a sign of life. */
+  beat(): void {
     this.#silent = 0;
   }
 
-  set patience(patience: Patience) {
-    this.#patience = patience;
-    this.heard();
+  set timeout(timeout: WorkerTimeout) {
+    this.#timeout = timeout;
+    this.beat();
   }
 
   stop(): void {
@@ -57,15 +58,15 @@ export class Liveness {
   }
 
   #start(): ReturnType<typeof setInterval> {
-    this.heard();
+    this.beat();
     const timer = setInterval(() => {
       this.#silent++;
-      if (this.#silent > this.#patience.ticks) {
+      if (this.#silent > this.#timeout.ticks) {
         this.stop();
-        this.#onSilent(new Error('The worker does not answer any more'));
+        this.#onSilent(new Error('The worker stopped answering'));
       } else this.#ping?.();
-    }, this.#patience.tickMs);
-    // Where that is a thing, the timer keeps no process alive.
+    }, this.#timeout.tickMs);
+    // In Node the timer must not keep the process alive.
     (timer as { unref?: () => void }).unref?.();
     return timer;
   }

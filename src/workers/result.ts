@@ -1,10 +1,13 @@
 import { isXetError, XetError, type XetErrorCode } from '../core/errors.ts';
 
-/** What came of a call to another thread. Failures are data: the class and the code of an error do not survive the way. */
-export type Answer<T> = { value: T } | { error: { code: XetErrorCode; message: string; system?: string } };
+/**
+ * Outcome of a call to another thread. Failures travel as data, because the class and the code of an error are lost in
+ * a message.
+ */
+export type Result<T> = { value: T } | { error: { code: XetErrorCode; message: string; system?: string } };
 
-/** Does something for another thread. What is no error of ours is told as `CACHE`: such threads keep things. */
-export async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
+/** Runs work on behalf of another thread. Errors that are not a `XetError` become `CACHE`: such threads store things. */
+export async function capture<T>(work: () => Promise<T>): Promise<Result<T>> {
   try {
     return { value: await work() };
   } catch (error) {
@@ -21,10 +24,10 @@ function systemCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** What the other thread has found, or its error thrown again. */
-export function resultOf<T>(found: Answer<T>): T {
-  if ('value' in found) return found.value;
-  const { code, message, system } = found.error;
+/** Returns the value of a result, or throws its error. */
+export function unwrap<T>(result: Result<T>): T {
+  if ('value' in result) return result.value;
+  const { code, message, system } = result.error;
   throw new XetError(
     code,
     message,

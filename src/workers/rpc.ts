@@ -1,32 +1,37 @@
 import { type Endpoint, type Remote, wrap } from 'comlink';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
-import { Liveness, START_PATIENCE } from './liveness.ts';
+import { Liveness, WORKER_START_TIMEOUT } from './liveness.ts';
 
-/** The name of the port that gives signs of life. */
+/** Name of the port that answers pings. */
 const ECHO = 'xetkit-echo';
 
 /**
- * A worker of one's own and the port to what it serves there. The worker is a codec worker as any other: one more script would
- * be one more file for everybody who bundles, serves and allows the scripts of this package.
+ * A dedicated worker, and calls to a service in it. The worker runs the codec worker's script: a second script would be
+ * one more file for everyone who bundles, serves or allow-lists the scripts of this package.
  */
-export class WorkerCalls<T> {
+export class WorkerClient<T> {
   readonly remote: Remote<T>;
   readonly #liveness: Liveness;
   readonly #end: () => void;
-  /** Those who wait for an answer: a worker that is lost gives none. */
+  /** Rejects the calls under way: a lost worker never answers them. */
   readonly #waiting = new Set<(reason: unknown) => void>();
   #ended: { reason: unknown } | undefined;
 
   /**
-   * @param service which of the services of the worker is meant
-   * @param onFailure told when the worker is lost; it is to call `end`
+   * @param service name of the service in the worker
+   * @param onFailure called when the worker is lost; it must call {@link end}
    */
-  constructor(spawned: SpawnedWorker, service: string, onFailure: (reason: Error) => void, patience = START_PATIENCE) {
+  constructor(
+    spawned: SpawnedWorker,
+    service: string,
+    onFailure: (reason: Error) => void,
+    timeout = WORKER_START_TIMEOUT,
+  ) {
     const { port1, port2 } = new MessageChannel();
     const echo = new MessageChannel();
     this.remote = wrap<T>(port1);
-    this.#liveness = new Liveness(onFailure, patience, () => echo.port1.postMessage(undefined));
-    echo.port1.onmessage = () => this.#liveness.heard();
+    this.#liveness = new Liveness(onFailure, timeout, () => echo.port1.postMessage(undefined));
+    echo.port1.onmessage = () => this.#liveness.beat();
     this.#end = () => {
       this.#liveness.stop();
       port1.close();
@@ -37,13 +42,13 @@ export class WorkerCalls<T> {
     spawned.endpoint.postMessage({ [service]: port2, [ECHO]: echo.port2 }, [port2, echo.port2]);
   }
 
-  /** The answer to a call, unless the worker is ended before, or gives no sign of life. */
-  answered<R>(call: () => Promise<R>): Promise<R> {
-    return this.eventually(() => this.#liveness.owe(call()));
+  /** Calls the service. Rejects when the worker ends or stops answering pings. */
+  call<R>(call: () => Promise<R>): Promise<R> {
+    return this.callUntimed(() => this.#liveness.watch(call()));
   }
 
-  /** The same where the answer may well come never. */
-  eventually<R>(call: () => Promise<R>): Promise<R> {
+  /** Calls the service, and waits for as long as the worker lives. */
+  callUntimed<R>(call: () => Promise<R>): Promise<R> {
     if (this.#ended) return Promise.reject(this.#ended.reason);
     return new Promise<R>((resolve, reject) => {
       this.#waiting.add(reject);
@@ -53,7 +58,7 @@ export class WorkerCalls<T> {
     });
   }
 
-  /** Ends the worker, whatever it is doing; those who wait, and all who ask from now on, are told the reason. */
+  /** Terminates the worker at once. Current and later calls reject with the reason. */
   end(reason: unknown): void {
     if (this.#ended) return;
     this.#ended = { reason };
@@ -63,8 +68,8 @@ export class WorkerCalls<T> {
   }
 }
 
-/** Serves whoever sends this scope a port by the name of a service. */
-export function serveOn(
+/** Serves a service on each port that is posted to this scope under its name. */
+export function exposeService(
   scope: Pick<Endpoint, 'addEventListener'>,
   service: string,
   serve: (port: MessagePort) => void,

@@ -1,7 +1,7 @@
 import { transfer, wrap } from 'comlink';
 import { afterAll } from 'vitest';
 import { loadCodec } from '../../src/codec/load.node.ts';
-import type { Answer, CodecWorker } from '../../src/codec/worker-api.ts';
+import type { CodecWorker, TaskOutcome } from '../../src/codec/worker-api.ts';
 import { XetError } from '../../src/core/errors.ts';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
 import { readVectors } from '../support/read-vectors.ts';
@@ -14,7 +14,7 @@ const spawned = spawnNodeWorker(new URL('../../dist/codec.worker.node.js', impor
 const worker = wrap<CodecWorker>(spawned.endpoint);
 afterAll(() => spawned.terminate());
 
-async function value<T>(answer: Promise<Answer<T>>): Promise<T> {
+async function value<T>(answer: Promise<TaskOutcome<T>>): Promise<T> {
   const given = await answer;
   if ('value' in given) return given.value;
   if ('error' in given) throw new XetError(given.error.code, given.error.message);

@@ -4,7 +4,7 @@ import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
 import { onTestFinished } from 'vitest';
 import type { Codec, DecodedRun } from '../../src/codec/codec.ts';
 import { serveCodec } from '../../src/codec/serve.ts';
-import type { Answer, CodecWorker } from '../../src/codec/worker-api.ts';
+import type { CodecWorker, TaskOutcome } from '../../src/codec/worker-api.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 
 /** A worker without a thread: messages go through a real channel, all else is in the test's hands. */
@@ -60,7 +60,7 @@ export function codecWorkers(load: () => Promise<Codec>) {
 /** One call that a worker has received. */
 export interface Call {
   input: Uint8Array;
-  answer: (answer: Answer<DecodedRun>) => void;
+  answer: (answer: TaskOutcome<DecodedRun>) => void;
 }
 
 export interface ManualWorker extends FakeWorker {

@@ -4,11 +4,11 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { CodecPool } from '../../src/codec/pool.ts';
 import { Liveness } from '../../src/workers/liveness.ts';
-import { WorkerCalls } from '../../src/workers/rpc.ts';
+import { WorkerClient } from '../../src/workers/rpc.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { rejectionOf } from '../support/property.ts';
 
-const patience = { tickMs: 10, ticks: 3 };
+const timeout = { tickMs: 10, ticks: 3 };
 
 describe('a worker that owes an answer', () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -16,8 +16,8 @@ describe('a worker that owes an answer', () => {
 
   test('is given up after so many ticks without a word, once', () => {
     const silent = vi.fn();
-    const liveness = new Liveness(silent, patience);
-    void liveness.owe(new Promise(() => undefined));
+    const liveness = new Liveness(silent, timeout);
+    void liveness.watch(new Promise(() => undefined));
     vi.advanceTimersByTime(30);
     expect(silent).not.toHaveBeenCalled();
     vi.advanceTimersByTime(100);
@@ -26,15 +26,15 @@ describe('a worker that owes an answer', () => {
 
   test('has as long again after each word', async () => {
     const silent = vi.fn();
-    const liveness = new Liveness(silent, patience);
-    void liveness.owe(new Promise(() => undefined));
+    const liveness = new Liveness(silent, timeout);
+    void liveness.watch(new Promise(() => undefined));
     for (let words = 0; words < 10; words++) {
       vi.advanceTimersByTime(20);
-      liveness.heard();
+      liveness.beat();
     }
     expect(silent).not.toHaveBeenCalled();
     let answer = () => {};
-    const answered = liveness.owe(
+    const answered = liveness.watch(
       new Promise<void>((resolve) => {
         answer = resolve;
       }),
@@ -48,13 +48,13 @@ describe('a worker that owes an answer', () => {
 
   test('is asked for a sign of life at each tick, and nothing is asked of one that owes nothing', async () => {
     const ping = vi.fn();
-    const liveness = new Liveness(() => undefined, patience, ping);
+    const liveness = new Liveness(() => undefined, timeout, ping);
     vi.advanceTimersByTime(100);
     expect(ping).not.toHaveBeenCalled();
-    await liveness.owe(Promise.resolve());
+    await liveness.watch(Promise.resolve());
     vi.advanceTimersByTime(100);
     expect(vi.getTimerCount()).toBe(0);
-    void liveness.owe(new Promise(() => undefined));
+    void liveness.watch(new Promise(() => undefined));
     vi.advanceTimersByTime(20);
     expect(ping).toHaveBeenCalledTimes(2);
     liveness.stop();
@@ -62,8 +62,8 @@ describe('a worker that owes an answer', () => {
 
   test('has not been silent while the computer slept', () => {
     const silent = vi.fn();
-    const liveness = new Liveness(silent, patience);
-    void liveness.owe(new Promise(() => undefined));
+    const liveness = new Liveness(silent, timeout);
+    void liveness.watch(new Promise(() => undefined));
     // Timers that were due meanwhile are due once.
     vi.setSystemTime(Date.now() + 3_600_000);
     vi.advanceTimersByTime(10);
@@ -106,7 +106,7 @@ describe.each([
       size: 1,
       load: loadCodec,
       smallBytes: 0,
-      patience: { tickMs: 20, ticks: 5 },
+      timeout: { tickMs: 20, ticks: 5 },
       spawn: () => {
         started++;
         return silentThread(readyAndThen(step));
@@ -125,7 +125,7 @@ test('a codec worker that never says that it is ready is done without', async ()
     size: 1,
     load: loadCodec,
     smallBytes: 0,
-    patience: { tickMs: 20, ticks: 5 },
+    timeout: { tickMs: 20, ticks: 5 },
     spawn: () => silentThread('setInterval(() => undefined, 1000);'),
   });
   onTestFinished(() => pool.close());
@@ -139,7 +139,7 @@ describe('a worker that serves calls', () => {
   const lost: Error[] = [];
   const callsOf = (script: string) => {
     lost.length = 0;
-    const calls: WorkerCalls<{ work(): Promise<void> }> = new WorkerCalls(
+    const calls: WorkerClient<{ work(): Promise<void> }> = new WorkerClient(
       silentThread(script),
       'service',
       (reason) => {
@@ -154,7 +154,7 @@ describe('a worker that serves calls', () => {
 
   test('is lost where it gives no sign of life', async () => {
     const calls = callsOf("require('node:worker_threads').parentPort.on('message', () => { for (;;) ; });");
-    expect(await rejectionOf(calls.answered(() => calls.remote.work()))).toBe(lost[0]);
+    expect(await rejectionOf(calls.call(() => calls.remote.work()))).toBe(lost[0]);
     expect(lost).toHaveLength(1);
   });
 
@@ -165,7 +165,7 @@ describe('a worker that serves calls', () => {
         ports.service.on('message', ({ id }) => setTimeout(() => ports.service.postMessage({ id, type: 'RAW' }), 600));
       });`;
     const calls = callsOf(script);
-    await calls.answered(() => calls.remote.work());
+    await calls.call(() => calls.remote.work());
     expect(lost).toEqual([]);
   });
 });

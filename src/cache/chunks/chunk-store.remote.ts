@@ -3,18 +3,18 @@ import type { SpawnedWorker, SpawnWorker } from '../../../workers/spawn.ts';
 import { Codec } from '../../codec/codec.ts';
 import { isXetError, XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { type Answer, answer, resultOf } from '../../workers/result.ts';
-import { serveOn, WorkerCalls } from '../../workers/rpc.ts';
+import { capture, type Result, unwrap } from '../../workers/result.ts';
+import { exposeService, WorkerClient } from '../../workers/rpc.ts';
 import { assertRun, type HashChunk } from './chunk-runs.ts';
 import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 
 /** What the worker does: calls of a store by name. */
 interface StoreWorker {
-  open(name: string, maxBytes: number): Promise<Answer<void>>;
+  open(name: string, maxBytes: number): Promise<Result<void>>;
   /** Resolves when the database is lost, with the reason. */
   lost(): Promise<string>;
-  call(name: keyof ChunkStore, args: unknown[]): Promise<Answer<unknown>>;
+  call(name: keyof ChunkStore, args: unknown[]): Promise<Result<unknown>>;
 }
 
 const SERVICE = 'xetkit-chunk-store';
@@ -28,7 +28,7 @@ export function serveChunkStores(
   loadHash: () => Promise<HashChunk> = loadChunkHash,
   fileBytes?: number,
 ): void {
-  serveOn(scope, SERVICE, (port) => serve(port, loadHash, fileBytes));
+  exposeService(scope, SERVICE, (port) => serve(port, loadHash, fileBytes));
 }
 
 async function loadChunkHash(): Promise<HashChunk> {
@@ -50,12 +50,12 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes:
   });
   const worker: StoreWorker = {
     open: (name, maxBytes) =>
-      answer(async () => {
+      capture(async () => {
         opened = await openIndexedDbChunkStore(name, { maxBytes, hash, onLost: lose, fileBytes });
       }),
     lost: () => lost,
     call: async (name, args) => {
-      const found = await answer(async () => {
+      const found = await capture(async () => {
         if (!opened) throw new XetError('CLOSED', 'No store is open.');
         return (opened[name] as (...all: unknown[]) => Promise<unknown>)(...args);
       });
@@ -69,7 +69,7 @@ function serve(port: MessagePort, loadHash: () => Promise<HashChunk>, fileBytes:
 }
 
 /** Memory that is of no use any more, for whoever had it: thrown away it would lie about until it is collected. */
-function givenBack(spent: ArrayBufferLike): Answer<unknown> {
+function givenBack(spent: ArrayBufferLike): Result<unknown> {
   return transfer({ value: spent }, [spent as ArrayBuffer]);
 }
 
@@ -84,12 +84,12 @@ export interface RemoteStoreOptions {
  * asks for it, some milliseconds for each megabyte, and a page has better things to do.
  */
 export class RemoteChunkStore implements ChunkStore {
-  readonly #calls: WorkerCalls<StoreWorker>;
+  readonly #client: WorkerClient<StoreWorker>;
   #onLost: ((reason: string) => void) | undefined;
   #isOver = false;
 
   private constructor(spawned: SpawnedWorker) {
-    this.#calls = new WorkerCalls(spawned, SERVICE, (reason) => this.#lose(`its worker was lost: ${reason.message}`));
+    this.#client = new WorkerClient(spawned, SERVICE, (reason) => this.#lose(`its worker was lost: ${reason.message}`));
   }
 
   /** Undefined where no worker can be started; rejects with `CACHE` where the worker has no database. */
@@ -102,10 +102,10 @@ export class RemoteChunkStore implements ChunkStore {
     try {
       const store = new RemoteChunkStore(spawn());
       started = store;
-      await store.#result(() => store.#calls.remote.open(name, maxBytes));
+      await store.#result(() => store.#client.remote.open(name, maxBytes));
       store.#onLost = onLost;
-      store.#calls
-        .eventually(() => store.#calls.remote.lost())
+      store.#client
+        .callUntimed(() => store.#client.remote.lost())
         .then(
           (reason) => store.#lose(reason),
           () => undefined,
@@ -114,7 +114,7 @@ export class RemoteChunkStore implements ChunkStore {
     } catch (error) {
       // As where a page allows no workers.
       if (!started || started.#isOver) return undefined;
-      started.#calls.end(error);
+      started.#client.end(error);
       throw error;
     }
   }
@@ -158,22 +158,22 @@ export class RemoteChunkStore implements ChunkStore {
   async close(): Promise<void> {
     await this.#orNothing(this.#call('close', []), undefined);
     this.#isOver = true;
-    this.#calls.end(new XetError('CLOSED', 'The chunk cache was closed.'));
+    this.#client.end(new XetError('CLOSED', 'The chunk cache was closed.'));
   }
 
   #lose(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#calls.end(new XetError('CACHE', `The browser's database cannot be used: ${reason}.`));
+    this.#client.end(new XetError('CACHE', `The browser's database cannot be used: ${reason}.`));
     this.#onLost?.(reason);
   }
 
   #call<T>(name: keyof ChunkStore, args: unknown[], moved: Transferable[] = []): Promise<T> {
-    return this.#result(() => this.#calls.remote.call(name, transfer(args, moved)) as Promise<Answer<T>>);
+    return this.#result(() => this.#client.remote.call(name, transfer(args, moved)) as Promise<Result<T>>);
   }
 
-  async #result<T>(call: () => Promise<Answer<T>>): Promise<T> {
-    return resultOf(await this.#calls.answered(call));
+  async #result<T>(call: () => Promise<Result<T>>): Promise<T> {
+    return unwrap(await this.#client.call(call));
   }
 
   /** A cache that is lost has nothing; mistakes of ours are told. */

@@ -6,29 +6,29 @@ import type { ByteRange } from '../../core/ranges.ts';
 import { writesInPlace } from '../../fs/in-place.ts';
 import { nameOf } from '../../fs/opfs.ts';
 import { type StorageFailure, WorkerStorageError } from '../../fs/storage-error.ts';
-import { serveOn, WorkerCalls } from '../../workers/rpc.ts';
+import { exposeService, WorkerClient } from '../../workers/rpc.ts';
 import { type Left, PartialData, type PartialSpec, type PartialStore } from './partial-data.ts';
 
 /** Failures are data: the class and the name of an error do not survive the way. */
-type Answer<T> = { value: T } | { error: StorageFailure };
+type Result<T> = { value: T } | { error: StorageFailure };
 
 /** What the worker does for one file. */
 interface PartialWorker {
   /** Whether files can be written in place there. */
   ready(): boolean;
-  open(spec: PartialSpec): Promise<Answer<Left>>;
-  write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<Answer<void>>;
-  read(range: ByteRange): Promise<Answer<Uint8Array>>;
-  restart(): Promise<Answer<void>>;
-  finish(): Promise<Answer<void>>;
-  close(): Promise<Answer<void>>;
+  open(spec: PartialSpec): Promise<Result<Left>>;
+  write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<Result<void>>;
+  read(range: ByteRange): Promise<Result<Uint8Array>>;
+  restart(): Promise<Result<void>>;
+  finish(): Promise<Result<void>>;
+  close(): Promise<Result<void>>;
 }
 
 const SERVICE = 'xetkit-partial-file';
 
 /** Lets a worker write files. */
 export function servePartialFiles(scope: Pick<Endpoint, 'addEventListener'>): void {
-  serveOn(scope, SERVICE, serve);
+  exposeService(scope, SERVICE, serve);
 }
 
 function serve(port: MessagePort): void {
@@ -37,24 +37,24 @@ function serve(port: MessagePort): void {
   const worker: PartialWorker = {
     ready: writesInPlace,
     open: (spec) =>
-      answer(async () => {
+      capture(async () => {
         const { store: found, left } = await PartialData.open(spec);
         opened = found;
         return left;
       }),
-    write: (at, bytes, chunks) => answer(async () => (await store()).write(at, bytes, chunks)),
+    write: (at, bytes, chunks) => capture(async () => (await store()).write(at, bytes, chunks)),
     read: async (range) => {
-      const found = await answer(async () => (await store()).read(range));
+      const found = await capture(async () => (await store()).read(range));
       return 'value' in found ? transfer(found, [found.value.buffer]) : found;
     },
-    restart: () => answer(async () => (await store()).restart()),
-    finish: () => answer(async () => (await store()).finish()),
-    close: () => answer(async () => opened?.close()),
+    restart: () => capture(async () => (await store()).restart()),
+    finish: () => capture(async () => (await store()).finish()),
+    close: () => capture(async () => opened?.close()),
   };
   expose(worker, port);
 }
 
-async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
+async function capture<T>(work: () => Promise<T>): Promise<Result<T>> {
   try {
     return { value: await work() };
   } catch (error) {
@@ -64,11 +64,11 @@ async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
 
 /** A file that a worker of its own writes: what writes to a disk waits for it, and decoding should not. */
 export class RemotePartial implements PartialStore {
-  readonly #calls: WorkerCalls<PartialWorker>;
+  readonly #client: WorkerClient<PartialWorker>;
 
   private constructor(spawned: SpawnedWorker) {
-    this.#calls = new WorkerCalls(spawned, SERVICE, (reason) =>
-      this.#calls.end(gone(`The worker that writes files was lost (${reason.message}).`)),
+    this.#client = new WorkerClient(spawned, SERVICE, (reason) =>
+      this.#client.end(gone(`The worker that writes files was lost (${reason.message}).`)),
     );
   }
 
@@ -78,7 +78,7 @@ export class RemotePartial implements PartialStore {
     try {
       const started = new RemotePartial(spawn());
       partial = started;
-      if (await started.#calls.answered(() => started.#calls.remote.ready())) return started;
+      if (await started.#client.call(() => started.#client.remote.ready())) return started;
     } catch {
       // As where a page allows no workers.
     }
@@ -87,30 +87,30 @@ export class RemotePartial implements PartialStore {
   }
 
   open(spec: PartialSpec): Promise<Left> {
-    return this.#result(() => this.#calls.remote.open(spec));
+    return this.#result(() => this.#client.remote.open(spec));
   }
 
   write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
     // Others may have the same memory, so a copy is moved; a view would be cloned with all that it is a view of.
     const copy = bytes.slice();
-    return this.#result(() => this.#calls.remote.write(at, transfer(copy, [copy.buffer]), chunks.slice()));
+    return this.#result(() => this.#client.remote.write(at, transfer(copy, [copy.buffer]), chunks.slice()));
   }
 
   read(range: ByteRange): Promise<Uint8Array> {
-    return this.#result(() => this.#calls.remote.read(range));
+    return this.#result(() => this.#client.remote.read(range));
   }
 
   restart(): Promise<void> {
-    return this.#result(() => this.#calls.remote.restart());
+    return this.#result(() => this.#client.remote.restart());
   }
 
   finish(): Promise<void> {
-    return this.#result(() => this.#calls.remote.finish());
+    return this.#result(() => this.#client.remote.finish());
   }
 
   async close(): Promise<void> {
     try {
-      await this.#result(() => this.#calls.remote.close());
+      await this.#result(() => this.#client.remote.close());
     } finally {
       this.end();
     }
@@ -118,11 +118,11 @@ export class RemotePartial implements PartialStore {
 
   /** Ends the worker, whatever it is doing; the browser lets go of the file. */
   end(): void {
-    this.#calls.end(gone('The file was closed.'));
+    this.#client.end(gone('The file was closed.'));
   }
 
-  async #result<T>(call: () => Promise<Answer<T>>): Promise<T> {
-    const found = await this.#calls.answered(call);
+  async #result<T>(call: () => Promise<Result<T>>): Promise<T> {
+    const found = await this.#client.call(call);
     if ('value' in found) return found.value;
     throw new WorkerStorageError(found.error);
   }
