@@ -1,30 +1,23 @@
 import type { BaseXetClient } from '../client/client.ts';
 import type { XetClientOptions } from '../client/options.ts';
+import { type Lease, LeasePool } from '../core/lease-pool.ts';
 import type { Fetch } from '../http/http.ts';
 import type { CompatPlatform } from './platform.ts';
 
-/** What makes one client differ from another. */
+/** Options that distinguish one client from another. */
 export type ClientSettings = Pick<
   XetClientOptions,
   'endpoint' | 'cacheDir' | 'xet' | 'concurrency' | 'memoryBudget' | 'offline'
 > & { accessToken?: string | undefined; fetch?: Fetch | undefined };
 
-/** Each holds workers and memory of its own: those used last are kept. */
-const MOST_CLIENTS = 4;
+/** Each client has workers and memory of its own. */
+const MAX_CLIENTS = 4;
 
-interface Entry {
-  client: BaseXetClient;
-  inUse: number;
-  /** Whether it is closed as soon as nobody uses it. */
-  leaving: boolean;
-}
-
-/** The client of a call: calls that say the same of themselves share one, and with it its workers and its tokens. */
+/** Clients of calls: calls with equal settings share one, and with it its workers and tokens. */
 export class CompatClients {
   readonly #platform: CompatPlatform;
-  /** Those used last at the end. */
-  readonly #entries = new Map<string, Entry>();
-  /** Functions have no text that says which they are. */
+  readonly #pool = new LeasePool<BaseXetClient>(MAX_CLIENTS);
+  /** Functions have no text by which to tell them apart. */
   readonly #fetchNumbers = new WeakMap<Fetch, number>();
   #fetches = 0;
 
@@ -32,49 +25,24 @@ export class CompatClients {
     this.#platform = platform;
   }
 
-  /** Runs something with a client that is not closed in the meantime. */
+  /** Runs work with a client that is not closed in the meantime. */
   async with<T>(settings: ClientSettings, work: (client: BaseXetClient) => Promise<T>): Promise<T> {
-    const entry = this.#take(settings);
-    entry.inUse++;
+    const { value, release } = this.#lease(settings);
     try {
-      return await work(entry.client);
+      return await work(value);
     } finally {
-      entry.inUse--;
-      if (entry.leaving && entry.inUse === 0) await entry.client.close();
+      await release();
     }
   }
 
-  /** Holds a client until the function that it gives is called. */
+  /** Holds a client, which is not closed before `release` is called. */
   hold(settings: ClientSettings): { client: BaseXetClient; release: () => void } {
-    const entry = this.#take(settings);
-    entry.inUse++;
-    let held = true;
-    const release = () => {
-      if (!held) return;
-      held = false;
-      entry.inUse--;
-      if (entry.leaving && entry.inUse === 0) void entry.client.close();
-    };
-    return { client: entry.client, release };
+    const { value, release } = this.#lease(settings);
+    return { client: value, release: () => void release() };
   }
 
-  #take(settings: ClientSettings): Entry {
-    const key = this.#keyOf(settings);
-    const entry = this.#entries.get(key) ?? {
-      client: this.#platform.makeClient(optionsOf(settings)),
-      inUse: 0,
-      leaving: false,
-    };
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    const [oldest] = this.#entries;
-    if (this.#entries.size > MOST_CLIENTS && oldest) {
-      const [oldestKey, leaving] = oldest;
-      this.#entries.delete(oldestKey);
-      leaving.leaving = true;
-      if (leaving.inUse === 0) void leaving.client.close();
-    }
-    return entry;
+  #lease(settings: ClientSettings): Lease<BaseXetClient> {
+    return this.#pool.lease(this.#keyOf(settings), () => this.#platform.makeClient(optionsOf(settings)));
   }
 
   #keyOf({ fetch, ...rest }: ClientSettings): string {

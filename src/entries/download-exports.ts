@@ -1,5 +1,5 @@
 import type { XetDownloaderOptions } from '../client/options.ts';
-import type { FetchClient } from '../fetch/clients.ts';
+import type { FetchClient } from '../fetch/token-clients.ts';
 import type { XetFetchOptions } from '../fetch/xet-fetch.ts';
 
 export type { ChunkCacheOptions } from '../cache/open-tiers.ts';
@@ -7,8 +7,8 @@ export type { CacheWork, CodecWork, XetDownloaderOptions } from '../client/optio
 export type { FileTarget, OpenTarget } from '../client/types.ts';
 export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';
 export type { UrlKind } from '../core/metrics.ts';
-export type { FetchInput } from '../fetch/asked.ts';
-export type { FetchClient } from '../fetch/clients.ts';
+export type { FetchInput } from '../fetch/hub-request.ts';
+export type { FetchClient } from '../fetch/token-clients.ts';
 export type { FetchProgress, XetFetch } from '../fetch/xet-fetch.ts';
 export type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 export type { RetryPolicy } from '../http/retry-timing.ts';

@@ -5,10 +5,10 @@
 
 import { XetClient } from '../client/xet-client.web.ts';
 import { type InstalledXet, type InstallXetOptions, installFetcher } from '../fetch/install.ts';
-import type { ServiceWorkerScope } from '../fetch/keepers.ts';
+import type { ServiceWorkerScope } from '../fetch/keep-alive.ts';
 
 export type { InstalledXet, InstallXetOptions } from '../fetch/install.ts';
-export type { PageLike, ServiceWorkerScope } from '../fetch/keepers.ts';
+export type { PageLike, ServiceWorkerScope } from '../fetch/keep-alive.ts';
 export type { XetProgressMessage } from '../fetch/worker-messages.ts';
 export type { FetchProgress } from '../fetch/xet-fetch.ts';
 
@@ -33,7 +33,7 @@ export type { FetchProgress } from '../fetch/xet-fetch.ts';
 export function installXet(scope: ServiceWorkerScope, options: InstallXetOptions = {}): InstalledXet {
   return installFetcher(scope, options, {
     makeClient: (clientOptions) => new XetClient(clientOptions),
-    letsFinish: isChromium(),
+    finishesBodies: isChromium(),
   });
 }
 

@@ -2,37 +2,39 @@ import { XetError } from '../core/errors.ts';
 
 type Bytes = ReadableStream<Uint8Array>;
 
-/** The end of an answer: complete, failed, aborted or unread. */
-export type Ending = { how: 'whole' } | { how: 'failed'; error: unknown } | { how: 'cancelled' };
+/** How a body ended. */
+export type BodyOutcome = { how: 'whole' } | { how: 'failed'; error: unknown } | { how: 'cancelled' };
 
 export interface BodyParts {
-  /** Bytes that were promised. */
+  /** Expected bytes. */
   length: number;
-  /** The verified bytes as they arrive. The signal ends everything that was started for them. */
+  /** Starts reading verified bytes. The signal ends all work started for them. */
   read: (signal: AbortSignal) => Bytes;
   signal: AbortSignal | undefined;
+  /** Called with the number of bytes of each piece. */
   onBytes: (bytes: number) => void;
-  onSettled: (ending: Ending) => void;
+  /** Called once. */
+  onSettled: (outcome: BodyOutcome) => void;
 }
 
 /**
- * The body of an answer. Nothing is fetched before it is read, and nothing is requested after it was cancelled or
- * aborted, whether or not a byte had arrived by then.
+ * Creates the body of a response. Nothing is fetched before it is read, and nothing is requested after it is cancelled
+ * or aborted, whether or not a byte has arrived by then.
  */
-export function bodyOf(parts: BodyParts): Bytes {
+export function createBody(parts: BodyParts): Bytes {
   const { length, signal } = parts;
   const stop = new AbortController();
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   let given = 0;
   let settled = false;
-  const settle = (ending: Ending) => {
+  const settle = (outcome: BodyOutcome) => {
     if (settled) return;
     settled = true;
     signal?.removeEventListener('abort', onAbort);
-    parts.onSettled(ending);
+    parts.onSettled(outcome);
   };
   let fail: (error: unknown) => void = () => undefined;
-  // Nobody may be reading when it happens, and what waits to be read is void.
+  // An abort fails the body even if no read is pending, and drops queued bytes.
   const onAbort = () => {
     settle({ how: 'failed', error: signal?.reason });
     fail(signal?.reason);
@@ -44,7 +46,7 @@ export function bodyOf(parts: BodyParts): Bytes {
       reader ??= parts.read(stop.signal).getReader();
       const { done, value } = await reader.read();
       stop.signal.throwIfAborted();
-      if (done && given !== length) throw new XetError('PROTOCOL', `${given} of ${length} bytes arrived.`);
+      if (done && given !== length) throw new XetError('PROTOCOL', `The body ended after ${given} of ${length} bytes.`);
       if (done) return undefined;
       if (value.length > 0) return value;
     }
@@ -79,14 +81,14 @@ export function bodyOf(parts: BodyParts): Bytes {
 }
 
 interface Source {
-  /** Takes what makes the stream fail at once. */
+  /** Receives a function that fails the stream at once. */
   start(fail: (error: unknown) => void): void;
   /** The next bytes, undefined at the end. */
   pull(): Promise<Uint8Array | undefined>;
   cancel(reason: unknown): Promise<void>;
 }
 
-/** A stream like that of a real answer, which can also be read into memory of the reader's own. */
+/** A byte stream, as network responses have: it can be read into the reader's own buffer. */
 function byteStream({ start, pull, cancel }: Source): Bytes {
   try {
     return new ReadableStream({
@@ -94,18 +96,18 @@ function byteStream({ start, pull, cancel }: Source): Bytes {
       start: (controller) => start((error) => controller.error(error)),
       async pull(controller) {
         const bytes = await pull();
-        // Its memory goes with it, and others may hold the same.
+        // Enqueuing transfers the buffer, which others may share.
         if (bytes) controller.enqueue(bytes.slice());
         else {
           controller.close();
-          // Whoever waits with memory of his own gets it back.
+          // Returns the buffer of a pending read into the reader's memory.
           controller.byobRequest?.respond(0);
         }
       },
       cancel,
     });
   } catch {
-    // Safari before 26 has no such streams.
+    // Safari before 26 has no byte streams.
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => start((error) => controller.error(error)),

@@ -1,31 +1,31 @@
 import type { XetClientOptions } from '../client/options.ts';
 import { checked, INSTALL_XET } from '../core/arguments.ts';
 import { isXetError, XetError } from '../core/errors.ts';
-import type { Ending } from './body.ts';
-import { collected } from './collect.ts';
-import { Keepers, type PageLike, type ServiceWorkerScope } from './keepers.ts';
+import type { BodyOutcome } from './body.ts';
+import { type PageLike, ServiceWorkerKeepAlive, type ServiceWorkerScope } from './keep-alive.ts';
+import { buffered } from './response.ts';
 import type { XetProgressMessage } from './worker-messages.ts';
 import { type FetchProgress, type MakeClient, XetFetcher, type XetFetchOptions } from './xet-fetch.ts';
 
-/** What a service worker is to do. */
+/** Options of `installXet`. */
 export interface InstallXetOptions extends Omit<XetFetchOptions, 'client'> {
-  /** What to make the client of. Default: a client with its defaults, that decodes on the worker's own thread. */
+  /** Options of the client. Default: the client's defaults; it decodes on the service worker's own thread. */
   client?: XetClientOptions;
-  /** Takes charge of the pages that are already open. Default: true. */
+  /** Takes control of pages that are already open. Default: true. */
   claim?: boolean;
-  /** Tells pages how their downloads go. Default: true. */
+  /** Sends pages the progress of their downloads. Default: true. */
   progress?: boolean;
 }
 
-/** What is installed; `handles` says which requests it answers. */
+/** Result of `installXet`. */
 export interface InstalledXet {
-  /** Whether it answers such a request itself. */
+  /** True if the request is served over Xet; all others are left to the network. */
   handles(request: Request): boolean;
-  /** Ends what is under way; requests are the network's again. */
+  /** Ends transfers under way. Later requests are left to the network. */
   close(): Promise<void>;
 }
 
-/** As the platform has it, which only the types of workers describe. */
+/** The platform's `FetchEvent`, which only TypeScript's worker library describes. */
 interface FetchEventLike extends Event {
   readonly request: Request;
   readonly clientId: string;
@@ -33,37 +33,37 @@ interface FetchEventLike extends Event {
   waitUntil(work: Promise<unknown>): void;
 }
 
-/** So much is answered in one piece, whoever asks. */
+/** Bodies up to this size are finished without the help of a page. */
 const SMALL_BYTES = 1024 * 1024;
-/** So much is answered in one piece where no page keeps the worker running, if it comes soon. */
-const COLLECTED_BYTES = 32 * 1024 * 1024;
-/** Well before a browser stops a worker. */
-const COLLECTED_MS = 15_000;
+/** Without a page that keeps the worker running, bodies up to this size are sent once they are complete in memory. */
+const MAX_BUFFERED_BYTES = 32 * 1024 * 1024;
+/** Time for that, well before a browser stops the worker. */
+const MAX_BUFFERING_MS = 15_000;
 
-/** Browsers say within moments who asked, if they say it at all. */
+/** Time for the browser to look up a page. */
 const CLIENT_MS = 200;
 
-export interface Surroundings {
+export interface ServiceWorkerContext {
   makeClient: MakeClient;
-  /** Whether the browser lets a worker finish the bodies that it has begun, without a page that asks for it. */
-  letsFinish: boolean;
+  /** True if the browser lets the worker finish the bodies that it has begun. */
+  finishesBodies: boolean;
 }
 
-/** Has a service worker answer requests for files of the Hub. Must be called while its script first runs. */
+/** Installs the `fetch` handler of a service worker. Must be called while its script first runs. */
 export function installFetcher(
   scope: ServiceWorkerScope,
   given: InstallXetOptions,
-  { makeClient, letsFinish }: Surroundings,
+  { makeClient, finishesBodies }: ServiceWorkerContext,
 ): InstalledXet {
   const { claim = true, progress = true, client, ...options } = checked('installXet', given, INSTALL_XET);
-  // No worker can start another one.
+  // A service worker cannot start workers.
   const fetcher = new XetFetcher({ ...options, client: { workers: 0, ...client } }, makeClient);
   const warn = options.onWarning ?? client?.onWarning;
-  const server = new PageServer({ scope, fetcher, progress, letsFinish, warn });
+  const server = new PageServer({ scope, fetcher, progress, finishesBodies, warn });
   scope.addEventListener('fetch', (event) => {
     const { request, clientId } = event as FetchEventLike;
-    // What is not answered here goes its way as if this were not here.
-    if (fetcher.handles(request)) (event as FetchEventLike).respondWith(server.answer(request, clientId));
+    // A request without a response is left to the browser.
+    if (fetcher.handles(request)) (event as FetchEventLike).respondWith(server.respond(request, clientId));
   });
   if (claim) {
     scope.addEventListener('activate', (event) => (event as FetchEventLike).waitUntil(scope.clients.claim()));
@@ -75,50 +75,50 @@ interface PageServerParts {
   scope: ServiceWorkerScope;
   fetcher: XetFetcher;
   progress: boolean;
-  letsFinish: boolean;
+  finishesBodies: boolean;
   warn: ((message: string) => void) | undefined;
 }
 
-/** Answers the requests of pages, within the life that browsers grant a service worker. */
+/** Serves the requests of pages within the lifetime that browsers grant a service worker. */
 class PageServer {
   readonly #parts: PageServerParts;
-  readonly #keepers: Keepers;
+  readonly #keepAlive: ServiceWorkerKeepAlive;
   #warned = false;
 
   constructor(parts: PageServerParts) {
     this.#parts = parts;
-    this.#keepers = new Keepers(parts.scope);
+    this.#keepAlive = new ServiceWorkerKeepAlive(parts.scope);
   }
 
-  async answer(request: Request, clientId: string): Promise<Response> {
-    const { fetcher, progress, letsFinish } = this.#parts;
-    const asking = this.#pagesOf(clientId);
-    const tell = progress ? messenger(request.url, asking) : undefined;
+  async respond(request: Request, clientId: string): Promise<Response> {
+    const { fetcher, progress, finishesBodies } = this.#parts;
+    const requesting = this.#pagesOf(clientId);
+    const tell = progress ? messenger(request.url, requesting) : undefined;
     const lost = new AbortController();
     const { signal } = request;
     let settled = false;
     let release = () => {};
-    const onSettled = (ending: Ending) => {
+    const onSettled = (outcome: BodyOutcome) => {
       settled = true;
       release();
-      if (ending.how === 'failed' && !signal.aborted) tell?.(undefined, ending.error);
+      if (outcome.how === 'failed' && !signal.aborted) tell?.(undefined, outcome.error);
     };
     const response = await fetcher.fetch(
       request,
       { signal: AbortSignal.any([signal, lost.signal]) },
       { onProgress: tell && ((_, state) => tell(state)), onSettled },
     );
-    if (settled || letsFinish) return response;
+    if (settled || finishesBodies) return response;
     const length = Number(response.headers.get('content-length'));
-    // Short bodies need no page: who asks may be stuck in a synchronous request, and its page with it.
-    const pages = length > SMALL_BYTES ? await asking : [];
-    if (await this.#keepers.answer(pages)) {
-      release = this.#keepers.hold(pages, () => lost.abort(nobodyAnswers()));
+    // Short bodies need no page: the page may be blocked in a synchronous request.
+    const pages = length > SMALL_BYTES ? await requesting : [];
+    if (await this.#keepAlive.reaches(pages)) {
+      release = this.#keepAlive.start(pages, () => lost.abort(noPageReplies()));
       if (settled) release();
       return response;
     }
-    if (length <= COLLECTED_BYTES) {
-      const whole = await collected(response, COLLECTED_MS);
+    if (length <= MAX_BUFFERED_BYTES) {
+      const whole = await buffered(response, MAX_BUFFERING_MS);
       if (whole) return whole;
     } else {
       await response.body?.cancel();
@@ -127,51 +127,51 @@ class PageServer {
     return fetcher.original(request);
   }
 
-  /** The page that asked; where a worker of a page did, all pages, as nobody sees a worker. */
+  /** The page that sent the request; all pages if a worker of a page did, as workers cannot be identified. */
   async #pagesOf(clientId: string): Promise<readonly PageLike[]> {
     const { clients } = this.#parts.scope;
-    // Firefox says nothing of a worker that waits in a synchronous request, for as long as that waits.
-    const asker = await orUndefined(clients.get(clientId), CLIENT_MS);
-    if (asker?.type === 'window') return [asker];
-    return (await orUndefined(clients.matchAll({ type: 'window' }), CLIENT_MS)) ?? [];
+    // In Firefox the lookup of a worker that is blocked in a synchronous request does not settle before the request.
+    const sender = await settledWithin(clients.get(clientId), CLIENT_MS);
+    if (sender?.type === 'window') return [sender];
+    return (await settledWithin(clients.matchAll({ type: 'window' }), CLIENT_MS)) ?? [];
   }
 
   #warnOnce(): void {
     if (this.#warned) return;
     this.#warned = true;
     this.#parts.warn?.(
-      'Large files go past Xet, as this browser would stop a service worker in the middle of them: call onXetProgress() of xetkit/fetch in the page.',
+      'Large files bypass Xet because this browser would stop the service worker before they are complete. Call onXetProgress() of xetkit/fetch in the page.',
     );
   }
 }
 
-/** The value of a promise; undefined if it fails or takes longer. */
-function orUndefined<T>(promise: Promise<T>, withinMs: number): Promise<T | undefined> {
+/** The value of a promise; undefined if it rejects or takes longer. */
+function settledWithin<T>(promise: Promise<T>, withinMs: number): Promise<T | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, withinMs, undefined);
     promise.then(resolve, () => resolve(undefined)).finally(() => clearTimeout(timer));
   });
 }
 
-function nobodyAnswers(): XetError {
-  return new XetError('CLOSED', 'No page answers any more, so the browser is about to stop this service worker.');
+function noPageReplies(): XetError {
+  return new XetError('CLOSED', 'The pages stopped replying, so the browser is about to stop this service worker.');
 }
 
 type Tell = (state: FetchProgress | undefined, error?: unknown) => void;
 
-function messenger(url: string, asking: Promise<readonly PageLike[]>): Tell {
+function messenger(url: string, pages: Promise<readonly PageLike[]>): Tell {
   let last: FetchProgress = { loaded: 0, total: 0, bytesPerSecond: 0, etaSeconds: undefined, done: false };
   return (state, error) => {
     last = state ?? last;
     const message: XetProgressMessage = { type: 'xetkit-progress', url, ...last };
-    if (error !== undefined) message.error = inWords(error);
-    void asking.then((pages) => {
-      for (const page of pages) page.postMessage(message);
+    if (error !== undefined) message.error = describeError(error);
+    void pages.then((found) => {
+      for (const page of found) page.postMessage(message);
     });
   };
 }
 
-function inWords(error: unknown): { code: string | undefined; message: string } {
+function describeError(error: unknown): { code: string | undefined; message: string } {
   return {
     code: isXetError(error) ? error.code : undefined,
     message: error instanceof Error ? error.message : String(error),

@@ -1,31 +1,31 @@
 import { checked, XET_CACHE } from '../core/arguments.ts';
-import type { FetchInput } from './asked.ts';
+import type { FetchInput } from './hub-request.ts';
 import { type MakeClient, XetFetcher, type XetFetchOptions } from './xet-fetch.ts';
 
-/** What libraries ask of a cache of their own making, after the `Cache` of browsers. */
+/** The cache interface that libraries accept, modelled on the browser's `Cache`. */
 export interface MatchCache {
-  /** The answer that is kept for a request, if there is one. */
+  /** The stored response for a request, if there is one. */
   match(request: FetchInput): Promise<Response | undefined>;
-  /** Keeps an answer. */
+  /** Stores a response. */
   put(request: FetchInput, response: Response): Promise<void>;
-  /** Forgets an answer; says whether there was one. */
+  /** Deletes a response; resolves to false if there was none. */
   delete?(request: FetchInput): Promise<boolean>;
 }
 
-/** What the cache answers, and what it leaves to another one. */
+/** Options of `createXetCache`. */
 export interface XetCacheOptions extends XetFetchOptions {
-  /** Where all else is looked for and kept, such as a `Cache` of the browser. Default: nowhere. */
+  /** A cache for all other requests, such as a browser `Cache`. Default: none; they miss. */
   rest?: MatchCache;
 }
 
 /**
- * A cache that has every file of the Hub: libraries that ask their cache first get it from there, through
- * Xet. What the Hub does not have, or not for this token, is a miss, so that they find out as they are used to.
+ * A cache that contains every file of the Hub: a library that looks into its cache first gets files from it, over Xet.
+ * A file that the Hub does not have, or not for this token, is a miss, so that the library meets the Hub's own error.
  */
 export interface XetCache extends MatchCache {
-  /** Removes what `rest` has of it. What is of the Hub is not kept here, but by the client, which bounds it by itself. */
+  /** Deletes from `rest`. Hub files are cached by the client, within its own limits, and are not deleted. */
   delete(request: FetchInput): Promise<boolean>;
-  /** Ends what is under way, and the clients that were made for this. */
+  /** Ends transfers under way, and closes the clients that were created for this cache. */
   close(): Promise<void>;
 }
 
@@ -42,8 +42,8 @@ export function makeXetCache(given: XetCacheOptions, makeClient: MakeClient): Xe
     },
     async put(request, response) {
       if (rest && !fetcher.handles(request)) return rest.put(request, response);
-      // What is of the Hub is kept in chunks already. Nobody waits for the cancelling: that of a copy lasts until its
-      // other half has been read, mostly by who waits for this.
+      // Hub files are cached as chunks already. The cancellation is not awaited: a clone's takes until the other clone
+      // has been read, often by the caller of put itself.
       response.body?.cancel().catch(() => undefined);
     },
     delete: async (request) => (await rest?.delete?.(request)) ?? false,

@@ -2,19 +2,19 @@ import { setLatest } from '../core/lru.ts';
 import { Shared } from '../core/shared.ts';
 import type { XetFile } from '../read/xet-file.ts';
 import type { HubAddress } from './address.ts';
-import type { FileFacts } from './answer.ts';
+import type { FileFacts } from './file-response.ts';
 
-/** What is asked of a file: as much of {@link XetFile} as an answer needs. */
+/** The part of a {@link XetFile} that a response needs. */
 export interface OpenFile extends FileFacts {
   slice(start: number, end: number): Pick<XetFile, 'stream'>;
 }
 
-/** `whole`: whether all of the file is wanted. */
+/** Opens a file; with `whole` all of it is wanted. */
 export type OpenAddress = (address: HubAddress, whole: boolean, signal: AbortSignal) => Promise<OpenFile>;
 
 interface Opened {
   file: OpenFile;
-  /** Whether it was opened by somebody who wanted all of it, and so may have its beginning. */
+  /** True if it was opened for all of its bytes, and so may have its beginning in memory. */
   whole: boolean;
   atMs: number;
 }
@@ -24,15 +24,15 @@ interface Entry {
   opened: Opened | undefined;
 }
 
-/** Readers of ranges ask many times within moments; that what they read does not change meanwhile suits them. */
-const GOOD_FOR_MS = 30_000;
-const MOST_FILES = 64;
+/** Readers of ranges send many requests within moments, and want them to be of one version of the file. */
+const MAX_AGE_MS = 30_000;
+const MAX_FILES = 64;
 
-/** What the Hub said of files a moment ago, so that a hundred ranges of a file ask it once. */
+/** Recently opened files, so that a hundred range requests for a file need one request to the Hub. */
 export class OpenedFiles {
   readonly #open: OpenAddress;
   readonly #now: () => number;
-  /** Those used last at the end. */
+  /** The most recently used entries come last. */
   readonly #entries = new Map<string, Entry>();
 
   constructor(open: OpenAddress, now: () => number = () => performance.now()) {
@@ -41,25 +41,25 @@ export class OpenedFiles {
   }
 
   /**
-   * @param recent whether an answer of a moment ago will do.
-   * @param whole whether all of the file is wanted.
+   * @param recent accepts metadata that is up to 30 s old.
+   * @param whole true if all of the file is wanted.
    */
   async open(address: HubAddress, recent: boolean, whole: boolean, signal: AbortSignal | undefined): Promise<OpenFile> {
     const entry = this.#entry(address);
     const { opened } = entry;
-    const before = opened && this.#now() - opened.atMs < GOOD_FOR_MS ? opened : undefined;
+    const before = opened && this.#now() - opened.atMs < MAX_AGE_MS ? opened : undefined;
     if (recent && before) {
       signal?.throwIfAborted();
       return before.file;
     }
-    // Libraries ask for all of a file to hear how long it is, and again to read it: what came then is not fetched twice.
-    const asksForAll = whole && !before?.whole;
-    const open = (shared: AbortSignal) => this.#open(address, asksForAll, shared);
-    // What was asked before this request may be older than it.
-    const now = await (recent ? entry.opening : new Shared<OpenFile>()).join(open, signal);
-    const isSame = before?.whole && before.file.etag === now.etag && before.file.commit === now.commit;
-    const file = isSame ? before.file : now;
-    entry.opened = { file, whole: isSame || asksForAll, atMs: this.#now() };
+    // Libraries request a whole file to learn its size, and again to read it: its beginning is fetched once.
+    const opensWhole = whole && !before?.whole;
+    const open = (shared: AbortSignal) => this.#open(address, opensWhole, shared);
+    // A shared open that began before this request may return older metadata.
+    const latest = await (recent ? entry.opening : new Shared<OpenFile>()).join(open, signal);
+    const isSame = before?.whole && before.file.etag === latest.etag && before.file.commit === latest.commit;
+    const file = isSame ? before.file : latest;
+    entry.opened = { file, whole: isSame || opensWhole, atMs: this.#now() };
     return file;
   }
 
@@ -67,7 +67,7 @@ export class OpenedFiles {
     const { repo, revision, path } = address;
     const key = JSON.stringify([repo.type, repo.name, revision, path]);
     const entry = this.#entries.get(key) ?? { opening: new Shared<OpenFile>(), opened: undefined };
-    setLatest(this.#entries, key, entry, MOST_FILES);
+    setLatest(this.#entries, key, entry, MAX_FILES);
     return entry;
   }
 }

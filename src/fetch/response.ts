@@ -14,18 +14,43 @@ const STATUS_TEXTS: Record<number, string> = {
   504: 'Gateway Timeout',
 };
 
-/** An answer that says where it is from, as those of the network do; one made by hand would say nothing. */
+/** A `Response` with a `url`, like those of the network; the constructor leaves it empty. */
 export function responseFrom(
   url: string,
   body: ReadableStream<Uint8Array> | Blob | string | null,
   { status, headers }: { status: number; headers: Record<string, string> },
 ): Response {
-  return from(url, new Response(body, { status, statusText: STATUS_TEXTS[status] ?? '', headers }));
+  return withUrl(url, new Response(body, { status, statusText: STATUS_TEXTS[status] ?? '', headers }));
 }
 
-function from(url: string, response: Response): Response {
+function withUrl(url: string, response: Response): Response {
   return Object.defineProperties(response, {
     url: { value: url, configurable: true },
-    clone: { value: () => from(url, Response.prototype.clone.call(response)), configurable: true },
+    clone: { value: () => withUrl(url, Response.prototype.clone.call(response)), configurable: true },
   });
+}
+
+/** The same response with its whole body in memory; undefined if that takes longer. Errors of the body are thrown. */
+export async function buffered(response: Response, withinMs: number): Promise<Response | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), withinMs);
+  });
+  try {
+    const reader = response.body?.getReader();
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for (;;) {
+      const read = await Promise.race([reader?.read() ?? { done: true as const, value: undefined }, late]);
+      if (!read) {
+        await reader?.cancel();
+        return undefined;
+      }
+      if (read.done) break;
+      parts.push(read.value as Uint8Array<ArrayBuffer>);
+    }
+    const headers = Object.fromEntries(response.headers);
+    return responseFrom(response.url, new Blob(parts), { status: response.status, headers });
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,30 +1,58 @@
 import type { FetchProgress } from './xet-fetch.ts';
 
-/** What a page hears of a download that it asked its service worker for. */
+/** Progress of a download that a page requested from its service worker. */
 export interface XetProgressMessage extends FetchProgress {
-  /** By which it is told from messages of others. */
+  /** Distinguishes it from other messages. */
   type: 'xetkit-progress';
-  /** The address that the page asked for. */
+  /** The URL that the page requested. */
   url: string;
-  /** In the last message of a download that failed: why. */
+  /** Reason of a failure, in the last message of the download. */
   error?: { code: string | undefined; message: string };
 }
 
-/** What a service worker asks its pages while it is at work, and what they answer. */
+/** Ping of a service worker to its pages while it works, and their reply. */
 export interface AwakeMessage {
   type: 'xetkit-awake';
 }
 
 export const AWAKE: AwakeMessage = { type: 'xetkit-awake' };
 
-export function isProgressMessage(data: unknown): data is XetProgressMessage {
-  return typeOf(data) === 'xetkit-progress';
-}
-
 export function isAwakeMessage(data: unknown): data is AwakeMessage {
   return typeOf(data) === AWAKE.type;
 }
 
+function isProgressMessage(data: unknown): data is XetProgressMessage {
+  return typeOf(data) === 'xetkit-progress';
+}
+
 function typeOf(data: unknown): unknown {
   return typeof data === 'object' && data !== null && 'type' in data ? data.type : undefined;
+}
+
+/** Options of `onXetProgress`. */
+export interface ListenOptions {
+  /** Target of the messages. Default: `navigator.serviceWorker`. */
+  container?: EventTarget;
+}
+
+/**
+ * Listens, in a page, to the progress of downloads that its service worker makes for it, and answers the worker's pings.
+ * Browsers other than Chromium stop a service worker after a minute without a message from a page; without a page that
+ * calls this, large files bypass Xet there. Returns a function that stops listening.
+ */
+export function onXetProgress(
+  listener: (progress: XetProgressMessage) => void = () => undefined,
+  { container = navigator.serviceWorker }: ListenOptions = {},
+): () => void {
+  const onMessage = (event: Event) => {
+    const { data, source } = event as MessageEvent<unknown> & {
+      source: { postMessage(message: unknown): void } | null;
+    };
+    if (isAwakeMessage(data)) source?.postMessage(AWAKE);
+    else if (isProgressMessage(data)) listener(data);
+  };
+  container.addEventListener('message', onMessage);
+  // Listeners added with addEventListener receive nothing before this call.
+  if ('startMessages' in container && typeof container.startMessages === 'function') container.startMessages();
+  return () => container.removeEventListener('message', onMessage);
 }

@@ -3,88 +3,87 @@ import { checked, XET_FETCH } from '../core/arguments.ts';
 import { ProgressMeter } from '../core/progress.ts';
 import { BENEATH, beneath } from '../http/network-fetch.ts';
 import { type HubAddress, HubAddresses } from './address.ts';
-import { answerTo } from './answer.ts';
-import { type Asked, type FetchInput, isRequest, readAsked } from './asked.ts';
-import { bodyOf, type Ending } from './body.ts';
-import { Clients, type FetchClient, type Lease } from './clients.ts';
+import { type BodyOutcome, createBody } from './body.ts';
+import { errorResponse, isOwnFailure } from './error-response.ts';
+import { respondTo } from './file-response.ts';
+import { type FetchInput, type HubRequest, isRequest, parseHubRequest } from './hub-request.ts';
 import type { OpenFile } from './opened-files.ts';
-import { isOurFailure, refusalOf } from './refusal.ts';
 import { responseFrom } from './response.ts';
+import { type ClientLease, type FetchClient, TokenClients } from './token-clients.ts';
 
-/** How far the body of an answer has come. */
+/** Progress of a response body. */
 export interface FetchProgress {
-  /** Bytes of the body that have been read. */
+  /** Bytes read so far. */
   loaded: number;
-  /** Bytes of the body. */
+  /** Bytes in total. */
   total: number;
-  /** Over the last few seconds. */
+  /** Average of the last few seconds. */
   bytesPerSecond: number;
-  /** Undefined while nothing can be said. */
+  /** Estimated seconds left; undefined while unknown. */
   etaSeconds: number | undefined;
-  /** Whether this is the last report of a body that came whole. */
+  /** True in the last report of a complete body. */
   done: boolean;
 }
 
-/** What is answered, by which client, and who is told. */
+/** Options of `createXetFetch`. */
 export interface XetFetchOptions {
   /**
-   * The client that answers, or what to make one of. With a client of your own, requests that bring a token of
-   * theirs are passed on, as a client has one token. Requests without one go with the client's. Default: a client
-   * with its defaults.
+   * The client to use, or options for a new one. A client has one token, so with a client of your own, requests that
+   * carry a token are passed on, and those without one use the client's. Default: a new client with its defaults.
    */
   client?: FetchClient | XetClientOptions;
-  /** What everything else is passed on to. Default: the `fetch` in place when this is made. */
+  /** Receives all other requests. Default: the global `fetch` at the time of the call. */
   fetch?: typeof globalThis.fetch;
   /**
-   * Other addresses of the same Hub, such as `https://huggingface.co` where `endpoint` is a mirror: requests to
-   * them are answered from the endpoint, but for those that bring a token, which is not the mirror's. Default: none.
+   * Other URLs of the same Hub, such as `https://huggingface.co` if `endpoint` is a mirror. Requests to them are served
+   * from the endpoint, except for those that carry a token, which is not meant for the mirror. Default: none.
    */
   aliases?: readonly string[];
-  /** Told how far bodies have come, by the address that was asked, at most ten times a second. */
+  /** Called with the progress of bodies, by requested URL, at most ten times a second. */
   onProgress?: (url: string, progress: FetchProgress) => void;
-  /** Told when a request that Xet could have served is passed on. Default: as the client's options say. */
+  /** Called when a request that could be served over Xet is passed on. Default: the client's `onWarning`. */
   onWarning?: (message: string) => void;
 }
 
-/** A `fetch` that gets files of a Hub through Xet, and everything else as ever. */
+/** A `fetch` that gets files of a Hub over Xet and passes all other requests on. */
 export interface XetFetch {
   (input: FetchInput, init?: RequestInit): Promise<Response>;
-  /** Whether it answers such a request itself. */
+  /** True if the request would be served over Xet. */
   handles(input: FetchInput, init?: RequestInit): boolean;
-  /** Ends what is under way, and the clients that were made for this. */
+  /** Ends transfers under way, and closes the clients that were created for this `fetch`. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 export type MakeClient = (options: XetClientOptions) => FetchClient;
 
-/** What one request wants to hear. */
-export interface Hooks {
+/** Callbacks of one request. */
+export interface FetchHooks {
   onProgress?: ((url: string, progress: FetchProgress) => void) | undefined;
-  /** Told once how it ended, or that there is no body to come. */
-  onSettled?: ((ending: Ending) => void) | undefined;
+  /** Called once when the body ends, or at once if there is none. */
+  onSettled?: ((outcome: BodyOutcome) => void) | undefined;
 }
 
-/** Answers requests for files of a Hub, and passes on all others. */
+/** Serves requests for files of a Hub, and passes all others on. */
 export class XetFetcher {
-  /** What all else is passed on to. */
+  /** Receives all other requests. */
   readonly original: typeof globalThis.fetch;
   readonly #addresses: HubAddresses;
-  readonly #clients: Clients;
+  readonly #clients: TokenClients;
   readonly #plainAllowed: boolean;
   readonly #warn: (message: string) => void;
   readonly #onProgress: XetFetchOptions['onProgress'];
 
   constructor(options: XetFetchOptions, makeClient: MakeClient) {
     const original = options.fetch ?? beneath(globalThis.fetch);
-    // The platform's own minds on what it is called.
+    // The platform's fetch throws if it is called as a method.
     this.original = (...request) => original(...request);
     const given = options.client ?? {};
     const clientOptions = isClient(given) ? undefined : given;
     const make = (more: XetClientOptions) =>
       makeClient({ fetch: (url, init) => original(url, init), ...clientOptions, ...more });
     const own = isClient(given) ? given : make({});
-    this.#clients = new Clients(own, {
+    this.#clients = new TokenClients(own, {
       closesOwn: own !== given,
       make: clientOptions && ((accessToken) => make({ accessToken })),
     });
@@ -95,28 +94,28 @@ export class XetFetcher {
   }
 
   handles(input: FetchInput, init?: RequestInit): boolean {
-    const asked = readAsked(this.#addresses, input, init);
-    return asked !== undefined && this.#clients.serves(asked.token);
+    const request = parseHubRequest(this.#addresses, input, init);
+    return request !== undefined && this.#clients.serves(request.token);
   }
 
-  async fetch(input: FetchInput, init?: RequestInit, hooks: Hooks = {}): Promise<Response> {
-    const asked = readAsked(this.#addresses, input, init);
-    const lease = asked && this.#clients.take(asked.token);
-    if (!asked || !lease) return this.original(...this.#plain(input, init));
-    const settle = (ending: Ending) => {
+  async fetch(input: FetchInput, init?: RequestInit, hooks: FetchHooks = {}): Promise<Response> {
+    const request = parseHubRequest(this.#addresses, input, init);
+    const lease = request && this.#clients.lease(request.token);
+    if (!request || !lease) return this.original(...this.#plain(input, init));
+    const settle = (outcome: BodyOutcome) => {
       lease.release();
-      hooks.onSettled?.(ending);
+      hooks.onSettled?.(outcome);
     };
     try {
-      const file = await this.#open(asked, lease);
-      return this.#answer(asked, file, { onProgress: hooks.onProgress, onSettled: settle });
+      const file = await this.#open(request, lease);
+      return this.#respond(request, file, { onProgress: hooks.onProgress, onSettled: settle });
     } catch (error) {
       settle({ how: 'failed', error });
-      if (asked.signal?.aborted) throw error;
-      const refusal = refusalOf(error);
-      if (refusal) return responseFrom(asked.address.url, asked.method === 'HEAD' ? null : refusal.text, refusal);
-      if (!this.#plainAllowed || !isOurFailure(error)) throw error;
-      this.#warnOf(asked.address, error);
+      if (request.signal?.aborted) throw error;
+      const refusal = errorResponse(error);
+      if (refusal) return responseFrom(request.address.url, request.method === 'HEAD' ? null : refusal.text, refusal);
+      if (!this.#plainAllowed || !isOwnFailure(error)) throw error;
+      this.#warnOf(request.address, error);
       return this.original(...this.#plain(input, init));
     }
   }
@@ -125,7 +124,7 @@ export class XetFetcher {
     return this.#clients.close();
   }
 
-  /** A request as it is passed on: as it came, unless it names a file in a way that only we know. */
+  /** A request as it is passed on: unchanged, unless it has an `hf:` URL, which only we understand. */
   #plain(input: FetchInput, init: RequestInit | undefined): [FetchInput, RequestInit?] {
     const text = isRequest(input) ? input.url : String(input);
     const address = /^hf:/i.test(text) && URL.canParse(text) ? this.#addresses.find(new URL(text)) : undefined;
@@ -133,40 +132,40 @@ export class XetFetcher {
     return [isRequest(input) ? new Request(address.url, input) : address.url, init];
   }
 
-  #open({ address, headers, method, fresh, signal }: Asked, { files }: Lease): Promise<OpenFile> {
-    // A part of a file is mostly one of many. Whoever asks for all, or under a condition, means the file of now.
+  #open({ address, headers, method, fresh, signal }: HubRequest, { files }: ClientLease): Promise<OpenFile> {
+    // A range is usually one of many. A request for all, or with a condition, means the current version of the file.
     const conditional = ['if-match', 'if-none-match', 'if-range'].some((name) => headers.has(name));
     const ranged = headers.has('range');
     return files.open(address, ranged && !conditional && !fresh, method === 'GET' && !ranged, signal);
   }
 
-  #answer(asked: Asked, file: OpenFile, { onProgress, onSettled }: Hooks): Response {
-    const { address, headers, method, signal } = asked;
-    const answer = answerTo({ headers, attachment: address.attachment }, file);
-    const range = 'content' in answer.body ? answer.body.content : undefined;
+  #respond(request: HubRequest, file: OpenFile, { onProgress, onSettled }: FetchHooks): Response {
+    const { address, headers, method, signal } = request;
+    const response = respondTo({ headers, attachment: address.attachment }, file);
+    const range = 'content' in response.body ? response.body.content : undefined;
     if (!range || method === 'HEAD' || range.start === range.end) {
       onSettled?.({ how: 'whole' });
-      const text = 'text' in answer.body ? answer.body.text : '';
-      return responseFrom(address.url, method === 'HEAD' || answer.status === 304 ? null : text, answer);
+      const text = 'text' in response.body ? response.body.text : '';
+      return responseFrom(address.url, method === 'HEAD' || response.status === 304 ? null : text, response);
     }
     const length = range.end - range.start;
-    const cautious = answer.status === 206 && range.end === file.size;
+    const cautious = response.status === 206 && range.end === file.size;
     const meter = this.#meter(address.url, length, onProgress);
-    const body = bodyOf({
+    const body = createBody({
       length,
-      // Players ask for all the rest at each place that somebody seeks, and stop soon.
+      // Media players request all the rest at each seek, and stop soon.
       read: (stop) => file.slice(range.start, range.end).stream({ signal: stop, cautious }),
       signal,
       onBytes: (bytes) => meter.content(bytes, file.path),
-      onSettled: (ending) => {
-        if (ending.how === 'whole') meter.fileDone();
-        onSettled?.(ending);
+      onSettled: (outcome) => {
+        if (outcome.how === 'whole') meter.fileDone();
+        onSettled?.(outcome);
       },
     });
-    return responseFrom(address.url, body, answer);
+    return responseFrom(address.url, body, response);
   }
 
-  #meter(url: string, bytes: number, onProgress: Hooks['onProgress']): ProgressMeter {
+  #meter(url: string, bytes: number, onProgress: FetchHooks['onProgress']): ProgressMeter {
     const listeners = [this.#onProgress, onProgress].filter((listener) => listener !== undefined);
     if (listeners.length === 0) return new ProgressMeter({ files: 1, bytes }, undefined);
     return new ProgressMeter({ files: 1, bytes }, ({ phase, bytes: { done, total }, bytesPerSecond, etaSeconds }) => {
@@ -178,12 +177,12 @@ export class XetFetcher {
   #warnOf({ path }: HubAddress, error: unknown): void {
     const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
     this.#warn(
-      `'${path}' is not available over Xet (${reason}). The request is passed on, so xetkit verifies nothing of it.`,
+      `'${path}' is not available over Xet (${reason}). The request is passed on, so its content is not verified.`,
     );
   }
 }
 
-/** A `fetch` around a fetcher, to be put where one is expected. */
+/** The `fetch` of a fetcher. */
 export function asFetch(fetcher: XetFetcher): XetFetch {
   const close = () => fetcher.close();
   return Object.assign((input: FetchInput, init?: RequestInit) => fetcher.fetch(input, init), {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { XetError } from '../../src/core/errors.ts';
-import { type BodyParts, bodyOf, type Ending } from '../../src/fetch/body.ts';
+import { type BodyOutcome, type BodyParts, createBody } from '../../src/fetch/body.ts';
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
@@ -21,8 +21,8 @@ function streamOf(...pieces: (Uint8Array | Error)[]): ReadableStream<Uint8Array>
 }
 
 function body(parts: Partial<BodyParts> & Pick<BodyParts, 'read'>) {
-  const onSettled = vi.fn<(ending: Ending) => void>();
-  const stream = bodyOf({ length: 4, signal: undefined, onBytes: () => undefined, ...parts, onSettled });
+  const onSettled = vi.fn<(ending: BodyOutcome) => void>();
+  const stream = createBody({ length: 4, signal: undefined, onBytes: () => undefined, ...parts, onSettled });
   const read = async () => [...new Uint8Array(await new Response(stream).arrayBuffer())];
   return { stream, read, endings: () => onSettled.mock.calls.map(([ending]) => ending) };
 }

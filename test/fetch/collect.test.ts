@@ -1,6 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { collected } from '../../src/fetch/collect.ts';
-import { responseFrom } from '../../src/fetch/response.ts';
+import { buffered, responseFrom } from '../../src/fetch/response.ts';
 
 const url = 'https://hub.example/file';
 const head = { status: 206, headers: { 'content-type': 'application/x-own', etag: '"e"' } };
@@ -14,7 +13,7 @@ describe('an answer in one piece', () => {
         controller.close();
       },
     });
-    const response = await collected(responseFrom(url, body, head), 1000);
+    const response = await buffered(responseFrom(url, body, head), 1000);
     expect([response?.url, response?.status, response?.statusText]).toEqual([url, 206, 'Partial Content']);
     expect([response?.headers.get('etag'), response?.headers.get('content-type')]).toEqual([
       '"e"',
@@ -29,13 +28,13 @@ describe('an answer in one piece', () => {
       start: (controller) => controller.enqueue(Uint8Array.of(1)),
       cancel,
     });
-    expect(await collected(responseFrom(url, body, head), 20)).toBeUndefined();
+    expect(await buffered(responseFrom(url, body, head), 20)).toBeUndefined();
     expect(cancel).toHaveBeenCalledTimes(1);
   });
 
   test('fails with its body', async () => {
     const reason = new Error('corrupt');
     const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(reason) });
-    await expect(collected(responseFrom(url, body, head), 1000)).rejects.toBe(reason);
+    await expect(buffered(responseFrom(url, body, head), 1000)).rejects.toBe(reason);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkConditions, rangeHolds } from '../../src/fetch/conditions.ts';
+import { checkPreconditions, rangeApplies } from '../../src/fetch/preconditions.ts';
 
 const tags = ['aaa', 'bbb'];
 
@@ -20,7 +20,7 @@ describe('conditions', () => {
     [{ 'if-match': '"ccc"', 'if-none-match': '"aaa"' }, 'failed'],
     [{ 'if-modified-since': 'Sat, 29 Oct 1994 19:43:31 GMT' }, 'proceed'],
     [{ 'if-unmodified-since': 'Sat, 29 Oct 1994 19:43:31 GMT' }, 'proceed'],
-  ])('%j', (headers, expected) => expect(checkConditions(new Headers(headers), tags)).toBe(expected));
+  ])('%j', (headers, expected) => expect(checkPreconditions(new Headers(headers), tags)).toBe(expected));
 
   test.each([
     [undefined, true],
@@ -32,6 +32,6 @@ describe('conditions', () => {
     ['Sat, 29 Oct 1994 19:43:31 GMT', false],
   ])('If-Range: %s', (value, expected) => {
     const headers = new Headers(value === undefined ? {} : { 'if-range': value });
-    expect(rangeHolds(headers, tags)).toBe(expected);
+    expect(rangeApplies(headers, tags)).toBe(expected);
   });
 });

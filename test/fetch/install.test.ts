@@ -1,9 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { XetClient } from '../../src/client/xet-client.node.ts';
 import { type InstallXetOptions, installFetcher } from '../../src/fetch/install.ts';
-import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keepers.ts';
-import { onXetProgress } from '../../src/fetch/page.ts';
-import { AWAKE, isAwakeMessage, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';
+import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keep-alive.ts';
+import { AWAKE, isAwakeMessage, onXetProgress, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { clientOptions, countingFetch, digest, hubFor } from '../support/fetch.ts';
 import { randomBytes, weights } from '../support/samples.ts';
@@ -23,7 +22,7 @@ interface Page extends PageLike {
 async function installed(
   options: InstallXetOptions = {},
   kinds: Record<string, 'listens' | 'deaf' | 'worker' | 'waiting'> = {},
-  letsFinish = false,
+  finishesBodies = false,
 ) {
   const hub = await hubFor();
   await hub.commitFiles('owner/model', {
@@ -68,7 +67,7 @@ async function installed(
     { fetch: original, ...options, client },
     {
       makeClient: (made) => new XetClient(made),
-      letsFinish,
+      finishesBodies,
     },
   );
   onTestFinished(() => xet.close());

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { requestedRange } from '../../src/fetch/range.ts';
+import { requestedRange } from '../../src/fetch/preconditions.ts';
 
 describe('a Range header', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { XetClient } from '../../src/client/xet-client.node.ts';
-import { Clients, type FetchClient } from '../../src/fetch/clients.ts';
+import { type FetchClient, TokenClients } from '../../src/fetch/token-clients.ts';
 import { clientOptions, countingFetch, fetchFor, hubFor, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';
 
@@ -86,12 +86,12 @@ describe('clients of tokens', () => {
       names.push(token);
       return clientOf(token);
     };
-    return { clients: new Clients(clientOf('own'), { closesOwn: true, make }), closed, names };
+    return { clients: new TokenClients(clientOf('own'), { closesOwn: true, make }), closed, names };
   }
 
   test('are kept, a few of them, those that were used last', () => {
     const { clients, closed, names } = made();
-    const use = (token: string) => clients.take(token)?.release();
+    const use = (token: string) => clients.lease(token)?.release();
     for (const token of ['a', 'b', 'c', 'd', 'a', 'e']) use(token);
     expect(names).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect(closed).toEqual(['b']);
@@ -103,8 +103,8 @@ describe('clients of tokens', () => {
 
   test('are not closed while they are at work', async () => {
     const { clients, closed } = made();
-    const [first, second] = [clients.take('a'), clients.take('a')];
-    for (const token of ['b', 'c', 'd', 'e']) clients.take(token)?.release();
+    const [first, second] = [clients.lease('a'), clients.lease('a')];
+    for (const token of ['b', 'c', 'd', 'e']) clients.lease(token)?.release();
     expect(closed).toEqual([]);
     first?.release();
     first?.release();

@@ -1,5 +1,5 @@
 import { installXet } from '../../../src/entries/service-worker.ts';
-import type { ServiceWorkerScope } from '../../../src/fetch/keepers.ts';
+import type { ServiceWorkerScope } from '../../../src/fetch/keep-alive.ts';
 
 const scope = globalThis as unknown as ServiceWorkerScope;
 const values = new URLSearchParams(location.search);

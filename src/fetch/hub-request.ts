@@ -1,36 +1,40 @@
 import type { HubAddress, HubAddresses } from './address.ts';
 
-/** What `fetch` takes. */
+/** First argument of `fetch`. */
 export type FetchInput = string | URL | Request;
 
-/** A request for a file on the Hub, read off the arguments of `fetch`. */
-export interface Asked {
+/** A request for a file on the Hub, parsed from the arguments of `fetch`. */
+export interface HubRequest {
   address: HubAddress;
   method: 'GET' | 'HEAD';
   headers: Headers;
   signal: AbortSignal | undefined;
-  /** The Hub token that the request brings itself. */
+  /** Hub token that the request carries. */
   token: string | undefined;
-  /** Whether only what the Hub says now will do. */
+  /** True if the request asks for the Hub's current state, bypassing caches. */
   fresh: boolean;
 }
 
-/** The Hub answers this with what is known of a file, not with the file. */
+/** The Hub answers a request for this media type with metadata of the file instead of the file. */
 const FILE_INFO = 'vnd.xet-fileinfo';
-/** How Node, Deno and Bun are told to go another way through the network. Whoever says so means it. */
+/** Options that select another transport in Node, Deno and Bun. A caller who sets one wants that transport. */
 const OWN_TRANSPORT = ['dispatcher', 'client', 'proxy', 'unix', 'tls'];
 
 /**
- * What a call of `fetch` asks a Hub for; undefined where it asks for something else, or in a way that only the
- * real thing can answer. Changes nothing: the arguments can be passed on as they are.
+ * The request for a Hub file in a call of `fetch`; undefined if the call asks for anything else, or in a way that only
+ * the platform's `fetch` can answer. The arguments are not changed and can be passed on.
  */
-export function readAsked(addresses: HubAddresses, input: FetchInput, init: RequestInit = {}): Asked | undefined {
+export function parseHubRequest(
+  addresses: HubAddresses,
+  input: FetchInput,
+  init: RequestInit = {},
+): HubRequest | undefined {
   const address = addressOf(addresses, input);
   if (!address) return undefined;
   const request = isRequest(input) ? input : undefined;
   const method = (init.method ?? request?.method ?? 'GET').toUpperCase();
   if ((method !== 'GET' && method !== 'HEAD') || (init.body ?? null) !== null) return undefined;
-  // Redirects are what a plain answer would begin with: somebody wants to see them.
+  // The Hub answers with redirects, and this caller wants to see them.
   if ((init.redirect ?? request?.redirect ?? 'follow') !== 'follow') return undefined;
   if ((init.integrity ?? request?.integrity ?? '') !== '') return undefined;
   const cache = init.cache ?? request?.cache ?? 'default';
@@ -41,7 +45,7 @@ export function readAsked(addresses: HubAddresses, input: FetchInput, init: Requ
   if (!headers || headers.get('accept')?.includes(FILE_INFO)) return undefined;
   const authorization = headers.get('authorization');
   const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
-  // A token is for the host it was sent to, which an alias of that host need not be.
+  // A token belongs to the host that it was sent to, and an alias may be another host.
   if (authorization !== null && (token === undefined || address.alias)) return undefined;
   return {
     address,
@@ -61,12 +65,12 @@ function addressOf(addresses: HubAddresses, input: FetchInput): HubAddress | und
   return URL.canParse(text, base) ? addresses.find(new URL(text, base)) : undefined;
 }
 
-/** Holds for requests of other realms, too. */
+/** True for a `Request`, including one of another realm. */
 export function isRequest(input: FetchInput): input is Request {
   return typeof input === 'object' && 'url' in input;
 }
 
-/** Undefined where they are not well-formed: the real `fetch` says so best. */
+/** Undefined for malformed headers: the platform's `fetch` reports those best. */
 function readHeaders(given: HeadersInit | undefined): Headers | undefined {
   try {
     return new Headers(given);

@@ -1,7 +1,7 @@
 import { isXetError, type XetError, type XetErrorCode } from '../core/errors.ts';
 
-/** What the Hub says with a status of its own, by our name for it. Callers know these words and statuses. */
-const REFUSALS: Partial<Record<XetErrorCode, { status: number; hubCode?: string }>> = {
+/** Statuses and codes of the Hub, by our error codes. Callers branch on them. */
+const HUB_ERRORS: Partial<Record<XetErrorCode, { status: number; hubCode?: string }>> = {
   REPOSITORY_NOT_FOUND: { status: 404, hubCode: 'RepoNotFound' },
   REVISION_NOT_FOUND: { status: 404, hubCode: 'RevisionNotFound' },
   ENTRY_NOT_FOUND: { status: 404, hubCode: 'EntryNotFound' },
@@ -12,8 +12,8 @@ const REFUSALS: Partial<Record<XetErrorCode, { status: number; hubCode?: string 
   SERVER: { status: 500 },
 };
 
-/** Reasons that lie with us, where a plain request may well succeed. Corrupt data is none of them. */
-const OURS: readonly XetErrorCode[] = [
+/** Failures on our side, after which a plain request may succeed. `INTEGRITY` is not among them. */
+const OWN_FAILURES: readonly XetErrorCode[] = [
   'UNSUPPORTED',
   'CODEC_CRASHED',
   'PROTOCOL',
@@ -24,16 +24,16 @@ const OURS: readonly XetErrorCode[] = [
   'INVALID_ARGUMENT',
 ];
 
-export interface Refusal {
+export interface ErrorResponse {
   status: number;
   headers: Record<string, string>;
   text: string;
 }
 
-/** The Hub's own answer, put together again from the error that we made of it; undefined if it was not one. */
-export function refusalOf(error: unknown): Refusal | undefined {
+/** The Hub's response, rebuilt from the error that it became; undefined if the error was not a response of the Hub. */
+export function errorResponse(error: unknown): ErrorResponse | undefined {
   if (!isXetError(error)) return undefined;
-  const known = REFUSALS[error.code];
+  const known = HUB_ERRORS[error.code];
   if (!known) return undefined;
   const text = error.serverMessage || error.message;
   const bytes = new TextEncoder().encode(text).length;
@@ -44,13 +44,13 @@ export function refusalOf(error: unknown): Refusal | undefined {
       'content-length': String(bytes),
       'x-error-message': text.replace(/[^\x20-\x7e]/g, '?'),
       ...(known.hubCode !== undefined && { 'x-error-code': known.hubCode }),
-      ...facts(error),
+      ...errorHeaders(error),
     },
     text,
   };
 }
 
-function facts({ commit, requestId, retryAfterMs }: XetError): Record<string, string> {
+function errorHeaders({ commit, requestId, retryAfterMs }: XetError): Record<string, string> {
   return {
     ...(commit !== undefined && { 'x-repo-commit': commit }),
     ...(requestId !== undefined && { 'x-request-id': requestId }),
@@ -58,7 +58,7 @@ function facts({ commit, requestId, retryAfterMs }: XetError): Record<string, st
   };
 }
 
-/** Whether a failure is a reason of our own, or of this place: then whoever asked is better served without us. */
-export function isOurFailure(error: unknown): boolean {
-  return isXetError(error) ? OURS.includes(error.code) : true;
+/** True for failures of this library or this machine: the caller is better served by a plain request. */
+export function isOwnFailure(error: unknown): boolean {
+  return isXetError(error) ? OWN_FAILURES.includes(error.code) : true;
 }
