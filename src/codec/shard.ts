@@ -1,7 +1,6 @@
 import { CHUNK_RECORD_BYTES, type ChunkRecords } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import { HASH_BYTES, hashFromHex, hashToHex } from '../core/hash.ts';
-import type { ShardBuilder } from '../wasm.ts';
 
 /** A run of chunks of one xorb that makes a run of a file. Chunk indices are half-open. */
 export interface ShardTerm {
@@ -134,6 +133,16 @@ function decodeXorbs(section: Uint8Array): ShardXorb[] {
     at = header + (count + 1) * RECORD_BYTES;
   }
   return xorbs;
+}
+
+/** xet-core's shard writer. Its own type would make the published types refer to the WebAssembly module. */
+interface ShardBuilder {
+  addFile(hash: Uint8Array, terms: Uint8Array, verification: Uint8Array, sha256: Uint8Array): void;
+  addXorb(hash: Uint8Array, records: ChunkRecords, bytesOnDisk: number): void;
+  toUpload(): Uint8Array;
+  toStore(): Uint8Array;
+  toKeyed(key: Uint8Array, createdSeconds: number, expirySeconds: number): Uint8Array;
+  free(): void;
 }
 
 /** Writes a shard through xet-core: files and xorbs in hash order, whatever the order they were added in. */
