@@ -71,7 +71,7 @@ export async function keptBytes() {
   const usage = await control()
     ?.usage()
     .catch(() => undefined);
-  return usage?.tiers.chunks?.bytes ?? 0;
+  return usage?.xetkit.chunks?.bytes ?? 0;
 }
 
 export async function clearKept() {

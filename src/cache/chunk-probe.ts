@@ -2,18 +2,18 @@ import type { PlacedTerm, Reconstruction } from '../cas/reconstruction.ts';
 import { totalLength } from '../core/chunks.ts';
 import type { ChunkRange } from '../core/ranges.ts';
 import type { RecipeTerm } from '../core/recipe.ts';
-import { type KnownEnds, knownChunks, type SourcedRecipe } from './xorb-knowledge.ts';
+import { recipeRuns, type SourcedRecipe, type TermMatch } from './xorb-knowledge.ts';
 
 /** A shorter run in the middle of a term is not worth a question. */
-const WORTH_BYTES = 2 * 1024 * 1024;
+const MIN_RUN_BYTES = 2 * 1024 * 1024;
 /** Of one term: its xorb has no room for more that lie apart. */
-const MOST_RUNS = 256;
+const MAX_RUNS = 256;
 
 /**
  * Where in a wanted term, in bytes from its start, runs of chunks that are known lie about: those between the known
  * ends, whose place follows from nothing that is known. Which chunk is there at such an offset, a CAS can tell.
  */
-export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>, ends: KnownEnds<S>): number[] {
+export function probeOffsets<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>, ends: TermMatch<S>): number[] {
   const before = ends.prefix.at(-1);
   const after = ends.suffix[0];
   const gap = { start: before?.chunks.end ?? wanted.chunks.start, end: after?.chunks.start ?? wanted.chunks.end };
@@ -21,13 +21,13 @@ export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRec
   const perChunk = ((after?.termOffset ?? wanted.unpackedLength) - gapStart) / (gap.end - gap.start);
   const runs: (ChunkRange & { bytes: number })[] = [];
   for (const { recipe } of recipes) {
-    for (const { chunks, records } of knownChunks(recipe, wanted.xorb)) {
+    for (const { chunks, records } of recipeRuns(recipe, wanted.xorb)) {
       const inGap = gap.start < chunks.start && chunks.end < gap.end;
       if (inGap) runs.push({ ...chunks, bytes: totalLength(records) });
     }
   }
-  const worth = runs.filter(({ bytes }) => bytes >= WORTH_BYTES).sort((a, b) => b.bytes - a.bytes);
-  const longestFirst = worth.slice(0, MOST_RUNS);
+  const worth = runs.filter(({ bytes }) => bytes >= MIN_RUN_BYTES).sort((a, b) => b.bytes - a.bytes);
+  const longestFirst = worth.slice(0, MAX_RUNS);
   const apart = longestFirst.filter(
     (run, index) => !longestFirst.slice(0, index).some((longer) => run.start < longer.end && longer.start < run.end),
   );
@@ -35,22 +35,22 @@ export function likelyPlaces<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRec
 }
 
 /** Asks the CAS for the byte of the wanted file at an offset: the answer says which chunk that is in, and where it begins. */
-export type AskAt = (offset: number) => Promise<Reconstruction>;
+export type ProbeAt = (offset: number) => Promise<Reconstruction>;
 
 /** Places that are worth a question each. */
-export const MOST_ASKED = 32;
+export const MAX_PROBES = 32;
 
 /**
  * Terms cut at the chunks that are at these places: how long the chunks before them are only the CAS knows. One
  * small question each.
  */
-export async function cutAtAnchors(
+export async function splitAtProbes(
   terms: readonly PlacedTerm[],
   places: readonly number[],
-  ask: AskAt,
+  ask: ProbeAt,
 ): Promise<PlacedTerm[]> {
   const anchors = await Promise.all(
-    places.slice(0, MOST_ASKED).map(async (offset) => {
+    places.slice(0, MAX_PROBES).map(async (offset) => {
       const { terms: found, offsetIntoFirstTerm } = await ask(offset);
       return { at: offset - offsetIntoFirstTerm, xorb: found[0]?.xorb, chunk: found[0]?.chunks.start ?? 0 };
     }),

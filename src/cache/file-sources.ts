@@ -14,12 +14,12 @@ import type { Content, LocalReading } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { KnownFiles } from '../files/verified-files.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
-import { type AskAt, cutAtAnchors, likelyPlaces, MOST_ASKED } from './chunk-probe.ts';
-import type { FoundRun } from './found-runs.ts';
-import { meeting } from './meeting.ts';
-import type { RecipesAtHand } from './recipes/recipe-cache.ts';
-import { covers } from './recipes/recipe-facts.ts';
-import { type KnownEnds, knownEnds, type SourcedRecipe } from './xorb-knowledge.ts';
+import { MAX_PROBES, type ProbeAt, probeOffsets, splitAtProbes } from './chunk-probe.ts';
+import type { LocalRun } from './found-runs.ts';
+import { overlappingTerms } from './meeting.ts';
+import type { RecipeCache } from './recipes/recipe-cache.ts';
+import { coversTerm } from './recipes/recipe-facts.ts';
+import { matchTerm, type SourcedRecipe, type TermMatch } from './xorb-knowledge.ts';
 
 /** A file on this disk that is read in parts. */
 export interface SourceFile {
@@ -29,7 +29,7 @@ export interface SourceFile {
 }
 
 /** A file as it was cut into chunks. */
-export interface CutFile {
+export interface ChunkedFile {
   /** Bytes. */
   size: number;
   records: ChunkRecords;
@@ -40,43 +40,43 @@ export interface FileSourceParts {
   known: KnownFiles;
   openFile: (path: string) => Promise<SourceFile>;
   /** Cuts a file into chunks. */
-  cut: (path: string, signal: AbortSignal) => Promise<CutFile>;
+  chunkFile: (path: string, signal: AbortSignal) => Promise<ChunkedFile>;
   pool: CodecPool;
   budget: MemoryBudget;
 }
 
 /** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
-const MOST_SOURCES = 8;
+const MAX_SOURCES = 8;
 /** Terms of one xorb for which those that matter are picked out of many files. */
-const MOST_LOOKS = 32;
+const MAX_FILTERED_LOOKUPS = 32;
 /** Read and checked at once: each run is a message to a worker and back. */
 const RUN_BYTES = 2 * 1024 * 1024;
 /** Runs end with the chunk that makes them long enough. */
 const MAX_RUN_BYTES = RUN_BYTES + MAX_CHUNK_BYTES;
 /** As many as are under way for one file. */
-const MOST_SPARE_RUNS = 3;
+const MAX_SPARE_BUFFERS = 3;
 
 /** Other files on this disk of which it is known how they are built: what they have of a file that is wanted. */
 export class FileSources {
   readonly #parts: FileSourceParts;
-  readonly #recipes: RecipesAtHand;
-  readonly #buffers = new RunBuffers(MAX_RUN_BYTES, MOST_SPARE_RUNS);
+  readonly #recipes: RecipeCache;
+  readonly #buffers = new RunBuffers(MAX_RUN_BYTES, MAX_SPARE_BUFFERS);
 
-  constructor(parts: FileSourceParts, recipes: RecipesAtHand) {
+  constructor(parts: FileSourceParts, recipes: RecipeCache) {
     this.#parts = parts;
     this.#recipes = recipes;
   }
 
   /** Finds chunks of a term; each file is looked for once, however many terms are asked about. */
-  finder(): (term: PlacedTerm) => Promise<FoundRun[]> {
+  finder(): (term: PlacedTerm) => Promise<LocalRun[]> {
     const sourcesOf = this.#sourceFinder();
-    const ends = new Map<string, KnownEnds<string>>();
+    const ends = new Map<string, TermMatch<string>>();
     return async (term) => {
       const sources = await sourcesOf(term);
       if (sources.length === 0) return [];
       // Most of many terms are the same few.
       const key = keyOf(term);
-      const { prefix, suffix } = ends.get(key) ?? knownEnds(term, sources);
+      const { prefix, suffix } = ends.get(key) ?? matchTerm(term, sources);
       ends.set(key, { prefix, suffix });
       return [...prefix, ...suffix].map(({ source, fileOffset, records, termOffset }) => ({
         start: term.at + termOffset,
@@ -90,29 +90,29 @@ export class FileSources {
    * Terms cut where chunks of them are that files have, in their middle: it takes the CAS to say which chunk is where, and
    * several megabytes to be worth that. Then {@link finder} finds them.
    */
-  async anchored(
+  async splitTerms(
     terms: readonly PlacedTerm[],
     wanted: readonly ByteRange[],
-    ask: AskAt,
+    ask: ProbeAt,
     signal: AbortSignal,
   ): Promise<readonly PlacedTerm[]> {
     const places: number[] = [];
     const sourcesOf = this.#sourceFinder();
     const seen = new Set<string>();
-    for await (const term of meeting(terms, wanted, signal)) {
-      if (places.length >= MOST_ASKED) break;
+    for await (const term of overlappingTerms(terms, wanted, signal)) {
+      if (places.length >= MAX_PROBES) break;
       if (seen.has(keyOf(term))) continue;
       seen.add(keyOf(term));
       const sources = await sourcesOf(term);
       if (sources.length === 0) continue;
-      const offsets = likelyPlaces(term, sources, knownEnds(term, sources));
+      const offsets = probeOffsets(term, sources, matchTerm(term, sources));
       for (const offset of offsets) places.push(term.at + offset);
     }
-    return places.length === 0 ? terms : cutAtAnchors(terms, places, ask);
+    return places.length === 0 ? terms : splitAtProbes(terms, places, ask);
   }
 
-  cut(path: string, signal: AbortSignal): Promise<CutFile> {
-    return this.#parts.cut(path, signal);
+  chunkFile(path: string, signal: AbortSignal): Promise<ChunkedFile> {
+    return this.#parts.chunkFile(path, signal);
   }
 
   #sourceFinder(): (term: PlacedTerm) => Promise<SourcedRecipe<string>[]> {
@@ -126,13 +126,13 @@ export class FileSources {
       if (before) return before;
       const sources: SourcedRecipe<string>[] = [];
       found.set(key, sources);
-      for (const fileHash of (await filesOf(term)).slice(0, MOST_SOURCES)) {
+      for (const fileHash of (await filesOf(term)).slice(0, MAX_SOURCES)) {
         if (!paths.has(fileHash)) paths.set(fileHash, (await known.pathsOf(fileHash))[0]);
         const path = paths.get(fileHash);
         const recipe = path !== undefined && (await this.#recipes.get(fileHash));
         if (path !== undefined && recipe) sources.push({ source: path, recipe });
         // Most often the first has it all.
-        if (recipe && covers(recipe, term)) break;
+        if (recipe && coversTerm(recipe, term)) break;
       }
       return sources;
     };
@@ -144,7 +144,7 @@ export class FileSources {
     return async ({ xorb, chunks }) => {
       const known = xorbs.get(xorb) ?? { files: await this.#recipes.filesWith(xorb), looks: 0 };
       xorbs.set(xorb, known);
-      if (known.files.length <= MOST_SOURCES || known.looks++ >= MOST_LOOKS) return known.files;
+      if (known.files.length <= MAX_SOURCES || known.looks++ >= MAX_FILTERED_LOOKUPS) return known.files;
       return this.#recipes.filesWith(xorb, chunks);
     };
   }
@@ -162,7 +162,7 @@ export class FileSources {
     if (!file) return known.forget(path);
     try {
       let at = 0;
-      for (const chunks of inRuns(records)) {
+      for (const chunks of groupIntoRuns(records)) {
         signal.throwIfAborted();
         const length = totalLength(chunks);
         const held = lent ? this.#buffers.memoryFor(length) : length;
@@ -191,7 +191,7 @@ const keyOf = ({ xorb, chunks, unpackedLength }: PlacedTerm) =>
   `${xorb} ${chunks.start} ${chunks.end} ${unpackedLength}`;
 
 /** Runs of whole chunks of about {@link RUN_BYTES}. */
-function* inRuns(records: ChunkRecords): Generator<ChunkRecords> {
+function* groupIntoRuns(records: ChunkRecords): Generator<ChunkRecords> {
   let first = 0;
   let bytes = 0;
   const count = chunkCount(records);

@@ -3,7 +3,7 @@ import type { Content, LocalPart, LocalReading } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
 /** Chunks in a row that are here, and where in the wanted file they belong. */
-export interface FoundRun {
+export interface LocalRun {
   start: number;
   records: ChunkRecords;
   /** Reads some of them, in a row: how many chunks and bytes lie before them. */
@@ -14,10 +14,10 @@ export interface FoundRun {
 }
 
 /** Several parts can be read at once; one of them has to be worth opening a file. */
-const MOST_PART_BYTES = 4 * 1024 * 1024;
+const MAX_PART_BYTES = 4 * 1024 * 1024;
 
 /** The chunks of these runs that have something that is wanted, in file order. */
-export function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRange[]): LocalPart[] {
+export function localPartsOf(found: readonly LocalRun[], wanted: readonly ByteRange[]): LocalPart[] {
   const parts = found.flatMap((run) => {
     const cut: LocalPart[] = [];
     const count = chunkCount(run.records);
@@ -27,7 +27,7 @@ export function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRan
       let last = first;
       for (; last < count; last++) {
         const end = at + chunkLength(run.records, last);
-        if (!meetsAny({ start: at, end }, wanted) || end - start > MOST_PART_BYTES) break;
+        if (!overlapsAny({ start: at, end }, wanted) || end - start > MAX_PART_BYTES) break;
         at = end;
       }
       if (last > first) cut.push(partOf(run, first, last, start, at));
@@ -39,14 +39,14 @@ export function wantedParts(found: readonly FoundRun[], wanted: readonly ByteRan
   return parts.sort((a, b) => a.start - b.start);
 }
 
-function partOf(run: FoundRun, first: number, last: number, start: number, end: number): LocalPart {
+function partOf(run: LocalRun, first: number, last: number, start: number, end: number): LocalPart {
   const records = chunkSlice(run.records, first, last);
   const from = { start, records, skippedChunks: first, skippedBytes: start - run.start };
   return { start, end, chunks: records, read: (reading) => run.read(from, reading) };
 }
 
 /** Ranges are ascending and apart from each other. */
-function meetsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
+function overlapsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
   let low = 0;
   for (let high = ranges.length; low < high; ) {
     const middle = (low + high) >> 1;

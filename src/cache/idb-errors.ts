@@ -2,7 +2,7 @@
  * Whether IndexedDB failed for want of room, which is no defect: what it holds can still be read. Firefox often says
  * only that it aborted the transaction.
  */
-export function isOutOfRoom(error: unknown): boolean {
+export function isQuotaError(error: unknown): boolean {
   return error instanceof Error && ['QuotaExceededError', 'AbortError'].includes(error.name);
 }
 
@@ -10,7 +10,7 @@ export function isOutOfRoom(error: unknown): boolean {
  * What the error of a step of a transaction stands for. The first one after the quota was met may only remove things in
  * Firefox, which says `InvalidStateError` to whatever it is told to add.
  */
-export function meaningOf(error: unknown): unknown {
+export function normalizeIdbError(error: unknown): unknown {
   return isNamed(error, 'InvalidStateError') ? noRoom() : error;
 }
 
@@ -18,7 +18,7 @@ export function meaningOf(error: unknown): unknown {
  * The same for a step that adds something large. Firefox keeps values of a megabyte and more in files of their own,
  * and if there is no room for one it says `UnknownError`. If more than room is missing, the next read shows it.
  */
-export function meaningOfAdding(error: unknown): unknown {
+export function normalizeIdbAddError(error: unknown): unknown {
   return isNamed(error, 'UnknownError') ? noRoom() : error;
 }
 

@@ -1,11 +1,11 @@
 import { setLatest } from '../core/lru.ts';
 
 /** For how long it is believed that there is nothing, in milliseconds: what others bring meanwhile is missed. */
-const BELIEVED_MS = 500;
-const MOST_NAMES = 64;
+const LIFETIME_MS = 500;
+const MAX_NAMES = 64;
 
 /** Names under which there was nothing a moment ago: what takes part in a download is asked for several times on its way. */
-export class LatelyMissing {
+export class NegativeCache {
   /** Until when that is believed, in milliseconds of this process. */
   readonly #names = new Map<string, number>();
 
@@ -14,7 +14,7 @@ export class LatelyMissing {
   }
 
   add(name: string): void {
-    setLatest(this.#names, name, performance.now() + BELIEVED_MS, MOST_NAMES);
+    setLatest(this.#names, name, performance.now() + LIFETIME_MS, MAX_NAMES);
   }
 
   delete(name: string): void {

@@ -1,7 +1,7 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { MemoryBudget } from '../core/budget.ts';
-import type { Tiers } from './tiers.ts';
+import type { LocalCaches } from './tiers.ts';
 
 /** How much is remembered, and where. */
 export interface ChunkCacheOptions {
@@ -14,7 +14,7 @@ export interface ChunkCacheOptions {
   dir?: string;
 }
 
-export interface TierSettings {
+export interface LocalCacheSettings {
   /** False keeps no chunks; how files are built is remembered all the same. */
   chunkCache: ChunkCacheOptions | false | undefined;
   /** In browsers: what the database is called, unless `chunkCache.dir` says. */
@@ -27,7 +27,7 @@ export interface TierSettings {
 }
 
 /** Opens nothing yet: stores touch their folder or database when they are first used. */
-export type OpenTiers = (settings: TierSettings) => Tiers;
+export type OpenLocalCaches = (settings: LocalCacheSettings) => LocalCaches;
 
 /** What remembers chunks, and how files are built. Handed in as `caches`. */
-export type CacheWork = OpenTiers;
+export type CacheWork = OpenLocalCaches;

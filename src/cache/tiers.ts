@@ -6,17 +6,17 @@ import type { ByteRange, ChunkRange } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
 import type { DiskHelp } from '../files/disk-offload.ts';
 import type { KnownFiles } from '../files/verified-files.ts';
-import type { AskAt } from './chunk-probe.ts';
+import type { ProbeAt } from './chunk-probe.ts';
 import { rangesWithin } from './chunks/chunk-runs.ts';
 import type { ChunkRun, ChunkStore } from './chunks/chunk-store.ts';
 import type { FileSources } from './file-sources.ts';
-import { type FoundRun, wantedParts } from './found-runs.ts';
-import { meeting } from './meeting.ts';
-import { RecipesAtHand } from './recipes/recipe-cache.ts';
-import { agrees, isWhole, placeIn, same } from './recipes/recipe-facts.ts';
+import { type LocalRun, localPartsOf } from './found-runs.ts';
+import { overlappingTerms } from './meeting.ts';
+import { RecipeCache } from './recipes/recipe-cache.ts';
+import { equalBytes, isCompleteRecipe, locateRun, matchesRecipe } from './recipes/recipe-facts.ts';
 import type { RecipeStore } from './recipes/recipe-store.ts';
 
-export interface TierParts {
+export interface LocalCacheParts {
   recipes: RecipeStore;
   known: KnownFiles;
   /** Undefined where chunks of reads that leave no file are not to be kept. */
@@ -26,14 +26,14 @@ export interface TierParts {
   /** Where all of this is; undefined where there is no file system. */
   folder: string | undefined;
   /** Where chunks may be in other files; undefined where there is no file system. */
-  sources?: ((recipes: RecipesAtHand) => FileSources) | undefined;
+  sources?: ((recipes: RecipeCache) => FileSources) | undefined;
   budget: MemoryBudget;
   /** What takes steps on the disk for many files; undefined where nobody does. */
   help?: DiskHelp | undefined;
 }
 
 /** What may be looked at, and looked after, from outside. */
-export type TiersAtHand = Pick<TierParts, 'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folder' | 'help'>;
+export type CacheStores = Pick<LocalCacheParts, 'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folder' | 'help'>;
 
 /** What a file is known by. */
 export interface FileIdentity {
@@ -52,18 +52,18 @@ const STORED_RUN_BYTES = 2 * 1024 * 1024;
  * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in
  * files on this disk, or in the chunk store. Nothing of it is believed unchecked, and none of it is needed.
  */
-export class Tiers {
-  readonly #parts: TierParts;
-  readonly #recipes: RecipesAtHand;
+export class LocalCaches {
+  readonly #parts: LocalCacheParts;
+  readonly #recipes: RecipeCache;
   readonly #sources: FileSources | undefined;
 
-  constructor(parts: TierParts) {
+  constructor(parts: LocalCacheParts) {
     this.#parts = parts;
-    this.#recipes = new RecipesAtHand(parts.recipes);
+    this.#recipes = new RecipeCache(parts.recipes);
     this.#sources = parts.sources?.(this.#recipes);
   }
 
-  get parts(): TiersAtHand {
+  get stores(): CacheStores {
     return this.#parts;
   }
 
@@ -84,12 +84,12 @@ export class Tiers {
     fileHash: string,
   ): Promise<((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined> {
     const recipe = await this.#recipes.get(fileHash);
-    return recipe && ((xorb, first, records) => agrees(recipe, xorb, first, records));
+    return recipe && ((xorb, first, records) => matchesRecipe(recipe, xorb, first, records));
   }
 
   /** Keeps how a verified file is built, if these are all of its terms. */
   async keepRecipe(fileHash: string, size: number, terms: readonly RecipeTerm[], records: ChunkRecords): Promise<void> {
-    if (!isWhole(terms, size, records)) return;
+    if (!isCompleteRecipe(terms, size, records)) return;
     const recipe = {
       fileHash,
       size,
@@ -101,7 +101,7 @@ export class Tiers {
 
   /** Learns of a file on this disk that somebody else brought, by cutting it into chunks as it was cut for these terms. */
   async adopt(path: string, file: FileIdentity, terms: readonly RecipeTerm[], signal: AbortSignal): Promise<void> {
-    const cut = await this.#sources?.cut(path, signal);
+    const cut = await this.#sources?.chunkFile(path, signal);
     // Older files were cut by older rules: then their chunks cannot be told from their bytes.
     if (!cut || cut.fileHash !== file.xetHash || cut.size !== file.size) return;
     const { size, records, fileHash } = cut;
@@ -126,7 +126,7 @@ export class Tiers {
   }
 
   /** The parts of what is wanted that are here: ascending, apart from each other, whole chunks. */
-  async locals(
+  async findLocalParts(
     fileHash: string,
     terms: readonly PlacedTerm[],
     wanted: readonly ByteRange[],
@@ -135,45 +135,45 @@ export class Tiers {
     const own = await this.#recipes.get(fileHash);
     const inFiles = this.#sources?.finder();
     const inStore = this.#storeFinder(own);
-    const found: FoundRun[] = [];
-    for await (const term of meeting(terms, wanted, signal)) {
+    const found: LocalRun[] = [];
+    for await (const term of overlappingTerms(terms, wanted, signal)) {
       const files = (await inFiles?.(term)) ?? [];
       // What files have part of, they usually have nearly all of.
       for (const run of files.length > 0 ? files : await inStore(term)) found.push(run);
     }
-    return wantedParts(found, wanted);
+    return localPartsOf(found, wanted);
   }
 
   /**
-   * Terms cut so that {@link locals} finds what files here have of their middle: `ask` is asked which chunk is where.
+   * Terms cut so that {@link findLocalParts} finds what files here have of their middle: `ask` is asked which chunk is where.
    */
-  async anchored(
+  async splitTerms(
     terms: readonly PlacedTerm[],
     wanted: readonly ByteRange[],
-    ask: AskAt,
+    ask: ProbeAt,
     signal: AbortSignal,
   ): Promise<readonly PlacedTerm[]> {
-    return this.#sources?.anchored(terms, wanted, ask, signal) ?? terms;
+    return this.#sources?.splitTerms(terms, wanted, ask, signal) ?? terms;
   }
 
   /** Finds chunks of a term in the store, which is asked once for each xorb and not for each term. */
-  #storeFinder(own: Recipe | undefined): (term: PlacedTerm) => Promise<FoundRun[]> {
+  #storeFinder(own: Recipe | undefined): (term: PlacedTerm) => Promise<LocalRun[]> {
     const { chunks: store } = this.#parts;
     const held = new Map<string, Promise<ChunkRange[]>>();
     const told = new Map<string, Promise<ChunkRecords>>();
     return async (term) => {
       const { xorb, chunks } = term;
       if (!store) return [];
-      const ranges = rangesWithin(await once(held, xorb, () => store.find(xorb, ALL_CHUNKS)), chunks);
+      const ranges = rangesWithin(await memoized(held, xorb, () => store.find(xorb, ALL_CHUNKS)), chunks);
       if (own) return ranges.flatMap((range) => this.#storedRun(term, range, own) ?? []);
       if (ranges[0]?.start !== chunks.start) return [];
       const key = `${xorb} ${chunks.start} ${chunks.end}`;
-      return this.#unplacedRun(term, await once(told, key, () => store.records(xorb, chunks)));
+      return this.#unplacedRun(term, await memoized(told, key, () => store.records(xorb, chunks)));
     };
   }
 
   /** What is here of the first chunks of a term of which it is not known how long they are: the store says so. */
-  #unplacedRun(term: PlacedTerm, records: ChunkRecords): FoundRun[] {
+  #unplacedRun(term: PlacedTerm, records: ChunkRecords): LocalRun[] {
     if (records.length === 0 || totalLength(records) > term.unpackedLength) return [];
     const { start } = term.chunks;
     return [
@@ -186,8 +186,8 @@ export class Tiers {
     ];
   }
 
-  #storedRun(term: PlacedTerm, range: ChunkRange, own: Recipe): FoundRun | undefined {
-    const place = placeIn(own, term, range);
+  #storedRun(term: PlacedTerm, range: ChunkRange, own: Recipe): LocalRun | undefined {
+    const place = locateRun(own, term, range);
     return (
       place && {
         ...place,
@@ -217,7 +217,7 @@ export class Tiers {
         const run = await reading;
         if (!run) return;
         // The store has checked the bytes against the records; these must be the ones that the file has.
-        if (!same(run.records, chunkSlice(records, next - first, run.chunks.end - first)))
+        if (!equalBytes(run.records, chunkSlice(records, next - first, run.chunks.end - first)))
           return await store?.drop(xorb);
         next = run.chunks.end;
         reading = ahead ? read(next) : undefined;
@@ -239,7 +239,7 @@ export class Tiers {
 }
 
 /** Asks for the result of a key once. */
-function once<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
+function memoized<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
   const answer = known.get(key) ?? ask();
   known.set(key, answer);
   return answer;

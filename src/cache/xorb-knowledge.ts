@@ -1,10 +1,10 @@
 import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.ts';
 import type { ChunkRange } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
-import { meet } from './recipes/recipe-index.ts';
+import { overlaps } from './recipes/recipe-index.ts';
 
 /** Chunks of a xorb whose hashes and lengths are known, and where a file has them. */
-export interface KnownRun {
+export interface RecipeRun {
   chunks: ChunkRange;
   records: ChunkRecords;
   /** Where these bytes begin in the file of the recipe. */
@@ -18,7 +18,7 @@ export interface SourcedRecipe<S> {
 }
 
 /** Chunks of a wanted term that a source has. */
-export interface KnownPart<S> extends KnownRun {
+export interface MatchedRun<S> extends RecipeRun {
   source: S;
   /** Where these bytes begin in the wanted term. */
   termOffset: number;
@@ -27,12 +27,12 @@ export interface KnownPart<S> extends KnownRun {
 }
 
 /** Both in term order and without gaps: from the term's first byte on, and up to its last. */
-export interface KnownEnds<S> {
-  prefix: KnownPart<S>[];
-  suffix: KnownPart<S>[];
+export interface TermMatch<S> {
+  prefix: MatchedRun<S>[];
+  suffix: MatchedRun<S>[];
 }
 
-interface SourcedRun<S> extends KnownRun {
+interface SourcedRun<S> extends RecipeRun {
   source: S;
 }
 
@@ -40,20 +40,20 @@ interface SourcedRun<S> extends KnownRun {
 const MAX_XORB_CHUNKS = 8192;
 
 /** A recipe in the order in which it is asked about: a file may repeat a term a hundred thousand times. */
-interface RecipeRuns {
+interface RunIndex {
   /** By xorb, in file order; the same chunks once. */
-  byXorb: Map<string, KnownRun[]>;
+  byXorb: Map<string, RecipeRun[]>;
   /** By place in the file. */
-  byOffset: Map<number, KnownRun & { xorb: string }>;
+  byOffset: Map<number, RecipeRun & { xorb: string }>;
 }
 
-const runsOfRecipes = new WeakMap<Recipe, RecipeRuns>();
+const runIndexes = new WeakMap<Recipe, RunIndex>();
 
-function runsOf(recipe: Recipe): RecipeRuns {
-  const known = runsOfRecipes.get(recipe);
+function indexRuns(recipe: Recipe): RunIndex {
+  const known = runIndexes.get(recipe);
   if (known) return known;
-  const runs: RecipeRuns = { byXorb: new Map(), byOffset: new Map() };
-  const seen = new Map<string, KnownRun>();
+  const runs: RunIndex = { byXorb: new Map(), byOffset: new Map() };
+  const seen = new Map<string, RecipeRun>();
   let index = 0;
   let fileOffset = 0;
   for (const { xorb, chunks, unpackedLength } of recipe.terms) {
@@ -70,7 +70,7 @@ function runsOf(recipe: Recipe): RecipeRuns {
     if (ofXorb) ofXorb.push(run);
     else runs.byXorb.set(xorb, [run]);
   }
-  runsOfRecipes.set(recipe, runs);
+  runIndexes.set(recipe, runs);
   return runs;
 }
 
@@ -80,13 +80,13 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** The runs of a xorb that a recipe names: one for each distinct term, in file order. The records are views. */
-export function knownChunks(recipe: Recipe, xorb: string): readonly KnownRun[] {
-  return runsOf(recipe).byXorb.get(xorb) ?? [];
+export function recipeRuns(recipe: Recipe, xorb: string): readonly RecipeRun[] {
+  return indexRuns(recipe).byXorb.get(xorb) ?? [];
 }
 
 /** The run of a xorb that begins at an offset in the file of the recipe. */
-export function knownAt(recipe: Recipe, xorb: string, fileOffset: number): KnownRun | undefined {
-  const run = runsOf(recipe).byOffset.get(fileOffset);
+export function recipeRunAt(recipe: Recipe, xorb: string, fileOffset: number): RecipeRun | undefined {
+  const run = indexRuns(recipe).byOffset.get(fileOffset);
   return run?.xorb === xorb ? run : undefined;
 }
 
@@ -96,8 +96,8 @@ export function knownAt(recipe: Recipe, xorb: string, fileOffset: number): Known
  * that is known as a whole is all prefix. A recipe that contradicts an earlier one about a chunk is ignored; if what
  * is known cannot be part of a term of this length, nothing is.
  */
-export function knownEnds<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>): KnownEnds<S> {
-  const runs = agreeingRuns(wanted, recipes);
+export function matchTerm<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>): TermMatch<S> {
+  const runs = consistentRuns(wanted, recipes);
   const { start, end } = wanted.chunks;
   const prefix = place(coverFrom(runs, start), 0);
   const gapStart = prefix.at(-1)?.chunks.end ?? start;
@@ -110,14 +110,14 @@ export function knownEnds<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe
 }
 
 /** The runs that lie in the wanted term, cut to it, of all recipes that agree with those before them. */
-function agreeingRuns<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>): SourcedRun<S>[] {
+function consistentRuns<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>): SourcedRun<S>[] {
   const { start, end } = wanted.chunks;
   if (end - start > MAX_XORB_CHUNKS) return [];
-  const agreed = new AgreedChunks(start, end);
+  const agreed = new ConsistentChunks(start, end);
   const runs: SourcedRun<S>[] = [];
   for (const { source, recipe } of recipes) {
-    const own = knownChunks(recipe, wanted.xorb)
-      .filter(({ chunks }) => meet(chunks, wanted.chunks))
+    const own = recipeRuns(recipe, wanted.xorb)
+      .filter(({ chunks }) => overlaps(chunks, wanted.chunks))
       .map((run) => cut({ source, ...run }, Math.max(start, run.chunks.start), Math.min(end, run.chunks.end)));
     if (agreed.add(own)) for (const run of own) runs.push(run);
   }
@@ -125,7 +125,7 @@ function agreeingRuns<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>
 }
 
 /** One record for each chunk that is known; the first to say something about a chunk is right. */
-class AgreedChunks {
+class ConsistentChunks {
   readonly #start: number;
   readonly #records: Uint8Array;
   readonly #known: Uint8Array;
@@ -137,7 +137,7 @@ class AgreedChunks {
   }
 
   /** Adds all of these runs, or none if one of them contradicts what is known or another of them. */
-  add(runs: KnownRun[]): boolean {
+  add(runs: RecipeRun[]): boolean {
     const added: number[] = [];
     for (const { chunks, records } of runs) {
       for (let index = 0; index < chunks.end - chunks.start; index++) {
@@ -201,7 +201,7 @@ function cut<S>(run: SourcedRun<S>, start: number, end: number): SourcedRun<S> {
   };
 }
 
-function place<S>(runs: SourcedRun<S>[], termOffset: number): KnownPart<S>[] {
+function place<S>(runs: SourcedRun<S>[], termOffset: number): MatchedRun<S>[] {
   let next = termOffset;
   return runs.map((run) => {
     const byteLength = totalLength(run.records);
@@ -211,7 +211,7 @@ function place<S>(runs: SourcedRun<S>[], termOffset: number): KnownPart<S>[] {
   });
 }
 
-function endOf<S>(parts: KnownPart<S>[]): number {
+function endOf<S>(parts: MatchedRun<S>[]): number {
   const last = parts.at(-1);
   return last ? last.termOffset + last.byteLength : 0;
 }

@@ -15,7 +15,7 @@ export async function cacheLs(
   signal: AbortSignal,
 ): Promise<void> {
   const usage = await client.cache.usage({ signal });
-  const repos = [...usage.repos].sort((a, b) => b.size - a.size);
+  const repos = [...usage.repos].sort((a, b) => b.bytes - a.bytes);
   for (const repo of repos) output.record(recordOf(repo));
   output.record(summaryOf(usage));
   const now = Date.now();
@@ -33,7 +33,8 @@ export async function cacheLs(
 
 /** What is damaged, on stderr: not so much of it that it hides the rest. */
 export function tellWarnings(warnings: readonly CacheProblem[], output: Output): void {
-  for (const { path, message } of warnings.slice(0, MOST_WARNINGS)) output.note(`warning: ${path}: ${message}`);
+  for (const { localPath, message } of warnings.slice(0, MOST_WARNINGS))
+    output.note(`warning: ${localPath}: ${message}`);
   const more = warnings.length - MOST_WARNINGS;
   if (more > 0) output.note(`warning: … and ${formatCount(more, 'more thing')}; --json lists them all.`);
 }
@@ -47,11 +48,11 @@ function repoTable(repos: readonly RepoUsage[], now: number): string[] {
       { title: 'LAST USED' },
       { title: 'REVISIONS' },
     ],
-    repos.map(({ repo, type, size, lastAccessed, revisions }) => {
+    repos.map(({ repo, type, bytes, lastAccessedMs, revisions }) => {
       const refs = revisions.flatMap((revision) => revision.refs);
       const detached = revisions.filter((revision) => revision.refs.length === 0).length;
       const named = [...refs, ...(detached > 0 ? [`${detached} detached`] : [])].join(', ');
-      return [repo, type, formatBytes(size), formatAgo(lastAccessed, now), named || 'none'];
+      return [repo, type, formatBytes(bytes), formatAgo(lastAccessedMs, now), named || 'none'];
     }),
   );
 }
@@ -67,12 +68,12 @@ function revisionTable(repos: readonly RepoUsage[], now: number): string[] {
       { title: 'REFS' },
     ],
     repos.flatMap(({ repo, revisions }) =>
-      revisions.map(({ commit, refs, size, files, lastModified }) => [
+      revisions.map(({ commit, refs, bytes, fileCount, lastModifiedMs }) => [
         repo,
         commit,
-        formatBytes(size),
-        String(files),
-        formatAgo(lastModified, now),
+        formatBytes(bytes),
+        String(fileCount),
+        formatAgo(lastModifiedMs, now),
         refs.join(', ') || 'detached',
       ]),
     ),
@@ -80,23 +81,26 @@ function revisionTable(repos: readonly RepoUsage[], now: number): string[] {
 }
 
 /** Amounts that add up to all of it. */
-function totalsOf({ path, repos, unfinished, hubBytes, tiers, totalBytes }: CacheUsage): [number, string][] {
+function totalsOf({ folder, repos, unfinished, hubBytes, xetkit, totalBytes }: CacheUsage): [number, string][] {
   const sum = (sizes: number[]) => sizes.reduce((total, size) => total + size, 0);
-  const unfinishedBytes = sum(unfinished.map(({ size }) => size));
+  const unfinishedBytes = sum(unfinished.map(({ bytes }) => bytes));
   const unusedBytes = sum(repos.map((repo) => repo.unusedBytes));
   const sharedBytes = sum(repos.map((repo) => repo.sharedBytes));
   const sharing = sharedBytes > 0 ? `; revisions share ${formatBytes(sharedBytes)} of it` : '';
-  const { shards, chunks, files } = tiers;
+  const { recipes, chunks, verifiedFiles } = xetkit;
   const parts: [number, string][] = [
     [
       hubBytes - unfinishedBytes - unusedBytes,
-      `${formatCount(repos.length, 'repository', 'repositories')} in ${path ?? 'no folder'}${sharing}`,
+      `${formatCount(repos.length, 'repository', 'repositories')} in ${folder ?? 'no folder'}${sharing}`,
     ],
     [unfinishedBytes, 'of downloads that are unfinished'],
     [unusedBytes, 'that no revision uses'],
-    [chunks?.bytes ?? 0, `of chunks that were read, ${formatBytes(chunks?.maxBytes ?? 0)} at most, in ${tiers.path}`],
-    [shards.bytes, `that say how ${formatCount(shards.recipes, 'file')} ${shards.recipes === 1 ? 'is' : 'are'} built`],
-    [files.bytes, `that say which ${formatCount(files.files, 'file')} ${files.files === 1 ? 'was' : 'were'} verified`],
+    [
+      chunks?.bytes ?? 0,
+      `of chunks that were read, ${formatBytes(chunks?.maxBytes ?? 0)} at most, in ${xetkit.folder}`,
+    ],
+    [recipes.bytes, `of recipes of ${formatCount(recipes.count, 'file')}`],
+    [verifiedFiles.bytes, `of notes on ${formatCount(verifiedFiles.count, 'verified file')}`],
   ];
   const present = parts.filter(([bytes], index) => index === 0 || bytes > 0);
   return present.length > 1 ? [...present, [totalBytes, 'in all']] : present;
@@ -104,21 +108,24 @@ function totalsOf({ path, repos, unfinished, hubBytes, tiers, totalBytes }: Cach
 
 const date = (milliseconds: number) => new Date(milliseconds).toISOString();
 
-function recordOf(repo: RepoUsage): object {
+function recordOf({ lastAccessedMs, lastModifiedMs, revisions, ...repo }: RepoUsage): object {
   return {
     ...repo,
-    lastAccessed: date(repo.lastAccessed),
-    lastModified: date(repo.lastModified),
-    revisions: repo.revisions.map((revision) => ({ ...revision, lastModified: date(revision.lastModified) })),
+    lastAccessed: date(lastAccessedMs),
+    lastModified: date(lastModifiedMs),
+    revisions: revisions.map(({ lastModifiedMs: changed, ...revision }) => ({
+      ...revision,
+      lastModified: date(changed),
+    })),
   };
 }
 
-function summaryOf({ repos, path, tiers, ...rest }: CacheUsage): object {
+function summaryOf({ repos, folder, xetkit, ...rest }: CacheUsage): object {
   return {
     summary: true,
-    path: path ?? null,
+    folder: folder ?? null,
     repos: repos.length,
     ...rest,
-    tiers: { ...tiers, path: tiers.path ?? null, chunks: tiers.chunks ?? null },
+    xetkit: { ...xetkit, folder: xetkit.folder ?? null, chunks: xetkit.chunks ?? null },
   };
 }

@@ -99,7 +99,7 @@ function isNothing({ removals, freedBytes }: RemovalReport): boolean {
 
 /** Revisions that go, and then all that this frees, as amounts that add up. */
 function show({ revisions, removals, chunkBytes }: RemovalReport, output: Output): void {
-  for (const { repo, commit, refs, size } of revisions) {
+  for (const { repo, commit, refs, bytes: size } of revisions) {
     output.result(`${repo}@${commit}  ${formatBytes(size)}  ${refs.join(', ') || 'detached'}`);
   }
   const lines: [number, string][] = KINDS.flatMap(([kind, text]) => {
@@ -129,7 +129,7 @@ function bytesOf(removals: readonly PlannedRemoval[]): number {
 
 function record(report: RemovalReport, output: Output): void {
   for (const revision of report.revisions) output.record(revision);
-  for (const { kind, path, bytes } of report.removals) output.record({ kind, path, bytes });
+  for (const { kind, localPath, bytes } of report.removals) output.record({ kind, localPath, bytes });
   output.record(summaryOf(report));
 }
 
@@ -146,5 +146,5 @@ function summaryOf({ dryRun, freedBytes, chunkBytes, revisions, removals, failur
 }
 
 function tellFailures({ failures }: RemovalReport, output: Output): void {
-  for (const { path, message } of failures) output.note(`warning: ${path} stays: ${message}`);
+  for (const { localPath, message } of failures) output.note(`warning: ${localPath} stays: ${message}`);
 }

@@ -23,7 +23,8 @@ export async function cacheVerify(
   const onFile = (checked: CheckedBlob) => {
     output.record(checked);
     if (isBad(checked) || checked.verdict === 'unreadable') output.result(lineOf(checked));
-    if (checked.failure !== undefined) output.note(`warning: ${checked.path} could not be removed: ${checked.failure}`);
+    if (checked.failure !== undefined)
+      output.note(`warning: ${checked.localPath} could not be removed: ${checked.failure}`);
   };
   const options = { ...(repos.length > 0 && { repos }), repair, signal, onFile };
   const report = await client.cache
@@ -66,8 +67,8 @@ function isBad({ verdict }: CheckedBlob): boolean {
   return verdict === 'wrong' || verdict === 'missing';
 }
 
-function lineOf({ verdict, removed, repo, path, files }: CheckedBlob): string {
-  const [first = path, ...more] = files;
+function lineOf({ verdict, removed, repo, localPath, snapshotPaths }: CheckedBlob): string {
+  const [first = localPath, ...more] = snapshotPaths;
   const others = more.length > 0 ? ` and ${more.length} more with the same content` : '';
   return `${verdict.padEnd(7)}  ${removed ? 'removed' : 'stays  '}  ${repo}  ${first}${others}`;
 }

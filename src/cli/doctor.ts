@@ -294,7 +294,7 @@ async function lookAtCache(env: NodeJS.ProcessEnv): Promise<Found> {
   const message = `${folder}, ${repos.length} repositories, ${formatBytes(totalBytes)}, of which a prune frees ${formatBytes(prunable.bytes)}`;
   const [first] = warnings;
   return first
-    ? warn(`${message}; ${first.path}: ${first.message}`, "Run 'xetkit cache prune', which mends most of it.")
+    ? warn(`${message}; ${first.localPath}: ${first.message}`, "Run 'xetkit cache prune', which mends most of it.")
     : ok(message);
 }
 

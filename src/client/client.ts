@@ -198,10 +198,10 @@ export class BaseXetClient extends BaseXetDownloader {
         "There is no file system here: use open(), or new XetClient({ files: opfsFiles }) for the page's own storage.",
       );
     }
-    const { engine, hub, tiers } = this.#parts;
-    const { known, help } = tiers.parts;
+    const { engine, hub, caches } = this.#parts;
+    const { known, help } = caches.stores;
     const store = files.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
-    const adoption = new files.Adoption({ engine, hub, tiers });
+    const adoption = new files.Adoption({ engine, hub, caches });
     return { ...files, store, adoption };
   }
 
@@ -255,7 +255,7 @@ export class BaseXetClient extends BaseXetDownloader {
 
   #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {
     const { uploads = this.#platform.uploads } = this.#options;
-    const { http, hub, pool, budget, tiers, attempts, offline, onWarning } = this.#parts;
+    const { http, hub, pool, budget, caches, attempts, offline, onWarning } = this.#parts;
     if (!uploads) {
       throw new XetError(
         'UNSUPPORTED',
@@ -264,7 +264,7 @@ export class BaseXetClient extends BaseXetDownloader {
     }
     if (offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
     const { makeContentHash } = this.#platform;
-    return { uploads, parts: { http, hub, pool, budget, tiers, attempts, makeContentHash, onWarning } };
+    return { uploads, parts: { http, hub, pool, budget, caches, attempts, makeContentHash, onWarning } };
   }
 
   /** What this client has done so far. */

@@ -1,4 +1,4 @@
-import type { Tiers } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/tiers.ts';
 import type { CacheControl } from '../manage/cache-control.ts';
 import { checkedControl } from '../manage/checked-control.ts';
 import { ReadMemory } from '../read/read-cache.ts';
@@ -7,18 +7,18 @@ import type { Platform } from './platform.ts';
 import { type DownloadParts, downloadParts } from './reader-context.ts';
 
 /** What all calls of a client share. */
-export interface ClientParts extends DownloadParts<Tiers> {
+export interface ClientParts extends DownloadParts<LocalCaches> {
   memory: ReadMemory;
   cache: CacheControl;
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
 export function partsOf(options: XetClientOptions, platform: Platform, closing: AbortSignal): ClientParts {
-  const parts = downloadParts(options, platform, platform.openTiers);
-  const { tiers, budget } = parts;
+  const parts = downloadParts(options, platform, platform.openCaches);
+  const { caches, budget } = parts;
   return {
     ...parts,
     memory: new ReadMemory(budget),
-    cache: checkedControl(platform.openCacheControl({ tiers: tiers.parts, cacheDir: options.cacheDir, closing })),
+    cache: checkedControl(platform.openCacheControl({ stores: caches.stores, cacheDir: options.cacheDir, closing })),
   };
 }

@@ -9,7 +9,7 @@ import { openKnownFiles } from '../files/verified-files.node.ts';
 import { capture } from '../workers/result.ts';
 
 /** One that was let go of is opened again. */
-const MOST_STORES = 8;
+const MAX_STORES = 8;
 
 /** Steps on the disk, taken by this thread. */
 export function diskService(): DiskService {
@@ -33,7 +33,7 @@ function stepsIn(folder: string): DiskSteps {
   const never = new AbortController().signal;
   const storeIn = ({ id, localDir, cacheDir }: StoreFolders) => {
     const store = stores.get(id) ?? openRepoStore({ localDir, cacheDir, known });
-    setLatest(stores, id, store, MOST_STORES);
+    setLatest(stores, id, store, MAX_STORES);
     return store;
   };
   const placeOf = ({ store, file, revision }: PlaceInStore) => storeIn(store).place(file, revision);

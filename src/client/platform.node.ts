@@ -14,7 +14,7 @@ import { uploadWork } from '../upload/upload-work.ts';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
 import { fileWork } from './file-backend.ts';
 import type { Platform } from './platform.ts';
-import { openNodeTiers } from './tiers.node.ts';
+import { openNodeCaches } from './tiers.node.ts';
 
 const MIB = 1024 * 1024;
 
@@ -48,6 +48,6 @@ export const nodePlatform: Platform = {
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
   files: fileWork(openRepoStore),
   uploads: uploadWork({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
-  openTiers: openNodeTiers,
+  openCaches: openNodeCaches,
   openCacheControl: openNodeCacheControl,
 };

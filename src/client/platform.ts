@@ -1,5 +1,5 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
-import type { OpenTiers } from '../cache/open-tiers.ts';
+import type { OpenLocalCaches } from '../cache/open-tiers.ts';
 import type { Codec } from '../codec/codec.ts';
 import type { MakeContentHash } from '../core/content-hash.ts';
 import type { Shares } from '../core/descriptors.ts';
@@ -55,7 +55,7 @@ export interface Platform extends DownloadPlatform {
   /** What writes to a Hub; undefined where it is handed in. */
   uploads: UploadWork | undefined;
   /** Where is remembered how files are built, and chunks of what leaves no file. */
-  openTiers: OpenTiers;
+  openCaches: OpenLocalCaches;
   /** What looks after all that is kept. */
   openCacheControl: OpenCacheControl;
 }

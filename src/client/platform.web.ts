@@ -1,8 +1,8 @@
 import { Codec } from '../codec/codec.ts';
-import { openTiersControl } from '../manage/cache-control.ts';
+import { openWebCacheControl } from '../manage/cache-control.ts';
 import type { Platform } from './platform.ts';
 import { webDownloads } from './reader-platform.web.ts';
-import { openWebTiers } from './tiers.web.ts';
+import { openWebCaches } from './tiers.web.ts';
 
 /** Browsers: pages and workers of all kinds. Nothing here touches a global before it is called. */
 export const webPlatform: Platform = {
@@ -11,6 +11,6 @@ export const webPlatform: Platform = {
   names: 'other',
   files: undefined,
   uploads: undefined,
-  openTiers: openWebTiers,
-  openCacheControl: openTiersControl,
+  openCaches: openWebCaches,
+  openCacheControl: openWebCacheControl,
 };

@@ -1,5 +1,5 @@
-import type { OpenTiers } from '../cache/open-tiers.ts';
-import type { Tiers } from '../cache/tiers.ts';
+import type { OpenLocalCaches } from '../cache/open-tiers.ts';
+import type { LocalCaches } from '../cache/tiers.ts';
 import { CodecPool } from '../codec/pool.ts';
 import { MemoryBudget } from '../core/budget.ts';
 import { Lanes } from '../core/lanes.ts';
@@ -13,7 +13,7 @@ import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
 import type { DownloadPlatform } from './platform.ts';
 
 /** What all downloads share. */
-export interface DownloadParts<T extends Tiers | undefined = Tiers | undefined> {
+export interface DownloadParts<T extends LocalCaches | undefined = LocalCaches | undefined> {
   http: Http;
   hub: HubClient;
   pool: CodecPool;
@@ -21,7 +21,7 @@ export interface DownloadParts<T extends Tiers | undefined = Tiers | undefined> 
   lanes: Lanes;
   /** Files of a snapshot at once at most. */
   filesAtOnce: number;
-  tiers: T;
+  caches: T;
   engine: DownloadEngine;
   /** Attempts at a request. */
   attempts: number;
@@ -31,10 +31,10 @@ export interface DownloadParts<T extends Tiers | undefined = Tiers | undefined> 
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
-export function downloadParts<T extends Tiers | undefined>(
+export function downloadParts<T extends LocalCaches | undefined>(
   options: XetClientOptions,
   platform: DownloadPlatform,
-  openTiers: (settings: Parameters<OpenTiers>[0]) => T,
+  openCaches: (settings: Parameters<OpenLocalCaches>[0]) => T,
 ): DownloadParts<T> {
   const { concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
   const most = platform.shares?.() ?? UNSHARED;
@@ -72,7 +72,7 @@ export function downloadParts<T extends Tiers | undefined>(
   });
   const filesAtOnce = Math.min(concurrency === 'auto' ? most.files : concurrency, most.files);
   const lanes = new Lanes(concurrency, undefined, most.lanes);
-  const tiers = openTiers({
+  const caches = openCaches({
     chunkCache: options.chunkCache,
     name: options.cacheDir,
     pool,
@@ -93,11 +93,11 @@ export function downloadParts<T extends Tiers | undefined>(
     xet: options.xet ?? !platform.xetDisabled(),
     fallback: options.fallback !== 'never',
     sequentialWrites: options.sequentialWrites,
-    tiers,
+    caches,
     onWarning,
   });
   const offline = options.offline ?? platform.offline();
-  return { http, hub, pool, budget, lanes, filesAtOnce, tiers, engine, attempts: retry.attempts, offline, onWarning };
+  return { http, hub, pool, budget, lanes, filesAtOnce, caches, engine, attempts: retry.attempts, offline, onWarning };
 }
 
 const UNSHARED = {

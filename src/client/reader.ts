@@ -75,7 +75,7 @@ export class BaseXetDownloader {
   async close(): Promise<void> {
     this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
     this.#parts.pool.close();
-    await this.#parts.tiers?.close();
+    await this.#parts.caches?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

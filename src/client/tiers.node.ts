@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
-import { StoreBehind } from '../cache/chunks/chunk-store.behind.ts';
+import { WriteBehindStore } from '../cache/chunks/chunk-store.behind.ts';
 import { openFolderChunkStore } from '../cache/chunks/chunk-store.node.ts';
 import { FileSources, type SourceFile } from '../cache/file-sources.ts';
-import type { OpenTiers } from '../cache/open-tiers.ts';
+import type { OpenLocalCaches } from '../cache/open-tiers.ts';
 import { openFolderRecipeStore } from '../cache/recipes/recipe-store.node.ts';
-import { Tiers } from '../cache/tiers.ts';
+import { LocalCaches } from '../cache/tiers.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { environment } from '../core/env.node.ts';
@@ -17,29 +17,29 @@ import { hubHome, NOWHERE } from '../fs/env-folders.node.ts';
 
 const DEFAULT_CHUNK_BYTES = 10 * 1024 ** 3;
 
-/** What the tiers take by default, beside the folders of other Hub clients. */
-export function tiersFolder(env: Record<string, string | undefined> = environment): string {
+/** What the caches take by default, beside the folders of other Hub clients. */
+export function xetkitFolder(env: Record<string, string | undefined> = environment): string {
   return env.XETKIT_CACHE || join(hubHome(env) ?? NOWHERE, 'xetkit');
 }
 
-export const openNodeTiers: OpenTiers = ({ chunkCache, pool, budget, spawnWorker }) => {
-  const { dir = tiersFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
+export const openNodeCaches: OpenLocalCaches = ({ chunkCache, pool, budget, spawnWorker }) => {
+  const { dir = xetkitFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
   // Who wants no threads wants none for this either.
   const help = spawnWorker && new DiskThread(spawnDiskThread, dir, budget);
   const known = openKnownFiles(join(dir, 'files'));
   const cut = (path: string, signal: AbortSignal) => diskErrors(path, () => chunkFile(path, signal));
-  return new Tiers({
+  return new LocalCaches({
     help,
     recipes: openFolderRecipeStore(join(dir, 'shards'), { help }),
     known,
     chunks:
       chunkCache === false
         ? undefined
-        : new StoreBehind(openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }), budget),
+        : new WriteBehindStore(openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }), budget),
     chunkLimitBytes: maxBytes,
     folder: dir,
-    sources: (recipes) => new FileSources({ known, openFile, cut, pool, budget }, recipes),
+    sources: (recipes) => new FileSources({ known, openFile, chunkFile: cut, pool, budget }, recipes),
     budget,
   });
 };

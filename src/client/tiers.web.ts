@@ -1,9 +1,9 @@
-import { StoreBehind } from '../cache/chunks/chunk-store.behind.ts';
+import { WriteBehindStore } from '../cache/chunks/chunk-store.behind.ts';
 import type { ChunkRun, ChunkStore } from '../cache/chunks/chunk-store.ts';
 import { openWebChunkStore } from '../cache/chunks/chunk-store.web.ts';
-import type { OpenTiers } from '../cache/open-tiers.ts';
+import type { OpenLocalCaches } from '../cache/open-tiers.ts';
 import { openWebRecipeStore } from '../cache/recipes/recipe-store.web.ts';
-import { Tiers } from '../cache/tiers.ts';
+import { LocalCaches } from '../cache/tiers.ts';
 import { Codec } from '../codec/codec.ts';
 import type { ChunkRange } from '../core/ranges.ts';
 import { memoryKnownFiles } from '../files/verified-files.memory.ts';
@@ -11,16 +11,16 @@ import { memoryKnownFiles } from '../files/verified-files.memory.ts';
 const DEFAULT_CHUNK_BYTES = 1024 ** 3;
 
 /** In IndexedDB, in memory where that is refused. Codec work for it is little and is done on the calling thread. */
-export const openWebTiers: OpenTiers = ({ chunkCache, name, spawnWorker, budget, onWarning }) => {
+export const openWebCaches: OpenLocalCaches = ({ chunkCache, name, spawnWorker, budget, onWarning }) => {
   const { dir = name ?? 'xetkit', maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await Codec.load()).chunkHash(chunk);
-  return new Tiers({
+  return new LocalCaches({
     recipes: openWebRecipeStore(`${dir}-shards`, { onWarning }),
     known: memoryKnownFiles(),
     chunks:
       chunkCache === false
         ? undefined
-        : new StoreBehind(
+        : new WriteBehindStore(
             openedLater(() => openWebChunkStore(`${dir}-chunks`, { maxBytes, hash, spawnWorker, onWarning })),
             budget,
           ),

@@ -2,7 +2,7 @@ import { loadCodec } from '../codec/load.node.ts';
 import { BaseXetClient } from './client.ts';
 import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
 import { nodePlatform } from './platform.node.ts';
-import { openNodeTiers } from './tiers.node.ts';
+import { openNodeCaches } from './tiers.node.ts';
 
 /**
  * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.
@@ -24,7 +24,7 @@ export class XetClient extends BaseXetClient {
 }
 
 /** Remembers chunks, and how files are built, on the disk: what a `XetClient` does by itself, for a `XetDownloader`. */
-export const xetCaches: CacheWork = openNodeTiers;
+export const xetCaches: CacheWork = openNodeCaches;
 
 /** Decodes on the calling thread. Here a `XetDownloader` has it in any case. */
 export const threadCodec: CodecWork = loadCodec;

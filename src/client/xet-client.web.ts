@@ -2,7 +2,7 @@ import { Codec } from '../codec/codec.ts';
 import { BaseXetClient } from './client.ts';
 import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
 import { webPlatform } from './platform.web.ts';
-import { openWebTiers } from './tiers.web.ts';
+import { openWebCaches } from './tiers.web.ts';
 
 /**
  * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.
@@ -36,7 +36,7 @@ export class XetClient extends BaseXetClient {
  * const downloader = new XetDownloader({ caches: xetCaches });
  * ```
  */
-export const xetCaches: CacheWork = openWebTiers;
+export const xetCaches: CacheWork = openWebCaches;
 
 /**
  * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetDownloader` in such

@@ -13,7 +13,7 @@ export async function scanCacheDir(cacheDir: string = hubCacheDir()): Promise<HF
   return {
     repos: repos.map(repoInfo),
     size: repos.reduce((total, { size }) => total + size, 0),
-    warnings: warnings.map(({ path, message }) => new Error(`${path}: ${message}`)),
+    warnings: warnings.map(({ localPath, message }) => new Error(`${localPath}: ${message}`)),
   };
 }
 
@@ -24,7 +24,7 @@ export async function scanCachedRepo(repoPath: string): Promise<CachedRepoInfo> 
   const { repos, warnings } = await scanCache(dirname(path));
   const repo = repos.find((one) => one.path === path);
   if (repo) return repoInfo(repo);
-  const reason = warnings.find((one) => one.path === path)?.message ?? 'It is no folder of a repository.';
+  const reason = warnings.find((one) => one.localPath === path)?.message ?? 'It is no folder of a repository.';
   throw new XetError('CACHE', `${path}: ${reason}`);
 }
 

@@ -1,8 +1,8 @@
 /** Steps that are done one after the other: each counts on what the one before left. */
-export class Turns {
+export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 
-  take<T>(step: () => Promise<T>): Promise<T> {
+  run<T>(step: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(step);
     // Whoever asked for it is told of its failure; the next one in turn is not.
     this.#last = turn.catch(() => undefined);
@@ -10,7 +10,7 @@ export class Turns {
   }
 
   /** Resolves when all steps so far are over. */
-  async over(): Promise<void> {
+  async idle(): Promise<void> {
     await this.#last;
   }
 }

@@ -1,4 +1,4 @@
-import type { Tiers } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/tiers.ts';
 import type { Term } from '../cas/reconstruction.ts';
 import { isXetError } from '../core/errors.ts';
 import type { RepoStore } from '../files/place.ts';
@@ -9,7 +9,7 @@ import { ASKING, type DownloadEngine } from './engine.ts';
 export interface AdoptParts {
   engine: DownloadEngine;
   hub: HubClient;
-  tiers: Tiers;
+  caches: LocalCaches;
 }
 
 /** What smaller files could save is less than what asking for it costs. */
@@ -31,7 +31,7 @@ export class Adoption {
   /** Takes in a file that was found to be here already. */
   async file(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
     await this.#quietly(signal, async () => {
-      const { folder, recipes } = this.#parts.tiers.parts;
+      const { folder, recipes } = this.#parts.caches.stores;
       // Where nothing is kept in files none can be cut.
       if (folder === undefined || file.size < WORTH_BYTES || file.xetHash === undefined) return;
       // To read the recipe would take longer than all else about a file that is here.
@@ -59,7 +59,7 @@ export class Adoption {
   }
 
   async #isKnown({ xetHash, size }: ResolvedFile): Promise<boolean> {
-    return xetHash === undefined || (await this.#parts.tiers.termsOf(xetHash, size)) !== undefined;
+    return xetHash === undefined || (await this.#parts.caches.termsOf(xetHash, size)) !== undefined;
   }
 
   /** How a file is built, as its CAS says. */
@@ -73,7 +73,7 @@ export class Adoption {
 
   async #take(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
     const terms = await this.#terms(file, signal);
-    await this.#parts.tiers.adopt(path, file, terms, signal);
+    await this.#parts.caches.adopt(path, file, terms, signal);
   }
 
   async #quietly(signal: AbortSignal, step: () => Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Tiers } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/tiers.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import type { MakeContentHash, Verified } from '../core/content-hash.ts';
@@ -31,7 +31,7 @@ export interface EngineParts {
   /** Whether files are written from start to end. */
   sequentialWrites?: boolean | undefined;
   /** What this machine remembers of files and chunks. */
-  tiers?: Tiers | undefined;
+  caches?: LocalCaches | undefined;
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes?: number;
 }

@@ -108,11 +108,11 @@ export class DownloadEngine {
     const { hub, pool, budget, lanes, attempts, together, windowBytes = WINDOW_BYTES } = this.parts;
     const { xetHash: fileHash } = file;
     const { signal, fresh = false, onNetworkBytes = () => undefined } = options;
-    const tiers = fresh || options.networkOnly || how.networkOnly ? undefined : this.parts.tiers;
+    const caches = fresh || options.networkOnly || how.networkOnly ? undefined : this.parts.caches;
     // What was known led to corrupt data, or it would not have to be read afresh. The hash of a whole file tells what
     // is right without it; a part of one has nothing else to be checked by.
     const doubtful = fresh && isWhole(file, range);
-    if (doubtful) await this.parts.tiers?.forget(fileHash);
+    if (doubtful) await this.parts.caches?.forget(fileHash);
     const stages = new Stages({
       cas: new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions),
       fileHash,
@@ -124,7 +124,7 @@ export class DownloadEngine {
         group: together !== undefined,
         allAtOnce: (url) => together !== undefined && this.#rules.of(url) === 'all ranges at once',
       },
-      tiers,
+      caches,
       sections: fresh ? undefined : options.sections,
       ahead: fresh ? undefined : options.ahead,
       wholeChunks: how.keep && options.wholeChunks,
@@ -146,15 +146,15 @@ export class DownloadEngine {
       attempts,
       onNetworkBytes,
       // Also of what is had elsewhere, as it turned out not to be here.
-      isRight: doubtful ? undefined : await this.parts.tiers?.checkFor(fileHash),
-      onRun: how.keep ? tiers && ((xorb: string, run: ChunkRun) => tiers.keepChunks(xorb, run)) : undefined,
+      isRight: doubtful ? undefined : await this.parts.caches?.checkFor(fileHash),
+      onRun: how.keep ? caches && ((xorb: string, run: ChunkRun) => caches.keepChunks(xorb, run)) : undefined,
     };
     const running = {
       signal,
       kept:
-        how.keep && tiers?.parts.chunks
+        how.keep && caches?.stores.chunks
           ? ({ term, at, skip, length }: Piece) =>
-              tiers.locals(fileHash, [{ ...term, at: at - skip }], [{ start: at, end: at + length }], signal)
+              caches.findLocalParts(fileHash, [{ ...term, at: at - skip }], [{ start: at, end: at + length }], signal)
           : undefined,
       onLocal: (bytes: number) => {
         http.log.add('cache', bytes);
@@ -170,13 +170,13 @@ export class DownloadEngine {
     const { xetHash: expected } = file;
     const actual = hashToHex(await this.parts.pool.fileHash(records.slice()));
     if (actual === expected) {
-      if (terms.length > 0) await this.parts.tiers?.keepRecipe(expected, file.size, terms, records);
+      if (terms.length > 0) await this.parts.caches?.keepRecipe(expected, file.size, terms, records);
       return;
     }
     // What a read left in the cache may be the very thing that is wrong.
-    const { tiers } = this.parts;
-    const known = (await tiers?.termsOf(expected, file.size)) ?? [];
-    await tiers?.distrust(
+    const { caches } = this.parts;
+    const known = (await caches?.termsOf(expected, file.size)) ?? [];
+    await caches?.distrust(
       expected,
       [...terms, ...known].map(({ xorb }) => xorb),
     );

@@ -1,4 +1,4 @@
-import type { Tiers } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/tiers.ts';
 import type { CasClient } from '../cas/client.ts';
 import type { PlacedTerm, Reconstruction, Term } from '../cas/reconstruction.ts';
 import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
@@ -23,7 +23,7 @@ export interface StagesOptions {
   windowBytes: number;
   plan: PlanOptions;
   /** Where chunks may be found on this machine. */
-  tiers: Tiers | undefined;
+  caches: LocalCaches | undefined;
   /** Reconstructions of whole files that were asked for together. */
   ahead?: Ahead | undefined;
   /** Reconstructions that other reads of the file asked for. */
@@ -64,8 +64,8 @@ export class Stages {
 
   /** The content that this machine holds of a planned part. */
   async here(part: ByteRange): Promise<LocalPart[]> {
-    const { tiers, fileHash, signal } = this.#options;
-    return (await tiers?.locals(fileHash, this.#placed, [part], signal)) ?? [];
+    const { caches, fileHash, signal } = this.#options;
+    return (await caches?.findLocalParts(fileHash, this.#placed, [part], signal)) ?? [];
   }
 
   /** @param had what need not be planned: ascending, apart from each other. */
@@ -81,16 +81,16 @@ export class Stages {
   }
 
   async #stage(at: number, had: readonly ByteRange[]): Promise<Stage> {
-    const { range, windowBytes, tiers, fileHash, fileSize } = this.#options;
+    const { range, windowBytes, caches, fileHash, fileSize } = this.#options;
     const window = { start: at, end: Math.min(range.end, at + windowBytes) };
-    const known = await tiers?.termsOf(fileHash, fileSize);
+    const known = await caches?.termsOf(fileHash, fileSize);
     if (known) {
       // Windows end at chunk borders; between those of two terms one is easily found.
       const end = known.find((term) => term.at >= window.end)?.at ?? range.end;
       const whole = { start: at, end: Math.min(end, range.end) };
       return this.#around(whole, without(whole, had), known, undefined);
     }
-    const asked = tiers ? window : trimmed(window, had);
+    const asked = caches ? window : trimmed(window, had);
     if (!asked) return { range: window, plan: joinPlans([]), urls: [], locals: [] };
     let base = await this.#section(asked);
     for (const term of base.from.terms) this.#terms.push(term);
@@ -108,10 +108,10 @@ export class Stages {
 
   /** Terms with what this machine has of their middle set apart. */
   async #anchored(terms: PlacedTerm[], wanted: readonly ByteRange[]): Promise<readonly PlacedTerm[]> {
-    const { tiers, cas, fileHash, signal } = this.#options;
-    if (!tiers) return terms;
+    const { caches, cas, fileHash, signal } = this.#options;
+    if (!caches) return terms;
     const ask = (at: number) => cas.reconstruction(fileHash, { start: at, end: at + 1 }, signal);
-    return tiers.anchored(terms, wanted, ask, signal);
+    return caches.splitTerms(terms, wanted, ask, signal);
   }
 
   async #around(
@@ -120,10 +120,10 @@ export class Stages {
     terms: readonly PlacedTerm[],
     base: Asked | undefined,
   ): Promise<Stage> {
-    const { tiers, fileHash, signal } = this.#options;
+    const { caches, fileHash, signal } = this.#options;
     // Where the recipe is known, each window has all terms.
-    for (const term of tiers ? terms : []) if (term.at > (this.#placed.at(-1)?.at ?? -1)) this.#placed.push(term);
-    const locals = (await tiers?.locals(fileHash, terms, wanted, signal)) ?? [];
+    for (const term of caches ? terms : []) if (term.at > (this.#placed.at(-1)?.at ?? -1)) this.#placed.push(term);
+    const locals = (await caches?.findLocalParts(fileHash, terms, wanted, signal)) ?? [];
     const holes = withoutAll(wanted, locals);
     if (holes.length === 0) return { range, plan: joinPlans([]), urls: [], locals };
     const spans = joinNearest(holes, MOST_HOLES_ASKED);

@@ -42,7 +42,7 @@ export type {
   VerifyCacheOptions,
   VerifyReport,
 } from '../manage/cache-control.ts';
-export type { CacheProblem, TierUsage } from '../manage/usage.ts';
+export type { CacheProblem, XetkitCacheUsage } from '../manage/usage.ts';
 export { type SaveOptions, type SaveResult, type SaveTarget, saveFile } from '../read/save-file.ts';
 export type { XetFile } from '../read/xet-file.ts';
 export type {

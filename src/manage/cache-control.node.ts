@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
-import type { TiersAtHand } from '../cache/tiers.ts';
+import type { CacheStores } from '../cache/tiers.ts';
 import { XetError } from '../core/errors.ts';
 import { hubCacheDir } from '../fs/env-folders.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
@@ -18,7 +18,7 @@ import type {
   VerifyReport,
 } from './cache-control.ts';
 import { type CachePlan, carryOut, planPrune, planRemoval } from './clean.node.ts';
-import { clearTiers, excess, pruneChunks, tierBytes, tierUsage } from './maintenance.ts';
+import { clearCaches, measureCaches, overLimit, pruneChunks, totalBytes } from './maintenance.ts';
 import { type CachedRepo, type CacheScan, cachedRepoText, scanCache } from './scan.node.ts';
 import { findRepo, findTargets } from './targets.ts';
 import { verifyCache } from './verify.node.ts';
@@ -27,12 +27,12 @@ export const openNodeCacheControl: OpenCacheControl = (settings) => new NodeCach
 
 /** The Hub cache folder, which all Hub clients of this machine share, and the tiers, which are our own. */
 class NodeCacheControl implements CacheControl {
-  readonly #tiers: TiersAtHand;
+  readonly #stores: CacheStores;
   readonly #cacheDir: string | undefined;
   readonly #closing: AbortSignal;
 
-  constructor({ tiers, cacheDir, closing }: CacheControlSettings) {
-    this.#tiers = tiers;
+  constructor({ stores, cacheDir, closing }: CacheControlSettings) {
+    this.#stores = stores;
     this.#cacheDir = cacheDir;
     this.#closing = closing;
   }
@@ -40,17 +40,17 @@ class NodeCacheControl implements CacheControl {
   async usage(options: { signal?: AbortSignal } = {}): Promise<CacheUsage> {
     const signal = this.#signal(options.signal);
     const scan = await this.#scan(signal);
-    const [{ usage: tiers, warnings }, plan] = await Promise.all([tierUsage(this.#tiers), planPrune(scan)]);
+    const [{ usage: xetkit, warnings }, plan] = await Promise.all([measureCaches(this.#stores), planPrune(scan)]);
     const hubBytes = scan.size + sum(scan.unfinished) + sum(scan.repos.flatMap(({ unused }) => unused));
     return {
-      path: scan.path,
+      folder: scan.path,
       repos: scan.repos.map(usageOf),
-      unfinished: scan.unfinished,
+      unfinished: scan.unfinished.map(({ path, size }) => ({ localPath: path, bytes: size })),
       hubBytes,
-      tiers,
-      totalBytes: hubBytes + tierBytes(tiers),
+      xetkit,
+      totalBytes: hubBytes + totalBytes(xetkit),
       prunable: {
-        bytes: plan.freedBytes + excess(tiers.chunks, tiers.chunks?.maxBytes),
+        bytes: plan.freedBytes + overLimit(xetkit.chunks, xetkit.chunks?.maxBytes),
         revisions: plan.revisions.length,
       },
       warnings: [...scan.warnings, ...warnings],
@@ -60,7 +60,7 @@ class NodeCacheControl implements CacheControl {
   async prune(options: PruneCacheOptions = {}): Promise<RemovalReport> {
     const { maxBytes, detached, dryRun = false } = options;
     const signal = this.#signal(options.signal);
-    const { bytes: chunkBytes, failures } = await pruneChunks(this.#tiers, maxBytes, dryRun);
+    const { bytes: chunkBytes, failures } = await pruneChunks(this.#stores, maxBytes, dryRun);
     const plan = await planPrune(await this.#scan(signal), { detached });
     return reportOf(plan, { dryRun, chunkBytes, failures, signal });
   }
@@ -83,18 +83,18 @@ class NodeCacheControl implements CacheControl {
     const signal = this.#signal(options.signal);
     const scan = await this.#scan(signal);
     const repos = options.repos?.map((each) => findRepo(scan.repos, each, scan.path));
-    const { known, recipes } = this.#tiers;
+    const { known, recipes } = this.#stores;
     const result = await verifyCache(scan, { repos, repair, signal, known, onFile, onProgress });
     const looked = repos ? { checked: 0, dropped: 0 } : await checkRecipes(recipes, signal);
-    const told = new Set(result.wrong.flatMap(({ files }) => files));
+    const told = new Set(result.wrong.flatMap(({ snapshotPaths: files }) => files));
     const ours = (path: string) => !repos || repos.some((repo) => path === repo.path || isBelow(path, repo.path));
-    const warnings = scan.warnings.filter(({ path }) => ours(path) && !told.has(path));
+    const warnings = scan.warnings.filter(({ localPath: path }) => ours(path) && !told.has(path));
     return { ...result, recipes: looked, warnings };
   }
 
   async clear(): Promise<{ freedBytes: number }> {
     this.#closing.throwIfAborted();
-    return { freedBytes: await clearTiers(this.#tiers) };
+    return { freedBytes: await clearCaches(this.#stores) };
   }
 
   /** The folder is looked up anew each time: the environment may have changed. */
@@ -115,19 +115,19 @@ function usageOf(repo: CachedRepo): RepoUsage {
   return {
     repo: cachedRepoText(repo),
     type,
-    path,
-    size,
-    blobs,
+    folder: path,
+    bytes: size,
+    blobCount: blobs,
     sharedBytes,
     unusedBytes: sum(unused),
-    lastAccessed,
-    lastModified,
+    lastAccessedMs: lastAccessed,
+    lastModifiedMs: lastModified,
     revisions: revisions.map(({ commit, refs, size: bytes, files, lastModified: changed }) => ({
       commit,
       refs,
-      size: bytes,
-      files: files.length,
-      lastModified: changed,
+      bytes,
+      fileCount: files.length,
+      lastModifiedMs: changed,
     })),
   };
 }
@@ -139,15 +139,15 @@ async function reportOf(
 ): Promise<RemovalReport> {
   const { dryRun, chunkBytes, signal } = about;
   const done = dryRun ? { freedBytes: plan.freedBytes, failures: [] } : await carryOut(plan, signal);
-  const stayed = new Set(done.failures.map(({ path }) => path));
+  const stayed = new Set(done.failures.map(({ localPath: path }) => path));
   return {
     dryRun,
     freedBytes: chunkBytes + done.freedBytes,
     chunkBytes,
     revisions: plan.revisions
       .filter(({ repo, revision }) => !stayed.has(repo.path) && !stayed.has(revision.path))
-      .map(({ repo, revision: { commit, refs, size } }) => ({ repo: cachedRepoText(repo), commit, refs, size })),
-    removals: plan.removals.filter(({ path }) => !stayed.has(path)),
+      .map(({ repo, revision: { commit, refs, size } }) => ({ repo: cachedRepoText(repo), commit, refs, bytes: size })),
+    removals: plan.removals.filter(({ localPath: path }) => !stayed.has(path)),
     failures: [...about.failures, ...done.failures],
   };
 }

@@ -1,10 +1,10 @@
-import type { TiersAtHand } from '../cache/tiers.ts';
+import type { CacheStores } from '../cache/tiers.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { XetError } from '../core/errors.ts';
 import type { OnProgress } from '../core/progress.ts';
 import type { RepoDesignation, RepoType } from '../hub/repo.ts';
-import { clearTiers, excess, pruneChunks, tierBytes, tierUsage } from './maintenance.ts';
-import type { CacheProblem, TierUsage } from './usage.ts';
+import { clearCaches, measureCaches, overLimit, pruneChunks, totalBytes } from './maintenance.ts';
+import type { CacheProblem, XetkitCacheUsage } from './usage.ts';
 
 /** A revision of a repository that is in the Hub cache folder. */
 export interface RevisionUsage {
@@ -13,11 +13,11 @@ export interface RevisionUsage {
   /** Branches and tags that stand for it. None: nothing but its commit names it, and a prune takes it away. */
   refs: string[];
   /** Bytes of its files, equal ones counted once, also of those that other revisions have as well. */
-  size: number;
+  bytes: number;
   /** Number of files. */
-  files: number;
+  fileCount: number;
   /** Milliseconds since 1970. */
-  lastModified: number;
+  lastModifiedMs: number;
 }
 
 /** A repository that is in the Hub cache folder. */
@@ -27,19 +27,19 @@ export interface RepoUsage {
   /** Python's client also keeps kernels, which xetkit does not fetch. */
   type: RepoType | 'kernel';
   /** Its folder. */
-  path: string;
+  folder: string;
   /** Bytes of the files of all revisions, equal ones counted once. */
-  size: number;
+  bytes: number;
   /** Number of files with different content. */
-  blobs: number;
+  blobCount: number;
   /** Bytes that revisions have in common: so much more would be on the disk if each had its own files. */
   sharedBytes: number;
   /** Bytes of content that no revision uses. */
   unusedBytes: number;
   /** Milliseconds since 1970. */
-  lastAccessed: number;
+  lastAccessedMs: number;
   /** Milliseconds since 1970. */
-  lastModified: number;
+  lastModifiedMs: number;
   /** Those that are here, whole or in part. */
   revisions: RevisionUsage[];
 }
@@ -47,15 +47,15 @@ export interface RepoUsage {
 /** What is kept on this machine. Sizes in the Hub cache folder are lengths of files; the tiers count blocks of the disk. */
 export interface CacheUsage {
   /** The Hub cache folder, which other Hub clients use as well; undefined where there is no file system. */
-  path: string | undefined;
+  folder: string | undefined;
   /** What is in the Hub cache folder, by repository. */
   repos: RepoUsage[];
   /** Downloads that are under way or were broken off. */
-  unfinished: { path: string; size: number }[];
+  unfinished: { localPath: string; bytes: number }[];
   /** Bytes of content in the Hub cache folder, each file counted once, also of what is unused or unfinished. */
   hubBytes: number;
   /** What xetkit alone keeps. */
-  tiers: TierUsage;
+  xetkit: XetkitCacheUsage;
   /** Bytes of all of it. */
   totalBytes: number;
   /** What {@link CacheControl.prune} would free now, in bytes, and how many revisions would go. */
@@ -101,7 +101,7 @@ export interface PlannedRemoval {
   /** What sort of thing it is. */
   kind: RemovalKind;
   /** Where it is. */
-  path: string;
+  localPath: string;
   /** Bytes on the disk that this frees; where several things hold the same bytes, the last one does. */
   bytes: number;
 }
@@ -115,7 +115,7 @@ export interface RemovalReport {
   /** Bytes of chunks of reads that left no file. A dry run tells the least: chunks go by the entry. */
   chunkBytes: number;
   /** Revisions that go. What they share with others stays, so they may free less than their size. */
-  revisions: { repo: string; commit: string; refs: string[]; size: number }[];
+  revisions: { repo: string; commit: string; refs: string[]; bytes: number }[];
   /** All that goes from the Hub cache folder, in its order. */
   removals: PlannedRemoval[];
   /** What could not be removed, or looked at. */
@@ -127,7 +127,7 @@ export interface CheckedBlob {
   /** As in `datasets/owner/name`. */
   repo: string;
   /** Where it is. */
-  path: string;
+  localPath: string;
   /** What it should be; empty if that is not known. */
   etag: string;
   /** Bytes. */
@@ -138,7 +138,7 @@ export interface CheckedBlob {
    */
   verdict: Verified | 'wrong' | 'missing' | 'unknown' | 'unreadable';
   /** Paths in snapshots that have this content; of all repositories, if it was removed from what they share. */
-  files: string[];
+  snapshotPaths: string[];
   /** Whether it was removed, with all that led to it, so that the next download fetches it. */
   removed: boolean;
   /** Why it could not be removed. */
@@ -199,7 +199,7 @@ export interface CacheControl {
 }
 
 export interface CacheControlSettings {
-  tiers: TiersAtHand;
+  stores: CacheStores;
   /** The Hub cache folder. */
   cacheDir: string | undefined;
   /** Aborts when the client is closed. */
@@ -210,31 +210,31 @@ export interface CacheControlSettings {
 export type OpenCacheControl = (settings: CacheControlSettings) => CacheControl;
 
 /** Where there is no file system, there are only the tiers. */
-export const openTiersControl: OpenCacheControl = ({ tiers, closing }) => ({
+export const openWebCacheControl: OpenCacheControl = ({ stores, closing }) => ({
   async usage({ signal } = {}) {
     for (const each of [closing, signal]) each?.throwIfAborted();
-    const { usage, warnings } = await tierUsage(tiers);
+    const { usage, warnings } = await measureCaches(stores);
     return {
-      path: undefined,
+      folder: undefined,
       repos: [],
       unfinished: [],
       hubBytes: 0,
-      tiers: usage,
-      totalBytes: tierBytes(usage),
-      prunable: { bytes: excess(usage.chunks, usage.chunks?.maxBytes), revisions: 0 },
+      xetkit: usage,
+      totalBytes: totalBytes(usage),
+      prunable: { bytes: overLimit(usage.chunks, usage.chunks?.maxBytes), revisions: 0 },
       warnings,
     };
   },
   async prune({ maxBytes, dryRun = false, signal } = {}) {
     for (const each of [closing, signal]) each?.throwIfAborted();
-    const { bytes, failures } = await pruneChunks(tiers, maxBytes, dryRun);
+    const { bytes, failures } = await pruneChunks(stores, maxBytes, dryRun);
     return { dryRun, freedBytes: bytes, chunkBytes: bytes, revisions: [], removals: [], failures };
   },
   remove: () => Promise.reject(noHubFolder('to remove from it', 'call cache.prune({ maxBytes }) or cache.clear()')),
   verify: () => Promise.reject(noHubFolder('to verify', 'just use it')),
   async clear() {
     closing.throwIfAborted();
-    return { freedBytes: await clearTiers(tiers) };
+    return { freedBytes: await clearCaches(stores) };
   },
 });
 

@@ -94,7 +94,7 @@ export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<C
   const result: CleanResult = { freedBytes: 0, removed: 0, failures: [] };
   const store = new SharedBlobs(plan.path);
   const fence = Fence.ofCache(plan.path);
-  for (const { kind, path, bytes } of plan.removals) {
+  for (const { kind, localPath: path, bytes } of plan.removals) {
     signal?.throwIfAborted();
     try {
       if (!isBelow(path, plan.path)) throw new Error('It is not in the cache folder.');
@@ -109,7 +109,7 @@ export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<C
       }
       result.removed++;
     } catch (error) {
-      result.failures.push({ path, message: error instanceof Error ? error.message : String(error) });
+      result.failures.push({ localPath: path, message: error instanceof Error ? error.message : String(error) });
     }
   }
   return result;
@@ -201,7 +201,7 @@ class Planning {
     for (const [{ path }, content] of this.#gone) this.add('repo', [path], sum([...content.values()]));
     const order: RemovalKind[] = ['link', 'repo', 'snapshot', 'ref', 'note', 'blob', 'unfinished', 'shared'];
     const removals = order.flatMap((kind) =>
-      [...(this.#removals.get(kind) ?? [])].map(([path, bytes]) => ({ kind, path, bytes })),
+      [...(this.#removals.get(kind) ?? [])].map(([localPath, bytes]) => ({ kind, localPath, bytes })),
     );
     return {
       path: this.#scan.path,

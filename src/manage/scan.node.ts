@@ -318,7 +318,7 @@ class RepoScan {
   }
 
   #warn(path: string, message: string, unreadable = false): void {
-    this.#scan.warnings.push({ path, message, ...(unreadable && { unreadable }) });
+    this.#scan.warnings.push({ localPath: path, message, ...(unreadable && { unreadable }) });
   }
 
   /** Everything but folders, below a folder. Links to folders are not followed. */

@@ -18,7 +18,7 @@ export interface FoundTarget<R> {
 
 /** A commit, or as much of one as people write. */
 const COMMIT_START = /^[0-9a-f]{7,40}$/i;
-const MOST_NAMED = 5;
+const MAX_NAMED = 5;
 
 /**
  * What targets mean, among the repositories that are there. Throws `INVALID_ARGUMENT` for what is not there, or could
@@ -68,11 +68,11 @@ function atRevision<R extends NamedRepo>(repo: R, revision: string | undefined):
   const commits = named ? [named.commit] : commitsFrom(revisions, revision);
   const [commit] = commits;
   if (commit !== undefined && commits.length === 1) return { repo, commit };
-  const here = revisions.slice(0, MOST_NAMED).map(({ commit: each, refs }) => [each, ...refs].join(' = '));
+  const here = revisions.slice(0, MAX_NAMED).map(({ commit: each, refs }) => [each, ...refs].join(' = '));
   const what = commits.length > 1 ? 'several revisions that begin with' : 'no revision';
   throw new XetError(
     'INVALID_ARGUMENT',
-    `${textOf(repo)} has ${what} '${revision}' here. It has: ${here.join(', ') || 'none'}${revisions.length > MOST_NAMED ? ', …' : ''}.`,
+    `${textOf(repo)} has ${what} '${revision}' here. It has: ${here.join(', ') || 'none'}${revisions.length > MAX_NAMED ? ', …' : ''}.`,
   );
 }
 
@@ -80,7 +80,7 @@ function withCommit<R extends NamedRepo>(repos: readonly R[], start: string, fol
   const found = repos.flatMap((repo) => commitsFrom(repo.revisions, start).map((commit) => ({ repo, commit })));
   const commits = new Set(found.map(({ commit }) => commit));
   if (commits.size === 1) return found;
-  const where = found.slice(0, MOST_NAMED).map(({ repo, commit }) => `${textOf(repo)}@${commit}`);
+  const where = found.slice(0, MAX_NAMED).map(({ repo, commit }) => `${textOf(repo)}@${commit}`);
   throw new XetError(
     'INVALID_ARGUMENT',
     commits.size === 0
@@ -98,7 +98,7 @@ function commitsFrom(revisions: NamedRepo['revisions'], start: string): string[]
 
 function absent(repos: readonly NamedRepo[], text: string, folder: string): never {
   const last = (name: string) => name.toLowerCase().split('/').at(-1);
-  const alike = repos.filter(({ name }) => last(name) === last(text)).slice(0, MOST_NAMED);
+  const alike = repos.filter(({ name }) => last(name) === last(text)).slice(0, MAX_NAMED);
   const hint =
     alike.length > 0 ? `There is ${alike.map(textOf).join(', ')}.` : "'xetkit cache ls' lists what is there.";
   throw new XetError('INVALID_ARGUMENT', `Not in the cache folder ${folder}: '${text.slice(0, 200)}'. ${hint}`);

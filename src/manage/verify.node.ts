@@ -83,14 +83,14 @@ async function missingFrom(repo: CachedRepo): Promise<CheckedBlob[]> {
     const path = resolve(dirname(link), target);
     const blob: CheckedBlob = missing.get(path) ?? {
       repo: cachedRepoText(repo),
-      path,
+      localPath: path,
       etag: basename(path),
       size: 0,
       verdict: 'missing',
-      files: [],
+      snapshotPaths: [],
       removed: false,
     };
-    blob.files.push(link);
+    blob.snapshotPaths.push(link);
     missing.set(path, blob);
   }
   return [...missing.values()];
@@ -156,7 +156,15 @@ class Checking {
       await this.#note(path, expected, verdict, before);
     }
     const files = users.map((user) => user.path);
-    return { repo: cachedRepoText(repo), path, etag: expected.etag, size, verdict, files, removed: false };
+    return {
+      repo: cachedRepoText(repo),
+      localPath: path,
+      etag: expected.etag,
+      size,
+      verdict,
+      snapshotPaths: files,
+      removed: false,
+    };
   }
 
   async #hash({ path, users }: Content, etag: string, size: number): Promise<Verdict> {
@@ -222,7 +230,7 @@ class Repair {
 
   async tryToRemove(checked: CheckedBlob): Promise<void> {
     try {
-      await diskErrors(checked.path, () => this.#remove(checked));
+      await diskErrors(checked.localPath, () => this.#remove(checked));
       checked.removed = true;
     } catch (error) {
       if (!isXetError(error)) throw error;
@@ -231,7 +239,7 @@ class Repair {
     }
   }
 
-  async #remove({ path, files }: CheckedBlob): Promise<void> {
+  async #remove({ localPath: path, snapshotPaths: files }: CheckedBlob): Promise<void> {
     for (const file of files) await this.#removeFile(file);
     const entry = await this.#store.targetOf(path);
     if (entry !== undefined) files.push(...(await this.#dropShared(entry, path)));

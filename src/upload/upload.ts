@@ -1,4 +1,4 @@
-import type { Tiers } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/tiers.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import { untilAborted } from '../core/abortable.ts';
 import { textsOf } from '../core/arguments.ts';
@@ -39,7 +39,7 @@ export interface UploadParts extends UploadPlatform {
   hub: HubClient;
   pool: CodecPool;
   budget: MemoryBudget;
-  tiers: Tiers;
+  caches: LocalCaches;
   /** Attempts at a request. */
   attempts: number;
   makeContentHash: MakeContentHash;
@@ -195,7 +195,7 @@ class Upload {
 
   async #storeLarge(files: Planned[], meter: ProgressMeter): Promise<Operation[]> {
     if (files.length === 0) return [];
-    const { pool, budget, tiers, makeUploadHash, makeBody } = this.#parts;
+    const { pool, budget, caches, makeUploadHash, makeBody } = this.#parts;
     const signal = this.#signal;
     const engine = new UploadEngine({
       http: this.#http,
@@ -204,7 +204,7 @@ class Upload {
       budget,
       makeHash: makeUploadHash,
       makeBody,
-      recipes: tiers.parts.recipes,
+      recipes: caches.stores.recipes,
     });
     let current = files[0]?.path ?? '';
     async function* reading(file: Planned) {
@@ -252,7 +252,7 @@ class Upload {
       });
       if (!unchanged) operations.push({ kind: 'lfsFile', path: file.path, id: sha256, size });
       // The next version of it needs no question about what it shares with this one.
-      await tiers.keepRecipe(xetHash, size, terms, records);
+      await caches.keepRecipe(xetHash, size, terms, records);
     }
     return operations;
   }

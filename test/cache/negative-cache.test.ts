@@ -1,11 +1,11 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { LatelyMissing } from '../../src/cache/negative-cache.ts';
+import { NegativeCache } from '../../src/cache/negative-cache.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
 test('a missing name is believed missing for half a second, unless it is deleted', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(10);
-  const missing = new LatelyMissing();
+  const missing = new NegativeCache();
   missing.add('a');
   missing.add('b');
   expect([missing.has('a'), missing.has('b'), missing.has('c')]).toEqual([true, true, false]);
@@ -19,7 +19,7 @@ test('a missing name is believed missing for half a second, unless it is deleted
 
 test('only the latest 64 names are kept', () => {
   vi.spyOn(performance, 'now').mockReturnValue(10);
-  const missing = new LatelyMissing();
+  const missing = new NegativeCache();
   for (let index = 0; index < 100; index++) missing.add(`name ${index}`);
   missing.add('name 36');
   missing.add('one more');

@@ -7,7 +7,7 @@ import { FileSources, type SourceFile } from '../../src/cache/file-sources.ts';
 import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
 import { openFolderRecipeStore } from '../../src/cache/recipes/recipe-store.node.ts';
 import type { RecipeStore } from '../../src/cache/recipes/recipe-store.ts';
-import { Tiers } from '../../src/cache/tiers.ts';
+import { LocalCaches } from '../../src/cache/tiers.ts';
 import type { PlacedTerm } from '../../src/cas/reconstruction.ts';
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { CodecPool } from '../../src/codec/pool.ts';
@@ -45,7 +45,7 @@ interface Hooks {
 }
 
 interface Machine {
-  tiers: Tiers;
+  caches: LocalCaches;
   dir: string;
   /** Files that are open now. */
   open: () => number;
@@ -74,16 +74,16 @@ function remembering(dir: string, pool: CodecPool, budget: MemoryBudget, hooks: 
   };
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
   const known = openKnownFiles(join(dir, 'files'));
-  const tiers = new Tiers({
+  const caches = new LocalCaches({
     recipes: openFolderRecipeStore(join(dir, 'shards')),
     known,
     chunks: hooks.chunks === false ? undefined : openFolderChunkStore(join(dir, 'chunks'), { maxBytes: 1e9, hash }),
     chunkLimitBytes: 1e9,
     folder: dir,
-    sources: (atHand) => new FileSources({ known, openFile, cut: nothingCut, pool, budget }, atHand),
+    sources: (atHand) => new FileSources({ known, openFile, chunkFile: nothingCut, pool, budget }, atHand),
     budget,
   });
-  return { tiers, dir, open: () => isOpen };
+  return { caches, dir, open: () => isOpen };
 }
 
 /** An engine that remembers, a Hub with the two files, and what they are on the Hub. */
@@ -94,7 +94,7 @@ async function setUp(hooks: Hooks = {}, chunksPerXorb = 8192, budgetBytes = 64 *
   const budget = new MemoryBudget(budgetBytes, budgetBytes / 4);
   const lanes = new Lanes(4);
   const machine = remembering(await scratch(), pool, budget, hooks);
-  const { engine, hubClient } = engineFor(hub, { tiers: machine.tiers, pool, budget, lanes });
+  const { engine, hubClient } = engineFor(hub, { caches: machine.caches, pool, budget, lanes });
   const files = {
     original: await hubClient.resolve(repo, 'main', 'original'),
     variant: await hubClient.resolve(repo, 'main', 'variant'),
@@ -127,7 +127,7 @@ async function bringOriginal(all: SetUp, folder?: string): Promise<string> {
   const { xetHash, etag } = all.files.original;
   await fill(all, all.files.original, new MemoryTarget(original));
   await writeFile(path, original);
-  await all.tiers.parts.known.remember(path, { etag, xetHash, verified: 'xet' });
+  await all.caches.stores.known.remember(path, { etag, xetHash, verified: 'xet' });
   return path;
 }
 
@@ -186,7 +186,7 @@ describe('a file on this disk', () => {
     await fill(all, file, new MemoryTarget(large));
     const path = join(await scratch(), 'large');
     await writeFile(path, large);
-    await all.tiers.parts.known.remember(path, { etag: file.etag, xetHash: file.xetHash, verified: 'xet' });
+    await all.caches.stores.known.remember(path, { etag: file.etag, xetHash: file.xetHash, verified: 'xet' });
 
     const target = new MemoryTarget(large);
     const { cached } = await fill(all, file, target);
@@ -306,7 +306,7 @@ describe('a file on this disk', () => {
     expect(cached + network).toBeGreaterThanOrEqual(original.length);
     expect(network).toBeLessThan(original.length - cached + 4000);
     // It is no source any more.
-    expect(await all.tiers.parts.known.pathsOf(all.files.original.xetHash ?? '')).toEqual([]);
+    expect(await all.caches.stores.known.pathsOf(all.files.original.xetHash ?? '')).toEqual([]);
     await expectAtRest(all);
   });
 
@@ -362,7 +362,7 @@ describe('a file on this disk', () => {
     const path = await bringOriginal(all);
     await spoilXorbs(all.hub);
     await writeFile(path, randomBytes(original.length, 9));
-    await all.tiers.parts.known.remember(path, {
+    await all.caches.stores.known.remember(path, {
       etag: all.files.original.etag,
       xetHash: all.files.original.xetHash,
       verified: 'xet',
@@ -499,7 +499,7 @@ describe('chunks of reads that leave no file', () => {
     const reading = readRange(all.engine, all.files.original, { start: 0, end: original.length }, { signal: noSignal });
     for await (const { bytes } of reading) {
       runs.push(bytes);
-      if (runs.length === 1) await all.tiers.parts.chunks?.clear();
+      if (runs.length === 1) await all.caches.stores.chunks?.clear();
     }
     expect(sha256(Buffer.concat(runs))).toBe(sha256(original));
     await expectAtRest(all);
@@ -543,15 +543,15 @@ describe('recipes', () => {
       await flip(recipe!, damage);
       // Another process, that has not had it in its hands.
       const later = remembering(all.dir, all.pool, all.budget);
-      const { engine } = engineFor(all.hub, { tiers: later.tiers, pool: all.pool, budget: all.budget });
-      expect(await later.tiers.termsOf(all.files.original.xetHash ?? '', original.length)).toBeUndefined();
+      const { engine } = engineFor(all.hub, { caches: later.caches, pool: all.pool, budget: all.budget });
+      expect(await later.caches.termsOf(all.files.original.xetHash ?? '', original.length)).toBeUndefined();
       const target = new MemoryTarget(variant);
       expect(await fillFile(engine, all.files.variant, target, { signal: noSignal })).toBe('xet');
       expectWhole(target, variant);
       const again = new MemoryTarget(original);
       await fillFile(engine, all.files.original, again, { signal: noSignal });
       expectWhole(again, original);
-      expect(await later.tiers.termsOf(all.files.original.xetHash ?? '', original.length)).toBeDefined();
+      expect(await later.caches.termsOf(all.files.original.xetHash ?? '', original.length)).toBeDefined();
     }
   });
 
@@ -559,15 +559,15 @@ describe('recipes', () => {
     const all = await setUp();
     await bringOriginal(all);
     const hash = all.files.original.xetHash ?? '';
-    expect(await all.tiers.termsOf(hash, original.length)).toBeDefined();
-    expect(await all.tiers.termsOf(hash, original.length - 1)).toBeUndefined();
+    expect(await all.caches.termsOf(hash, original.length)).toBeDefined();
+    expect(await all.caches.termsOf(hash, original.length - 1)).toBeUndefined();
   });
 
   test('that contradict themselves are not kept, in no place', async () => {
     const all = await setUp({}, 10);
     await bringOriginal(all);
     const hash = all.files.original.xetHash ?? '';
-    const terms = (await all.tiers.termsOf(hash, original.length)) ?? [];
+    const terms = (await all.caches.termsOf(hash, original.length)) ?? [];
     const { records } = await chunksOf(original);
     expect(terms.length).toBeGreaterThan(2);
     const wrong: [string, PlacedTerm[], Uint8Array][] = [
@@ -578,27 +578,27 @@ describe('recipes', () => {
     ];
     for (const [what, some, list] of wrong) {
       const other = remembering(await scratch(), all.pool, all.budget);
-      await other.tiers.keepRecipe(hash, original.length, some, list);
-      expect(await other.tiers.termsOf(hash, original.length), what).toBeUndefined();
-      expect(await other.tiers.checkFor(hash), what).toBeUndefined();
+      await other.caches.keepRecipe(hash, original.length, some, list);
+      expect(await other.caches.termsOf(hash, original.length), what).toBeUndefined();
+      expect(await other.caches.checkFor(hash), what).toBeUndefined();
     }
   });
 
   test('of a file of several windows are known afterwards, also when it was known and forgotten meanwhile', async () => {
     const all = await setUp({ chunks: false }, 10);
     const { engine } = engineFor(all.hub, {
-      ...{ tiers: all.tiers, pool: all.pool, budget: all.budget, lanes: all.lanes },
+      ...{ caches: all.caches, pool: all.pool, budget: all.budget, lanes: all.lanes },
       windowBytes: 500_000,
     });
     const hash = all.files.original.xetHash ?? '';
     await fillFile(engine, all.files.original, new MemoryTarget(original), { signal: noSignal });
-    expect(await all.tiers.termsOf(hash, original.length)).toBeDefined();
+    expect(await all.caches.termsOf(hash, original.length)).toBeDefined();
     const runs: Uint8Array[] = [];
     const range = { start: 0, end: original.length };
     for await (const { bytes } of readRange(engine, all.files.original, range, { signal: noSignal })) {
       runs.push(bytes);
       // Somebody else got corrupt data, and begins afresh.
-      if (runs.length === 2) await all.tiers.forget(hash);
+      if (runs.length === 2) await all.caches.forget(hash);
     }
     expect(sha256(Buffer.concat(runs))).toBe(sha256(original));
     // Whatever is known of it now, it is right.
@@ -606,7 +606,7 @@ describe('recipes', () => {
       const bytes = await readAll(all, all.files.original, { start, end: start + 200_000 });
       expect(sha256(bytes)).toBe(sha256(original.subarray(start, start + 200_000)));
     }
-    const terms = await all.tiers.termsOf(hash, original.length);
+    const terms = await all.caches.termsOf(hash, original.length);
     if (terms) expect(terms.reduce((sum, term) => sum + term.unpackedLength, 0)).toBe(original.length);
   });
 
@@ -614,8 +614,8 @@ describe('recipes', () => {
     const all = await setUp({}, 10);
     await bringOriginal(all);
     const hash = all.files.original.xetHash ?? '';
-    const check = (await all.tiers.checkFor(hash))!;
-    const terms = (await all.tiers.termsOf(hash, original.length)) ?? [];
+    const check = (await all.caches.checkFor(hash))!;
+    const terms = (await all.caches.termsOf(hash, original.length)) ?? [];
     const { records } = await chunksOf(original);
     const wrongAt = (list: Uint8Array, chunk: number, byte: number) => {
       const changed = list.slice();
@@ -646,7 +646,7 @@ describe('recipes', () => {
       expect(check(xorb, chunks.start, wrongAt(beyond, count - 1, 3))).toBe(false);
     }
     expect(check('f'.repeat(64), 0, records)).toBe(true);
-    expect(await all.tiers.checkFor('f'.repeat(64))).toBeUndefined();
+    expect(await all.caches.checkFor('f'.repeat(64))).toBeUndefined();
   });
 });
 
@@ -689,13 +689,13 @@ describe('a plan for many terms', () => {
     const pool = new CodecPool({ size: 0, load: loadCodec });
     const budget = new MemoryBudget(MIB, 0);
     const openFile = () => Promise.reject(new Error('Nothing is to be read'));
-    const tiers = new Tiers({
+    const caches = new LocalCaches({
       recipes: counting,
       known,
       chunks: undefined,
       chunkLimitBytes: 0,
       folder: undefined,
-      sources: (atHand) => new FileSources({ known, openFile, cut: nothingCut, pool, budget }, atHand),
+      sources: (atHand) => new FileSources({ known, openFile, chunkFile: nothingCut, pool, budget }, atHand),
       budget,
     });
     const wanted = recipeOf(
@@ -708,10 +708,10 @@ describe('a plan for many terms', () => {
       at += term.unpackedLength;
       return placed;
     });
-    const locals = await tiers.locals(wanted.fileHash, terms, [{ start: 0, end: at }], noSignal);
+    const locals = await caches.findLocalParts(wanted.fileHash, terms, [{ start: 0, end: at }], noSignal);
     expect(locals.length).toBeGreaterThanOrEqual(60);
     const ask = () => Promise.reject(new Error('Nothing is to be asked'));
-    expect(await tiers.anchored(terms, [{ start: 0, end: at }], ask, noSignal)).toEqual(terms);
+    expect(await caches.splitTerms(terms, [{ start: 0, end: at }], ask, noSignal)).toEqual(terms);
     expect(asked.recipes).toBeLessThanOrEqual(3 * 7);
     expect(asked.paths).toBeLessThanOrEqual(3 * 6);
   });
@@ -719,7 +719,7 @@ describe('a plan for many terms', () => {
 
 describe('a file of a hundred thousand terms', () => {
   /** Tiers that have nothing of it, and what they were asked. */
-  function emptyTiers(chunks: boolean) {
+  function emptyCaches(chunks: boolean) {
     const asked = { files: 0, chunks: 0 };
     const budget = new MemoryBudget(64 * MIB, 16 * MIB);
     const pool = new CodecPool({ size: 0, load: loadCodec });
@@ -729,7 +729,7 @@ describe('a file of a hundred thousand terms', () => {
     const store = memoryChunkStore({ maxBytes: 1e6, hash: async () => new Uint8Array(32) });
     const find = store.find.bind(store);
     const records = store.records.bind(store);
-    const tiers = new Tiers({
+    const caches = new LocalCaches({
       recipes: Object.assign(recipes, {
         filesWith: (...args: Parameters<typeof filesWith>) => {
           asked.files++;
@@ -752,10 +752,10 @@ describe('a file of a hundred thousand terms', () => {
       chunkLimitBytes: 1e6,
       folder: undefined,
       sources: (atHand) =>
-        new FileSources({ known, openFile: () => Promise.reject(), cut: nothingCut, pool, budget }, atHand),
+        new FileSources({ known, openFile: () => Promise.reject(), chunkFile: nothingCut, pool, budget }, atHand),
       budget,
     });
-    return { tiers, asked };
+    return { caches, asked };
   }
   const xorbs = ['a', 'b', 'c'].map((letter) => letter.repeat(64));
   const length = 64 * 1024;
@@ -769,14 +769,14 @@ describe('a file of a hundred thousand terms', () => {
   const ask = () => Promise.reject(new Error('Nothing is to be asked'));
 
   test.each([true, false])('takes one look for each xorb (chunk store: %s)', async (chunks) => {
-    const { tiers, asked } = emptyTiers(chunks);
-    expect(await tiers.locals('f'.repeat(64), terms, all, noSignal)).toEqual([]);
-    expect(await tiers.anchored(terms, all, ask, noSignal)).toBe(terms);
+    const { caches, asked } = emptyCaches(chunks);
+    expect(await caches.findLocalParts('f'.repeat(64), terms, all, noSignal)).toEqual([]);
+    expect(await caches.splitTerms(terms, all, ask, noSignal)).toBe(terms);
     expect(asked).toEqual({ files: 2 * 3, chunks: chunks ? 3 : 0 });
   });
 
   test.each([true, false])('leaves the thread to others, and stops at an abort (chunk store: %s)', async (chunks) => {
-    const { tiers } = emptyTiers(chunks);
+    const { caches } = emptyCaches(chunks);
     let turns = 0;
     let going = true;
     const count = () => {
@@ -784,7 +784,7 @@ describe('a file of a hundred thousand terms', () => {
       if (going) setImmediate(count);
     };
     setImmediate(count);
-    await tiers.locals('f'.repeat(64), terms, all, noSignal);
+    await caches.findLocalParts('f'.repeat(64), terms, all, noSignal);
     going = false;
     expect(turns).toBeGreaterThan(100);
     let looked = 0;
@@ -798,8 +798,8 @@ describe('a file of a hundred thousand terms', () => {
     const stop = new AbortController();
     setImmediate(() => stop.abort(new Error('enough')));
     const reading = Promise.all([
-      rejectionOf(tiers.locals('f'.repeat(64), watched, all, stop.signal)),
-      rejectionOf(tiers.anchored(watched, all, ask, stop.signal)),
+      rejectionOf(caches.findLocalParts('f'.repeat(64), watched, all, stop.signal)),
+      rejectionOf(caches.splitTerms(watched, all, ask, stop.signal)),
     ]);
     expect(await reading).toMatchObject([{ message: 'enough' }, { message: 'enough' }]);
     expect(looked).toBeLessThan(terms.length / 10);

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  type KnownEnds,
-  type KnownPart,
-  knownChunks,
-  knownEnds,
+  type MatchedRun,
+  matchTerm,
+  recipeRuns,
   type SourcedRecipe,
+  type TermMatch,
 } from '../../src/cache/xorb-knowledge.ts';
 import {
   CHUNK_RECORD_BYTES,
@@ -107,7 +107,7 @@ function fewestParts(term: RecipeTerm, start: number, end: number, recipes: Reci
   return fewest.get(end) ?? 0;
 }
 
-function checkPart(part: KnownPart<number>, term: RecipeTerm, recipes: Recipe[], known: Map<number, string>): void {
+function checkPart(part: MatchedRun<number>, term: RecipeTerm, recipes: Recipe[], known: Map<number, string>): void {
   const source = chunksOf(recipes[part.source]!);
   expect(part.chunks.end - part.chunks.start).toBe(chunkCount(part.records));
   expect(part.byteLength).toBe(totalLength(part.records));
@@ -123,7 +123,7 @@ function checkPart(part: KnownPart<number>, term: RecipeTerm, recipes: Recipe[],
 
 const sourced = (recipes: Recipe[]): SourcedRecipe<number>[] =>
   recipes.map((each, source) => ({ source, recipe: each }));
-const shape = (ends: KnownEnds<unknown>) => ({
+const shape = (ends: TermMatch<unknown>) => ({
   prefix: ends.prefix.map(({ source, chunks }) => [source, chunks.start, chunks.end]),
   suffix: ends.suffix.map(({ source, chunks }) => [source, chunks.start, chunks.end]),
 });
@@ -131,7 +131,7 @@ const shape = (ends: KnownEnds<unknown>) => ({
 describe('knownChunks', () => {
   test('is what the recipe says about the xorb, term by term', () => {
     holds(500, recipe, (each) => {
-      const runs = knownChunks(each, XORB);
+      const runs = recipeRuns(each, XORB);
       const found = runs.flatMap(({ chunks, records, fileOffset }) => {
         let offset = fileOffset;
         return Array.from({ length: chunks.end - chunks.start }, (_, at) => {
@@ -157,7 +157,7 @@ describe('knownEnds', () => {
     let split = 0;
     holds(3000, fc.tuple(wanted, fc.array(recipe, { maxLength: 5 })), ([term, recipes]) => {
       const { prefixEnd, suffixStart, known, believed } = model(term, recipes);
-      const { prefix, suffix } = knownEnds(term, sourced(recipes));
+      const { prefix, suffix } = matchTerm(term, sourced(recipes));
       const trusted = believed.map((source) => recipes[source]!);
       const { start, end } = term.chunks;
       let at = start;
@@ -193,7 +193,7 @@ describe('knownEnds', () => {
   test('a term of another length than its chunks is not helped with', () => {
     holds(500, fc.tuple(wanted, fc.array(recipe, { maxLength: 4 }), fc.integer()), ([term, recipes, by]) => {
       const wrong = { ...term, unpackedLength: term.unpackedLength + by };
-      const { prefix, suffix } = knownEnds(wrong, sourced(recipes));
+      const { prefix, suffix } = matchTerm(wrong, sourced(recipes));
       const bytes = [...prefix, ...suffix].reduce((sum, part) => sum + part.byteLength, 0);
       const chunks = [...prefix, ...suffix].reduce((sum, part) => sum + chunkCount(part.records), 0);
       const missing = term.chunks.end - term.chunks.start - chunks;
@@ -210,8 +210,8 @@ describe('knownEnds', () => {
       recipeOf('3', [['wanted', 0, 8]]),
       recipeOf('4', [['wanted', 0, 8]]),
     ]);
-    expect(shape(knownEnds(wantedTerm(0, 10), recipes))).toEqual({ prefix: [[2, 0, 8]], suffix: [] });
-    expect(shape(knownEnds(wantedTerm(2, 6), recipes))).toEqual({ prefix: [[2, 2, 6]], suffix: [] });
+    expect(shape(matchTerm(wantedTerm(0, 10), recipes))).toEqual({ prefix: [[2, 0, 8]], suffix: [] });
+    expect(shape(matchTerm(wantedTerm(2, 6), recipes))).toEqual({ prefix: [[2, 2, 6]], suffix: [] });
   });
 
   test('stitches from several files, and leaves the gap between the ends', () => {
@@ -224,7 +224,7 @@ describe('knownEnds', () => {
       recipeOf('3', [['wanted', 10, 12]]),
       recipeOf('4', [['wanted', 15, 30]]),
     ]);
-    const ends = knownEnds(wantedTerm(1, 20), recipes);
+    const ends = matchTerm(wantedTerm(1, 20), recipes);
     expect(shape(ends)).toEqual({
       prefix: [
         [0, 1, 5],
@@ -241,8 +241,8 @@ describe('knownEnds', () => {
   test('ignores a recipe that contradicts an earlier one, or itself', () => {
     const one = recipeOf('1', [['wanted', 0, 4]]);
     const liar = lie(recipeOf('2', [['wanted', 2, 12]]), 0);
-    expect(shape(knownEnds(wantedTerm(0, 10), sourced([one, liar])))).toEqual({ prefix: [[0, 0, 4]], suffix: [] });
-    expect(shape(knownEnds(wantedTerm(0, 10), sourced([liar, one])))).toEqual({ prefix: [], suffix: [[0, 2, 10]] });
+    expect(shape(matchTerm(wantedTerm(0, 10), sourced([one, liar])))).toEqual({ prefix: [[0, 0, 4]], suffix: [] });
+    expect(shape(matchTerm(wantedTerm(0, 10), sourced([liar, one])))).toEqual({ prefix: [], suffix: [[0, 2, 10]] });
     const twofold = lie(
       recipeOf('3', [
         ['wanted', 0, 6],
@@ -250,11 +250,11 @@ describe('knownEnds', () => {
       ]),
       4,
     );
-    expect(shape(knownEnds(wantedTerm(0, 10), sourced([twofold, one])))).toEqual({ prefix: [[1, 0, 4]], suffix: [] });
+    expect(shape(matchTerm(wantedTerm(0, 10), sourced([twofold, one])))).toEqual({ prefix: [[1, 0, 4]], suffix: [] });
   });
 
   test('a term that no xorb can have gets nothing, and no memory', () => {
     const term = { xorb: XORB, chunks: { start: 0, end: 2 ** 32 - 1 }, unpackedLength: 2 ** 40 };
-    expect(knownEnds(term, sourced([recipeOf('1', [['wanted', 0, 4]])]))).toEqual({ prefix: [], suffix: [] });
+    expect(matchTerm(term, sourced([recipeOf('1', [['wanted', 0, 4]])]))).toEqual({ prefix: [], suffix: [] });
   });
 });

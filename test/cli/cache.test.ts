@@ -92,8 +92,8 @@ describe('xetkit cache ls', () => {
     expect(rest.join('\n')).toMatch(
       new RegExp(
         ` kB {2}of chunks that were read, 10\\.7 GB at most, in ${dir}\n` +
-          '.* kB {2}that say how 3 files are built\n' +
-          '.* kB {2}that say which 4 files were verified\n' +
+          '.* kB {2}of recipes of 3 files\n' +
+          '.* kB {2}of notes on 4 verified files\n' +
           ' {2}1\\.\\d\\d MB {2}in all\n$',
       ),
     );
@@ -120,16 +120,16 @@ describe('xetkit cache ls', () => {
     const usage = await client.cache.usage();
     await run(['cache', 'ls', '--json']);
     const [model, data, summary] = records();
-    expect(model).toMatchObject({ repo: MODEL, type: 'model', size: base.length + 30, sharedBytes: base.length });
+    expect(model).toMatchObject({ repo: MODEL, type: 'model', bytes: base.length + 30, sharedBytes: base.length });
     expect(model?.lastAccessed).toMatch(/^20\d\d-\d\d-\d\dT/);
-    expect(data).toMatchObject({ repo: DATA, revisions: [{ refs: ['main'], size: table.length, files: 1 }] });
+    expect(data).toMatchObject({ repo: DATA, revisions: [{ refs: ['main'], bytes: table.length, fileCount: 1 }] });
     expect(summary).toMatchObject({
       summary: true,
-      path: cacheDir,
+      folder: cacheDir,
       repos: 2,
       hubBytes: usage.hubBytes,
       totalBytes: usage.totalBytes,
-      tiers: { shards: usage.tiers.shards },
+      xetkit: { recipes: usage.xetkit.recipes },
       prunable: { bytes: config.length, revisions: 1 },
       warnings: [],
     });
@@ -202,7 +202,7 @@ describe('xetkit cache verify', () => {
     expect(files).toHaveLength(4);
     expect(files.find(({ verdict }) => verdict === 'wrong')).toMatchObject({
       repo: MODEL,
-      path: blob,
+      localPath: blob,
       etag: sha256(base),
       size: base.length,
       removed: false,
@@ -257,10 +257,10 @@ describe('xetkit cache prune', () => {
     await hub.commitFiles('owner/read', { 'read.bin': randomBytes(70_000, 3) }, { xet: 'always' });
     await (await client.open({ repo: 'owner/read', path: 'read.bin' })).arrayBuffer();
     // Whoever reads does not wait for what is kept; whoever asks what there is does.
-    expect((await client.cache.usage()).tiers.chunks?.bytes).toBeGreaterThan(70_000);
+    expect((await client.cache.usage()).xetkit.chunks?.bytes).toBeGreaterThan(70_000);
     expect(await run(['cache', 'prune', '--keep-detached', '--max-size', '0', '--yes'])).toBe(0);
     expect(stdout).toMatch(/^ +\d+\.\d kB {2}chunks of earlier reads\nFreed \d+\.\d kB\.\n$/);
-    expect((await client.cache.usage()).tiers.chunks).toMatchObject({ bytes: 0 });
+    expect((await client.cache.usage()).xetkit.chunks).toMatchObject({ bytes: 0 });
     expect(await run(['cache', 'prune', '--max-size', 'lots', '--yes'])).toBe(2);
     expect(stderr).toContain('64MB');
   });
@@ -274,8 +274,8 @@ describe('xetkit cache rm', () => {
     stdout = '';
     expect(await run(['cache', 'rm', `${MODEL}@main`, DATA, '--yes', '--json'])).toBe(0);
     expect(records().filter(({ kind }) => kind === 'repo')).toEqual([
-      { kind: 'repo', path: join(cacheDir, 'models--owner--model'), bytes: base.length + other.length },
-      { kind: 'repo', path: join(cacheDir, 'datasets--owner--data'), bytes: table.length },
+      { kind: 'repo', localPath: join(cacheDir, 'models--owner--model'), bytes: base.length + other.length },
+      { kind: 'repo', localPath: join(cacheDir, 'datasets--owner--data'), bytes: table.length },
     ]);
     expect(records().at(-1)).toMatchObject({ summary: true, dryRun: false, revisions: 2, failures: [] });
     expect((await client.cache.usage()).repos).toEqual([]);
@@ -302,13 +302,13 @@ describe('before something is removed', () => {
     dryRun: false,
     freedBytes: 3000,
     chunkBytes: 1000,
-    revisions: [{ repo: MODEL, commit: 'c'.repeat(40), refs: ['main', 'v1'], size: 5000 }],
+    revisions: [{ repo: MODEL, commit: 'c'.repeat(40), refs: ['main', 'v1'], bytes: 5000 }],
     removals: [
-      { kind: 'link', path: '/cache/l', bytes: 0 },
-      { kind: 'snapshot', path: '/cache/s', bytes: 0 },
-      { kind: 'ref', path: '/cache/r', bytes: 0 },
-      { kind: 'blob', path: '/cache/b', bytes: 1500 },
-      { kind: 'blob', path: '/cache/c', bytes: 500 },
+      { kind: 'link', localPath: '/cache/l', bytes: 0 },
+      { kind: 'snapshot', localPath: '/cache/s', bytes: 0 },
+      { kind: 'ref', localPath: '/cache/r', bytes: 0 },
+      { kind: 'blob', localPath: '/cache/b', bytes: 1500 },
+      { kind: 'blob', localPath: '/cache/c', bytes: 500 },
     ],
     failures: [],
   };
@@ -391,7 +391,7 @@ describe('before something is removed', () => {
   });
 
   test('what could not be removed is named, and ends with a failure', async () => {
-    const failures = [{ path: '/cache/b', message: 'It is in use.' }];
+    const failures = [{ localPath: '/cache/b', message: 'It is in use.' }];
     const { done } = await pruned(undefined, { ...report, failures }, { yes: true });
     await expect(done).rejects.toMatchObject({ code: 'CACHE', message: expect.stringContaining('1 thing could not') });
     expect(stderr).toBe('warning: /cache/b stays: It is in use.\n');

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
 import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
-import { Tiers } from '../../src/cache/tiers.ts';
+import { LocalCaches } from '../../src/cache/tiers.ts';
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { MemoryBudget } from '../../src/core/budget.ts';
 import { Lanes } from '../../src/core/lanes.ts';
@@ -271,7 +271,7 @@ describe('a file that repeats its own chunks is streamed', () => {
       const hub = await hubWith({ a: bytes });
       const budget = small();
       const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
-      const tiers = new Tiers({
+      const caches = new LocalCaches({
         recipes: memoryRecipeStore(),
         known: memoryKnownFiles(),
         chunks: memoryChunkStore({ maxBytes: 1e9, hash }),
@@ -284,7 +284,7 @@ describe('a file that repeats its own chunks is streamed', () => {
       const onNetworkBytes = (count: number) => {
         received += count;
       };
-      expect(sha256(await readAll(hub, 'a', { budget, tiers }, onNetworkBytes))).toBe(sha256(bytes));
+      expect(sha256(await readAll(hub, 'a', { budget, caches }, onNetworkBytes))).toBe(sha256(bytes));
       // A range that is left for a later piece is read a little past the chunk where it is left.
       const slack = 256 * 1024 * requests(hub, 'xorb').length;
       expect(received).toBeLessThanOrEqual((await stored(bytes)) + slack);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AskAt, cutAtAnchors } from '../../src/cache/chunk-probe.ts';
-import type { Tiers } from '../../src/cache/tiers.ts';
+import { type ProbeAt, splitAtProbes } from '../../src/cache/chunk-probe.ts';
+import type { LocalCaches } from '../../src/cache/tiers.ts';
 import type { CasClient } from '../../src/cas/client.ts';
 import type { FetchRange, PlacedTerm, Reconstruction, SignedXorb, Term } from '../../src/cas/reconstruction.ts';
 import type { LocalPart } from '../../src/core/content.ts';
@@ -134,7 +134,7 @@ class FakeCas implements Pick<CasClient, 'reconstruction'> {
   }
 }
 
-interface Tier {
+interface Held {
   known: boolean;
   /** Of each chunk of the file, whether it is here. */
   here: (chunk: PlacedChunk) => boolean;
@@ -142,26 +142,30 @@ interface Tier {
   anchors?: boolean;
 }
 
-/** Tiers of one file that find what they find by the terms that they are given, as the true ones do. */
-class FakeTiers implements Tierlike {
+/** Caches of one file that find what they find by the terms that they are given, as the true ones do. */
+class FakeCaches implements CachesLike {
   readonly #model: Model;
-  readonly #tier: Tier;
+  readonly #held: Held;
   /** How many places were asked for, stage by stage. */
   readonly places: number[] = [];
   readonly wanted: (readonly ByteRange[])[] = [];
 
-  constructor(model: Model, tier: Tier) {
+  constructor(model: Model, held: Held) {
     this.#model = model;
-    this.#tier = tier;
+    this.#held = held;
   }
 
   async termsOf(fileHash: string, size: number): Promise<PlacedTerm[] | undefined> {
     expect(fileHash).toBe(FILE_HASH);
     expect(size).toBe(sizeOf(this.#model));
-    return this.#tier.known ? placedTerms(this.#model) : undefined;
+    return this.#held.known ? placedTerms(this.#model) : undefined;
   }
 
-  async locals(_file: string, terms: readonly PlacedTerm[], wanted: readonly ByteRange[]): Promise<LocalPart[]> {
+  async findLocalParts(
+    _file: string,
+    terms: readonly PlacedTerm[],
+    wanted: readonly ByteRange[],
+  ): Promise<LocalPart[]> {
     this.wanted.push(wanted);
     const found: LocalPart[] = [];
     for (const term of terms) {
@@ -171,7 +175,7 @@ class FakeTiers implements Tierlike {
       for (let index = term.chunks.start; index < term.chunks.end; index++) {
         const end = start + lengthIn(this.#model, xorb, index, index + 1);
         const last = found.at(-1);
-        const here = this.#tier.here({ xorb, index, start, end });
+        const here = this.#held.here({ xorb, index, start, end });
         if (here && joins && last) last.end = end;
         else if (here) found.push({ start, end, chunks: new Uint8Array(), read: () => nothing() });
         joins = here;
@@ -182,21 +186,21 @@ class FakeTiers implements Tierlike {
   }
 
   /** Cuts somewhere in the first and the last third of each wanted term, be anything there or not. */
-  async anchored(terms: readonly PlacedTerm[], wanted: readonly ByteRange[], ask: AskAt) {
+  async splitTerms(terms: readonly PlacedTerm[], wanted: readonly ByteRange[], ask: ProbeAt) {
     const needed = terms.filter(({ at, unpackedLength }) =>
       wanted.some(({ start, end }) => start < at + unpackedLength && at < end),
     );
-    const places = this.#tier.anchors
+    const places = this.#held.anchors
       ? needed.flatMap(({ at, unpackedLength }) => [1, 2].map((third) => at + Math.floor((unpackedLength * third) / 3)))
       : [];
     this.places.push(places.length);
-    return cutAtAnchors(terms, places, ask);
+    return splitAtProbes(terms, places, ask);
   }
 }
 
 async function* nothing() {}
 
-type Tierlike = Pick<Tiers, 'termsOf' | 'locals' | 'anchored'>;
+type CachesLike = Pick<LocalCaches, 'termsOf' | 'findLocalParts' | 'splitTerms'>;
 
 interface Case {
   model: Model;
@@ -244,9 +248,9 @@ interface Run {
   places: number[];
 }
 
-async function run({ model, range, windowBytes, had, apart, group, maxHeldBytes }: Case, tier?: Tier): Promise<Run> {
+async function run({ model, range, windowBytes, had, apart, group, maxHeldBytes }: Case, held?: Held): Promise<Run> {
   const cas = new FakeCas(model, apart);
-  const tiers = tier && new FakeTiers(model, tier);
+  const caches = held && new FakeCaches(model, held);
   const stages = new Stages({
     cas: cas as Pick<CasClient, 'reconstruction'> as CasClient,
     fileHash: FILE_HASH,
@@ -254,7 +258,7 @@ async function run({ model, range, windowBytes, had, apart, group, maxHeldBytes 
     range,
     windowBytes,
     plan: { maxHeldBytes, group },
-    tiers: tiers as Tierlike | undefined as Tiers | undefined,
+    caches: caches as CachesLike | undefined as LocalCaches | undefined,
     signal,
   });
   const all: Stage[] = [];
@@ -265,7 +269,7 @@ async function run({ model, range, windowBytes, had, apart, group, maxHeldBytes 
     expect(all.length).toBeLessThan(100);
   }
   expect(cas.asked).toEqual([]);
-  return { stages, all, asked, wanted: tiers?.wanted ?? [], places: tiers?.places ?? [] };
+  return { stages, all, asked, wanted: caches?.wanted ?? [], places: caches?.places ?? [] };
 }
 
 const overlapOf = (a: ByteRange, b: ByteRange) => ({ start: Math.max(a.start, b.start), end: Math.min(a.end, b.end) });
@@ -325,7 +329,7 @@ function expectRight({ all }: Run, { model }: Case): void {
 
 const MOST_HOLES = 32;
 
-describe('without tiers', () => {
+describe('without caches', () => {
   test('every byte that is not had is fetched once, from where it is', async () => {
     await holdsAsync(400, cases, async (one) => {
       const result = await run(one);
@@ -394,27 +398,27 @@ const chunkIsHere = fc.tuple(fc.nat(), fc.constantFrom(0, 1, 2, 3, 4)).map(
     ({ xorb, index }: PlacedChunk) =>
       ((Math.imul(seed + xorb * 7919 + index * 104_729, 0x9e37_79b1) >>> 16) & 3) < share,
 );
-const withTier = fc.tuple(cases, fc.record({ known: fc.boolean(), here: chunkIsHere, anchors: fc.boolean() }));
+const withCaches = fc.tuple(cases, fc.record({ known: fc.boolean(), here: chunkIsHere, anchors: fc.boolean() }));
 
-describe('with tiers', () => {
+describe('with caches', () => {
   test('every byte that is neither had nor here is fetched once, from where it is', async () => {
-    await holdsAsync(600, withTier, async ([one, tier]) => {
-      const result = await run(one, tier);
+    await holdsAsync(600, withCaches, async ([one, held]) => {
+      const result = await run(one, held);
       expectComplete(result, one);
       expectRight(result, one);
     });
   });
 
   test('nothing is looked for that is had', async () => {
-    await holdsAsync(200, withTier, async ([one, tier]) => {
-      const { all, wanted } = await run(one, tier);
+    await holdsAsync(200, withCaches, async ([one, held]) => {
+      const { all, wanted } = await run(one, held);
       expect(wanted).toEqual(all.map(({ range }) => without(range, one.had)));
     });
   });
 
   test('a file whose recipe is known costs a question for each hole, and none if there is none', async () => {
-    await holdsAsync(400, withTier, async ([one, tier]) => {
-      const { all, asked, stages } = await run(one, { ...tier, known: true });
+    await holdsAsync(400, withCaches, async ([one, held]) => {
+      const { all, asked, stages } = await run(one, { ...held, known: true });
       for (const [index, stage] of all.entries()) {
         const holes = without(stage.range, one.had).flatMap((hole) => without(hole, stage.locals));
         expect(asked[index]).toHaveLength(Math.min(MOST_HOLES, holes.length));
@@ -427,8 +431,8 @@ describe('with tiers', () => {
   });
 
   test('a file whose recipe is not known costs a question for each window, to know it afterwards', async () => {
-    await holdsAsync(400, withTier, async ([one, tier]) => {
-      const { all, asked, stages, places } = await run(one, { ...tier, known: false });
+    await holdsAsync(400, withCaches, async ([one, held]) => {
+      const { all, asked, stages, places } = await run(one, { ...held, known: false });
       for (const [index, stage] of all.entries()) {
         const holes = without(stage.range, one.had).flatMap((hole) => without(hole, stage.locals));
         const least = 1 + Math.min(MOST_HOLES, places[index] ?? 0);
@@ -468,8 +472,8 @@ describe('an empty range', () => {
         ...{ model, windowBytes: 5, had: [], apart: false, group: false, maxHeldBytes: 0 },
         range: { start: at, end: at },
       };
-      for (const tier of [undefined, { known: true, here: () => true }, { known: false, here: () => false }]) {
-        const { all, asked } = await run(one, tier);
+      for (const held of [undefined, { known: true, here: () => true }, { known: false, here: () => false }]) {
+        const { all, asked } = await run(one, held);
         expect(all).toEqual([]);
         expect(asked).toEqual([]);
       }
@@ -489,7 +493,7 @@ describe('a CAS that does not keep its word', () => {
       range: { start: 0, end: 4000 },
       windowBytes,
       plan: { maxHeldBytes: 0 },
-      tiers: undefined,
+      caches: undefined,
       signal,
     });
     let count = 0;

@@ -86,26 +86,36 @@ async function filled(): Promise<Setup> {
 
 /** Our numbers in the form of Python's. */
 function comparable({ repos, hubBytes, unfinished }: CacheUsage): Omit<PythonScan, 'warnings' | 'detachedBytes'> {
-  const unfinishedBytes = unfinished.reduce((sum, { size }) => sum + size, 0);
+  const unfinishedBytes = unfinished.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     size: hubBytes - unfinishedBytes - repos.reduce((sum, { unusedBytes }) => sum + unusedBytes, 0),
     unfinished: unfinishedBytes,
     repos: Object.fromEntries(
-      repos.map(({ repo, type, size, blobs, lastAccessed, lastModified, revisions }) => [
-        `${type} ${repo.replace(/^(?:datasets|spaces)\//, '')}`,
-        {
-          size,
-          blobs,
-          lastAccessed: lastAccessed / 1000,
-          lastModified: lastModified / 1000,
-          revisions: Object.fromEntries(
-            revisions.map((revision) => [
-              revision.commit,
-              { refs: revision.refs, size: revision.size, files: revision.files },
-            ]),
-          ),
-        },
-      ]),
+      repos.map(
+        ({
+          repo,
+          type,
+          bytes: size,
+          blobCount: blobs,
+          lastAccessedMs: lastAccessed,
+          lastModifiedMs: lastModified,
+          revisions,
+        }) => [
+          `${type} ${repo.replace(/^(?:datasets|spaces)\//, '')}`,
+          {
+            size,
+            blobs,
+            lastAccessed: lastAccessed / 1000,
+            lastModified: lastModified / 1000,
+            revisions: Object.fromEntries(
+              revisions.map((revision) => [
+                revision.commit,
+                { refs: revision.refs, size: revision.bytes, files: revision.fileCount },
+              ]),
+            ),
+          },
+        ],
+      ),
     ),
   };
 }
@@ -181,7 +191,7 @@ describe('what is in a cache folder', () => {
     await writeFile(blob, wrong);
     expect((await python<PythonScan>('scan')).warnings).toEqual([]);
     const { wrong: found } = await client.cache.verify({ repair: true });
-    expect(found).toMatchObject([{ repo: MODEL, path: blob, removed: true }]);
+    expect(found).toMatchObject([{ repo: MODEL, localPath: blob, removed: true }]);
     await expectAgreement(setup);
     hub.resetRequests();
     const at = await python<string>('snapshot', { repo: MODEL, repo_type: 'model', revision: commits[3]! });

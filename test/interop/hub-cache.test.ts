@@ -244,7 +244,7 @@ async function ourScan(): Promise<Omit<PythonScan, 'detachedBytes'>> {
   const { size, warnings, unfinished, repos } = await scanCache(cacheDir);
   return {
     size,
-    warnings: warnings.map(({ path }) => path),
+    warnings: warnings.map(({ localPath: path }) => path),
     unfinished: unfinished.map(({ path }) => basename(path)).sort(),
     repos: repos
       .map(({ type, name, size: bytes, blobs, lastAccessed, lastModified, revisions }) => ({

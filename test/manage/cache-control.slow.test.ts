@@ -9,7 +9,7 @@ import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.t
 import { XetClient as WebClient } from '../../src/client/xet-client.web.ts';
 import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
 import { openKnownFiles } from '../../src/files/verified-files.node.ts';
-import { openTiersControl } from '../../src/manage/cache-control.ts';
+import { openWebCacheControl } from '../../src/manage/cache-control.ts';
 import { SampleXorbs, sampleHash } from '../support/chunk-samples.ts';
 import { bytesIn, filesIn } from '../support/folder.ts';
 import { clientOf, hubFor, scratch, seen, sha256 } from '../support/hub.ts';
@@ -81,7 +81,7 @@ async function stalledDownload({ hub, client }: Setup): Promise<{ big: Uint8Arra
   const rejected = expect(download).rejects.toThrow('enough');
   await vi.waitFor(async () => {
     const { unfinished } = await client.cache.usage();
-    expect(unfinished.some(({ size }) => size > 100_000)).toBe(true);
+    expect(unfinished.some(({ bytes }) => bytes > 100_000)).toBe(true);
   }, 20_000);
   const stop = async () => {
     abort.abort(new Error('enough'));
@@ -108,25 +108,25 @@ describe('usage', () => {
     await readAway(hub, client);
     const usage = await client.cache.usage();
     const all = base.length + first.length + second.length;
-    expect(usage).toMatchObject({ path: cacheDir, unfinished: [], warnings: [] } satisfies Partial<CacheUsage>);
+    expect(usage).toMatchObject({ folder: cacheDir, unfinished: [], warnings: [] } satisfies Partial<CacheUsage>);
     expect(usage.repos).toMatchObject([
-      { repo: DATA, type: 'dataset', size: table.length, blobs: 1, sharedBytes: 0, unusedBytes: 0 },
-      { repo: MODEL, type: 'model', size: all, blobs: 3, sharedBytes: base.length, unusedBytes: 0 },
+      { repo: DATA, type: 'dataset', bytes: table.length, blobCount: 1, sharedBytes: 0, unusedBytes: 0 },
+      { repo: MODEL, type: 'model', bytes: all, blobCount: 3, sharedBytes: base.length, unusedBytes: 0 },
     ]);
-    expect([...usage.repos[1]!.revisions].sort((a, b) => a.size - b.size)).toMatchObject([
-      { commit: commits[0], refs: [], size: base.length + first.length, files: 2 },
-      { commit: commits[1], refs: ['main'], size: base.length + second.length, files: 2 },
+    expect([...usage.repos[1]!.revisions].sort((a, b) => a.bytes - b.bytes)).toMatchObject([
+      { commit: commits[0], refs: [], bytes: base.length + first.length, fileCount: 2 },
+      { commit: commits[1], refs: ['main'], bytes: base.length + second.length, fileCount: 2 },
     ]);
     expect(usage.hubBytes).toBe(await contentBytes(cacheDir));
     expect(usage.prunable).toEqual({ bytes: first.length, revisions: 1 });
-    const { shards, chunks, files } = usage.tiers;
-    expect(usage.tiers.path).toBe(dir);
-    expect(shards.recipes).toBe(3);
+    const { recipes, chunks, verifiedFiles } = usage.xetkit;
+    expect(usage.xetkit.folder).toBe(dir);
+    expect(recipes.count).toBe(3);
     expect(chunks).toMatchObject({ maxBytes: 10 * 1024 ** 3 });
     expect(chunks?.bytes).toBeGreaterThanOrEqual(400_000);
-    expect(files.files).toBe(4);
-    expect(usage.totalBytes).toBe(usage.hubBytes + shards.bytes + (chunks?.bytes ?? 0) + files.bytes);
-    // The tiers count blocks: never less than there is, and not much more.
+    expect(verifiedFiles.count).toBe(4);
+    expect(usage.totalBytes).toBe(usage.hubBytes + recipes.bytes + (chunks?.bytes ?? 0) + verifiedFiles.bytes);
+    // xetkit's own caches count blocks: never less than there is, and not much more.
     const onDisk = await bytesIn(dir);
     const counted = usage.totalBytes - usage.hubBytes;
     expect(counted).toBeGreaterThanOrEqual(onDisk);
@@ -148,7 +148,7 @@ describe('usage', () => {
   test('a client that keeps no chunks has none to tell of, nor to prune', async () => {
     const { again } = await filled();
     const client = again({ chunkCache: false });
-    expect((await client.cache.usage()).tiers.chunks).toBeUndefined();
+    expect((await client.cache.usage()).xetkit.chunks).toBeUndefined();
     expect(await client.cache.prune({ maxBytes: 0, detached: false })).toMatchObject({ chunkBytes: 0, failures: [] });
   });
 
@@ -161,14 +161,14 @@ describe('usage', () => {
     await symlink('nowhere', join(cacheDir, 'models--owner--lost'));
     await writeFile(join(model, 'blobs', `${'a'.repeat(64)}.xetkit.incomplete`), 'half');
     await rm(dir, { recursive: true });
-    await writeFile(dir, 'a file where the tiers should be');
+    await writeFile(dir, 'a file where the caches should be');
     const { warnings, unfinished, repos } = await client.cache.usage();
     expect(repos).toHaveLength(2);
-    expect(unfinished).toMatchObject([{ size: 4 }]);
+    expect(unfinished).toMatchObject([{ bytes: 4 }]);
     const places = ['snapshots', 'snapshots', join('refs', 'gone')].map((name) => join(model, name));
     for (const place of [...places, join(cacheDir, 'stray'), join(cacheDir, 'models--owner--lost')]) {
       expect(
-        warnings.some(({ path, message }) => path.startsWith(place) && message.length > 10),
+        warnings.some(({ localPath: path, message }) => path.startsWith(place) && message.length > 10),
         place,
       ).toBe(true);
     }
@@ -194,7 +194,7 @@ describe('prune', () => {
     expect(planned).toMatchObject({
       dryRun: true,
       freedBytes: first.length,
-      revisions: [{ repo: MODEL, commit: commits[0], refs: [], size: base.length + first.length }],
+      revisions: [{ repo: MODEL, commit: commits[0], refs: [], bytes: base.length + first.length }],
       failures: [],
     });
     expect(await contentBytes(cacheDir)).toBe(before);
@@ -232,7 +232,7 @@ describe('prune', () => {
   test('leaves a download alone that is under way', async () => {
     const setup = await filled();
     const { stop } = await stalledDownload(setup);
-    const unfinished = async () => (await setup.client.cache.usage()).unfinished.map(({ path }) => path);
+    const unfinished = async () => (await setup.client.cache.usage()).unfinished.map(({ localPath }) => localPath);
     const before = await unfinished();
     const { removals } = await setup.client.cache.prune();
     expect(removals.filter(({ kind }) => kind === 'unfinished')).toEqual([]);
@@ -252,7 +252,7 @@ describe('prune', () => {
   test('brings chunks to so many bytes, or to the limit of the client', async () => {
     const { hub, client, dir, again } = await filled();
     await readAway(hub, client, randomBytes(900_000, 9));
-    const chunks = async () => (await client.cache.usage()).tiers.chunks!.bytes;
+    const chunks = async () => (await client.cache.usage()).xetkit.chunks!.bytes;
     const before = await chunks();
     expect((await client.cache.prune({ detached: false })).chunkBytes).toBe(0);
     const planned = await client.cache.prune({ maxBytes: 600_000, detached: false, dryRun: true });
@@ -345,8 +345,8 @@ describe('verify', () => {
     const blob = blobOf(cacheDir, base);
     await flip(blob);
     const report = await client.cache.verify({ repos: [MODEL] });
-    expect(report.wrong).toMatchObject([{ repo: MODEL, path: blob, verdict: 'wrong', removed: false }]);
-    expect(report.wrong[0]!.files).toHaveLength(2);
+    expect(report.wrong).toMatchObject([{ repo: MODEL, localPath: blob, verdict: 'wrong', removed: false }]);
+    expect(report.wrong[0]!.snapshotPaths).toHaveLength(2);
     expect(report).toMatchObject({ checked: 3, recipes: { checked: 0 } });
     expect((await client.cache.verify({ repos: [DATA] })).wrong).toEqual([]);
     await client.snapshot({ repo: MODEL });
@@ -418,7 +418,7 @@ test('clear empties all that xetkit alone keeps, and no more', async () => {
   expect(await client.cache.usage()).toMatchObject({
     repos: before.repos,
     totalBytes: before.hubBytes,
-    tiers: { shards: { recipes: 0 }, chunks: { entries: 0 }, files: { files: 0 } },
+    xetkit: { recipes: { count: 0 }, chunks: { entries: 0 }, verifiedFiles: { count: 0 } },
   });
   expect(await bytesIn(dir)).toBeLessThan(100);
   expect(await client.cache.verify()).toMatchObject({ checked: 4, wrong: [] });
@@ -472,13 +472,13 @@ test.each([1, 2, 3, 4])('a mix of repositories, revisions and commits (%i)', asy
 });
 
 describe('without a file system', () => {
-  test('the tiers are counted, pruned and cleared', async () => {
+  test('the caches are counted, pruned and cleared', async () => {
     const samples = new SampleXorbs(3000, 3000);
     const recipes = memoryRecipeStore();
     const chunks = memoryChunkStore({ maxBytes: 1e9, hash: sampleHash });
     const closing = new AbortController();
-    const cache = openTiersControl({
-      tiers: { recipes, chunks, known: memoryKnownFiles(), chunkLimitBytes: 50_000, folder: undefined },
+    const cache = openWebCacheControl({
+      stores: { recipes, chunks, known: memoryKnownFiles(), chunkLimitBytes: 50_000, folder: undefined },
       cacheDir: undefined,
       closing: closing.signal,
     });
@@ -487,22 +487,22 @@ describe('without a file system', () => {
     const { bytes } = await chunks.usage();
     const usage = await cache.usage();
     expect(usage).toMatchObject({
-      path: undefined,
+      folder: undefined,
       repos: [],
       hubBytes: 0,
-      tiers: { path: undefined, shards: { recipes: 1 }, chunks: { entries: 4, bytes, maxBytes: 50_000 } },
+      xetkit: { folder: undefined, recipes: { count: 1 }, chunks: { entries: 4, bytes, maxBytes: 50_000 } },
       prunable: { bytes: bytes - 50_000, revisions: 0 },
     });
-    expect(usage.totalBytes).toBe(bytes + usage.tiers.shards.bytes);
+    expect(usage.totalBytes).toBe(bytes + usage.xetkit.recipes.bytes);
     // What was used last stays.
     await chunks.read(samples.name(0), { start: 0, end: 1 });
     expect((await cache.prune({ dryRun: true })).freedBytes).toBe(bytes - 50_000);
     expect((await cache.prune()).freedBytes).toBeGreaterThanOrEqual(bytes - 50_000);
     expect(await chunks.find(samples.name(0), { start: 0, end: 10 })).toEqual([{ start: 0, end: 10 }]);
-    expect((await cache.usage()).tiers.chunks).toMatchObject({ entries: 1 });
+    expect((await cache.usage()).xetkit.chunks).toMatchObject({ entries: 1 });
     await cache.prune({ maxBytes: 0 });
-    expect((await cache.usage()).tiers.chunks).toMatchObject({ entries: 0 });
-    expect((await cache.clear()).freedBytes).toBe(usage.tiers.shards.bytes);
+    expect((await cache.usage()).xetkit.chunks).toMatchObject({ entries: 0 });
+    expect((await cache.clear()).freedBytes).toBe(usage.xetkit.recipes.bytes);
     expect(await recipes.get(hashOf('model'))).toBeUndefined();
     closing.abort(new Error('closed'));
     await expect(cache.usage()).rejects.toThrow('closed');

@@ -95,7 +95,7 @@ describe('a look at the cache folder', () => {
     await rm(join(data, 'refs'), { recursive: true });
     await writeFile(join(data, 'refs'), '');
     const { repos, warnings } = await scanCache(at);
-    expect(warnings.map(({ path }) => path).sort()).toEqual(
+    expect(warnings.map(({ localPath: path }) => path).sort()).toEqual(
       [
         join(model, 'snapshots', OTHER_COMMIT, 'sub', 'own.txt'),
         join(model, 'refs', 'gone'),
@@ -182,7 +182,9 @@ describe('a prune', () => {
     const plan = await planPrune(await scanCache(at));
     // Not the whole repository either, though none of its revisions has a name.
     expect(plan.removals.map(({ kind }) => kind)).not.toContain('repo');
-    expect(plan.removals.map(({ path }) => path).filter((path) => /b{64}|a{40}|gone/.test(path))).toEqual([]);
+    expect(plan.removals.map(({ localPath: path }) => path).filter((path) => /b{64}|a{40}|gone/.test(path))).toEqual(
+      [],
+    );
     await held.release();
     const later = await planPrune(await scanCache(at), now);
     expect(later.removals.map(({ kind }) => kind)).toEqual(['repo']);
@@ -200,7 +202,10 @@ describe('a prune', () => {
     const releases = await Promise.all(
       locks.map((lock) => acquireLock(lock, { signal: new AbortController().signal, onWait: () => undefined })),
     );
-    expect(await carryOut(plan)).toMatchObject({ freedBytes: 200, failures: [{ path: data }, { path: partial }] });
+    expect(await carryOut(plan)).toMatchObject({
+      freedBytes: 200,
+      failures: [{ localPath: data }, { localPath: partial }],
+    });
     await Promise.all(releases.map((held) => held.release()));
     expect((await carryOut(plan)).failures).toEqual([]);
   });
@@ -215,7 +220,7 @@ describe('a prune', () => {
     });
     const unfinished = join(model, 'blobs', `${sha256Of(large)}.0123abcd.incomplete`);
     await writeFile(unfinished, bytes(7, 7));
-    const paths = async () => (await planPrune(await scanCache(at), now)).removals.map(({ path }) => path);
+    const paths = async () => (await planPrune(await scanCache(at), now)).removals.map(({ localPath: path }) => path);
     expect(await paths()).not.toContain(unfinished);
     await sink.close();
     expect(await paths()).toContain(unfinished);
@@ -226,9 +231,9 @@ describe('a prune', () => {
     const outside = join(await scratch(), 'precious');
     await writeFile(outside, 'precious');
     const plan = await planPrune(await scanCache(at), now);
-    plan.removals.unshift({ kind: 'blob', path: outside, bytes: 8 });
+    plan.removals.unshift({ kind: 'blob', localPath: outside, bytes: 8 });
     const result = await carryOut(plan);
-    expect(result).toMatchObject({ freedBytes: 200, failures: [{ path: outside }] });
+    expect(result).toMatchObject({ freedBytes: 200, failures: [{ localPath: outside }] });
     expect(await readFile(outside, 'utf8')).toBe('precious');
   });
 
@@ -287,7 +292,7 @@ describe('a verification', () => {
     await writeFile(join(model, 'snapshots', COMMIT, 'copy'), bytes(5, 5));
     const seen: CheckedBlob[] = [];
     const clean = await verifyCache(await scanCache(at), { onFile: (checked) => seen.push(checked) });
-    expect(seen.map(({ path, verdict }) => [path.slice(at.length + 1), verdict]).sort()).toEqual(
+    expect(seen.map(({ localPath: path, verdict }) => [path.slice(at.length + 1), verdict]).sort()).toEqual(
       [
         [`datasets--owner--data/blobs/${sha256Of(base)}`, 'sha256'],
         [`models--owner--model/blobs/${sha256Of(base)}`, 'sha256'],
@@ -298,9 +303,9 @@ describe('a verification', () => {
       ].sort(),
     );
     expect(clean).toMatchObject({ checked: 6, bytes: 2242, wrong: [{ size: 7 }], unknown: [{ size: 5 }] });
-    expect(seen.find(({ path }) => path.endsWith(gitSha1Of(first)))).toMatchObject({
+    expect(seen.find(({ localPath: path }) => path.endsWith(gitSha1Of(first)))).toMatchObject({
       repo: 'owner/model',
-      files: [join(model, 'snapshots', COMMIT, 'sub', 'own.txt')],
+      snapshotPaths: [join(model, 'snapshots', COMMIT, 'sub', 'own.txt')],
       removed: false,
     });
   });
@@ -317,12 +322,12 @@ describe('a verification', () => {
     const scan = await scanCache(at);
     const repos = scan.repos.filter(({ type }) => type === 'model');
     const found = await verifyCache(scan, { repos });
-    expect(found).toMatchObject({ checked: 3, wrong: [{ path: blob, removed: false }] });
+    expect(found).toMatchObject({ checked: 3, wrong: [{ localPath: blob, removed: false }] });
     expect(await lstat(blob)).toBeDefined();
 
     const { wrong } = await verifyCache(scan, { repos, repair: true, known });
     const names = [COMMIT, OTHER_COMMIT].map((commit) => join(model, 'snapshots', commit, 'base.bin'));
-    expect(wrong).toMatchObject([{ path: blob, files: names, removed: true }]);
+    expect(wrong).toMatchObject([{ localPath: blob, snapshotPaths: names, removed: true }]);
     expect(await scanCache(at)).toMatchObject({ size: 1230, warnings: [] });
     expect(await cache.find(REPO, COMMIT, 'base.bin')).toBeUndefined();
     expect((await fill(cache.place(fileOf('base.bin', base), 'main'), base)).wrote).toBe(true);
@@ -336,7 +341,7 @@ describe('a verification', () => {
     await cache.noteTree(REPO, COMMIT, [entryOf('copy', bytes(5, 5))]);
     expect(await verifyCache(await scanCache(at))).toMatchObject({ checked: 5, wrong: [], unknown: [] });
     await appendFile(copy, 'x');
-    expect((await verifyCache(await scanCache(at), { repair: true })).wrong).toMatchObject([{ path: copy }]);
+    expect((await verifyCache(await scanCache(at), { repair: true })).wrong).toMatchObject([{ localPath: copy }]);
     await expect(lstat(copy)).rejects.toThrow();
   });
 
@@ -397,7 +402,7 @@ describe('content that repositories share', () => {
     await writeFile(entry, bytes(LOCK_WORTH_BYTES, 2));
     const { wrong } = await verifyCache(await scanCache(at), { repair: true });
     expect(wrong).toMatchObject([
-      { removed: true, files: [expect.stringContaining('two.bin'), expect.stringContaining('one.bin')] },
+      { removed: true, snapshotPaths: [expect.stringContaining('two.bin'), expect.stringContaining('one.bin')] },
     ]);
     expect(await scanCache(at)).toMatchObject({ size: 0, shared: [], warnings: [] });
     expect((await fill(cache.place(fileOf('one.bin', large, { xetHash }), 'main'), large)).wrote).toBe(true);

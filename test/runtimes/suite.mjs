@@ -200,7 +200,7 @@ export function cases(xetkit, expected) {
         const file = await client.open({ repo, path: largest });
         equal(await sha256(new Uint8Array(await file.arrayBuffer())), largestHash, 'content');
       }
-      const { chunks } = (await client.cache.usage()).tiers;
+      const { chunks } = (await client.cache.usage()).xetkit;
       equal(chunks !== undefined && chunks.bytes <= maxBytes * 1.05, true, `cache of ${chunks?.bytes} bytes`);
       await client.close();
     },

@@ -23,7 +23,7 @@ export function keptView({ onClear, onPersist }) {
 
   store.show(({ kept: { usage, estimate, persisted, problem }, status }) => {
     const used = usage?.totalBytes ?? 0;
-    const room = Math.min(usage?.tiers.chunks?.maxBytes ?? Number.POSITIVE_INFINITY, (estimate?.quota ?? 0) / 2);
+    const room = Math.min(usage?.xetkit.chunks?.maxBytes ?? Number.POSITIVE_INFINITY, (estimate?.quota ?? 0) / 2);
     setText(kept, used > 0 ? bytes(used) : 'Nothing yet');
     setText(keptOf, Number.isFinite(room) && room > 0 ? `of ${bytes(room)} at most` : '');
     setText(message, problem ? `${problem.code}: ${problem.message}` : whatOf(usage, persisted));
@@ -35,8 +35,8 @@ export function keptView({ onClear, onPersist }) {
 /** @param {import('../xetkit.js').CacheUsage | undefined} usage @param {boolean | undefined} persisted */
 function whatOf(usage, persisted) {
   if (!usage || usage.totalBytes === 0) return 'Chunks of what you download, so that no byte is fetched twice.';
-  const { chunks, shards } = usage.tiers;
-  const files = shards.recipes > 0 ? `, and how ${counted(shards.recipes, 'file is', 'files are')} built` : '';
+  const { chunks, recipes } = usage.xetkit;
+  const files = recipes.count > 0 ? `, and how ${counted(recipes.count, 'file is', 'files are')} built` : '';
   const forHowLong = persisted
     ? 'The browser keeps it until you clear it.'
     : 'The browser may drop it when the disk gets full.';

@@ -8,9 +8,9 @@ import type { FilePlace } from './opfs-chunk-files.web.ts';
 /** What an entry takes beside its bytes: keys, index, and what the browser adds. */
 const OVERHEAD_BYTES = 1024;
 /** What is one entry at most, where runs come in a row: a short read has to load all of it from the database. */
-const ROW_BYTES = 1024 * 1024;
+const MAX_ENTRY_BYTES = 1024 * 1024;
 /** Chunks of entries in a row that are read at once: about 2 MiB. */
-const ROW_CHUNKS = 32;
+const MAX_READ_CHUNKS = 32;
 /** A run, and the xorb that it is of. */
 export interface XorbRun {
   xorb: string;
@@ -21,7 +21,7 @@ export interface XorbRun {
 export const storedBytes = (run: Pick<ChunkRun, 'chunks' | 'records'>) => entryBytes(run) + OVERHEAD_BYTES;
 
 /** Entries to be added. */
-export interface Row {
+export interface NewEntry {
   xorb: string;
   chunks: ChunkRange;
   records: ChunkRecords;
@@ -30,15 +30,15 @@ export interface Row {
   place?: FilePlace;
 }
 
-/** Runs that go on where others end, as one: most browsers make a file of each value. No row gets much longer than {@link ROW_BYTES}. */
-export function inRows(runs: readonly XorbRun[]): Row[] {
-  const rows: Row[] = [];
+/** Runs that go on where others end, as one: most browsers make a file of each value. No row gets much longer than {@link MAX_ENTRY_BYTES}. */
+export function coalesceRuns(runs: readonly XorbRun[]): NewEntry[] {
+  const rows: NewEntry[] = [];
   const inOrder = [...runs].sort((a, b) => compare(a.xorb, b.xorb) || a.run.chunks.start - b.run.chunks.start);
   for (const { xorb, run } of inOrder) {
     const last = rows.at(-1);
     const { chunks, records, bytes } = run;
     const goesOn = last?.xorb === xorb && last.chunks.end === chunks.start;
-    if (last && goesOn && totalLength(last.records) + bytes.length <= ROW_BYTES) {
+    if (last && goesOn && totalLength(last.records) + bytes.length <= MAX_ENTRY_BYTES) {
       last.chunks = { start: last.chunks.start, end: chunks.end };
       last.records = joinBytes([last.records, records]);
       last.pieces.push(bytes);
@@ -50,7 +50,7 @@ export function inRows(runs: readonly XorbRun[]): Row[] {
 }
 
 /** Rows one after the other in a file. */
-export function placedIn(file: string, rows: readonly Row[]): Row[] {
+export function placeInFile(file: string, rows: readonly NewEntry[]): NewEntry[] {
   let at = 0;
   return rows.map((row) => {
     const placed = { ...row, place: { file, at } };
@@ -60,7 +60,7 @@ export function placedIn(file: string, rows: readonly Row[]): Row[] {
 }
 
 /** What of some runs none of the entries of their xorbs has, as far as there is room, in bytes. */
-export function lacking(
+export function missingRuns(
   runs: readonly XorbRun[],
   entries: ReadonlyMap<string, readonly ChunkRange[]>,
   roomBytes: number,
@@ -84,9 +84,9 @@ export function lacking(
 const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b));
 
 /** An entry and those that go on where it ends, about as many as are worth one reading. */
-export function rowFrom(first: ChunkRange, entries: readonly ChunkRange[], wanted: ChunkRange): ChunkRange[] {
+export function adjacentEntries(first: ChunkRange, entries: readonly ChunkRange[], wanted: ChunkRange): ChunkRange[] {
   const row = [first];
-  const most = wanted.start + ROW_CHUNKS;
+  const most = wanted.start + MAX_READ_CHUNKS;
   for (let last = first; last.end < Math.min(wanted.end, most); ) {
     const next = entries.find(({ start, end }) => start === last.end && end <= most);
     if (!next) break;

@@ -2,8 +2,8 @@ import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from '
 import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { meaningOf } from '../idb-errors.ts';
-import { type Row, storedBytes } from './batches.ts';
+import { normalizeIdbError } from '../idb-errors.ts';
+import { type NewEntry, storedBytes } from './batches.ts';
 import type { ChunkStoreUsage } from './chunk-store.ts';
 import { encodeEntryHead } from './entry-format.ts';
 import type { FilePlace } from './opfs-chunk-files.web.ts';
@@ -47,7 +47,7 @@ const RELAXED = { durability: 'relaxed' } as const;
 export async function openDatabase(name: string, onLost: (reason: string) => void): Promise<Database> {
   try {
     if (typeof indexedDB === 'undefined') throw new Error('there is none');
-    const database = await inTime(
+    const database = await withTimeout(
       openDB<Schema>(name, 2, {
         upgrade(database, before, _, change) {
           if (before < 1) {
@@ -76,7 +76,7 @@ export async function openDatabase(name: string, onLost: (reason: string) => voi
   }
 }
 
-async function inTime(opening: Promise<Database>): Promise<Database> {
+async function withTimeout(opening: Promise<Database>): Promise<Database> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -113,7 +113,7 @@ export async function transact<T>(database: Database, step: (update: Update) => 
     const byUs = abort(update);
     const failed = await ended;
     // A step that goes on when the transaction is over learns only that it is.
-    throw failed && !byUs ? failed.error : meaningOf(error);
+    throw failed && !byUs ? failed.error : normalizeIdbError(error);
   }
 }
 
@@ -128,7 +128,7 @@ function abort(update: Update): boolean {
 }
 
 /** What the keys of entries and the entries are read from. If it comes to nothing, the requests made of it say so. */
-export function lookInto(database: Database): IDBPTransaction<Schema, ('info' | 'data')[]> {
+export function beginRead(database: Database): IDBPTransaction<Schema, ('info' | 'data')[]> {
   const look = database.transaction(['info', 'data']);
   look.done.catch(() => undefined);
   return look;
@@ -144,7 +144,7 @@ export function rangeOf([, start, end]: Key): ChunkRange {
 }
 
 /** What all entries take; they are counted anew where the count is missing. */
-export async function usageOf(update: Update): Promise<ChunkStoreUsage> {
+export async function readUsage(update: Update): Promise<ChunkStoreUsage> {
   const usage = (await update.objectStore('usage').get('all')) ?? sumOf(await update.objectStore('info').getAll());
   const { bytes, entries } = usage;
   if (Number.isFinite(bytes) && bytes >= 0 && Number.isInteger(entries) && entries >= 0) return { bytes, entries };
@@ -159,20 +159,25 @@ function sumOf(all: (EntryInfo | null)[]): ChunkStoreUsage {
 
 /** Forgets the count if something was lost or added that was not counted. */
 async function checkCount(update: Update): Promise<void> {
-  const { entries } = await usageOf(update);
+  const { entries } = await readUsage(update);
   if (entries !== (await update.objectStore('info').count())) await update.objectStore('usage').delete('all');
   await update.objectStore('info').index('usedMs').count();
 }
 
 /** Adds rows that are not there yet, and makes room for them. Together they are no larger than the limit. */
-export async function addRows(update: Update, rows: readonly Row[], maxBytes: number, gone: Gone): Promise<void> {
+export async function addEntries(
+  update: Update,
+  rows: readonly NewEntry[],
+  maxBytes: number,
+  gone: Gone,
+): Promise<void> {
   const keys = await Promise.all(rows.map((row) => update.objectStore('info').getKey(keyOf(row))));
   const entries = rows.filter((_, index) => !keys[index]).map((row) => ({ ...row, bytes: storedBytes(row) }));
   const added = entries.reduce((sum, { bytes }) => sum + bytes, 0);
   // Another tab was faster.
   if (entries.length === 0) for (const { place } of rows) if (place) gone.add(place.file);
   await evict(update, maxBytes - added, 'store', gone);
-  const usage = await usageOf(update);
+  const usage = await readUsage(update);
   const usedMs = Date.now();
   const puts = entries.flatMap(({ xorb, chunks, records, pieces, place, bytes }) => {
     const key = keyOf({ xorb, chunks });
@@ -185,7 +190,7 @@ export async function addRows(update: Update, rows: readonly Row[], maxBytes: nu
   await Promise.all([...puts, update.objectStore('usage').put(whole, 'all')]);
 }
 
-const keyOf = ({ xorb, chunks }: Pick<Row, 'xorb' | 'chunks'>): Key => [xorb, chunks.start, chunks.end];
+const keyOf = ({ xorb, chunks }: Pick<NewEntry, 'xorb' | 'chunks'>): Key => [xorb, chunks.start, chunks.end];
 
 /** What is done in one transaction. */
 export type Step<T> = (update: Update, gone: Gone) => Promise<T>;
@@ -198,7 +203,7 @@ export type Gone = Set<string>;
  * @param count `forget` for a transaction that only removes: browsers let such a one pass where the quota is used up
  */
 export async function evict(update: Update, maxBytes: number, count: 'store' | 'forget', gone: Gone): Promise<number> {
-  const usage = await usageOf(update);
+  const usage = await readUsage(update);
   const before = usage.bytes;
   if (before <= maxBytes) return 0;
   let cursor = await update.objectStore('info').index('usedMs').openCursor();
@@ -258,7 +263,7 @@ export async function noteUses(update: Update, keys: readonly Key[]): Promise<vo
 }
 
 /** The files that have bytes of entries. */
-export async function filesOf(update: Update): Promise<Set<string>> {
+export async function blobFiles(update: Update): Promise<Set<string>> {
   const files = new Set<string>();
   const index = update.objectStore('info').index('file');
   for (let cursor = await index.openKeyCursor(null, 'nextunique'); cursor; cursor = await cursor.continue())
@@ -268,6 +273,6 @@ export async function filesOf(update: Update): Promise<Set<string>> {
 
 /** @param gone left out where it is not worth knowing: files that nothing leads to are removed when a store is opened */
 export async function removeAll(update: Update, gone?: Gone): Promise<void> {
-  if (gone) for (const file of await filesOf(update)) gone.add(file);
+  if (gone) for (const file of await blobFiles(update)) gone.add(file);
   await Promise.all(STORES.map((store) => update.objectStore(store).clear()));
 }

@@ -68,7 +68,7 @@ export function entriesWith<T extends ChunkRange>(entries: readonly T[], chunk: 
 }
 
 /** The records of chunks from the start of a range on, as entries tell of theirs, up to the first that none has. */
-export async function recordsInRow<T extends ChunkRange>(
+export async function contiguousRecords<T extends ChunkRange>(
   entries: readonly T[],
   { start, end }: ChunkRange,
   recordsOf: (entry: T) => Promise<ChunkRecords | undefined>,

@@ -5,13 +5,13 @@ import { assertRun } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
 
 /** Bytes that may wait to be kept; whoever brings more waits for a disk. */
-const BEHIND_BYTES = 8 * 1024 * 1024;
+const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 
 /** As much as a run has at most that was decoded from frames which were fetched; most have little less. */
-const COPY_BYTES = 640 * 1024;
-const SPARE_COPIES = 4;
+const MAX_COPY_BYTES = 640 * 1024;
+const MAX_SPARE_COPIES = 4;
 
-interface Putting {
+interface PendingPut {
   chunks: ChunkRange;
   done: Promise<void>;
 }
@@ -21,13 +21,13 @@ interface Putting {
  * copies. Whoever asks for chunks of a xorb that are on their way waits until they are there, so it looks as if they were.
  * What is under way when the page or the process ends is lost.
  */
-export class StoreBehind implements ChunkStore {
+export class WriteBehindStore implements ChunkStore {
   readonly #store: ChunkStore;
   readonly #budget: MemoryBudget;
   /** Puts under way, by xorb. */
-  readonly #putting = new Map<string, Set<Putting>>();
+  readonly #putting = new Map<string, Set<PendingPut>>();
   #bytes = 0;
-  readonly #buffers = new RunBuffers(COPY_BYTES, SPARE_COPIES);
+  readonly #buffers = new RunBuffers(MAX_COPY_BYTES, MAX_SPARE_COPIES);
 
   constructor(store: ChunkStore, budget: MemoryBudget) {
     this.#store = store;
@@ -38,7 +38,7 @@ export class StoreBehind implements ChunkStore {
     assertRun(xorb, run);
     const { length } = run.bytes;
     const heldBytes = this.#buffers.memoryFor(length);
-    if (this.#bytes + heldBytes > BEHIND_BYTES || !this.#budget.tryAcquire(heldBytes)) {
+    if (this.#bytes + heldBytes > MAX_PENDING_BYTES || !this.#budget.tryAcquire(heldBytes)) {
       await this.#store.put(xorb, run);
       return;
     }
@@ -96,7 +96,7 @@ export class StoreBehind implements ChunkStore {
     return this.#store.close();
   }
 
-  #track(xorb: string, putting: Putting): void {
+  #track(xorb: string, putting: PendingPut): void {
     const others = this.#putting.get(xorb) ?? new Set();
     this.#putting.set(xorb, others.add(putting));
     const done = () => {

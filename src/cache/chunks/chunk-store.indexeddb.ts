@@ -1,44 +1,44 @@
 import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { isOutOfRoom } from '../idb-errors.ts';
-import { rowFrom } from './batches.ts';
+import { isQuotaError } from '../idb-errors.ts';
+import { adjacentEntries } from './batches.ts';
 import {
+  beginRead,
+  blobFiles,
   type Database,
   dropEntry,
   type EntryInfo,
   evict,
-  filesOf,
   type Gone,
   type Key,
   keysOf,
-  lookInto,
   noteUses,
   openDatabase,
   rangeOf,
+  readUsage,
   removeAll,
   type Step,
   transact,
   unusable,
-  usageOf,
 } from './chunk-database.ts';
 import {
   assertRun,
   assertXorb,
   type ChunkStoreOptions,
   checkRun,
+  contiguousRecords,
   entriesWith,
   type HashChunk,
   isXorbRange,
   rangesWithin,
-  recordsInRow,
   USE_STEP_MS,
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 import { ENTRY_VERSION } from './entry-format.ts';
 import { type EntryPart, partOf, recordsFor, type StoredEntry } from './entry-slice.ts';
-import { EntryFiles } from './opfs-chunk-files.web.ts';
-import { ChunkPuts } from './writer.ts';
+import { OpfsChunkFiles } from './opfs-chunk-files.web.ts';
+import { ChunkWriter } from './writer.ts';
 
 export interface IndexedDbChunkStoreOptions extends ChunkStoreOptions {
   /** Called once if the database is lost for good while it is in use. From then on the store is empty. */
@@ -66,7 +66,7 @@ export async function openIndexedDbChunkStore(name: string, options: IndexedDbCh
     store?.lose(reason);
   };
   const database = await openDatabase(`${name}-chunks-v${ENTRY_VERSION}`, onLost);
-  const [granted, files] = await Promise.all([grantedBytes(), EntryFiles.open(`${name}-v${ENTRY_VERSION}`)]);
+  const [granted, files] = await Promise.all([grantedBytes(), OpfsChunkFiles.open(`${name}-v${ENTRY_VERSION}`)]);
   store = new IndexedDbChunkStore(database, files, { ...options, maxBytes: Math.min(options.maxBytes, granted) });
   if (lost !== undefined) store.lose(lost);
   return store;
@@ -74,10 +74,10 @@ export async function openIndexedDbChunkStore(name: string, options: IndexedDbCh
 
 class IndexedDbChunkStore implements ChunkStore {
   readonly #database: Database;
-  readonly #files: EntryFiles | undefined;
+  readonly #files: OpfsChunkFiles | undefined;
   readonly #hash: HashChunk;
   readonly #onLost: ((reason: string) => void) | undefined;
-  readonly #puts: ChunkPuts;
+  readonly #puts: ChunkWriter;
   /** Entries whose use is to be written down. */
   readonly #used = new Map<string, Key>();
   #noteTimer: ReturnType<typeof setTimeout> | undefined;
@@ -87,14 +87,14 @@ class IndexedDbChunkStore implements ChunkStore {
 
   constructor(
     database: Database,
-    files: EntryFiles | undefined,
+    files: OpfsChunkFiles | undefined,
     { maxBytes, hash, onLost, fileBytes }: IndexedDbChunkStoreOptions,
   ) {
     this.#database = database;
     this.#files = files;
     this.#hash = hash;
     this.#onLost = onLost;
-    this.#puts = new ChunkPuts({
+    this.#puts = new ChunkWriter({
       database,
       files,
       maxBytes,
@@ -112,7 +112,7 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 
   async records(xorb: string, chunks: ChunkRange): Promise<ChunkRecords> {
-    return recordsInRow(await this.#entriesOf(xorb), chunks, async ({ start, end }) => {
+    return contiguousRecords(await this.#entriesOf(xorb), chunks, async ({ start, end }) => {
       const key: Key = [xorb, start, end];
       const info = await this.#info(key);
       return info && recordsFor(key, info);
@@ -123,7 +123,7 @@ class IndexedDbChunkStore implements ChunkStore {
     if (chunks.start >= chunks.end) return undefined;
     const entries = await this.#entriesOf(xorb);
     for (const first of entriesWith(entries, chunks.start)) {
-      const keys = rowFrom(first, entries, chunks).map(({ start, end }): Key => [xorb, start, end]);
+      const keys = adjacentEntries(first, entries, chunks).map(({ start, end }): Key => [xorb, start, end]);
       const loaded = await this.#loadRow(keys, chunks);
       // The transaction is over by now: it would not wait for a hash.
       const { good, damaged } = loaded ? await checkRun(loaded, this.#hash) : { good: undefined, damaged: true };
@@ -151,7 +151,7 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 
   async usage(): Promise<ChunkStoreUsage> {
-    return this.#change((update) => usageOf(update));
+    return this.#change((update) => readUsage(update));
   }
 
   async prune(maxBytes: number): Promise<number> {
@@ -186,7 +186,7 @@ class IndexedDbChunkStore implements ChunkStore {
     assertXorb(xorb);
     if (this.#state !== 'open') return [];
     try {
-      const keys = await lookInto(this.#database).objectStore('info').getAllKeys(keysOf(xorb));
+      const keys = await beginRead(this.#database).objectStore('info').getAllKeys(keysOf(xorb));
       return keys.map(rangeOf).filter(isXorbRange);
     } catch (error) {
       this.#fail(error);
@@ -227,7 +227,7 @@ class IndexedDbChunkStore implements ChunkStore {
   async #info(key: Key): Promise<EntryInfo | undefined> {
     if (this.#state !== 'open') return undefined;
     try {
-      return await lookInto(this.#database).objectStore('info').get(key);
+      return await beginRead(this.#database).objectStore('info').get(key);
     } catch (error) {
       this.#fail(error);
       return undefined;
@@ -237,7 +237,7 @@ class IndexedDbChunkStore implements ChunkStore {
   /** Entries as they are stored, up to the first that cannot be read. */
   async #get(keys: readonly Key[]): Promise<StoredEntry[]> {
     try {
-      const look = lookInto(this.#database);
+      const look = beginRead(this.#database);
       return await Promise.all(
         keys.map(async (key) => {
           const [info, data] = await Promise.all([
@@ -274,9 +274,9 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 
   /** Removes files that nothing leads to. */
-  async #tidy(files: EntryFiles): Promise<void> {
+  async #tidy(files: OpfsChunkFiles): Promise<void> {
     await this.#attempt(async (update) => {
-      const known = await filesOf(update);
+      const known = await blobFiles(update);
       this.#run(files.removeUnknown(known));
     });
   }
@@ -295,7 +295,7 @@ class IndexedDbChunkStore implements ChunkStore {
   async #attempt(step: Step<unknown>): Promise<void> {
     if (this.#state !== 'open') return;
     await this.#transact(step).catch((error: unknown) => {
-      if (!isOutOfRoom(error)) this.#fail(error);
+      if (!isQuotaError(error)) this.#fail(error);
     });
   }
 

@@ -6,11 +6,11 @@ import {
   assertXorb,
   type ChunkStoreOptions,
   checkRun,
+  contiguousRecords,
   entriesWith,
   type HashChunk,
   partOfRun,
   rangesWithin,
-  recordsInRow,
   subtractRanges,
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
@@ -50,7 +50,7 @@ class MemoryChunkStore implements ChunkStore {
   }
 
   async records(xorb: string, chunks: ChunkRange): Promise<ChunkRecords> {
-    return recordsInRow(this.#of(xorb), chunks, async ({ run }) => run.records);
+    return contiguousRecords(this.#of(xorb), chunks, async ({ run }) => run.records);
   }
 
   async read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined> {

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { Turns } from '../../core/serial-queue.ts';
+import { SerialQueue } from '../../core/serial-queue.ts';
 import { diskErrors } from '../../fs/disk-errors.node.ts';
 import { onDisk } from '../../fs/small-files.node.ts';
-import { LatelyMissing } from '../negative-cache.ts';
+import { NegativeCache } from '../negative-cache.ts';
 import {
   type EntryFile,
   entriesOf,
@@ -27,12 +27,12 @@ import {
   assertXorb,
   type ChunkStoreOptions,
   checkRun,
+  contiguousRecords,
   entriesWith,
   type HashChunk,
   PUT_PAUSE_MS,
   partOfRun,
   rangesWithin,
-  recordsInRow,
   subtractRanges,
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
@@ -40,7 +40,7 @@ import { ENTRY_VERSION, encodeEntryHead, entryBytes } from './entry-format.ts';
 import { inRows, type WaitingRun } from './waiting-runs.ts';
 
 /** After having put this share of the limit, one asks whether others did as well, and looks what is there then. */
-const LOOK_SHARE = 0.01;
+const RESCAN_SHARE = 0.01;
 /** Room is made for several puts at once, and for those of others that one has not seen yet. */
 const SPARE_SHARE = 0.02;
 /** Share of what is there that makes way when the disk is full. */
@@ -51,7 +51,7 @@ const MAX_REMEMBERED = 8192;
 const MAX_FAILED_PUTS = 3;
 const MAX_FAILED_REMOVALS = 8;
 /** Of the bytes of an entry that is made of several runs. A read may get all of an entry at once. */
-const MOST_ENTRY_BYTES = 2 * 1024 * 1024;
+const MAX_ENTRY_BYTES = 2 * 1024 * 1024;
 
 /**
  * A chunk store of files in `v1` of a folder, for any number of processes at once. The folder is made by the first
@@ -73,11 +73,11 @@ class FolderChunkStore implements ChunkStore {
   #putSinceAsked = 0;
   #failedPuts = 0;
   #pausedUntil = 0;
-  readonly #turns = new Turns();
+  readonly #turns = new SerialQueue();
   /** Runs whose turn has not come. */
   readonly #waiting: WaitingRun[] = [];
   /** Many small files are made of the same few xorbs, and each of them asks. */
-  readonly #missing = new LatelyMissing();
+  readonly #missing = new NegativeCache();
   #closed = false;
 
   constructor(folder: string, { maxBytes, hash }: ChunkStoreOptions) {
@@ -91,7 +91,7 @@ class FolderChunkStore implements ChunkStore {
   }
 
   async records(xorb: string, chunks: ChunkRange): Promise<ChunkRecords> {
-    return recordsInRow(await this.#entriesOf(xorb), chunks, (entry) => loadRecords(entry, xorb));
+    return contiguousRecords(await this.#entriesOf(xorb), chunks, (entry) => loadRecords(entry, xorb));
   }
 
   async read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined> {
@@ -113,11 +113,11 @@ class FolderChunkStore implements ChunkStore {
     if (this.#closed) return;
     this.#waiting.push({ xorb, run });
     // One that went with those before it finds nothing to do when its turn comes.
-    await this.#turns.take(() => this.#keepWaiting());
+    await this.#turns.run(() => this.#keepWaiting());
   }
 
   async drop(xorb: string): Promise<void> {
-    await this.#turns.take(async () => {
+    await this.#turns.run(async () => {
       for (const entry of await this.#entriesOf(xorb)) await remove(entry.path);
     });
   }
@@ -129,14 +129,14 @@ class FolderChunkStore implements ChunkStore {
   }
 
   prune(maxBytes: number): Promise<number> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       this.#assertOpen();
       return diskErrors(this.#folder, () => this.#lookAndEvict(maxBytes));
     });
   }
 
   clear(): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       this.#assertOpen();
       await diskErrors(this.#folder, async () => {
         await this.#lookAndEvict(0);
@@ -147,7 +147,7 @@ class FolderChunkStore implements ChunkStore {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#turns.over();
+    await this.#turns.idle();
   }
 
   async #entriesOf(xorb: string): Promise<EntryFile[]> {
@@ -161,7 +161,7 @@ class FolderChunkStore implements ChunkStore {
   }
 
   async #keepWaiting(): Promise<void> {
-    for (const { xorb, runs } of inRows(this.#waiting.splice(0), MOST_ENTRY_BYTES)) {
+    for (const { xorb, runs } of inRows(this.#waiting.splice(0), MAX_ENTRY_BYTES)) {
       try {
         const whole = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
         for (const missing of subtractRanges(whole, await entriesOf(this.#folder, xorb))) {
@@ -210,7 +210,7 @@ class FolderChunkStore implements ChunkStore {
   /** Whether so many bytes may be added now. */
   async #makeRoom(bytes: number): Promise<boolean> {
     if (bytes > this.#maxBytes) return false;
-    if (!this.#oldest || this.#putSinceAsked >= this.#maxBytes * LOOK_SHARE) {
+    if (!this.#oldest || this.#putSinceAsked >= this.#maxBytes * RESCAN_SHARE) {
       const alone = await isOnlyWriter(this.#folder, this.#writer);
       if (!alone || !this.#oldest) await this.#look();
       this.#putSinceAsked = 0;

@@ -1,4 +1,4 @@
-import { Turns } from '../../core/serial-queue.ts';
+import { SerialQueue } from '../../core/serial-queue.ts';
 import { isTaken, openInPlace, readInto, whileInUse, writeAll, writesInPlace } from '../../fs/in-place.ts';
 import { folderAt, namesIn, opfsRoot, removeFrom, type SyncAccessHandle } from '../../fs/opfs.ts';
 
@@ -9,23 +9,23 @@ export interface FilePlace {
   at: number;
 }
 
-const MOST_OPEN = 64;
+const MAX_OPEN = 64;
 /** Nobody else can remove a file that is open. */
-const LET_GO_AFTER_MS = 2000;
+const CLOSE_AFTER_MS = 2000;
 
 /** A file that nobody knows may be one that another tab is about to note. */
-const NOTED_AFTER_MS = 600_000;
+const ORPHAN_AFTER_MS = 600_000;
 
 /**
  * Files of the page's own storage that hold the bytes of entries: written once and never changed, so that any number of
  * tabs may read them. Only a dedicated worker can write them, and reads them at once and with one copy.
  */
-export class EntryFiles {
+export class OpfsChunkFiles {
   readonly #folder: FileSystemDirectoryHandle;
   /** What was read from last, in that order: files have runs of several places of a xorb, and opening one takes a while. */
   readonly #open = new Map<string, SyncAccessHandle>();
   #letGoTimer: ReturnType<typeof setTimeout> | undefined;
-  readonly #turns = new Turns();
+  readonly #turns = new SerialQueue();
   readonly canWrite = writesInPlace();
 
   private constructor(folder: FileSystemDirectoryHandle) {
@@ -33,9 +33,9 @@ export class EntryFiles {
   }
 
   /** Undefined where the browser keeps no files. */
-  static async open(name: string): Promise<EntryFiles | undefined> {
+  static async open(name: string): Promise<OpfsChunkFiles | undefined> {
     try {
-      return new EntryFiles(await folderAt(await opfsRoot(), [name], true));
+      return new OpfsChunkFiles(await folderAt(await opfsRoot(), [name], true));
     } catch {
       return undefined;
     }
@@ -64,7 +64,7 @@ export class EntryFiles {
 
   /** Fills `into` from a place on; says whether all of it was there. */
   read(file: string, at: number, into: Uint8Array): Promise<boolean> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       try {
         const handle = await this.#opened(file);
         if (handle) return readInto(handle, at, into) === into.length;
@@ -85,7 +85,7 @@ export class EntryFiles {
 
   /** Removes files; one that another tab is reading stays until somebody looks for {@link removeUnknown}. */
   remove(files: Iterable<string>): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       for (const file of files) {
         this.#letGo(file);
         await removeFrom(this.#folder, file);
@@ -99,14 +99,14 @@ export class EntryFiles {
     const names = await namesIn(this.#folder).catch(() => []);
     const unknown = names.filter((file) => {
       const age = Date.now() - Number.parseInt(file, 36);
-      return !known.has(file) && !(Math.abs(age) < NOTED_AFTER_MS);
+      return !known.has(file) && !(Math.abs(age) < ORPHAN_AFTER_MS);
     });
     await this.remove(unknown);
   }
 
   /** Lets go of what is open, when all that was asked for is done. */
   close(): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       clearTimeout(this.#letGoTimer);
       for (const file of [...this.#open.keys()]) this.#letGo(file);
     });
@@ -120,9 +120,9 @@ export class EntryFiles {
     this.#open.delete(file);
     this.#open.set(file, handle);
     clearTimeout(this.#letGoTimer);
-    this.#letGoTimer = setTimeout(() => void this.close(), LET_GO_AFTER_MS);
+    this.#letGoTimer = setTimeout(() => void this.close(), CLOSE_AFTER_MS);
     const [oldest] = this.#open.keys();
-    if (this.#open.size > MOST_OPEN && oldest !== undefined) this.#letGo(oldest);
+    if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#letGo(oldest);
     return handle;
   }
 

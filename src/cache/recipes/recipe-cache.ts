@@ -1,17 +1,17 @@
 import { setLatest } from '../../core/lru.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
-import { LatelyMissing } from '../negative-cache.ts';
+import { NegativeCache } from '../negative-cache.ts';
 import type { RecipeStore } from './recipe-store.ts';
 
 /** The same file is usually asked for again at once. */
-const MOST_RECIPES = 16;
+const MAX_RECIPES = 16;
 
 /** Keeps the last few recipes of a store, and which files it had none of a moment ago. */
-export class RecipesAtHand {
+export class RecipeCache {
   readonly #store: RecipeStore;
   readonly #recipes = new Map<string, Recipe>();
-  readonly #missing = new LatelyMissing();
+  readonly #missing = new NegativeCache();
 
   constructor(store: RecipeStore) {
     this.#store = store;
@@ -42,6 +42,6 @@ export class RecipesAtHand {
 
   #remember(recipe: Recipe): void {
     this.#missing.delete(recipe.fileHash);
-    setLatest(this.#recipes, recipe.fileHash, recipe, MOST_RECIPES);
+    setLatest(this.#recipes, recipe.fileHash, recipe, MAX_RECIPES);
   }
 }

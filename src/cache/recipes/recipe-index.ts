@@ -19,11 +19,11 @@ export interface XorbUse {
 
 /** The file hashes of uses, each once; with `wanted`, of those that meet it. */
 export function filesOf(uses: XorbUse[], wanted: ChunkRange | undefined): string[] {
-  return [...new Set(uses.filter(({ chunks }) => !wanted || meet(chunks, wanted)).map(({ fileHash }) => fileHash))];
+  return [...new Set(uses.filter(({ chunks }) => !wanted || overlaps(chunks, wanted)).map(({ fileHash }) => fileHash))];
 }
 
 /** Below this, reading a listing again costs no more than keeping it. */
-const LONG = 256;
+const MIN_KEPT_LENGTH = 256;
 const KEPT_MS = 2000;
 const MAX_KEPT = 32;
 
@@ -48,7 +48,7 @@ export class XorbListings {
     const uses = read().then((found) => {
       const all = [...found, ...added];
       // Not where all of it was forgotten meanwhile.
-      if (this.#reading.get(xorb)?.added === added && all.length >= LONG) this.#keep(xorb, readAt, all);
+      if (this.#reading.get(xorb)?.added === added && all.length >= MIN_KEPT_LENGTH) this.#keep(xorb, readAt, all);
       return all;
     });
     this.#reading.set(xorb, { added, uses });
@@ -78,6 +78,6 @@ export class XorbListings {
   }
 }
 
-export function meet(a: ChunkRange, b: ChunkRange): boolean {
+export function overlaps(a: ChunkRange, b: ChunkRange): boolean {
   return a.start < b.end && b.start < a.end;
 }

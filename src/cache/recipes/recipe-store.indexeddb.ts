@@ -4,7 +4,7 @@ import { isHashHex } from '../../core/hash.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 import { isCount } from '../../http/json.ts';
-import { isOutOfRoom, meaningOf, meaningOfAdding } from '../idb-errors.ts';
+import { isQuotaError, normalizeIdbAddError, normalizeIdbError } from '../idb-errors.ts';
 import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
 import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts';
 import type { RecipeStore, RecipeUsage } from './recipe-store.ts';
@@ -115,7 +115,7 @@ class IndexedDbRecipeStore implements RecipeStore {
       try {
         await putRecipe(db, recipe, bytes);
       } catch (error) {
-        if (!isOutOfRoom(error)) throw error;
+        if (!isQuotaError(error)) throw error;
         await keepAtMost(db, bytesOf(await everything(db)) / 2);
         await putRecipe(db, recipe, bytes);
       }
@@ -185,7 +185,7 @@ class IndexedDbRecipeStore implements RecipeStore {
     } catch (error) {
       if (!isDatabaseError(error)) throw error;
       // No room is no defect: what is there can still be read.
-      if (!isOutOfRoom(error)) this.#break(error);
+      if (!isQuotaError(error)) this.#break(error);
       return otherwise;
     }
   }
@@ -224,7 +224,7 @@ async function putRecipe(db: Database, recipe: Recipe, bytes: Uint8Array<ArrayBu
       ...Array.from(xorbsOf(recipe), ([xorb, chunks]) => uses.put({ xorb, fileHash, chunks })),
     ]);
   }).catch((error: unknown) => {
-    throw meaningOfAdding(error);
+    throw normalizeIdbAddError(error);
   });
 }
 
@@ -270,7 +270,7 @@ async function transact<T, Mode extends 'readonly' | 'readwrite'>(
   if (result.status === 'fulfilled' && end.status === 'fulfilled') return result.value;
   // Of a request that fails the transaction knows only that it was aborted; of a commit that fails, the request does.
   const reasons = [result, end].flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []));
-  throw meaningOf(
+  throw normalizeIdbError(
     reasons.find((reason) => !(reason instanceof DOMException && reason.name === 'AbortError')) ?? reasons[0],
   );
 }

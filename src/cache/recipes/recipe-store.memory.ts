@@ -1,7 +1,7 @@
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
-import { meet, xorbsOf } from './recipe-index.ts';
+import { overlaps, xorbsOf } from './recipe-index.ts';
 import type { RecipeStore } from './recipe-store.ts';
 
 const MIB = 1024 * 1024;
@@ -54,7 +54,7 @@ class MemoryRecipeStore implements RecipeStore {
 
   async filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]> {
     const files = [...(this.#xorbs.get(xorb) ?? [])];
-    return files.filter(([, used]) => !chunks || meet(used, chunks)).map(([fileHash]) => fileHash);
+    return files.filter(([, used]) => !chunks || overlaps(used, chunks)).map(([fileHash]) => fileHash);
   }
 
   async drop(fileHash: string): Promise<void> {

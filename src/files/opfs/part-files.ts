@@ -2,7 +2,7 @@ import { Codec } from '../../codec/codec.ts';
 import { ChunkRecordList, type ChunkRecords } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import { type ByteRange, lengthOf } from '../../core/ranges.ts';
-import { Turns } from '../../core/serial-queue.ts';
+import { SerialQueue } from '../../core/serial-queue.ts';
 import {
   copyInto,
   type FileHandle,
@@ -51,7 +51,7 @@ export class PartFiles implements FileSink {
   readonly #parts: OpfsSinkParts;
   readonly #parent: FileSystemDirectoryHandle;
   readonly #folder: FileSystemDirectoryHandle;
-  readonly #turns = new Turns();
+  readonly #turns = new SerialQueue();
   held: HeldPart[] = [];
   unchecked: ByteRange[] = [];
   #open: OpenPart[] = [];
@@ -215,7 +215,7 @@ export class PartFiles implements FileSink {
   }
 
   #guarded<T>(run: () => Promise<T>): Promise<T> {
-    return storageErrors(this.#path, this.#parts.spec.size, () => this.#turns.take(run));
+    return storageErrors(this.#path, this.#parts.spec.size, () => this.#turns.run(run));
   }
 }
 

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inRows, lacking, placedIn, storedBytes, type XorbRun } from '../../../src/cache/chunks/batches.ts';
+import {
+  coalesceRuns,
+  missingRuns,
+  placeInFile,
+  storedBytes,
+  type XorbRun,
+} from '../../../src/cache/chunks/batches.ts';
 import { subtractRanges } from '../../../src/cache/chunks/chunk-runs.ts';
 import { joinBytes, totalLength } from '../../../src/core/chunks.ts';
 import type { ChunkRange } from '../../../src/core/ranges.ts';
@@ -36,7 +42,7 @@ test('what is lacking is what no entry has, each chunk once, in whole runs of wh
         heldBy.set(name, [...(heldBy.get(name) ?? []), one.chunks]);
       }
       const before = structuredClone(heldBy);
-      const missing = lacking(
+      const missing = missingRuns(
         runs.map((one) => runOf(one.xorb, one.chunks)),
         heldBy,
         Number.POSITIVE_INFINITY,
@@ -63,7 +69,7 @@ test('no more is taken than there is room for', () => {
   fc.assert(
     fc.property(given, fc.integer({ min: 0, max: 40_000 }), (runs, room) => {
       const all = runs.map((one) => runOf(one.xorb, one.chunks));
-      const taken = lacking(all, new Map(), room);
+      const taken = missingRuns(all, new Map(), room);
       expect(taken.reduce((sum, { run }) => sum + storedBytes(run), 0)).toBeLessThanOrEqual(room);
       const [first] = all;
       if (first && storedBytes(first.run) <= room) expect(taken[0]?.run).toEqual(first.run);
@@ -75,12 +81,12 @@ test('no more is taken than there is room for', () => {
 test('rows have the bytes of their runs, one after the other, and each place in a file is where they are', () => {
   fc.assert(
     fc.property(given, (runs) => {
-      const missing = lacking(
+      const missing = missingRuns(
         runs.map((one) => runOf(one.xorb, one.chunks)),
         new Map(),
         Number.POSITIVE_INFINITY,
       );
-      const rows = placedIn('a-file', inRows(missing));
+      const rows = placeInFile('a-file', coalesceRuns(missing));
       expect(chunksOf(rows).sort()).toEqual(
         chunksOf(missing.map(({ xorb: name, run }) => ({ xorb: name, chunks: run.chunks }))).sort(),
       );
@@ -104,7 +110,7 @@ test('rows have the bytes of their runs, one after the other, and each place in 
 test('a row that a short read may have to load as a whole is no longer than a mebibyte', () => {
   const large = new SampleXorbs(60_000, 60_000);
   const runs = Array.from({ length: 50 }, (_, index) => runOf(1, { start: index, end: index + 1 }, large));
-  const rows = inRows(runs.toReversed());
+  const rows = coalesceRuns(runs.toReversed());
   expect(rows.map(({ records }) => totalLength(records) <= MIB)).toEqual([true, true, true]);
   expect(rows.map(({ chunks }) => chunks)).toEqual([
     { start: 0, end: 17 },
