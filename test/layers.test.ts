@@ -262,7 +262,7 @@ describe('a rule that is broken gives its reason', () => {
   test('an import that goes up, also of a type', () => {
     const modules = modulesOf({
       'src/hub/client.ts': "import type { Tiers } from '../cache/tiers.ts'; import { Http } from '../http/http.ts';",
-      'src/cache/tiers.ts': "import { XetError } from '../core/errors.ts';",
+      'src/cache/local-caches.ts': "import { XetError } from '../core/errors.ts';",
       'src/http/http.ts': '',
       'src/core/errors.ts': '',
     });

@@ -2,7 +2,8 @@ import type { PlacedTerm, Reconstruction } from '../cas/reconstruction.ts';
 import { totalLength } from '../core/chunks.ts';
 import type { ChunkRange } from '../core/ranges.ts';
 import type { RecipeTerm } from '../core/recipe.ts';
-import { recipeRuns, type SourcedRecipe, type TermMatch } from './xorb-knowledge.ts';
+import { recipeRuns } from './recipes/recipe-runs.ts';
+import type { SourcedRecipe, TermMatch } from './term-match.ts';
 
 /** A shorter run in the middle of a term is not worth a question. */
 const MIN_RUN_BYTES = 2 * 1024 * 1024;

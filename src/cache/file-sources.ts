@@ -15,11 +15,10 @@ import type { ByteRange } from '../core/ranges.ts';
 import type { KnownFiles } from '../files/verified-files.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { MAX_PROBES, type ProbeAt, probeOffsets, splitAtProbes } from './chunk-probe.ts';
-import type { LocalRun } from './found-runs.ts';
-import { overlappingTerms } from './meeting.ts';
+import { type LocalRun, overlappingTerms } from './local-runs.ts';
 import type { RecipeCache } from './recipes/recipe-cache.ts';
-import { coversTerm } from './recipes/recipe-facts.ts';
-import { matchTerm, type SourcedRecipe, type TermMatch } from './xorb-knowledge.ts';
+import { coversTerm } from './recipes/recipe-runs.ts';
+import { matchTerm, type SourcedRecipe, type TermMatch } from './term-match.ts';
 
 /** A file on this disk that is read in parts. */
 export interface SourceFile {

@@ -1,4 +1,4 @@
-import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
+import { MAX_CHUNK_BYTES, MAX_XORB_CHUNKS } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import { isHashHex } from '../core/hash.ts';
 import { type ByteRange, type ChunkRange, contains } from '../core/ranges.ts';
@@ -35,8 +35,6 @@ export interface Reconstruction {
   xorbs: Map<string, SignedXorb[]>;
 }
 
-/** Chunks of a xorb, at most; the format's own limit. */
-const MAX_XORB_CHUNKS = 8192;
 /** Serialised bytes of a xorb, at most: 64 MiB, and room for frame headers and a footer. */
 const MAX_XORB_BYTES = 68 * 1024 * 1024;
 

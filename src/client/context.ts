@@ -1,4 +1,4 @@
-import type { LocalCaches } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/local-caches.ts';
 import type { CacheControl } from '../manage/cache-control.ts';
 import { checkedControl } from '../manage/checked-control.ts';
 import { ReadMemory } from '../read/read-cache.ts';

@@ -1,4 +1,4 @@
-import type { CacheWork, ChunkCacheOptions } from '../cache/open-tiers.ts';
+import type { CacheWork, ChunkCacheOptions } from '../cache/cache-settings.ts';
 import type { CodecWork } from '../codec/codec-work.ts';
 import { CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';

@@ -13,8 +13,8 @@ import { nodeLocalFiles } from '../upload/local-files.node.ts';
 import { uploadWork } from '../upload/upload-work.ts';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
 import { fileWork } from './file-backend.ts';
+import { openNodeCaches } from './local-caches.node.ts';
 import type { Platform } from './platform.ts';
-import { openNodeCaches } from './tiers.node.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,5 +1,5 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
-import type { OpenLocalCaches } from '../cache/open-tiers.ts';
+import type { OpenLocalCaches } from '../cache/cache-settings.ts';
 import type { Codec } from '../codec/codec.ts';
 import type { MakeContentHash } from '../core/content-hash.ts';
 import type { Shares } from '../core/descriptors.ts';

@@ -1,5 +1,5 @@
-import type { OpenLocalCaches } from '../cache/open-tiers.ts';
-import type { LocalCaches } from '../cache/tiers.ts';
+import type { OpenLocalCaches } from '../cache/cache-settings.ts';
+import type { LocalCaches } from '../cache/local-caches.ts';
 import { CodecPool } from '../codec/pool.ts';
 import { MemoryBudget } from '../core/budget.ts';
 import { Lanes } from '../core/lanes.ts';

@@ -1,8 +1,8 @@
 import { loadCodec } from '../codec/load.node.ts';
 import { BaseXetClient } from './client.ts';
+import { openNodeCaches } from './local-caches.node.ts';
 import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
 import { nodePlatform } from './platform.node.ts';
-import { openNodeCaches } from './tiers.node.ts';
 
 /**
  * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.

@@ -1,8 +1,8 @@
 import { Codec } from '../codec/codec.ts';
 import { BaseXetClient } from './client.ts';
+import { openWebCaches } from './local-caches.web.ts';
 import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
 import { webPlatform } from './platform.web.ts';
-import { openWebCaches } from './tiers.web.ts';
 
 /**
  * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.

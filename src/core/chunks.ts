@@ -12,6 +12,9 @@ export const CHUNK_RECORD_BYTES = HASH_BYTES + 4;
 /** What a chunk has at most, uncompressed, in bytes: a limit of the protocol. */
 export const MAX_CHUNK_BYTES = 128 * 1024;
 
+/** Maximum number of chunks in a xorb: a limit of the protocol. */
+export const MAX_XORB_CHUNKS = 8192;
+
 /** Number of chunks in records. */
 export function chunkCount(records: ChunkRecords): number {
   return records.length / CHUNK_RECORD_BYTES;

@@ -1,4 +1,4 @@
-import type { LocalCaches } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/local-caches.ts';
 import type { Term } from '../cas/reconstruction.ts';
 import { isXetError } from '../core/errors.ts';
 import type { RepoStore } from '../files/place.ts';

@@ -1,4 +1,4 @@
-import type { LocalCaches } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/local-caches.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import type { MakeContentHash, Verified } from '../core/content-hash.ts';

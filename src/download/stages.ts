@@ -1,4 +1,4 @@
-import type { LocalCaches } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/local-caches.ts';
 import type { CasClient } from '../cas/client.ts';
 import type { PlacedTerm, Reconstruction, Term } from '../cas/reconstruction.ts';
 import { MAX_CHUNK_BYTES } from '../core/chunks.ts';

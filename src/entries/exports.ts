@@ -1,4 +1,4 @@
-export type { ChunkCacheOptions } from '../cache/open-tiers.ts';
+export type { ChunkCacheOptions } from '../cache/cache-settings.ts';
 export type { FileWork } from '../client/file-backend.ts';
 export { opfsFiles } from '../client/opfs-files.ts';
 export type { CacheWork, CodecWork, XetClientOptions } from '../client/options.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import type { CacheStores } from '../cache/local-caches.ts';
 import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
-import type { CacheStores } from '../cache/tiers.ts';
 import { XetError } from '../core/errors.ts';
 import { hubCacheDir } from '../fs/env-folders.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';

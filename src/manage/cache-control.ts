@@ -1,4 +1,4 @@
-import type { CacheStores } from '../cache/tiers.ts';
+import type { CacheStores } from '../cache/local-caches.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { XetError } from '../core/errors.ts';
 import type { OnProgress } from '../core/progress.ts';

@@ -1,4 +1,4 @@
-import type { CacheStores } from '../cache/tiers.ts';
+import type { CacheStores } from '../cache/local-caches.ts';
 import { XetError } from '../core/errors.ts';
 import type { CacheProblem, XetkitCacheUsage } from './usage.ts';
 

@@ -1,4 +1,4 @@
-import type { LocalCaches } from '../cache/tiers.ts';
+import type { LocalCaches } from '../cache/local-caches.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import { untilAborted } from '../core/abortable.ts';
 import { textsOf } from '../core/arguments.ts';

@@ -1,9 +1,9 @@
 import { deleteDB, openDB } from 'idb';
 import { openIndexedDbChunkStore } from '../../src/cache/chunks/chunk-store.indexeddb.ts';
 import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
-import { RemoteChunkStore } from '../../src/cache/chunks/chunk-store.remote.ts';
 import type { ChunkStore, ChunkStoreUsage } from '../../src/cache/chunks/chunk-store.ts';
 import { openWebChunkStore } from '../../src/cache/chunks/chunk-store.web.ts';
+import { RemoteChunkStore } from '../../src/cache/chunks/chunk-store.worker.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../support/chunk-samples.ts';

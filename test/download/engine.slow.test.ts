@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
+import { LocalCaches } from '../../src/cache/local-caches.ts';
 import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
-import { LocalCaches } from '../../src/cache/tiers.ts';
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { MemoryBudget } from '../../src/core/budget.ts';
 import { Lanes } from '../../src/core/lanes.ts';

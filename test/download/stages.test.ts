@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ProbeAt, splitAtProbes } from '../../src/cache/chunk-probe.ts';
-import type { LocalCaches } from '../../src/cache/tiers.ts';
+import type { LocalCaches } from '../../src/cache/local-caches.ts';
 import type { CasClient } from '../../src/cas/client.ts';
 import type { FetchRange, PlacedTerm, Reconstruction, SignedXorb, Term } from '../../src/cas/reconstruction.ts';
 import type { LocalPart } from '../../src/core/content.ts';

@@ -2,7 +2,7 @@ import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from '
 import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { normalizeIdbError } from '../idb-errors.ts';
+import { normalizeIdbError } from '../idb.ts';
 import { type NewEntry, storedBytes } from './batches.ts';
 import type { ChunkStoreUsage } from './chunk-store.ts';
 import { encodeEntryHead } from './entry-format.ts';

@@ -6,6 +6,7 @@ import {
   chunkLength,
   chunkSlice,
   MAX_CHUNK_BYTES,
+  MAX_XORB_CHUNKS,
   totalLength,
 } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
@@ -21,9 +22,6 @@ export interface ChunkStoreOptions {
   maxBytes: number;
   hash: HashChunk;
 }
-
-/** A limit of the protocol: what goes beyond it was not put in by us. */
-const MAX_XORB_CHUNKS = 8192;
 
 /** The time of use of an entry is not written down again within so many milliseconds. */
 export const USE_STEP_MS = 1000;

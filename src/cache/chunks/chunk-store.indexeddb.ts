@@ -1,7 +1,7 @@
 import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { isQuotaError } from '../idb-errors.ts';
+import { isQuotaError } from '../idb.ts';
 import { adjacentEntries } from './batches.ts';
 import {
   beginRead,

@@ -3,8 +3,8 @@ import type { ChunkRange } from '../../core/ranges.ts';
 import type { ChunkStoreOptions } from './chunk-runs.ts';
 import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
 import { memoryChunkStore } from './chunk-store.memory.ts';
-import { RemoteChunkStore } from './chunk-store.remote.ts';
 import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import { RemoteChunkStore } from './chunk-store.worker.ts';
 
 export interface WebChunkStoreOptions extends ChunkStoreOptions {
   /** What starts a worker that uses the database; without it this thread does. */

@@ -1,6 +1,6 @@
 import { totalLength } from '../../core/chunks.ts';
 import { SerialQueue } from '../../core/serial-queue.ts';
-import { isQuotaError, normalizeIdbAddError } from '../idb-errors.ts';
+import { isQuotaError, normalizeIdbAddError } from '../idb.ts';
 import { coalesceRuns, missingRuns, type NewEntry, placeInFile, storedBytes, type XorbRun } from './batches.ts';
 import {
   addEntries,

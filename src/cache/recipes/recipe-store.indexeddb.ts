@@ -4,7 +4,7 @@ import { isHashHex } from '../../core/hash.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 import { isCount } from '../../http/json.ts';
-import { isQuotaError, normalizeIdbAddError, normalizeIdbError } from '../idb-errors.ts';
+import { isQuotaError, normalizeIdbAddError, normalizeIdbError } from '../idb.ts';
 import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
 import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts';
 import type { RecipeStore, RecipeUsage } from './recipe-store.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { WriteBehindStore } from '../../../src/cache/chunks/chunk-store.behind.ts';
 import { memoryChunkStore } from '../../../src/cache/chunks/chunk-store.memory.ts';
 import type { ChunkRun, ChunkStore } from '../../../src/cache/chunks/chunk-store.ts';
+import { WriteBehindStore } from '../../../src/cache/chunks/write-behind-store.ts';
 import { MemoryBudget } from '../../../src/core/budget.ts';
 import { SampleXorbs, sampleHash } from '../../support/chunk-samples.ts';
 import { chunkStoreContract } from '../../support/chunk-store-contract.ts';

@@ -1,6 +1,6 @@
 import type { PlacedTerm } from '../cas/reconstruction.ts';
 import type { MemoryBudget } from '../core/budget.ts';
-import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../core/chunks.ts';
+import { type ChunkRecords, chunkCount, chunkSlice, MAX_XORB_CHUNKS, totalLength } from '../core/chunks.ts';
 import type { Content, LocalPart } from '../core/content.ts';
 import type { ByteRange, ChunkRange } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
@@ -10,10 +10,9 @@ import type { ProbeAt } from './chunk-probe.ts';
 import { rangesWithin } from './chunks/chunk-runs.ts';
 import type { ChunkRun, ChunkStore } from './chunks/chunk-store.ts';
 import type { FileSources } from './file-sources.ts';
-import { type LocalRun, localPartsOf } from './found-runs.ts';
-import { overlappingTerms } from './meeting.ts';
+import { type LocalRun, localPartsOf, overlappingTerms } from './local-runs.ts';
 import { RecipeCache } from './recipes/recipe-cache.ts';
-import { equalBytes, isCompleteRecipe, locateRun, matchesRecipe } from './recipes/recipe-facts.ts';
+import { equalBytes, isCompleteRecipe, locateRun, matchesRecipe } from './recipes/recipe-runs.ts';
 import type { RecipeStore } from './recipes/recipe-store.ts';
 
 export interface LocalCacheParts {
@@ -43,8 +42,7 @@ export interface FileIdentity {
   size: number;
 }
 
-/** No xorb has more. */
-const ALL_CHUNKS = { start: 0, end: 8192 };
+const ALL_CHUNKS = { start: 0, end: MAX_XORB_CHUNKS };
 /** Of the chunk store, read at once. */
 const STORED_RUN_BYTES = 2 * 1024 * 1024;
 

@@ -1,7 +1,7 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { MemoryBudget } from '../core/budget.ts';
-import type { LocalCaches } from './tiers.ts';
+import type { LocalCaches } from './local-caches.ts';
 
 /** How much is remembered, and where. */
 export interface ChunkCacheOptions {

@@ -1,15 +1,7 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkSlice, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.ts';
-import type { ChunkRange } from '../core/ranges.ts';
+import { CHUNK_RECORD_BYTES, chunkSlice, MAX_CHUNK_BYTES, MAX_XORB_CHUNKS, totalLength } from '../core/chunks.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
 import { overlaps } from './recipes/recipe-index.ts';
-
-/** Chunks of a xorb whose hashes and lengths are known, and where a file has them. */
-export interface RecipeRun {
-  chunks: ChunkRange;
-  records: ChunkRecords;
-  /** Where these bytes begin in the file of the recipe. */
-  fileOffset: number;
-}
+import { type RecipeRun, recipeRuns } from './recipes/recipe-runs.ts';
 
 /** A recipe, and whatever its user wants to find it by: a path, a store. */
 export interface SourcedRecipe<S> {
@@ -34,60 +26,6 @@ export interface TermMatch<S> {
 
 interface SourcedRun<S> extends RecipeRun {
   source: S;
-}
-
-/** The format's own limit. A term that claims more has been made up. */
-const MAX_XORB_CHUNKS = 8192;
-
-/** A recipe in the order in which it is asked about: a file may repeat a term a hundred thousand times. */
-interface RunIndex {
-  /** By xorb, in file order; the same chunks once. */
-  byXorb: Map<string, RecipeRun[]>;
-  /** By place in the file. */
-  byOffset: Map<number, RecipeRun & { xorb: string }>;
-}
-
-const runIndexes = new WeakMap<Recipe, RunIndex>();
-
-function indexRuns(recipe: Recipe): RunIndex {
-  const known = runIndexes.get(recipe);
-  if (known) return known;
-  const runs: RunIndex = { byXorb: new Map(), byOffset: new Map() };
-  const seen = new Map<string, RecipeRun>();
-  let index = 0;
-  let fileOffset = 0;
-  for (const { xorb, chunks, unpackedLength } of recipe.terms) {
-    const end = index + chunks.end - chunks.start;
-    const run = { xorb, chunks, records: chunkSlice(recipe.records, index, end), fileOffset };
-    index = end;
-    fileOffset += unpackedLength;
-    if (unpackedLength > 0) runs.byOffset.set(run.fileOffset, run);
-    const key = `${xorb} ${chunks.start} ${chunks.end}`;
-    const before = seen.get(key);
-    if (before && sameBytes(before.records, run.records)) continue;
-    seen.set(key, run);
-    const ofXorb = runs.byXorb.get(xorb);
-    if (ofXorb) ofXorb.push(run);
-    else runs.byXorb.set(xorb, [run]);
-  }
-  runIndexes.set(recipe, runs);
-  return runs;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
-  return a.length === b.length;
-}
-
-/** The runs of a xorb that a recipe names: one for each distinct term, in file order. The records are views. */
-export function recipeRuns(recipe: Recipe, xorb: string): readonly RecipeRun[] {
-  return indexRuns(recipe).byXorb.get(xorb) ?? [];
-}
-
-/** The run of a xorb that begins at an offset in the file of the recipe. */
-export function recipeRunAt(recipe: Recipe, xorb: string, fileOffset: number): RecipeRun | undefined {
-  const run = indexRuns(recipe).byOffset.get(fileOffset);
-  return run?.xorb === xorb ? run : undefined;
 }
 
 /**

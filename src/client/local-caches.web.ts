@@ -1,9 +1,9 @@
-import { WriteBehindStore } from '../cache/chunks/chunk-store.behind.ts';
+import type { OpenLocalCaches } from '../cache/cache-settings.ts';
 import type { ChunkRun, ChunkStore } from '../cache/chunks/chunk-store.ts';
 import { openWebChunkStore } from '../cache/chunks/chunk-store.web.ts';
-import type { OpenLocalCaches } from '../cache/open-tiers.ts';
+import { WriteBehindStore } from '../cache/chunks/write-behind-store.ts';
+import { LocalCaches } from '../cache/local-caches.ts';
 import { openWebRecipeStore } from '../cache/recipes/recipe-store.web.ts';
-import { LocalCaches } from '../cache/tiers.ts';
 import { Codec } from '../codec/codec.ts';
 import type { ChunkRange } from '../core/ranges.ts';
 import { memoryKnownFiles } from '../files/verified-files.memory.ts';

@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type MatchedRun,
-  matchTerm,
-  recipeRuns,
-  type SourcedRecipe,
-  type TermMatch,
-} from '../../src/cache/xorb-knowledge.ts';
+import { recipeRuns } from '../../src/cache/recipes/recipe-runs.ts';
+import { type MatchedRun, matchTerm, type SourcedRecipe, type TermMatch } from '../../src/cache/term-match.ts';
 import {
   CHUNK_RECORD_BYTES,
   chunkCount,

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
-import { WriteBehindStore } from '../cache/chunks/chunk-store.behind.ts';
+import type { OpenLocalCaches } from '../cache/cache-settings.ts';
 import { openFolderChunkStore } from '../cache/chunks/chunk-store.node.ts';
+import { WriteBehindStore } from '../cache/chunks/write-behind-store.ts';
 import { FileSources, type SourceFile } from '../cache/file-sources.ts';
-import type { OpenLocalCaches } from '../cache/open-tiers.ts';
+import { LocalCaches } from '../cache/local-caches.ts';
 import { openFolderRecipeStore } from '../cache/recipes/recipe-store.node.ts';
-import { LocalCaches } from '../cache/tiers.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { environment } from '../core/env.node.ts';

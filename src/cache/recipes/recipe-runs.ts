@@ -2,7 +2,60 @@ import type { PlacedTerm } from '../../cas/reconstruction.ts';
 import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../../core/chunks.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../../core/recipe.ts';
-import { recipeRunAt, recipeRuns } from '../xorb-knowledge.ts';
+
+/** Chunks of a xorb whose hashes and lengths are known, and where a file has them. */
+export interface RecipeRun {
+  chunks: ChunkRange;
+  records: ChunkRecords;
+  /** Where these bytes begin in the file of the recipe. */
+  fileOffset: number;
+}
+
+/** A recipe in the order in which it is asked about: a file may repeat a term a hundred thousand times. */
+interface RunIndex {
+  /** By xorb, in file order; the same chunks once. */
+  byXorb: Map<string, RecipeRun[]>;
+  /** By place in the file. */
+  byOffset: Map<number, RecipeRun & { xorb: string }>;
+}
+
+const runIndexes = new WeakMap<Recipe, RunIndex>();
+
+function indexRuns(recipe: Recipe): RunIndex {
+  const known = runIndexes.get(recipe);
+  if (known) return known;
+  const runs: RunIndex = { byXorb: new Map(), byOffset: new Map() };
+  const seen = new Map<string, RecipeRun>();
+  let index = 0;
+  let fileOffset = 0;
+  for (const { xorb, chunks, unpackedLength } of recipe.terms) {
+    const end = index + chunks.end - chunks.start;
+    const run = { xorb, chunks, records: chunkSlice(recipe.records, index, end), fileOffset };
+    index = end;
+    fileOffset += unpackedLength;
+    if (unpackedLength > 0) runs.byOffset.set(run.fileOffset, run);
+    const key = `${xorb} ${chunks.start} ${chunks.end}`;
+    const before = seen.get(key);
+    if (before && equalBytes(before.records, run.records)) continue;
+    seen.set(key, run);
+    const ofXorb = runs.byXorb.get(xorb);
+    if (ofXorb) ofXorb.push(run);
+    else runs.byXorb.set(xorb, [run]);
+  }
+  runIndexes.set(recipe, runs);
+  return runs;
+}
+
+/** The runs of a xorb that a recipe names: one for each distinct term, in file order. The records are views. */
+export function recipeRuns(recipe: Recipe, xorb: string): readonly RecipeRun[] {
+  return indexRuns(recipe).byXorb.get(xorb) ?? [];
+}
+
+/** The run of a xorb that begins at an offset in the file of the recipe. */
+export function recipeRunAt(recipe: Recipe, xorb: string, fileOffset: number): RecipeRun | undefined {
+  const run = indexRuns(recipe).byOffset.get(fileOffset);
+  return run?.xorb === xorb ? run : undefined;
+}
 
 /** Whether the terms are those of the whole file, each as long as its chunks. */
 export function isCompleteRecipe(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
@@ -19,7 +72,8 @@ export function isCompleteRecipe(terms: readonly RecipeTerm[], size: number, rec
 
 /** Byte for byte. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return a.length === b.length;
 }
 
 /** Whether chunks of a xorb, in a row from `first` on, are those that the recipe has wherever it uses them. */

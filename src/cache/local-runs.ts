@@ -1,5 +1,7 @@
+import type { PlacedTerm } from '../cas/reconstruction.ts';
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/chunks.ts';
 import type { Content, LocalPart, LocalReading } from '../core/content.ts';
+import { TaskTurns } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
 /** Chunks in a row that are here, and where in the wanted file they belong. */
@@ -54,4 +56,23 @@ function overlapsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
     else high = middle;
   }
   return (ranges[low]?.start ?? Number.POSITIVE_INFINITY) < range.end;
+}
+
+/** Terms that are looked at in one task; most looks lead nowhere and take no turn of the event loop. */
+const TERMS_PER_TASK = 256;
+
+/** The terms that have something that is wanted; with turns of the event loop in between, as a file may have a hundred thousand. */
+export async function* overlappingTerms(
+  terms: readonly PlacedTerm[],
+  wanted: readonly ByteRange[],
+  signal: AbortSignal,
+): AsyncGenerator<PlacedTerm, void, undefined> {
+  const turns = new TaskTurns(TERMS_PER_TASK);
+  let next = 0;
+  for (const term of terms) {
+    signal.throwIfAborted();
+    while ((wanted[next]?.end ?? Number.POSITIVE_INFINITY) <= term.at) next++;
+    if ((wanted[next]?.start ?? Number.POSITIVE_INFINITY) < term.at + term.unpackedLength) yield term;
+    await turns.after(1);
+  }
 }
