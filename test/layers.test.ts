@@ -261,13 +261,14 @@ describe('a rule that is broken gives its reason', () => {
 
   test('an import that goes up, also of a type', () => {
     const modules = modulesOf({
-      'src/hub/client.ts': "import type { Tiers } from '../cache/tiers.ts'; import { Http } from '../http/http.ts';",
+      'src/hub/client.ts':
+        "import type { LocalCaches } from '../cache/local-caches.ts'; import { Http } from '../http/http.ts';",
       'src/cache/local-caches.ts': "import { XetError } from '../core/errors.ts';",
       'src/http/http.ts': '',
       'src/core/errors.ts': '',
     });
     expect(upwardImports(modules)).toEqual([
-      expect.stringMatching(/^src\/hub\/client.ts imports src\/cache\/tiers.ts/),
+      expect.stringMatching(/^src\/hub\/client.ts imports src\/cache\/local-caches.ts/),
     ]);
   });
 
