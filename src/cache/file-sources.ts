@@ -1,5 +1,4 @@
 import type { PlacedTerm } from '../cas/reconstruction.ts';
-import { checkChunks } from '../codec/check-chunks.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import {
@@ -169,7 +168,7 @@ export class FileSources {
         try {
           const memory = lent ? this.#buffers.fitting(length) : new Uint8Array(length);
           const bytes = await file.read(offset + at, memory).catch(() => new Uint8Array());
-          const checked = await checkChunks(pool, bytes, chunks, signal);
+          const checked = await pool.checkChunks(bytes, chunks, signal);
           const good = chunkSlice(chunks, 0, checked.good);
           const goodBytes = totalLength(good);
           if (checked.good > 0) yield { at: start + at, bytes: checked.bytes.subarray(0, goodBytes), chunks: good };

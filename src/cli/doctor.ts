@@ -6,7 +6,6 @@ import { isOffline, tokenOf } from '../client/environment.node.ts';
 import { checkEndpoint, DEFAULT_ENDPOINT } from '../client/options.ts';
 import { nodePlatform } from '../client/platform.node.ts';
 import { XetClient } from '../client/xet-client.node.ts';
-import { checkChunks } from '../codec/check-chunks.ts';
 import { chunkCount, hashToHex } from '../codec/exports.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { CodecPool } from '../codec/pool.ts';
@@ -330,7 +329,7 @@ async function lookAtWorker(): Promise<Found> {
   chunker.free();
   const pool = new CodecPool({ spawn: () => spawnNodeWorker(), size: 1, load: loadCodec });
   try {
-    const { good } = await checkChunks(pool, bytes, chunks);
+    const { good } = await pool.checkChunks(bytes, chunks);
     const advice = 'Downloads work all the same, on the main thread. Look for a policy that forbids worker threads.';
     if (pool.counts.sent === 0 || pool.counts.lost > 0) return warn('cannot be started', advice);
     return good === chunkCount(chunks)

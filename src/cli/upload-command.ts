@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { XetClient } from '../client/xet-client.node.ts';
 import { XetError } from '../core/errors.ts';
-import type { CreateRepoOptions } from '../upload/upload-work.ts';
+import type { CreateRepoOptions } from '../upload/upload-backend.ts';
 import type { CommandSurroundings } from './cache-commands.ts';
 import { Output } from './output.ts';
 import { parseTarget } from './target.ts';

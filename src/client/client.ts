@@ -18,14 +18,14 @@ import type {
   SnapshotResult,
   SnapshotSelection,
 } from '../snapshot/snapshot.ts';
-import type { UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import type {
   CreateBranchOptions,
   CreateRepoOptions,
   DeleteFilesOptions,
-  UploadSurroundings,
-  UploadWork,
-} from '../upload/upload-work.ts';
+  UploadBackend,
+  UploadContext,
+} from '../upload/upload-backend.ts';
+import type { UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import { type ClientParts, partsOf } from './context.ts';
 import type { FileWork } from './file-backend.ts';
 import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
@@ -253,7 +253,7 @@ export class BaseXetClient extends BaseXetDownloader {
     return checked(call, given, options, (text) => parseLocation(text, this.endpoint));
   }
 
-  #uploading(): { uploads: UploadWork; parts: UploadSurroundings } {
+  #uploading(): { uploads: UploadBackend; parts: UploadContext } {
     const { uploads = this.#platform.uploads } = this.#options;
     const { http, hub, pool, budget, caches, attempts, offline, onWarning } = this.#parts;
     if (!uploads) {

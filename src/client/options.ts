@@ -1,14 +1,14 @@
 import type { CacheWork, ChunkCacheOptions } from '../cache/cache-settings.ts';
-import type { CodecWork } from '../codec/codec-work.ts';
+import type { CodecFactory } from '../codec/codec.ts';
 import { CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
 import type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 import type { RetryPolicy } from '../http/retry-timing.ts';
-import type { UploadWork } from '../upload/upload-work.ts';
+import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileWork } from './file-backend.ts';
 
-export type { CacheWork, CodecWork };
+export type { CacheWork, CodecFactory };
 
 /** The Hub where nothing else is said. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
@@ -37,7 +37,7 @@ export interface XetClientOptions {
    * What uploads, and makes repositories and branches. Default: there in Node, Deno and Bun; in pages `webUploads` is
    * handed in, so that those that only read carry none of it.
    */
-  uploads?: UploadWork;
+  uploads?: UploadBackend;
   /** What is remembered of chunks of reads that leave no file. False remembers none of them. */
   chunkCache?: ChunkCacheOptions | false;
   /** True asks no server: what is not here is `OFFLINE`. Default: as `HF_HUB_OFFLINE` says. */
@@ -80,7 +80,7 @@ export interface XetDownloaderOptions extends Omit<XetClientOptions, 'files' | '
    * Decodes where no worker can be started, as in a service worker: `threadCodec`. Default in pages: none, so that files come over
    * plain HTTP there, or are `UNSUPPORTED` with `fallback: 'never'`.
    */
-  codec?: CodecWork;
+  codec?: CodecFactory;
 }
 
 const MIB = 1024 * 1024;

@@ -10,7 +10,7 @@ import { isTrue } from '../fs/env-folders.node.ts';
 import { isNotNode, nodeFetch } from '../http/network-fetch.node.ts';
 import { openNodeCacheControl } from '../manage/cache-control.node.ts';
 import { nodeLocalFiles } from '../upload/local-files.node.ts';
-import { uploadWork } from '../upload/upload-work.ts';
+import { uploadBackend } from '../upload/upload-backend.ts';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
 import { fileWork } from './file-backend.ts';
 import { openNodeCaches } from './local-caches.node.ts';
@@ -47,7 +47,7 @@ export const nodePlatform: Platform = {
   offline: () => isOffline(environment),
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
   files: fileWork(openRepoStore),
-  uploads: uploadWork({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
+  uploads: uploadBackend({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
   openCaches: openNodeCaches,
   openCacheControl: openNodeCacheControl,
 };

@@ -7,7 +7,7 @@ import type { FetchTogether } from '../download/fetch-runs.ts';
 import type { HttpOptions, HttpTimeouts } from '../http/http.ts';
 import type { OpenCacheControl } from '../manage/cache-control.ts';
 import type { NamePlatform } from '../snapshot/names.ts';
-import type { UploadWork } from '../upload/upload-work.ts';
+import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileWork } from './file-backend.ts';
 
 /** What reading takes of browsers, Node, Deno and Bun. */
@@ -53,7 +53,7 @@ export interface Platform extends DownloadPlatform {
   /** What writes files; undefined where there is no file system. */
   files: FileWork | undefined;
   /** What writes to a Hub; undefined where it is handed in. */
-  uploads: UploadWork | undefined;
+  uploads: UploadBackend | undefined;
   /** Where is remembered how files are built, and chunks of what leaves no file. */
   openCaches: OpenLocalCaches;
   /** What looks after all that is kept. */

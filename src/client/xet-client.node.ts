@@ -1,7 +1,7 @@
 import { loadCodec } from '../codec/load.node.ts';
 import { BaseXetClient } from './client.ts';
 import { openNodeCaches } from './local-caches.node.ts';
-import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
+import type { CacheWork, CodecFactory, XetClientOptions } from './options.ts';
 import { nodePlatform } from './platform.node.ts';
 
 /**
@@ -27,4 +27,4 @@ export class XetClient extends BaseXetClient {
 export const xetCaches: CacheWork = openNodeCaches;
 
 /** Decodes on the calling thread. Here a `XetDownloader` has it in any case. */
-export const threadCodec: CodecWork = loadCodec;
+export const threadCodec: CodecFactory = loadCodec;

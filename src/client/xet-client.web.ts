@@ -1,7 +1,7 @@
 import { Codec } from '../codec/codec.ts';
 import { BaseXetClient } from './client.ts';
 import { openWebCaches } from './local-caches.web.ts';
-import type { CacheWork, CodecWork, XetClientOptions } from './options.ts';
+import type { CacheWork, CodecFactory, XetClientOptions } from './options.ts';
 import { webPlatform } from './platform.web.ts';
 
 /**
@@ -51,4 +51,4 @@ export const xetCaches: CacheWork = openWebCaches;
  * const downloader = new XetDownloader({ codec: threadCodec });
  * ```
  */
-export const threadCodec: CodecWork = () => Codec.load();
+export const threadCodec: CodecFactory = () => Codec.load();

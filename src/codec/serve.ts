@@ -1,21 +1,31 @@
 import type { Endpoint } from 'comlink';
 import { expose, transfer } from 'comlink';
-import { isXetError } from '../core/errors.ts';
-import type { Chunker, Codec } from './codec.ts';
-import { operate } from './operations.ts';
-import { uploadOperations } from './upload-operations.ts';
+import { isXetError, XetError } from '../core/errors.ts';
+import type { Codec } from './codec.ts';
+import * as readOperations from './operations.ts';
+import * as uploadOperations from './upload-operations.ts';
 import type { CodecWorker, TaskOutcome } from './worker-api.ts';
 
-/** Puts a codec behind an endpoint. The same on every platform; only loading and the endpoint differ. */
+type AnyOperation = { run(codec: Codec, input: Uint8Array, ...rest: readonly unknown[]): unknown };
+
+const operations = new Map(
+  [...Object.values(readOperations), ...Object.values(uploadOperations)].map(
+    // The caller's types have checked the arguments.
+    (operation) => [operation.name, operation as AnyOperation] as const,
+  ),
+);
+
+/** Serves a codec at an endpoint. Platforms differ only in how they load the codec, and in the endpoint. */
 export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): void {
-  const streams = new Map<number, Chunker>();
   let trap: string | undefined;
   const giveBack = (input: Uint8Array, reason: string, guilty: boolean) =>
     transfer({ trap: reason, input, guilty }, [input.buffer]);
-  const answer = async <T>(input: Uint8Array, work: (codec: Codec) => T): Promise<TaskOutcome<T>> => {
+  const run: CodecWorker['run'] = async (name, input, rest): Promise<TaskOutcome<unknown>> => {
     if (trap !== undefined) return giveBack(input, trap, false);
     try {
-      const value = work(await load());
+      const operation = operations.get(name);
+      if (!operation) throw new XetError('UNSUPPORTED', `The codec worker has no operation '${name}'.`);
+      const value = operation.run(await load(), input, ...rest);
       return transfer({ value, spent: input }, [...new Set([...buffersOf(value), input.buffer as ArrayBuffer])]);
     } catch (error) {
       if (isXetError(error)) {
@@ -30,23 +40,12 @@ export function serveCodec(load: () => Promise<Codec>, endpoint?: Endpoint): voi
     ready: async () => {
       await load();
     },
-    run: (name, input, rest) => answer(input, (codec) => operate(codec, name, input, rest, uploadOperations)),
-    chunk: (stream, block, last) =>
-      answer(block, (codec) => {
-        const chunker = streams.get(stream) ?? codec.chunker();
-        if (!last) streams.set(stream, chunker);
-        const records = chunker.push(block, last);
-        if (last) {
-          streams.delete(stream);
-          chunker.free();
-        }
-        return records;
-      }),
+    run,
   };
   expose(worker, endpoint);
 }
 
-/** The memory behind a result, to be moved: of a byte array, or of those in an object. */
+/** The buffers of a result, to be transferred: that of a byte array, or those of an object's byte arrays. */
 function buffersOf(value: unknown): Transferable[] {
   const arrays =
     value instanceof Uint8Array ? [value] : Object.values(value ?? {}).filter((one) => one instanceof Uint8Array);

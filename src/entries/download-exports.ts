@@ -3,7 +3,7 @@ import type { FetchClient } from '../fetch/token-clients.ts';
 import type { XetFetchOptions } from '../fetch/xet-fetch.ts';
 
 export type { ChunkCacheOptions } from '../cache/cache-settings.ts';
-export type { CacheWork, CodecWork, XetDownloaderOptions } from '../client/options.ts';
+export type { CacheWork, CodecFactory, XetDownloaderOptions } from '../client/options.ts';
 export type { FileTarget, OpenTarget } from '../client/types.ts';
 export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';
 export type { UrlKind } from '../core/metrics.ts';

@@ -1,7 +1,7 @@
 export type { ChunkCacheOptions } from '../cache/cache-settings.ts';
 export type { FileWork } from '../client/file-backend.ts';
 export { opfsFiles } from '../client/opfs-files.ts';
-export type { CacheWork, CodecWork, XetClientOptions } from '../client/options.ts';
+export type { CacheWork, CodecFactory, XetClientOptions } from '../client/options.ts';
 export { DEFAULT_ENDPOINT } from '../client/options.ts';
 export type { DownloadFileOptions, FileTarget, ListOptions, OpenTarget } from '../client/types.ts';
 export type { Verified } from '../core/content-hash.ts';
@@ -56,6 +56,11 @@ export type {
   SnapshotTotals,
 } from '../snapshot/snapshot.ts';
 export type { UploadContent, UploadFile, UploadItem, UploadItems } from '../upload/gather.ts';
+export type {
+  CreateBranchOptions,
+  CreateRepoOptions,
+  DeleteFilesOptions,
+  UploadBackend,
+} from '../upload/upload-backend.ts';
 export type { UploadCommit, UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';
-export type { CreateBranchOptions, CreateRepoOptions, DeleteFilesOptions, UploadWork } from '../upload/upload-work.ts';
 export { webUploads } from '../upload/web-uploads.ts';

@@ -1,10 +1,10 @@
 import { withToken } from '../cas/client.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { Shard } from '../codec/shard.ts';
+import { readShard } from '../codec/upload-operations.ts';
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import type { Http, Reply } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
-import { runUpload } from './codec-work.ts';
 
 /** No answer is longer: servers keep shards below 64 MiB. */
 const MAX_ANSWER_BYTES = 80 * 1024 * 1024;
@@ -58,7 +58,7 @@ export class ChunkQueries {
       const url = `${casUrl}/v1/chunks/default/${chunk}`;
       const spec = { kind: 'cas', url, headers, signal, accept: [404, 429], attempts: ATTEMPTS } as const;
       const bytes = await this.#http.exchange(spec, (reply) => bodyOf(reply, MAX_ANSWER_BYTES));
-      return bytes && runUpload(this.#pool, 'readShard', bytes, [], signal);
+      return bytes && this.#pool.run(readShard, bytes, [], signal);
     });
   }
 }

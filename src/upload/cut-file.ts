@@ -1,9 +1,9 @@
 import type { CodecPool } from '../codec/pool.ts';
+import { cutChunks } from '../codec/upload-operations.ts';
 import { type ChunkRecords, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import { TaskTurns } from '../core/event-loop.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
-import { runUpload } from './codec-work.ts';
 import type { HeldMemory } from './held-memory.ts';
 import type { UploadHash } from './upload-hash.ts';
 
@@ -60,7 +60,7 @@ export async function* cutFile(
       const { fresh, ended } = await reading;
       held.moving++;
       const block = following(begun, fresh, blocks);
-      const cutting = runUpload(pool, 'cutChunks', block, [ended], signal);
+      const cutting = pool.run(cutChunks, block, [ended], signal);
       if (!ended) {
         reading = read();
         // Whoever waits for it gets the error, unless cutting fails before.

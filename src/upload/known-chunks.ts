@@ -1,6 +1,7 @@
 import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
 import { CasClient } from '../cas/client.ts';
 import type { CodecPool } from '../codec/pool.ts';
+import { keyedHashes } from '../codec/upload-operations.ts';
 import { type ChunkRecords, chunkHashHex } from '../core/chunks.ts';
 import type { Http } from '../http/http.ts';
 import type { CasTokenSource } from '../hub/token.ts';
@@ -78,7 +79,7 @@ export class KnownChunks {
 
   /** Where these chunks are, of all that was taken in so far. */
   look(chunks: ChunkRecords, signal: AbortSignal): Promise<KnownPlaces> {
-    const keyHashes = (hashes: Uint8Array, key: Uint8Array) => this.#pool.run('keyedHashes', hashes, [key], signal);
+    const keyHashes = (hashes: Uint8Array, key: Uint8Array) => this.#pool.run(keyedHashes, hashes, [key], signal);
     return this.#index.look(chunks, keyHashes, this.#nowSeconds());
   }
 

@@ -1,8 +1,8 @@
 import type { CodecPool } from '../codec/pool.ts';
 import type { ShardFile } from '../codec/shard.ts';
+import { hashFile } from '../codec/upload-operations.ts';
 import type { ChunkRecordList, ChunkRecords } from '../core/chunks.ts';
 import { HASH_BYTES, hashToHex, ZERO_HASH } from '../core/hash.ts';
-import { runUpload } from './codec-work.ts';
 import { type FileTerm, type FileTerms, verificationRanges } from './file-terms.ts';
 
 export interface UploadedFile {
@@ -40,7 +40,7 @@ export async function sealFile(
     return { uploaded, listed: { hash: ZERO_HASH, terms, verification: [], sha256 } };
   }
   const counts = Uint32Array.from(verificationRanges(terms), ({ start, end }) => end - start);
-  const sealed = await runUpload(pool, 'sealFile', records.slice(), [counts], signal);
+  const sealed = await pool.run(hashFile, records.slice(), [counts], signal);
   const xetHash = hashToHex(sealed.hash);
   const verification = terms.map((_, position) => hashToHex(sealed.verification, position * HASH_BYTES));
   return {

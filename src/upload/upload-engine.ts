@@ -1,11 +1,11 @@
 import type { ShardFile } from '../codec/shard.ts';
+import { writeShard } from '../codec/upload-operations.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import { ChunkRecordList, chunkCount, chunkLength, chunkSlice, joinBytes } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { ahead } from './ahead.ts';
 import { choosePlaces } from './choose-places.ts';
-import { runUpload } from './codec-work.ts';
 import { type ByteSource, type CutBlock, cutFile } from './cut-file.ts';
 import { FileTerms } from './file-terms.ts';
 import { FragmentationRule } from './fragmentation.ts';
@@ -223,7 +223,7 @@ class UploadRun {
     for (const group of groups) {
       const records = joinBytes(group.xorbs.map(({ records }) => records));
       const listed = group.xorbs.map(({ hash, count }) => ({ hash, count }));
-      const shard = await runUpload(this.#parts.pool, 'writeShard', records, [listed, group.files], this.#signal);
+      const shard = await this.#parts.pool.run(writeShard, records, [listed, group.files], this.#signal);
       this.#held.add(shard.length);
       await this.#xorbs.stored();
       await uploader.upload(shard, this.#signal);

@@ -1,5 +1,5 @@
 import type { CodecPool } from '../codec/pool.ts';
-import { runUpload } from './codec-work.ts';
+import { sha256Blocks } from '../codec/upload-operations.ts';
 
 /** A digest of a whole file that is fed as its bytes are read. */
 export interface UploadHash {
@@ -52,7 +52,7 @@ class WorkerSha256 implements UploadHash {
 
   async #take(blocks: Uint8Array): Promise<void> {
     if (blocks.length === 0) return;
-    this.#state = await runUpload(this.#pool, 'sha256Blocks', blocks, [this.#state], this.#signal);
+    this.#state = await this.#pool.run(sha256Blocks, blocks, [this.#state], this.#signal);
   }
 }
 

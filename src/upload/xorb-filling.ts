@@ -1,9 +1,9 @@
 import type { CodecPool } from '../codec/pool.ts';
+import { packInPlace, xorbHash } from '../codec/upload-operations.ts';
 import { ChunkRecordList, type ChunkRecords, chunkCount, joinedLength, totalLength } from '../core/chunks.ts';
 import { hashToHex } from '../core/hash.ts';
 import { Lanes } from '../core/lanes.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
-import { runUpload } from './codec-work.ts';
 import { FramePieces } from './frame-pieces.ts';
 import type { FreshPart } from './fresh-parts.ts';
 import type { HeldMemory } from './held-memory.ts';
@@ -79,7 +79,7 @@ export class XorbFilling {
       spent = memory;
     };
     // A xorb is nothing but its frames, so it can be made piece by piece: no worker ever holds all of it.
-    const packed = runUpload(pool, 'packInPlace', data, [records], signal, onSpent);
+    const packed = pool.run(packInPlace, data, [records], signal, onSpent);
     packed.catch(onFailure);
     open.filled = open.filled.then(async () => {
       const frames = await packed;
@@ -123,7 +123,7 @@ export class XorbFilling {
     await filled;
     const { pool, signal } = this.#parts;
     const records = list.records.slice();
-    const hash = hashToHex(await pool.run('xorbHash', records.slice(), [], signal));
+    const hash = hashToHex(await pool.run(xorbHash, records.slice(), [], signal));
     return { hash, records, count: chunkCount(records) };
   }
 

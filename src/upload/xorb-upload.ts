@@ -1,11 +1,11 @@
 import { withToken } from '../cas/client.ts';
 import type { CodecPool } from '../codec/pool.ts';
+import { crc64 } from '../codec/upload-operations.ts';
 import { joinedLength } from '../core/chunks.ts';
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
 import { isRecord, readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
-import { runUpload } from './codec-work.ts';
 import type { MakeBody } from './web-body.ts';
 
 /** Sending less takes no longer than asking whether it must be sent. */
@@ -72,7 +72,7 @@ export class XorbUploader {
     let checksum = 0n;
     const body: Uint8Array[] = [];
     for (const piece of pieces) {
-      const summed = await runUpload(this.#pool, 'crc64', piece, [checksum], signal);
+      const summed = await this.#pool.run(crc64, piece, [checksum], signal);
       checksum = summed.checksum;
       body.push(summed.bytes);
     }

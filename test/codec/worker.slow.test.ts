@@ -1,7 +1,9 @@
 import { transfer, wrap } from 'comlink';
 import { afterAll } from 'vitest';
 import { loadCodec } from '../../src/codec/load.node.ts';
+import type { CutBytes } from '../../src/codec/upload-operations.ts';
 import type { CodecWorker, TaskOutcome } from '../../src/codec/worker-api.ts';
+import { totalLength } from '../../src/core/chunks.ts';
 import { XetError } from '../../src/core/errors.ts';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
 import { readVectors } from '../support/read-vectors.ts';
@@ -27,25 +29,27 @@ const moved = (bytes: Uint8Array) => {
   return transfer(copy, [copy.buffer]);
 };
 
-let streams = 0;
 const remote: VectorCodec = {
+  // The bytes of an incomplete chunk are sent again with the next piece, as uploads do.
   chunk: async (data, splits) => {
-    const stream = streams++;
     const ends = [...splits, data.length];
-    const pieces: Uint8Array[] = [];
+    const records: Uint8Array[] = [];
+    let at = 0;
     for (const [index, end] of ends.entries()) {
-      const block = moved(data.subarray(ends[index - 1] ?? 0, end));
-      pieces.push(await value(worker.chunk(stream, block, index === ends.length - 1)));
+      const last = index === ends.length - 1;
+      const { chunks } = (await value(worker.run('cutChunks', moved(data.subarray(at, end)), [last]))) as CutBytes;
+      records.push(chunks);
+      at += totalLength(chunks);
     }
-    return concat(pieces);
+    return concat(records);
   },
-  chunkHash: (chunk) => value(worker.run('chunkHash', moved(chunk), [])) as Promise<Uint8Array>,
   xorbHash: (chunks) => value(worker.run('xorbHash', moved(chunks), [])) as Promise<Uint8Array>,
   fileHash: (chunks, salt) => value(worker.run('fileHash', moved(chunks), [salt])) as Promise<Uint8Array>,
-  verificationHash: (hashes) => value(worker.run('verificationHash', moved(hashes), [])) as Promise<Uint8Array>,
   keyedHashes: (hashes, key) => value(worker.run('keyedHashes', moved(hashes), [key])) as Promise<Uint8Array>,
   decodeRun: (frames) => value(worker.run('decodeRun', moved(frames), [])) as ReturnType<VectorCodec['decodeRun']>,
-  // Workers make parts of xorbs only.
+  // Workers have no operations for these.
+  chunkHash: async (chunk) => (await loadCodec()).chunkHash(chunk),
+  verificationHash: async (hashes) => (await loadCodec()).verificationHash(hashes),
   serializeXorb: async (...args) => (await loadCodec()).serializeXorb(...args),
 };
 

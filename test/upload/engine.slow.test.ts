@@ -110,12 +110,12 @@ describe('what was uploaded is downloaded again', () => {
     const memory = new Set<ArrayBufferLike>();
     let blocks = 0;
     const run = pool.run.bind(pool);
-    vi.spyOn(pool, 'run').mockImplementation((name, input, ...rest) => {
-      if (name === 'cutChunks' && input.length > 512 * 1024) {
+    vi.spyOn(pool, 'run').mockImplementation((operation, input, ...rest) => {
+      if (operation.name === 'cutChunks' && input.length > 512 * 1024) {
         memory.add(input.buffer);
         blocks++;
       }
-      return run(name, input, ...rest);
+      return run(operation, input, ...rest);
     });
     const { upload } = uploaderFor(hub, { pool, budget: new MemoryBudget(32 * MIB, 8 * MIB) });
     const { progress } = await upload([bytes]);

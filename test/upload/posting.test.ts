@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { loadCodec } from '../../src/codec/load.node.ts';
-import { uploadOperations } from '../../src/codec/upload-operations.ts';
+import { hashFile, writeShard } from '../../src/codec/upload-operations.ts';
 import { chunkCount } from '../../src/core/chunks.ts';
 import { hashToHex } from '../../src/core/hash.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
@@ -188,14 +188,14 @@ async function partsOn(cas: string) {
 }
 
 function shardOf(terms = chunkCount(records)): Uint8Array {
-  const sealed = uploadOperations.sealFile(codec, records, Uint32Array.of(chunkCount(records)));
+  const sealed = hashFile.run(codec, records, Uint32Array.of(chunkCount(records)));
   const file = {
     hash: hashToHex(sealed.hash),
     terms: [{ xorb: hash, unpackedLength: content.length, chunks: { start: 0, end: terms } }],
     verification: [hashToHex(sealed.verification)],
     sha256: createHash('sha256').update(content).digest('hex'),
   };
-  return uploadOperations.writeShard(codec, records, [{ hash, count: chunkCount(records) }], [file]);
+  return writeShard.run(codec, records, [{ hash, count: chunkCount(records) }], [file]);
 }
 
 describe('a shard', () => {

@@ -5,7 +5,7 @@ import { type UploadParts, type UploadPlatform, upload } from './upload.ts';
 import type { UploadOptions } from './upload-types.ts';
 
 /** What a client has of its own, whatever the platform. */
-export type UploadSurroundings = Omit<UploadParts, keyof UploadPlatform>;
+export type UploadContext = Omit<UploadParts, keyof UploadPlatform>;
 
 /** What to delete, and how to commit that. */
 export interface DeleteFilesOptions
@@ -40,20 +40,17 @@ export interface CreateBranchOptions {
 }
 
 /** All that writes to a Hub, in one piece: a page that only reads does without its code. */
-export const uploadWork = (platform: UploadPlatform) => ({
-  upload: (parts: UploadSurroundings, options: UploadOptions & { signal: AbortSignal }) =>
+export const uploadBackend = (platform: UploadPlatform) => ({
+  upload: (parts: UploadContext, options: UploadOptions & { signal: AbortSignal }) =>
     upload({ ...parts, ...platform }, options),
-  createRepo: (
-    { http, hub, attempts }: UploadSurroundings,
-    { repo, ...rest }: CreateRepoOptions,
-    signal: AbortSignal,
-  ) => createRepo(http, hub, { ...rest, repo: parseRepo(repo), attempts }, signal),
+  createRepo: ({ http, hub, attempts }: UploadContext, { repo, ...rest }: CreateRepoOptions, signal: AbortSignal) =>
+    createRepo(http, hub, { ...rest, repo: parseRepo(repo), attempts }, signal),
   createBranch: (
-    { http, hub, attempts }: UploadSurroundings,
+    { http, hub, attempts }: UploadContext,
     { repo, branch, ...rest }: CreateBranchOptions,
     signal: AbortSignal,
   ) => new HubWriter(http, hub, attempts).createBranch(parseRepo(repo), branch, rest, signal),
 });
 
 /** What uploads: pass `webUploads`, or leave it out. */
-export type UploadWork = ReturnType<typeof uploadWork>;
+export type UploadBackend = ReturnType<typeof uploadBackend>;
