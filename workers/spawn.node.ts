@@ -3,18 +3,18 @@ import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
 import { DISK_THREAD } from '../src/fs/disk.node.ts';
 import type { SpawnedWorker } from './spawn.ts';
 
-/** Starts the codec worker as a thread, from the file beside the built ones. */
+/** Starts the codec worker as a thread, from the file beside the built modules. */
 export function spawnNodeWorker(script: URL = new URL('./codec.worker.node.js', import.meta.url)): SpawnedWorker {
   return spawn(script, 'codec worker');
 }
 
-/** The same for the thread that takes steps on the disk. */
+/** Starts the thread for disk operations. */
 export function spawnDiskThread(script: URL = new URL('./disk.worker.node.js', import.meta.url)): SpawnedWorker {
   return spawn(script, 'disk thread', DISK_THREAD);
 }
 
 function spawn(script: URL, name: string, workerData?: unknown): SpawnedWorker {
-  // The host's own flags (loaders, coverage, inspectors) are not meant for this thread.
+  // The host's flags (loaders, coverage, inspectors) must not apply to this thread.
   const worker = new Worker(script, { execArgv: [], workerData, env: SHARE_ENV });
   worker.unref();
   return {

@@ -1,4 +1,4 @@
-/** What messages go through, as Comlink takes it. Its own type would be asked for where the package is used. */
+/** A message endpoint as Comlink expects it. Comlink's own type would make it a dependency of our type declarations. */
 export interface Endpoint {
   postMessage(message: unknown, transfer?: Transferable[]): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
@@ -6,12 +6,12 @@ export interface Endpoint {
   start?: () => void;
 }
 
-/** A worker that is starting or running, whatever the platform. */
+/** A starting or running worker, on any platform. */
 export interface SpawnedWorker {
   endpoint: Endpoint;
-  /** Called once when the worker cannot go on: it failed to start, crashed or ended. */
+  /** Calls the listener when the worker fails to start, crashes or ends. */
   onFailure(listener: (reason: Error) => void): void;
-  /** Whether the worker keeps the process alive; where that is a thing. */
+  /** Sets whether the worker keeps the process alive. No effect in browsers. */
   hold(alive: boolean): void;
   terminate(): void;
 }

@@ -12,7 +12,7 @@ export function spawnWebWorker(): SpawnedWorker {
         listener(new Error(event.message || 'The codec worker failed to start'));
       });
       worker.addEventListener('messageerror', () =>
-        listener(new Error('A message of the codec worker was unreadable')),
+        listener(new Error('A message of the codec worker could not be deserialized')),
       );
     },
     hold: () => undefined,
@@ -29,23 +29,23 @@ interface Started {
 }
 
 function start(): Started {
-  const elsewhere = strayFiles()?.worker;
-  if (scriptUrl !== undefined && ofOtherOrigin(scriptUrl)) {
-    return startThroughBlob(elsewhere ?? new URL('codec.worker.js', scriptUrl));
+  const override = strayFiles()?.worker;
+  if (scriptUrl !== undefined && isCrossOrigin(scriptUrl)) {
+    return startThroughBlob(override ?? new URL('codec.worker.js', scriptUrl));
   }
-  const worker = elsewhere
-    ? new Worker(elsewhere, { type: 'module', name: 'xetkit-codec' })
-    : // Bundlers know this very form of words and follow it, down to the settings.
+  const worker = override
+    ? new Worker(override, { type: 'module', name: 'xetkit-codec' })
+    : // Bundlers recognise exactly this expression, including the literal options.
       new Worker(new URL('./codec.worker.js', import.meta.url), { type: 'module', name: 'xetkit-codec' });
   return { worker, release: () => undefined };
 }
 
-function ofOtherOrigin(url: string): boolean {
+function isCrossOrigin(url: string): boolean {
   const { protocol, origin } = new URL(url);
   return /^https?:$/.test(protocol) && origin !== location.origin;
 }
 
-/** A script of another origin, as from a module CDN, may not be a worker; but one of this origin may import it. */
+/** A script of another origin, such as a module CDN, cannot be a worker, but a worker of this origin can import it. */
 function startThroughBlob(script: URL): Started {
   const source = `import ${JSON.stringify(script.href)};`;
   const address = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));

@@ -13,7 +13,7 @@ export interface ChunkedFile {
 
 const BLOCK_BYTES = 4 * 1024 * 1024;
 
-/** Cuts a file into the chunks that an upload of it would have. `onBlock` sees all of it on the way. */
+/** Cuts a file into the chunks that an upload of it would have. `onBlock` receives all of its bytes in order. */
 export async function chunkFile(
   path: string,
   signal: AbortSignal,

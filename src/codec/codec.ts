@@ -4,47 +4,47 @@ import { HASH_BYTES } from '../core/hash.ts';
 import * as wasm from '../wasm.ts';
 import { decodeShard, type Shard, ShardWriter } from './shard.ts';
 
-/** Chunks that came out of a run of xorb frames. */
+/** Decoded chunks of a run of xorb frames. */
 export interface DecodedRun {
   /** The chunks' bytes, back to back. */
   data: Uint8Array;
-  /** Their hashes and lengths. */
+  /** The chunks' hashes and lengths. */
   chunks: ChunkRecords;
 }
 
-/** Chunks that were hashed again. */
+/** Result of hashing chunks again. */
 export interface CheckedChunks {
   bytes: Uint8Array;
-  /** How many of them, from the first on, are what was said of them. */
+  /** Number of leading chunks that match their records. */
   good: number;
 }
 
-/** A xorb as it is stored. */
+/** A xorb in the form that servers store (Xet protocol: xorb format). */
 export interface SerializedXorb {
   /** 32 bytes. */
   hash: Uint8Array;
-  /** Chunk frames, without a footer: what `POST /v1/xorbs` takes. */
+  /** Chunk frames without a footer, as `POST /v1/xorbs` accepts them. */
   body: Uint8Array;
 }
 
-/** How chunks are stored. `auto` lets xet-core choose, as native clients do; it never changes a hash. */
+/** Compression of chunks. `auto` lets xet-core choose, as native clients do. It never changes a hash. */
 export type CompressionChoice = 'auto' | 'none' | 'lz4' | 'bg4-lz4';
 
-/** Cuts one stream into chunks. */
+/** Cuts one stream into chunks (Xet protocol: content-defined chunking). */
 export interface Chunker {
-  /** The chunks that this block completes; the last block of the stream says so and may be empty. */
+  /** Returns the chunks that this block completes. The last block of the stream may be empty. */
   push(block: Uint8Array, last: boolean): ChunkRecords;
-  /** Gives its memory back. It is of no use afterwards. */
+  /** Frees its memory. It cannot be used afterwards. */
   free(): void;
 }
 
-/** Hashes of a file's runs, made apart and merged left to right. */
+/** Hash of a run of a file's chunks. Runs are hashed separately and merged from left to right. */
 export interface PartialFileHash {
-  /** Adds what follows. */
+  /** Appends the next run. */
   append(next: PartialFileHash): void;
-  /** The hash of the file that all of it makes, 32 bytes. */
+  /** The hash of the whole file, 32 bytes. */
   fileHash(): Uint8Array;
-  /** Gives its memory back. It is of no use afterwards. */
+  /** Frees its memory. It cannot be used afterwards. */
   free(): void;
 }
 
@@ -64,8 +64,8 @@ export class Codec {
   }
 
   /**
-   * Instantiates the module once for this thread; later calls give the same codec. `source` gives the
-   * module's bytes where the platform cannot fetch them from beside the script.
+   * Instantiates the module once per thread; later calls return the same codec. `source` supplies the module's bytes on
+   * platforms that cannot fetch them from beside the script.
    */
   static load(source?: () => Promise<BufferSource | WebAssembly.Module>): Promise<Codec> {
     Codec.#loaded ??= Promise.resolve(source?.())
@@ -80,15 +80,18 @@ export class Codec {
 
   static #loaded: Promise<Codec> | undefined;
 
-  /** Decodes whole frames of a xorb, hashing each chunk. Malformed frames throw `PROTOCOL`. */
+  /**
+   * Decodes complete frames of a xorb and hashes each chunk.
+   * @throws {XetError} `PROTOCOL` for malformed frames
+   */
   decodeRun(frames: Uint8Array): DecodedRun {
     const chunks = this.recordsOf(frames);
     return { data: this.#copy(this.#runs.output, this.#runs.outputLength), chunks };
   }
 
   /**
-   * The same, with the chunks' bytes in the buffer that the frames were in, if there is room: all of it may be written over.
-   * What is written somewhere and forgotten needs no memory of its own.
+   * Decodes complete frames into the buffer that they are in, if the chunks fit; all of that buffer may be overwritten.
+   * Data that is written out at once then needs no memory of its own.
    */
   decodeRunInPlace(frames: Uint8Array): DecodedRun {
     const chunks = this.recordsOf(frames);
@@ -97,34 +100,37 @@ export class Codec {
     return { data: this.#copy(output, outputLength, fits ? frames.buffer : undefined), chunks };
   }
 
-  /** Hashes and lengths of the chunks of whole frames, for who has no use for their bytes. Malformed frames throw `PROTOCOL`. */
+  /**
+   * Hashes and lengths of the chunks in complete frames, without their bytes.
+   * @throws {XetError} `PROTOCOL` for malformed frames
+   */
   recordsOf(frames: Uint8Array): ChunkRecords {
     const runs = this.#runs;
-    this.#give(frames);
+    this.#setInput(frames);
     guard('PROTOCOL', () => runs.decode());
     return this.#copy(runs.records, runs.recordsLength);
   }
 
-  /** Hashes chunks that lie back to back, up to the first that is not what its record says. */
+  /** Hashes chunks that lie back to back, up to the first that does not match its record. */
   checkChunks(bytes: Uint8Array, chunks: ChunkRecords): CheckedChunks {
     let at = 0;
     for (let index = 0; index < chunkCount(chunks); index++) {
       const end = at + chunkLength(chunks, index);
       const record = chunkSlice(chunks, index, index + 1);
-      const right =
+      const matches =
         end <= bytes.length && this.chunkHash(bytes.subarray(at, end)).every((byte, i) => byte === record[i]);
-      if (!right) return { bytes, good: index };
+      if (!matches) return { bytes, good: index };
       at = end;
     }
     return { bytes, good: chunkCount(chunks) };
   }
 
-  #give(input: Uint8Array): void {
+  #setInput(input: Uint8Array): void {
     const address = this.#runs.input(input.length);
     new Uint8Array(this.#memory.buffer, address, input.length).set(input);
   }
 
-  /** Bytes of the module's memory, in memory of their own or at the start of some that is there. */
+  /** Copies bytes out of the module's memory, into a new buffer or to the start of the given one. */
   #copy(address: number, length: number, room?: ArrayBufferLike): Uint8Array {
     if (!room) return new Uint8Array(this.#memory.buffer.slice(address, address + length));
     const bytes = new Uint8Array(room, 0, length);
@@ -142,7 +148,7 @@ export class Codec {
     return wasm.chunkHash(chunk);
   }
 
-  /** The hash of a xorb that has these chunks, 32 bytes. */
+  /** The hash of a xorb with these chunks, 32 bytes. */
   xorbHash(chunks: ChunkRecords): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.xorbHash(chunks));
   }
@@ -152,41 +158,41 @@ export class Codec {
     return guard('INVALID_ARGUMENT', () => wasm.fileHash(chunks, salt));
   }
 
-  /** Proof of a term: the keyed hash over its raw chunk hashes, back to back. */
+  /** Verification hash of a term: the keyed hash of its raw chunk hashes, back to back (Xet protocol: shard format). */
   verificationHash(hashes: Uint8Array): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.verificationHash(hashes));
   }
 
-  /** Each of the hashes as a shard with this key shows it. */
+  /** The hashes as a shard with this key lists them. */
   keyedHashes(hashes: Uint8Array, key: Uint8Array): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.keyedHashes(hashes, key));
   }
 
-  /** CRC-64/NVME of a stream that goes on with these bytes; `before` is that of what came before. */
+  /** CRC-64/NVME of a stream up to the end of these bytes. `before` is the checksum of all earlier bytes. */
   crc64(bytes: Uint8Array, before = 0n): bigint {
     let checksum = before;
-    // The module's memory never shrinks: it is not to hold all of a xorb.
+    // The module's memory never shrinks, so it must not grow to the size of a xorb.
     for (let at = 0; at < bytes.length; at += CHECKSUM_STEP_BYTES)
       checksum = wasm.crc64(checksum, bytes.subarray(at, at + CHECKSUM_STEP_BYTES));
     return checksum;
   }
 
   /**
-   * SHA-256 over whole blocks of 64 bytes, from the state (32 bytes) that came out of those before: that of the last
-   * block, padding included, is the digest.
+   * Continues a SHA-256 over complete blocks of 64 bytes, from the state (32 bytes) after all earlier blocks. The state
+   * after the last block, padding included, is the digest.
    */
   sha256Blocks(state: Uint8Array, blocks: Uint8Array): Uint8Array {
     return guard('INVALID_ARGUMENT', () => wasm.sha256Blocks(state, blocks));
   }
 
-  /** Hash of a run of a file's chunks; `atStart` and `atEnd` say whether it holds the file's first and last chunk. */
+  /** Hash of a run of a file's chunks. `atStart` and `atEnd` are true if it contains the file's first or last chunk. */
   partialFileHash(chunks: ChunkRecords, atStart: boolean, atEnd: boolean): PartialFileHash {
     return guard('INVALID_ARGUMENT', () => wrapPartial(new wasm.PartialFileHash(chunks, atStart, atEnd)));
   }
 
   /**
-   * Packs chunks into a xorb. `data` holds their bytes back to back; `fileStarts` the chunk indices where
-   * another file begins, the first of them 0.
+   * Packs chunks into a xorb. `data` holds their bytes back to back, `fileStarts` the indices of the chunks at which a
+   * file begins; the first is 0.
    */
   serializeXorb(
     data: Uint8Array,
@@ -199,8 +205,8 @@ export class Codec {
   }
 
   /**
-   * Packs chunks as {@link serializeXorb} does, into the buffer that they were in unless that would leave most of it
-   * empty. All of that buffer may be written over, also what is beside the chunks. Gives the frames only, which are a part of a xorb as well.
+   * Packs chunks like {@link serializeXorb}, into the buffer that they are in, unless that would leave most of it empty.
+   * All of that buffer may be overwritten. Returns the frames, which can also be a part of a larger xorb.
    */
   packInPlace(data: Uint8Array, chunks: ChunkRecords): Uint8Array {
     this.#pack(data, chunks, new Uint32Array(1), 'auto');
@@ -210,11 +216,14 @@ export class Codec {
   }
 
   #pack(data: Uint8Array, chunks: ChunkRecords, fileStarts: Uint32Array, compression: CompressionChoice): Uint8Array {
-    this.#give(data);
+    this.#setInput(data);
     return guard('INVALID_ARGUMENT', () => this.#runs.pack(chunks, fileStarts, compression));
   }
 
-  /** Checks and reads a shard, with or without a footer. A malformed one throws `PROTOCOL`. */
+  /**
+   * Validates and reads a shard, with or without a footer (Xet protocol: shard format).
+   * @throws {XetError} `PROTOCOL` for a malformed shard
+   */
   readShard(bytes: Uint8Array): Shard {
     const sections = guard('PROTOCOL', () => wasm.readShard(bytes));
     try {
@@ -224,7 +233,7 @@ export class Codec {
     }
   }
 
-  /** Writes a shard. */
+  /** Creates a writer of one shard. */
   shardWriter(): ShardWriter {
     return new ShardWriter(new wasm.ShardBuilder(), (run) => guard('INVALID_ARGUMENT', run));
   }
@@ -237,7 +246,7 @@ function wrapPartial(inner: wasm.PartialFileHash): PartialFileHash {
     append: (next) => {
       const other = partials.get(next);
       if (!other || next === outer)
-        throw new XetError('INVALID_ARGUMENT', 'Not another partial file hash of this codec');
+        throw new XetError('INVALID_ARGUMENT', 'append() takes another partial file hash of the same codec.');
       guard('INVALID_ARGUMENT', () => inner.append(other));
     },
     fileHash: () => guard('INVALID_ARGUMENT', () => inner.fileHash()),
@@ -247,7 +256,7 @@ function wrapPartial(inner: wasm.PartialFileHash): PartialFileHash {
   return outer;
 }
 
-/** Turns what the module reports about its input into a typed error. A trap goes through: it is no answer. */
+/** Turns errors that the module reports about its input into a `XetError`. Traps are passed on unchanged. */
 function guard<T>(code: XetErrorCode, run: () => T): T {
   try {
     return run();

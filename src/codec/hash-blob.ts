@@ -2,13 +2,10 @@ import { ChunkRecordList } from '../core/chunks.ts';
 import { hashToHex } from '../core/hash.ts';
 import { Codec } from './codec.ts';
 
-/** Hashed at once, in bytes: less than the time of a frame. */
+/** Bytes hashed without yielding: they take less time than a frame. */
 const BLOCK_BYTES = 1024 * 1024;
 
-/**
- * The Xet file hash of what is in a file. Files that were uploaded long ago were cut by other rules and have another
- * one: those are not recognised.
- */
+/** The Xet file hash of a Blob. Files uploaded long ago were chunked by other rules, so their hashes differ from it. */
 export async function xetHashOf(file: Blob, signal: AbortSignal): Promise<string> {
   const codec = await Codec.load();
   const chunker = codec.chunker();

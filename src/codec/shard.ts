@@ -2,61 +2,61 @@ import { CHUNK_RECORD_BYTES, type ChunkRecords } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import { HASH_BYTES, hashFromHex, hashToHex } from '../core/hash.ts';
 
-/** A run of chunks of one xorb that makes a run of a file. Chunk indices are half-open. */
+/** Consecutive chunks of one xorb that form a part of a file (Xet protocol: shard format). Indices are half-open. */
 export interface ShardTerm {
-  /** 64 digits, as the protocol writes hashes. */
+  /** 64 hexadecimal digits, in the protocol's byte order. */
   xorb: string;
-  /** Uncompressed bytes of the run. */
+  /** Uncompressed bytes of the chunks. */
   unpackedLength: number;
-  /** Indexes of its chunks, the end excluded. */
+  /** Indices of its chunks; `end` is excluded. */
   chunks: { start: number; end: number };
 }
 
-/** How a file is built. */
+/** The terms of a file. */
 export interface ShardFile {
-  /** 64 digits, as the protocol writes hashes. */
+  /** 64 hexadecimal digits, in the protocol's byte order. */
   hash: string;
-  /** In the order of the file. */
+  /** In file order. */
   terms: ShardTerm[];
-  /** One for each term, or none at all. */
+  /** Verification hashes, one per term; empty if the shard has none. */
   verification: string[];
-  /** Plain lower-case hex of the digest. */
+  /** Lower-case hexadecimal digest; undefined if the shard has none. */
   sha256: string | undefined;
 }
 
-/** Which chunks a xorb has. */
+/** The chunks of a xorb. */
 export interface ShardXorb {
-  /** 64 digits, as the protocol writes hashes. */
+  /** 64 hexadecimal digits, in the protocol's byte order. */
   hash: string;
-  /** In its order. */
+  /** In xorb order. */
   chunks: ChunkRecords;
-  /** For each chunk, whether the server offers it to others (bit 31 of its flags). */
+  /** For each chunk, true if the server offers it for global deduplication (bit 31 of its flags). */
   globalDedup: boolean[];
-  /** Bytes of all its chunks. */
+  /** Uncompressed bytes of all chunks. */
   unpackedBytes: number;
-  /** Bytes as it is stored. */
+  /** Bytes of the stored xorb. */
   bytesOnDisk: number;
 }
 
-/** What a shard holds. */
+/** Contents of a shard. */
 export interface Shard {
-  /** Files, by how they are built. */
+  /** Files and their terms. */
   files: ShardFile[];
-  /** Xorbs, by which chunks they have. */
+  /** Xorbs and their chunks. */
   xorbs: ShardXorb[];
-  /** Where set, the chunk hashes are keyed with it. */
+  /** Key of the chunk hashes; undefined if they are plain. */
   key: Uint8Array | undefined;
-  /** Unix seconds after which the key is no longer good; `Infinity` where it never ends or is not said. */
+  /** Unix time in seconds at which the key expires; `Infinity` if it never does or the shard does not say. */
   keyExpirySeconds: number;
 }
 
-/** Every record of the format. */
+/** Size of every record of the format. */
 const RECORD_BYTES = 48;
 const VERIFICATION_FLAG = 0x8000_0000;
 const METADATA_FLAG = 0x4000_0000;
 const GLOBAL_DEDUP_FLAG = 0x8000_0000;
 
-/** Reads the checked sections `[filesStart, filesEnd, xorbsStart, xorbsEnd]` of a shard. */
+/** Reads the validated sections `[filesStart, filesEnd, xorbsStart, xorbsEnd]` of a shard. */
 export function decodeShard(
   bytes: Uint8Array,
   bounds: Uint32Array,
@@ -101,7 +101,7 @@ function decodeFiles(section: Uint8Array): ShardFile[] {
     const verified = (flags & VERIFICATION_FLAG) !== 0;
     const verification = Array.from({ length: verified ? count : 0 }, () => hashToHex(section, next()));
     const sha256 = (flags & METADATA_FLAG) !== 0 ? hashToHex(section, next()) : undefined;
-    // xet-core keeps the first of two entries for one file.
+    // Like xet-core, keeps the first of two entries for one file.
     if (!files.has(hash)) files.set(hash, { hash, terms, verification, sha256 });
   }
   return [...files.values()];
@@ -145,7 +145,7 @@ interface ShardBuilder {
   free(): void;
 }
 
-/** Writes a shard through xet-core: files and xorbs in hash order, whatever the order they were added in. */
+/** Writes a shard with xet-core. Files and xorbs are written in hash order, regardless of the order of the calls. */
 export class ShardWriter {
   readonly #builder: ShardBuilder;
   readonly #guard: <T>(run: () => T) => T;
@@ -155,7 +155,7 @@ export class ShardWriter {
     this.#guard = guard;
   }
 
-  /** Adds a file. */
+  /** Adds a file. Throws `INVALID_ARGUMENT` for values that the format cannot store. */
   addFile(file: ShardFile): void {
     const terms = new Uint8Array(file.terms.length * (HASH_BYTES + 12));
     const numbers = view(terms);
@@ -174,49 +174,53 @@ export class ShardWriter {
     this.#guard(() => this.#builder.addFile(hashBytes(file.hash), terms, verification, sha256));
   }
 
-  /** Adds a xorb, by its hash and its chunks. */
+  /** Adds a xorb. Throws `INVALID_ARGUMENT` for values that the format cannot store. */
   addXorb(xorb: { hash: string; chunks: ChunkRecords; bytesOnDisk?: number }): void {
     this.#guard(() =>
       this.#builder.addXorb(hashBytes(xorb.hash), xorb.chunks, number32(xorb.bytesOnDisk ?? 0, 'A xorb size')),
     );
   }
 
-  /** The form that clients upload: no lookup tables, no footer. */
+  /** The form that clients upload, without lookup tables and footer. */
   toUpload(): Uint8Array {
     return this.#guard(() => this.#builder.toUpload());
   }
 
-  /** With lookup tables and footer. */
+  /** The form that servers store, with lookup tables and footer. */
   toStore(): Uint8Array {
     return this.#guard(() => this.#builder.toStore());
   }
 
-  /** An answer to dedup queries: no files, chunk hashes keyed, good until `expirySeconds` (Unix time). */
+  /** The form that answers deduplication queries: without files, with keyed chunk hashes, valid until `expirySeconds` (Unix time). */
   toKeyed(key: Uint8Array, createdSeconds: number, expirySeconds: number): Uint8Array {
     return this.#guard(() => this.#builder.toKeyed(key, createdSeconds, expirySeconds));
   }
 
-  /** Gives its memory back. It is of no use afterwards. */
+  /** Frees its memory. It cannot be used afterwards. */
   free(): void {
     this.#builder.free();
   }
 }
 
-/** The bytes of ordinary hex, as sha256 digests are written. */
+/** Bytes of a sha256 digest in ordinary hexadecimal byte order. */
 function digestBytes(hex: string): Uint8Array {
   if (!/^[0-9a-f]{64}$/i.test(hex))
-    throw new XetError('INVALID_ARGUMENT', `Not a sha256 (64 hex digits): ${hex.slice(0, 80)}`);
+    throw new XetError('INVALID_ARGUMENT', `'${hex.slice(0, 80)}' is not a sha256 digest (64 hexadecimal digits).`);
   return Uint8Array.from({ length: 32 }, (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16));
 }
 
-/** A hash that can stand in a shard: 64 times `f` is the mark at the end of a section. */
+/** Bytes of a hash that a shard can store: 64 times `f` marks the end of a section. */
 function hashBytes(hex: string): Uint8Array {
-  if (/^f{64}$/i.test(hex)) throw new XetError('INVALID_ARGUMENT', 'A hash of 64 f cannot be stored in a shard.');
+  if (/^f{64}$/i.test(hex))
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      "A hash of 64 'f' cannot be stored in a shard, where it marks the end of a section.",
+    );
   return hashFromHex(hex);
 }
 
-/** A number that fits the 32 bits that the format has for it. */
+/** Checks that a number fits the format's 32 bits. */
 function number32(value: number, what: string): number {
   if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return value;
-  throw new XetError('INVALID_ARGUMENT', `${what} of a shard is ${value}, which is no 32-bit number.`);
+  throw new XetError('INVALID_ARGUMENT', `${what} of a shard must be an unsigned 32-bit integer, and is ${value}.`);
 }

@@ -70,7 +70,7 @@ async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerato
       await tries.failed(error);
     }
   }
-  yield* part.cutter.takeWhole();
+  yield* part.cutter.takeComplete();
   part.check();
 }
 
@@ -153,7 +153,7 @@ export class RangePart {
 
   /** The last run; throws when frames are missing. */
   *finish(): Generator<FrameRun, void, undefined> {
-    yield* this.cutter.takeWhole();
+    yield* this.cutter.takeComplete();
     const missing = this.range.bytes.end - this.cutter.received;
     if (missing > 0) throw cutShort(missing, this.#xorb);
     if (this.complete) return;
@@ -166,7 +166,7 @@ export class RangePart {
   /** After a break: hands out the frames that are whole, forgets the one that is not. */
   *keepWhole(): Generator<FrameRun, void, undefined> {
     this.cutter.dropPartial();
-    yield* this.cutter.takeWhole();
+    yield* this.cutter.takeComplete();
   }
 
   check(): void {

@@ -1,43 +1,40 @@
-/**
- * Buffers for runs of frames or of chunks, used again and again: a new one for each run would be a megabyte of garbage
- * a megabyte, in every thread it goes through.
- */
+/** Reusable buffers for runs of frames or chunks. A new buffer for each run would double the memory traffic. */
 export class RunBuffers {
   readonly #bytes: number;
-  readonly #mostSpare: number;
+  readonly #maxSpare: number;
   readonly #spare: ArrayBuffer[] = [];
 
   /**
    * @param bytes length of every buffer.
-   * @param mostSpare how many are kept that nobody uses.
+   * @param maxSpare number of unused buffers to keep.
    */
-  constructor(bytes: number, mostSpare = MOST_SPARE) {
+  constructor(bytes: number, maxSpare = MAX_SPARE) {
     this.#bytes = bytes;
-    this.#mostSpare = mostSpare;
+    this.#maxSpare = maxSpare;
   }
 
-  /** A buffer of some length, with whatever was in it before. */
+  /** A view of this length into a buffer, with arbitrary contents. */
   take(length: number): Uint8Array {
     if (length > this.#bytes) return new Uint8Array(length);
     return new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(this.#bytes), 0, length);
   }
 
-  /** The same; of its own where it would leave most of a buffer empty. */
+  /** Like {@link take}, but with memory of its own if most of a buffer would be empty. */
   fitting(length: number): Uint8Array {
     return this.memoryFor(length) === this.#bytes ? this.take(length) : new Uint8Array(length);
   }
 
-  /** Bytes of the memory that {@link fitting} gives. */
+  /** Size of the memory behind a view that {@link fitting} returns, in bytes. */
   memoryFor(length: number): number {
     return this.#bytes <= 2 * length && length <= this.#bytes ? this.#bytes : length;
   }
 
-  /** Gives a buffer back that nobody looks at any more. One that was moved away is of no use. */
+  /** Returns a buffer that is no longer used. Buffers of another length, also transferred ones, are ignored. */
   give(buffer: ArrayBufferLike): void {
     const usable = buffer instanceof ArrayBuffer && buffer.byteLength === this.#bytes;
-    if (usable && this.#spare.length < this.#mostSpare) this.#spare.push(buffer);
+    if (usable && this.#spare.length < this.#maxSpare) this.#spare.push(buffer);
   }
 }
 
-/** As many as come back together where little is waited for. Spare memory is in nobody's budget. */
-const MOST_SPARE = 8;
+/** About as many as are returned together. Spare buffers are not counted in the memory budget. */
+const MAX_SPARE = 8;

@@ -2,26 +2,26 @@ import { MAX_CHUNK_BYTES } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import type { RunBuffers } from './buffers.ts';
 
-/** Bytes before each compressed chunk: version, compressed length, scheme, uncompressed length. */
+/** Size of a frame header: version, compressed length, scheme, uncompressed length (Xet protocol: xorb format). */
 export const FRAME_HEADER_BYTES = 8;
 const MAX_COMPRESSED_BYTES = 256 * 1024;
-/** A stored xorb may go on with a footer, which begins like this where a frame would. */
+/** First bytes of a stored xorb's footer, at the place of a frame header. */
 const FOOTER_IDENT = [0x58, 0x45, 0x54, 0x42, 0x4c, 0x4f, 0x42];
 
-/** A run of whole frames, cut from a stream. */
+/** A run of complete frames, cut from a stream. */
 export interface FrameRun {
-  /** Chunk index of the first frame, counted as the cutter was told. */
+  /** Chunk index of the first frame. */
   firstChunk: number;
   count: number;
   /** Offset of the first frame in the stream, in bytes. */
   start: number;
-  /** The frames themselves; the receiver owns them. */
+  /** The frames; the receiver owns the memory. */
   frames: Uint8Array;
-  /** What they announce to unpack to, in bytes: at most 128 KiB each. */
+  /** Uncompressed bytes according to the headers: at most 128 KiB per frame. */
   unpackedLength: number;
 }
 
-/** What a cutter needs to collect runs of so many bytes: one run, and a frame that goes past its end. */
+/** Size of a buffer for runs of this many bytes: a run, and a frame that crosses its end. */
 export function runBufferBytes(runBytes: number): number {
   return runBytes + MAX_COMPRESSED_BYTES + FRAME_HEADER_BYTES;
 }
@@ -30,30 +30,27 @@ export interface CutterOptions {
   firstChunk: number;
   /** Offset of the stream's first byte, for {@link FrameRun.start}. */
   start: number;
-  /** Bytes of the stream; more of them are an error. */
+  /** Bytes of the stream; more are an error. */
   length: number;
-  /** Where buffers come from; a receiver of runs may give them back there. */
+  /** Source of buffers; a receiver of runs may return them to it. */
   buffers?: RunBuffers;
-  /** A run is passed on when it holds this many bytes, compressed or unpacked. */
+  /** A run ends when it has this many bytes, compressed or uncompressed. */
   runBytes: number;
-  /** The first run is only this long, and each next one twice as long as the one before, up to `runBytes`. */
+  /** Size of the first run; each next one is twice as long, up to `runBytes`. */
   firstRunBytes?: number;
 }
 
-/**
- * Cuts a byte stream at frame borders, without decoding. Holds at most one run and one frame; headers are
- * checked before their lengths are believed.
- */
+/** Cuts a byte stream at frame boundaries, without decoding. Holds at most one run and one frame, and validates headers before using their lengths. */
 export class FrameCutter {
-  readonly #mostRunBytes: number;
+  readonly #maxRunBytes: number;
   #runBytes: number;
   readonly #end: number;
   readonly #buffers: RunBuffers | undefined;
   #buffer: Uint8Array;
   /** Bytes in the buffer. */
   #filled = 0;
-  /** Bytes of whole frames at the front of the buffer. */
-  #whole = 0;
+  /** Bytes of complete frames at the front of the buffer. */
+  #complete = 0;
   #count = 0;
   #unpacked = 0;
   #firstChunk: number;
@@ -61,7 +58,7 @@ export class FrameCutter {
   #footer = false;
 
   constructor(options: CutterOptions) {
-    this.#mostRunBytes = options.runBytes;
+    this.#maxRunBytes = options.runBytes;
     this.#runBytes = options.firstRunBytes ?? options.runBytes;
     this.#firstChunk = options.firstChunk;
     this.#start = options.start;
@@ -72,18 +69,18 @@ export class FrameCutter {
 
   #fresh(): Uint8Array {
     const left = this.#end - this.nextStart;
-    const length = Math.min(runBufferBytes(this.#mostRunBytes), left);
+    const length = Math.min(runBufferBytes(this.#maxRunBytes), left);
     return this.#buffers?.fitting(length) ?? new Uint8Array(length);
   }
 
-  /** Chunk index of the next frame that is not yet whole. */
+  /** Chunk index of the first incomplete frame. */
   get nextChunk(): number {
     return this.#firstChunk + this.#count;
   }
 
-  /** Offset of the next frame that is not yet whole: where to go on after a break. */
+  /** Offset of the first incomplete frame: the place to resume after a broken connection. */
   get nextStart(): number {
-    return this.#start + this.#whole;
+    return this.#start + this.#complete;
   }
 
   /** Offset of the first byte that has not been pushed. */
@@ -91,22 +88,22 @@ export class FrameCutter {
     return this.#start + this.#filled;
   }
 
-  /** Forgets the frame that is not whole yet; its bytes are expected again. */
+  /** Drops the incomplete frame; its bytes are expected again. */
   dropPartial(): void {
-    this.#filled = this.#whole;
+    this.#filled = this.#complete;
   }
 
-  /** Whether the stream has reached a footer; what follows is not looked at. */
+  /** True once the stream has reached a footer. The rest is ignored. */
   get atFooter(): boolean {
     return this.#footer;
   }
 
-  /** Takes the next bytes and gives the runs that they complete. */
+  /** Takes the next bytes and yields the runs that they complete. */
   *push(bytes: Uint8Array): Generator<FrameRun, void, undefined> {
     let rest = bytes;
     while (rest.length > 0 && !this.#footer) {
       const taken = Math.min(rest.length, this.#buffer.length - this.#filled);
-      if (taken === 0) throw malformed(`it is longer than the ${this.#end} bytes that were announced`);
+      if (taken === 0) throw malformed(`it is longer than the announced ${this.#end} bytes`);
       this.#buffer.set(rest.subarray(0, taken), this.#filled);
       this.#filled += taken;
       rest = rest.subarray(taken);
@@ -114,22 +111,25 @@ export class FrameCutter {
     }
   }
 
-  /** The last run; a frame that is not whole throws `PROTOCOL`. */
+  /**
+   * Yields the last run.
+   * @throws {XetError} `PROTOCOL` if a frame is incomplete
+   */
   *finish(): Generator<FrameRun, void, undefined> {
-    yield* this.takeWhole();
+    yield* this.takeComplete();
     if (this.#filled > 0 && !this.#footer) {
       throw malformed(`the data ends ${this.#filled} bytes into the frame of chunk ${this.nextChunk}`);
     }
   }
 
-  /** What is whole so far, as a run of its own. */
-  *takeWhole(): Generator<FrameRun, void, undefined> {
+  /** Yields the complete frames so far as a run. */
+  *takeComplete(): Generator<FrameRun, void, undefined> {
     if (this.#count > 0) yield this.#cut();
   }
 
   *#advance(): Generator<FrameRun, void, undefined> {
     for (;;) {
-      const at = this.#whole;
+      const at = this.#complete;
       const left = this.#filled - at;
       if (left < FRAME_HEADER_BYTES) return;
       if (FOOTER_IDENT.every((byte, index) => this.#buffer[at + index] === byte)) {
@@ -139,10 +139,10 @@ export class FrameCutter {
       const { compressed, unpacked } = this.#header(at);
       const frame = FRAME_HEADER_BYTES + compressed;
       if (left < frame) return;
-      this.#whole += frame;
+      this.#complete += frame;
       this.#count++;
       this.#unpacked += unpacked;
-      if (this.#whole >= this.#runBytes || this.#unpacked >= this.#runBytes) yield this.#cut();
+      if (this.#complete >= this.#runBytes || this.#unpacked >= this.#runBytes) yield this.#cut();
     }
   }
 
@@ -164,20 +164,20 @@ export class FrameCutter {
       firstChunk: this.#firstChunk,
       count: this.#count,
       start: this.#start,
-      frames: this.#buffer.subarray(0, this.#whole),
+      frames: this.#buffer.subarray(0, this.#complete),
       unpackedLength: this.#unpacked,
     };
-    // The run keeps its buffer, so that it can be transferred; the begun frame moves to a new one.
-    const begun = this.#buffer.subarray(this.#whole, this.#filled);
+    // The run keeps its buffer, so that it can be transferred. The incomplete frame moves to a new one.
+    const begun = this.#buffer.subarray(this.#complete, this.#filled);
     this.#buffer = this.#fresh();
     this.#buffer.set(begun);
     this.#filled = begun.length;
     this.#firstChunk += this.#count;
-    this.#start += this.#whole;
-    this.#whole = 0;
+    this.#start += this.#complete;
+    this.#complete = 0;
     this.#count = 0;
     this.#unpacked = 0;
-    this.#runBytes = Math.min(this.#mostRunBytes, this.#runBytes * 2);
+    this.#runBytes = Math.min(this.#maxRunBytes, this.#runBytes * 2);
     return run;
   }
 }

@@ -235,7 +235,7 @@ describe('where it stands', () => {
         runs.push(...cutter.push(stream.subarray(from, from + bytes)));
         cutter.dropPartial();
         expect(cutter.received).toBe(cutter.nextStart);
-        if (take) runs.push(...cutter.takeWhole());
+        if (take) runs.push(...cutter.takeComplete());
       }
       runs.push(...cutter.push(stream.subarray(cutter.nextStart - options.start)), ...cutter.finish());
       expectRuns(runs, frames, given, options);
