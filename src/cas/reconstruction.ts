@@ -1,9 +1,9 @@
 import { MAX_CHUNK_BYTES, MAX_XORB_CHUNKS } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
 import { isHashHex } from '../core/hash.ts';
+import { isCount, isRecord } from '../core/json-values.ts';
 import { type ByteRange, type ChunkRange, contains } from '../core/ranges.ts';
 import { ITEMS_AT_ONCE, type Steps } from '../core/steps.ts';
-import { isCount, isRecord } from '../http/json.ts';
 
 /** A run of chunks of one xorb that makes a run of the file. */
 export interface Term {

@@ -1,7 +1,8 @@
 import { publicId, publicText, publicUrl, XetError } from '../core/errors.ts';
+import { isRecord } from '../core/json-values.ts';
 import { withoutSecrets } from '../core/secrets.ts';
 import { DEFAULT_TIMEOUTS, Http, type Reply } from '../http/http.ts';
-import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
+import { LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { networkFetch } from '../http/network-fetch.ts';
 import { DEFAULT_RETRY } from '../http/retry-timing.ts';
 import { onEndpoint, parseLinks } from '../hub/links.ts';

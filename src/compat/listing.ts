@@ -1,5 +1,5 @@
 import { textsOf } from '../core/arguments.ts';
-import { isCount, isRecord } from '../http/json.ts';
+import { isCount, isRecord } from '../core/json-values.ts';
 import { countOf } from '../hub/entries.ts';
 import { apiUrl, DEFAULT_REVISION, givenFolder } from '../hub/repo.ts';
 import { type DoorParams, HubDoor } from './door.ts';

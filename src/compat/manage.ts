@@ -1,4 +1,4 @@
-import { isRecord } from '../http/json.ts';
+import { isRecord } from '../core/json-values.ts';
 import { apiUrl } from '../hub/repo.ts';
 import { type DoorParams, HubDoor } from './door.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { isVerified, type Verified } from '../core/content-hash.ts';
+import { isCount, isRecord } from '../core/json-values.ts';
 import { ifDiskAllows, namesIn, putFile, readOwn, removeFolder, removeMark } from '../fs/cache-folder.node.ts';
 import { parseWithSum, sha256Of, withSum } from '../fs/checked-json.node.ts';
 import { stat } from '../fs/disk.node.ts';
 import { onDisk } from '../fs/small-files.node.ts';
-import { isCount, isRecord } from '../http/json.ts';
 import type { FilesSeen, SeenFile } from './verified-files.ts';
 
 /** Notes are forgotten when they are so old, in milliseconds: snapshots come and go. */

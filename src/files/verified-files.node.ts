@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isVerified, type Verified } from '../core/content-hash.ts';
 import { isHashHex } from '../core/hash.ts';
+import { isRecord } from '../core/json-values.ts';
 import { setLatest } from '../core/lru.ts';
 import {
   forAll,
@@ -20,7 +21,6 @@ import { realpath, stat, utimes } from '../fs/disk.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { onDisk } from '../fs/small-files.node.ts';
 import { ManyLooks } from '../fs/stat-batcher.node.ts';
-import { isRecord } from '../http/json.ts';
 import { SnapshotLooks } from './snapshot-index.node.ts';
 import type { FileContent, FileLook, KnownFiles, SeenFile, SnapshotsSeen } from './verified-files.ts';
 

@@ -81,12 +81,3 @@ function pageInPlace({ url, status }: Pick<Reply, 'url' | 'status'>): XetError {
   const did = 'answered with a web page in place of data, as networks do that want a login';
   return badAnswer(url, `${did}. ${LOGIN_ADVICE}`, { status });
 }
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Whether this is a number that can count or address bytes. */
-export function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}

@@ -1,9 +1,10 @@
 import { XetError } from '../core/errors.ts';
 import { isHashHex } from '../core/hash.ts';
+import { isRecord } from '../core/json-values.ts';
 import { rangeHeader } from '../core/ranges.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply, RequestSpec } from '../http/http.ts';
-import { isRecord, LIST_JSON_BYTES, readJson } from '../http/json.ts';
+import { LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { commitIn } from '../http/response-error.ts';
 import { withoutUser } from './credentials.ts';
 import { countOf, pathsInfo } from './entries.ts';

@@ -1,6 +1,7 @@
 import { isXetError, XetError } from '../core/errors.ts';
+import { isRecord } from '../core/json-values.ts';
 import type { Http } from '../http/http.ts';
-import { isRecord, LIST_JSON_BYTES } from '../http/json.ts';
+import { LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';
 import { apiUrl, type RepoId, repoText } from './repo.ts';
 

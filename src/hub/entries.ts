@@ -1,6 +1,7 @@
 import { isHashHex } from '../core/hash.ts';
+import { isCount, isRecord } from '../core/json-values.ts';
 import type { Http } from '../http/http.ts';
-import { isCount, isRecord, LIST_JSON_BYTES } from '../http/json.ts';
+import { LIST_JSON_BYTES } from '../http/json.ts';
 import { apiUrl, type RepoId } from './repo.ts';
 import { incomplete, type ListEntry } from './types.ts';
 

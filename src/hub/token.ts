@@ -1,6 +1,6 @@
+import { isRecord } from '../core/json-values.ts';
 import { Shared } from '../core/shared.ts';
 import type { Http } from '../http/http.ts';
-import { isRecord } from '../http/json.ts';
 import { isExposed, isWebAddress, unencrypted } from '../http/request-checks.ts';
 import { incomplete } from './types.ts';
 

@@ -1,6 +1,6 @@
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
+import { isRecord } from '../core/json-values.ts';
 import type { Http, RequestSpec } from '../http/http.ts';
-import { isRecord } from '../http/json.ts';
 import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';

@@ -1,7 +1,8 @@
 import { withToken } from '../cas/client.ts';
 import { isXetError, publicText, publicUrl, XetError } from '../core/errors.ts';
+import { isRecord } from '../core/json-values.ts';
 import type { Http, Reply } from '../http/http.ts';
-import { isRecord, readJson } from '../http/json.ts';
+import { readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { asBody, sending } from './xorb-upload.ts';
 

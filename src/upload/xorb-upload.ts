@@ -3,8 +3,9 @@ import type { CodecPool } from '../codec/pool.ts';
 import { crc64 } from '../codec/upload-operations.ts';
 import { joinedLength } from '../core/chunks.ts';
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
+import { isRecord } from '../core/json-values.ts';
 import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
-import { isRecord, readJson } from '../http/json.ts';
+import { readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import type { MakeBody } from './web-body.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isCount, isRecord, readJson } from '../../src/http/json.ts';
+import { isCount, isRecord } from '../../src/core/json-values.ts';
+import { readJson } from '../../src/http/json.ts';
 import { holds, rejectionOf } from '../support/property.ts';
 import { makeHttp, serve, status } from './server.ts';
 

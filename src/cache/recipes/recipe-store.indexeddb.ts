@@ -1,9 +1,9 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
 import { XetError } from '../../core/errors.ts';
 import { isHashHex } from '../../core/hash.ts';
+import { isCount } from '../../core/json-values.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
-import { isCount } from '../../http/json.ts';
 import { isQuotaError, normalizeIdbAddError, normalizeIdbError } from '../idb.ts';
 import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
 import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts';

@@ -1,5 +1,5 @@
 import { isHashHex } from '../../core/hash.ts';
-import { isCount, isRecord } from '../../http/json.ts';
+import { isCount, isRecord } from '../../core/json-values.ts';
 import { checkPath } from '../../hub/repo.ts';
 import type { ListEntry } from '../../hub/types.ts';
 

@@ -1,6 +1,6 @@
 import { isVerified, type Verified } from '../../core/content-hash.ts';
+import { isCount, isRecord } from '../../core/json-values.ts';
 import { fileIn, folderAt, opfsRoot } from '../../fs/opfs.ts';
-import { isCount, isRecord } from '../../http/json.ts';
 
 /** What a file was found to be, and by what it is recognised as the same. */
 export interface SavedNote {
