@@ -13,6 +13,7 @@ export default defineConfig({
       'xetkit/download': built('download.node'),
       'xetkit/fetch': built('fetch.node'),
       'xetkit/codec': built('codec.node'),
+      'xetkit/formats': built('formats.node'),
       'xetkit/compat': built('compat.node'),
       'xetkit/local-hub': built('local-hub'),
       xetkit: built('node'),

@@ -11,16 +11,6 @@ export type { OnProgress, Progress } from '../core/progress.ts';
 export type { ByteRange } from '../core/ranges.ts';
 export type { DownloadResult } from '../download/file.ts';
 export type { WritableFile } from '../files/opfs/picked-place.ts';
-export {
-  type GgufArray,
-  type GgufHeader,
-  type GgufTensor,
-  type GgufValue,
-  type ReadGgufOptions,
-  readGgufHeader,
-} from '../formats/gguf.ts';
-export { readSafetensors, type Safetensors, type SafetensorsTensor, type TensorData } from '../formats/safetensors.ts';
-export type { ByteSource, ReadFormatOptions } from '../formats/source.ts';
 export type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 export type { RetryPolicy } from '../http/retry-timing.ts';
 export type { FileInfo } from '../hub/client.ts';

@@ -1,12 +1,12 @@
-/** How a type of ggml stores numbers: so many of them in a block of so many bytes. */
+/** A number type of ggml. Numbers are stored in blocks. */
 export interface GgmlType {
   name: string;
   blockElements: number;
   blockBytes: number;
 }
 
-/** Number, name, elements of a block, bytes of a block. Those that are missing are in no files (any more). */
-const TYPES: readonly [number, string, number, number][] = [
+/** Number, name, elements per block, bytes per block. The missing numbers do not occur in files (any more). */
+const GGML_TYPES: readonly [number, string, number, number][] = [
   [0, 'F32', 1, 4],
   [1, 'F16', 1, 2],
   [2, 'Q4_0', 32, 18],
@@ -42,10 +42,10 @@ const TYPES: readonly [number, string, number, number][] = [
 ];
 
 const byNumber = new Map(
-  TYPES.map(([number, name, blockElements, blockBytes]) => [number, { name, blockElements, blockBytes }]),
+  GGML_TYPES.map(([number, name, blockElements, blockBytes]) => [number, { name, blockElements, blockBytes }]),
 );
 
-/** What is known of a type; types are added now and then. */
+/** The type with this number; undefined if it is newer than this table. */
 export function ggmlType(number: number): GgmlType | undefined {
   return byNumber.get(number);
 }

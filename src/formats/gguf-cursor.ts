@@ -1,58 +1,58 @@
 import { type ByteSource, readBytes } from './source.ts';
 
-/** More was asked for than there may be. */
+/** Thrown for a read past the limit. */
 export class GgufLimitError extends Error {}
 
-/** Read at least, in bytes: a source that fetches has its own idea of how much more. */
-const PIECE_BYTES = 64 * 1024;
-/** After so many bytes others have a turn: what is at hand is gone through without one. */
-const TURN_BYTES = 512 * 1024;
-/** Text of more than this is none, in bytes: chat templates have tens of thousands. */
+/** Minimum size of a read. A source that fetches reads further ahead on its own. */
+const MIN_READ_BYTES = 64 * 1024;
+/** Bytes parsed between yields to the event loop. */
+const YIELD_BYTES = 512 * 1024;
+/** Far above the tens of thousands of bytes of chat templates. */
 const MAX_STRING_BYTES = 16 * 1024 * 1024;
 
-/** Goes through a file from its start, with the bytes that it needs next at hand. */
+/** Parses a file from its start, with the next bytes in memory. */
 export class GgufCursor {
   littleEndian = true;
-  /** Whether lengths and counts have 64 bits. */
+  /** True if lengths and counts have 64 bits. */
   wide = true;
   readonly #source: ByteSource;
   readonly #limit: number;
   readonly #signal: AbortSignal | undefined;
   readonly #text = new TextDecoder();
   #view = new DataView(new ArrayBuffer(0));
-  /** Offset in the file of the first byte at hand. */
+  /** File offset of the first byte in memory. */
   #start = 0;
-  /** Of the bytes at hand, the next one. */
+  /** Index of the next byte in memory. */
   #next = 0;
-  #sinceTurn = 0;
+  #sinceYield = 0;
 
-  /** @param limit the byte that is never reached. */
+  /** @param limit file offset at which reading ends with a {@link GgufLimitError}. */
   constructor(source: ByteSource, limit: number, signal: AbortSignal | undefined) {
     this.#source = source;
     this.#limit = limit;
     this.#signal = signal;
   }
 
-  /** Offset in the file. */
+  /** File offset of the next byte. */
   get at(): number {
     return this.#start + this.#next;
   }
 
-  /** Bytes that may still come. */
+  /** Bytes up to the limit. */
   get left(): number {
     return this.#limit - this.at;
   }
 
-  /** Has so many bytes at hand for the calls that follow. */
+  /** Loads the bytes that the following calls need. */
   async need(bytes: number): Promise<void> {
     const had = this.#view.byteLength - this.#next;
     if (had >= bytes) return;
     if (bytes > this.left) throw new GgufLimitError();
     const from = this.at + had;
-    const end = Math.min(this.#limit, from + Math.max(bytes - had, PIECE_BYTES));
-    this.#sinceTurn += end - from;
-    if (this.#sinceTurn > TURN_BYTES) {
-      this.#sinceTurn = 0;
+    const end = Math.min(this.#limit, from + Math.max(bytes - had, MIN_READ_BYTES));
+    this.#sinceYield += end - from;
+    if (this.#sinceYield > YIELD_BYTES) {
+      this.#sinceYield = 0;
       await new Promise((resolve) => setTimeout(resolve));
     }
     const more = await readBytes(this.#source, from, end, this.#signal);
@@ -77,11 +77,11 @@ export class GgufCursor {
   }
 
   uint64(): number | bigint {
-    return plain(this.#view.getBigUint64(this.#skip(8), this.littleEndian));
+    return exactNumber(this.#view.getBigUint64(this.#skip(8), this.littleEndian));
   }
 
   int64(): number | bigint {
-    return plain(this.#view.getBigInt64(this.#skip(8), this.littleEndian));
+    return exactNumber(this.#view.getBigInt64(this.#skip(8), this.littleEndian));
   }
 
   float32(): number {
@@ -92,20 +92,20 @@ export class GgufCursor {
     return this.#view.getFloat64(this.#skip(8), this.littleEndian);
   }
 
-  /** A length as the file's version writes it. */
+  /** A length, in the width of the file's version. */
   async length(): Promise<number | bigint> {
     await this.need(this.wide ? 8 : 4);
     return this.wide ? this.uint64() : this.uint32();
   }
 
-  /** How many of something follow; there must be room for as many of at least `leastBytes` each. */
-  async count(leastBytes: number): Promise<number> {
+  /** A count of items of at least `minBytes` each, for which there is room before the limit. */
+  async count(minBytes: number): Promise<number> {
     const count = await this.length();
-    if (typeof count === 'bigint' || count * leastBytes > this.left) throw new GgufLimitError();
+    if (typeof count === 'bigint' || count * minBytes > this.left) throw new GgufLimitError();
     return count;
   }
 
-  /** Valid until the next call. */
+  /** A view of the next bytes, valid until the next call. */
   async bytes(length: number): Promise<Uint8Array> {
     await this.need(length);
     const at = this.#skip(length);
@@ -113,28 +113,28 @@ export class GgufCursor {
   }
 
   async string(): Promise<string> {
-    return this.#stringAtHand() ?? (await this.#stringToCome());
+    return this.#loadedString() ?? (await this.#loadString());
   }
 
   async strings(count: number): Promise<string[]> {
     const strings: string[] = [];
-    // There may be hundreds of thousands; a promise for each would take longer than the text.
-    for (let index = 0; index < count; index++) strings.push(this.#stringAtHand() ?? (await this.#stringToCome()));
+    // With hundreds of thousands of strings, a promise for each would take longer than decoding them.
+    for (let index = 0; index < count; index++) strings.push(this.#loadedString() ?? (await this.#loadString()));
     return strings;
   }
 
-  #stringAtHand(): string | undefined {
+  #loadedString(): string | undefined {
     const start = this.#next + (this.wide ? 8 : 4);
     if (start > this.#view.byteLength) return undefined;
     const length = this.wide
-      ? plain(this.#view.getBigUint64(this.#next, this.littleEndian))
+      ? exactNumber(this.#view.getBigUint64(this.#next, this.littleEndian))
       : this.#view.getUint32(this.#next, this.littleEndian);
     if (typeof length === 'bigint' || start + length > this.#view.byteLength) return undefined;
     this.#next = start + length;
     return this.#text.decode(new Uint8Array(this.#view.buffer, this.#view.byteOffset + start, length));
   }
 
-  async #stringToCome(): Promise<string> {
+  async #loadString(): Promise<string> {
     const length = await this.count(1);
     if (length > MAX_STRING_BYTES) throw new GgufLimitError();
     return this.#text.decode(await this.bytes(length));
@@ -147,7 +147,7 @@ export class GgufCursor {
   }
 }
 
-function plain(value: bigint): number | bigint {
+function exactNumber(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }

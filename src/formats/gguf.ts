@@ -1,9 +1,9 @@
 import { XetError } from '../core/errors.ts';
 import { ggmlType } from './ggml-types.ts';
 import { GgufCursor, GgufLimitError } from './gguf-cursor.ts';
-import type { ByteSource, ReadFormatOptions } from './source.ts';
+import { abbreviate, type ByteSource, malformed as malformedFile, type ReadFormatOptions } from './source.ts';
 
-/** An array as a GGUF file has it: of numbers in an array of their kind, of anything else in a list. */
+/** An array in a GGUF file: numbers as a typed array, all other values as a list. */
 export type GgufArray =
   | Uint8Array
   | Int8Array
@@ -19,44 +19,44 @@ export type GgufArray =
   | string[]
   | GgufArray[];
 
-/** A 64-bit number is a `number` where that is exact, and a `bigint` beyond. */
+/** A metadata value. 64-bit integers are a `number` if that is exact, else a `bigint`. */
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 
-/** A tensor, as the header describes it. */
+/** A tensor of a GGUF file. */
 export interface GgufTensor {
-  /** As in `blk.0.attn_q.weight`. */
+  /** Name, such as `blk.0.attn_q.weight`. */
   name: string;
-  /** Elements in each dimension, the one that varies fastest first. */
+  /** Elements in each dimension; the fastest-varying dimension comes first. */
   shape: number[];
-  /** Number of the type in ggml, and its name if it is known. */
+  /** Number of the type in ggml. */
   type: number;
-  /** As in `Q4_K`; undefined for types that are newer than this version. */
+  /** Name of the type, such as `Q4_K`; undefined for types unknown to this version. */
   typeName: string | undefined;
-  /** First byte in the file. */
+  /** File offset of the first byte. */
   start: number;
-  /** The byte after the last one in the file; undefined where the type is not known. */
+  /** File offset after the last byte; undefined if the type is unknown. */
   end: number | undefined;
 }
 
-/** What a GGUF file says of itself. */
+/** Header of a GGUF file. */
 export interface GgufHeader {
-  /** Of the format, 1 to 3. */
+  /** Version of the format, 1 to 3. */
   version: number;
-  /** False for files of big-endian machines. */
+  /** False for big-endian files. */
   littleEndian: boolean;
-  /** By key, in the order of the file. */
+  /** Metadata by key, in file order. */
   metadata: ReadonlyMap<string, GgufValue>;
-  /** In the order of the file. */
+  /** Tensors, in file order. */
   tensors: GgufTensor[];
-  /** Tensors begin at multiples of it, in bytes. */
+  /** Alignment of tensors in bytes, a power of two. */
   alignment: number;
-  /** Where the data of tensors begins in the file. */
+  /** File offset of the tensor data. */
   dataStart: number;
 }
 
-/** How to read it. */
+/** Options of `readGgufHeader`. */
 export interface ReadGgufOptions extends ReadFormatOptions {
-  /** What the header may take, in bytes; beyond that it is `PROTOCOL`. Default: 128 MiB. */
+  /** Maximum size of the header in bytes. Default: 128 MiB. */
   maxHeaderBytes?: number;
 }
 
@@ -66,22 +66,23 @@ const MAX_DIMENSIONS = 8;
 const MAX_HEADER_BYTES = 128 * 1024 * 1024;
 const MAX_NESTING = 4;
 
-/** Types of values. */
+/** Type numbers of values other than scalars. */
 const STRING = 8;
 const ARRAY = 9;
 
 /**
- * Reads the header of a GGUF file: its metadata and where its tensors are. A header that cannot be true is `PROTOCOL`.
- * Reads from the start on, in pieces, and no more than the header has.
+ * Reads the header of a GGUF file: its metadata, and the places of its tensors. Reads the header in pieces, and nothing
+ * after it.
  *
  * @example
  * ```js
- * import { readGgufHeader } from 'xetkit';
+ * import { readGgufHeader } from 'xetkit/formats';
  *
  * const gguf = await client.open({ repo: 'owner/model', path: 'model.gguf' });
  * const { metadata, tensors } = await readGgufHeader(gguf);
  * console.log(metadata.get('general.architecture'), tensors.length);
  * ```
+ * @throws {XetError} `PROTOCOL` for a malformed or too large header, `UNSUPPORTED` for an unknown version
  */
 export async function readGgufHeader(source: ByteSource, options: ReadGgufOptions = {}): Promise<GgufHeader> {
   const { signal, maxHeaderBytes = MAX_HEADER_BYTES } = options;
@@ -91,20 +92,20 @@ export async function readGgufHeader(source: ByteSource, options: ReadGgufOption
   } catch (error) {
     if (!(error instanceof GgufLimitError)) throw error;
     const end = source.size <= maxHeaderBytes ? 'the end of the file' : `${maxHeaderBytes} bytes`;
-    throw malformed(`its header goes beyond ${end}`);
+    throw malformed(`its header extends past ${end}`);
   }
 }
 
 async function readHeader(cursor: GgufCursor, size: number): Promise<GgufHeader> {
   await cursor.need(8);
-  if (cursor.uint32() !== MAGIC) throw malformed('it does not begin with GGUF');
+  if (cursor.uint32() !== MAGIC) throw malformed("it does not begin with 'GGUF'");
   let version = cursor.uint32();
   if ((version & 0xffff) === 0 && version !== 0) {
     cursor.littleEndian = false;
     version = ((version >>> 24) | ((version >>> 8) & 0xff00)) >>> 0;
   }
   if (version < 1 || version > 3) {
-    throw new XetError('UNSUPPORTED', `GGUF files of version ${version} cannot be read; 1 to 3 can.`);
+    throw new XetError('UNSUPPORTED', `GGUF version ${version} is not supported. Versions 1 to 3 are.`);
   }
   cursor.wide = version > 1;
   const tensorCount = await cursor.count(cursor.wide ? 24 : 16);
@@ -112,7 +113,7 @@ async function readHeader(cursor: GgufCursor, size: number): Promise<GgufHeader>
   const metadata = new Map<string, GgufValue>();
   for (let index = 0; index < entryCount; index++) {
     const key = await cursor.string();
-    if (metadata.has(key)) throw malformed(`it says '${brief(key)}' twice`);
+    if (metadata.has(key)) throw malformed(`the metadata key '${abbreviate(key)}' occurs twice`);
     await cursor.need(4);
     metadata.set(key, await readValue(cursor, cursor.uint32(), 0));
   }
@@ -124,11 +125,11 @@ async function readHeader(cursor: GgufCursor, size: number): Promise<GgufHeader>
     const start = dataStart + offset;
     const end = bytes === undefined ? undefined : start + bytes;
     if (offset % alignment !== 0 || (end ?? start) > size)
-      throw malformed(`tensor '${brief(tensor.name)}' cannot be at byte ${start} of ${size}`);
+      throw malformed(`tensor '${abbreviate(tensor.name)}' cannot be at byte ${start} of ${size}`);
     return { ...tensor, start, end };
   });
   checkApart(tensors);
-  if (new Set(tensors.map(({ name }) => name)).size < tensors.length) throw malformed('two tensors have one name');
+  if (new Set(tensors.map(({ name }) => name)).size < tensors.length) throw malformed('two tensors have the same name');
   return { version, littleEndian: cursor.littleEndian, metadata, tensors, alignment, dataStart };
 }
 
@@ -136,7 +137,7 @@ async function readTensor(cursor: GgufCursor, size: number) {
   const name = await cursor.string();
   await cursor.need(4);
   const dimensions = cursor.uint32();
-  if (dimensions > MAX_DIMENSIONS) throw malformed(`tensor '${brief(name)}' has ${dimensions} dimensions`);
+  if (dimensions > MAX_DIMENSIONS) throw malformed(`tensor '${abbreviate(name)}' has ${dimensions} dimensions`);
   const shape: number[] = [];
   for (let index = 0; index < dimensions; index++) shape.push(exact(await cursor.length(), name));
   await cursor.need(12);
@@ -149,26 +150,26 @@ async function readTensor(cursor: GgufCursor, size: number) {
   const rows = BigInt(shape[0] ?? 1) % BigInt(blockElements);
   const bytes = (elements / BigInt(blockElements)) * BigInt(blockBytes);
   if (rows !== 0n || bytes > BigInt(size))
-    throw malformed(`tensor '${brief(name)}' of type ${known.name} cannot have the shape [${shape.join()}]`);
+    throw malformed(`tensor '${abbreviate(name)}' of type ${known.name} cannot have the shape [${shape.join()}]`);
   return { name, shape, type, typeName: known.name, offset, bytes: Number(bytes) };
 }
 
 function exact(value: number | bigint, name: string): number {
   if (typeof value === 'number') return value;
-  throw malformed(`tensor '${brief(name)}' is too large`);
+  throw malformed(`tensor '${abbreviate(name)}' is too large`);
 }
 
 function alignmentIn(metadata: ReadonlyMap<string, GgufValue>): number {
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
   const possible = typeof alignment === 'number' && alignment >= 1 && Number.isInteger(Math.log2(alignment));
   if (possible && alignment <= 2 ** 31) return alignment;
-  throw malformed('its alignment is no power of two');
+  throw malformed('its alignment is not a power of two');
 }
 
 function checkApart(tensors: readonly GgufTensor[]): void {
   let last = 0;
   for (const { name, start, end } of [...tensors].sort((a, b) => a.start - b.start)) {
-    if (start < last) throw malformed(`tensor '${brief(name)}' overlaps another one`);
+    if (start < last) throw malformed(`tensor '${abbreviate(name)}' overlaps another one`);
     last = end ?? start;
   }
 }
@@ -218,7 +219,7 @@ function scalar(Elements: NumbersOf, read: Scalar['read']): Scalar {
     read,
     many: (stored, littleEndian) => {
       const copy = stored.slice();
-      // The other way round than here: each element is turned in place.
+      // Reverses the bytes of each element in place.
       if (!littleEndian && bytes > 1) {
         for (let at = 0; at < copy.length; at += bytes) copy.subarray(at, at + bytes).reverse();
       }
@@ -227,7 +228,7 @@ function scalar(Elements: NumbersOf, read: Scalar['read']): Scalar {
   };
 }
 
-/** By the number of the type. */
+/** By type number. */
 const SCALARS: readonly (Scalar | undefined)[] = [
   scalar(Uint8Array, (cursor) => cursor.uint8()),
   scalar(Int8Array, (cursor) => (cursor.uint8() << 24) >> 24),
@@ -250,14 +251,9 @@ const SCALARS: readonly (Scalar | undefined)[] = [
 
 function readBool(byte: number): boolean {
   if (byte <= 1) return byte === 1;
-  throw malformed(`a truth value is ${byte}`);
+  throw malformed(`a boolean has the value ${byte}`);
 }
 
-/** A name that a stranger chose, short enough to be shown. */
-function brief(name: string): string {
-  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
-}
-
-function malformed(what: string): XetError {
-  return new XetError('PROTOCOL', `This is no GGUF file: ${what}.`);
+function malformed(problem: string): XetError {
+  return malformedFile('GGUF', problem);
 }

@@ -1,7 +1,14 @@
 import { XetError } from '../core/errors.ts';
-import { type ByteSource, type ReadFormatOptions, readBytes } from './source.ts';
+import { isCount, isRecord } from '../core/json-values.ts';
+import {
+  abbreviate,
+  type ByteSource,
+  malformed as malformedFile,
+  type ReadFormatOptions,
+  readBytes,
+} from './source.ts';
 
-/** Bits of one element, by the name of its type. */
+/** Bits of an element, by the name of its type. */
 const ELEMENT_BITS: Readonly<Record<string, number>> = {
   BOOL: 8,
   F4: 4,
@@ -27,21 +34,21 @@ const ELEMENT_BITS: Readonly<Record<string, number>> = {
   C64: 64,
 };
 
-/** A tensor, as the header describes it, and its data. */
+/** A tensor of a safetensors file. */
 export interface SafetensorsTensor {
-  /** Type of the elements, by the format's own name: `F32`, `BF16`, `I64`… */
+  /** Element type by the format's name: `F32`, `BF16`, `I64`… */
   dtype: string;
-  /** Elements in each dimension; empty for a single number. */
+  /** Elements in each dimension; empty for a scalar. */
   shape: number[];
-  /** First byte in the file. */
+  /** File offset of the first byte. */
   start: number;
-  /** The byte after the last one in the file. */
+  /** File offset after the last byte. */
   end: number;
 }
 
 /**
- * The elements of a tensor. Those of types that JavaScript has no numbers for come as they are stored: `F16` and
- * `BF16` as 16 bits each, all smaller ones as bytes, `C64` as pairs of numbers.
+ * The elements of a tensor. Types without a typed array in JavaScript are returned as stored: `F16` and `BF16` as 16-bit
+ * integers, all smaller types as bytes, `C64` as pairs of numbers.
  */
 export type TensorData =
   | Uint8Array
@@ -55,35 +62,36 @@ export type TensorData =
   | BigInt64Array
   | BigUint64Array;
 
-/** What a safetensors file holds. */
+/** Contents of a safetensors file. */
 export interface Safetensors {
-  /** What the file says of itself, as text: often its `format`. */
+  /** Metadata of the file, often with a `format`. */
   metadata: Record<string, string>;
-  /** By name, in the order of the file's header. */
+  /** Tensors by name, in the order of the header. */
   tensors: ReadonlyMap<string, SafetensorsTensor>;
-  /** Bytes before the first tensor. */
+  /** File offset of the first tensor. */
   headerBytes: number;
-  /** One tensor's elements. Throws `INVALID_ARGUMENT` for a name that is not there. */
+  /** Reads one tensor. Rejects with `INVALID_ARGUMENT` for an unknown name. */
   read(name: string, options?: ReadFormatOptions): Promise<TensorData>;
 }
 
 const LENGTH_BYTES = 8;
-/** The format's own limit, which keeps a header from being used to fill the memory. */
+/** The limit of the format, which keeps a header from exhausting memory. */
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DIMENSIONS = 64;
 
 /**
- * Reads the header of a `.safetensors` file: what tensors it has, and where. A header that cannot be true is `PROTOCOL`:
- * as the format demands, tensors fill the file without gaps and without overlaps.
+ * Reads the header of a `.safetensors` file: the names, types and places of its tensors. As the format demands, tensors
+ * must fill the file without gaps or overlaps.
  *
  * @example
  * ```js
- * import { readSafetensors } from 'xetkit';
+ * import { readSafetensors } from 'xetkit/formats';
  *
  * const { tensors, read } = await readSafetensors(file);
  * for (const [name, { dtype, shape }] of tensors) console.log(name, dtype, shape);
  * console.log((await read('weight')).length);
  * ```
+ * @throws {XetError} `PROTOCOL` for a malformed header
  */
 export async function readSafetensors(source: ByteSource, options: ReadFormatOptions = {}): Promise<Safetensors> {
   const { signal } = options;
@@ -109,32 +117,32 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
-    throw malformed('its header is no JSON', cause);
+    throw malformed('its header is not JSON', cause);
   }
-  return recordOf(header, 'its header is no JSON object');
+  return recordOf(header, 'its header is not a JSON object');
 }
 
 function readMetadata(value: unknown): Record<string, string> {
-  const entries = Object.entries(recordOf(value, 'its metadata is no JSON object'));
+  const entries = Object.entries(recordOf(value, 'its metadata is not a JSON object'));
   return Object.fromEntries(
     entries.map(([key, text]): [string, string] => {
-      if (typeof text !== 'string') throw malformed(`its metadata has something other than text for '${brief(key)}'`);
+      if (typeof text !== 'string') throw malformed(`its metadata value '${abbreviate(key)}' is not a string`);
       return [key, text];
     }),
   );
 }
 
 function readTensor(name: string, value: unknown, headerBytes: number): SafetensorsTensor {
-  const what = `tensor '${brief(name)}'`;
-  const { dtype, shape, data_offsets: offsets } = recordOf(value, `${what} is no JSON object`);
+  const what = `tensor '${abbreviate(name)}'`;
+  const { dtype, shape, data_offsets: offsets } = recordOf(value, `${what} is not a JSON object`);
   const bits = typeof dtype === 'string' && Object.hasOwn(ELEMENT_BITS, dtype) ? ELEMENT_BITS[dtype] : undefined;
   if (typeof dtype !== 'string' || bits === undefined) throw malformed(`${what} has an unknown type`);
   if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isCount))
-    throw malformed(`${what} has an impossible shape`);
+    throw malformed(`${what} has an invalid shape`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
-    throw malformed(`${what} has no place`);
+    throw malformed(`${what} has invalid offsets`);
   const [begin = 0, end = 0] = offsets as number[];
-  // Numbers of JavaScript lose what goes beyond 2^53; these do not.
+  // The product can exceed the range of exact numbers.
   const elements = (shape as number[]).reduce((product, count) => product * BigInt(count), 1n);
   if (begin > end || elements * BigInt(bits) !== BigInt(end - begin) * 8n) {
     throw malformed(`${what} of type ${dtype} and shape [${shape.join()}] cannot have ${end - begin} bytes`);
@@ -147,11 +155,11 @@ function checkLayout(tensors: ReadonlyMap<string, SafetensorsTensor>, headerByte
   const inOrder = [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end);
   for (const [name, { start, end }] of inOrder) {
     if (start !== at) {
-      throw malformed(`tensor '${brief(name)}' ${start < at ? 'overlaps another one' : 'leaves a gap before it'}`);
+      throw malformed(`tensor '${abbreviate(name)}' ${start < at ? 'overlaps another one' : 'leaves a gap before it'}`);
     }
     at = end;
   }
-  if (at !== size) throw malformed(`its tensors end at byte ${at}, and the file at ${size}`);
+  if (at !== size) throw malformed(`its tensors end at byte ${at}, the file at byte ${size}`);
 }
 
 async function readOne(
@@ -161,7 +169,7 @@ async function readOne(
   { signal }: ReadFormatOptions,
 ): Promise<TensorData> {
   const tensor = tensors.get(name);
-  if (!tensor) throw new XetError('INVALID_ARGUMENT', `There is no tensor '${brief(name)}' in this file.`);
+  if (!tensor) throw new XetError('INVALID_ARGUMENT', `The file has no tensor '${abbreviate(name)}'.`);
   return elementsOf(await readBytes(source, tensor.start, tensor.end, signal), tensor.dtype);
 }
 
@@ -182,7 +190,7 @@ const ARRAYS: Readonly<Record<string, ArrayOf & { BYTES_PER_ELEMENT: number }>> 
   C64: Float32Array,
 };
 
-/** Bytes as numbers, without a copy where they lie as they must. Every platform of JavaScript is little-endian. */
+/** Bytes as a typed array, copied only if they are misaligned. All JavaScript platforms are little-endian. */
 function elementsOf(bytes: Uint8Array, dtype: string): TensorData {
   const Elements = Object.hasOwn(ARRAYS, dtype) ? ARRAYS[dtype] : undefined;
   if (!Elements) return bytes;
@@ -190,20 +198,11 @@ function elementsOf(bytes: Uint8Array, dtype: string): TensorData {
   return new Elements(aligned.buffer, aligned.byteOffset, aligned.length / Elements.BYTES_PER_ELEMENT);
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
 function recordOf(value: unknown, complaint: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isRecord(value)) return value;
   throw malformed(complaint);
 }
 
-/** A name that a stranger chose, short enough to be shown. */
-function brief(name: string): string {
-  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
-}
-
-function malformed(what: string, cause?: unknown): XetError {
-  return new XetError('PROTOCOL', `This is no safetensors file: ${what}.`, { cause });
+function malformed(problem: string, cause?: unknown): XetError {
+  return malformedFile('safetensors', problem, cause);
 }

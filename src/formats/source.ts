@@ -1,20 +1,20 @@
 import { XetError } from '../core/errors.ts';
 
-/** Anything that can be read at any place: a `XetFile`, or a few lines around a `Blob` or a file on disk. */
+/** Random access to bytes: a `XetFile`, or a small wrapper around a `Blob` or a file on disk. */
 export interface ByteSource {
   /** Bytes. */
   readonly size: number;
-  /** The bytes `start` (included) to `end` (excluded), which lie within the size. */
+  /** Reads the bytes from `start` to `end` (excluded), a range within the size. */
   read(start: number, end: number, options?: { signal?: AbortSignal }): Promise<Uint8Array>;
 }
 
-/** How to read. */
+/** Options of format readers. */
 export interface ReadFormatOptions {
-  /** Stops it: the promise rejects with its reason. */
+  /** Aborts reading: the promise rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-/** A range of a source, checked: a source that gives another length is broken. */
+/** Reads a range of a source, and checks its length. */
 export async function readBytes(
   source: ByteSource,
   start: number,
@@ -23,5 +23,15 @@ export async function readBytes(
 ): Promise<Uint8Array> {
   const bytes = await source.read(start, end, signal && { signal });
   if (bytes.length === end - start) return bytes;
-  throw new XetError('PROTOCOL', `Asked for ${end - start} bytes from ${start} on, got ${bytes.length}.`);
+  throw new XetError('PROTOCOL', `The source returned ${bytes.length} of ${end - start} bytes at offset ${start}.`);
+}
+
+/** The start of a name from a file, short enough for a message. */
+export function abbreviate(name: string): string {
+  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
+}
+
+/** The error for a file that violates its format. */
+export function malformed(format: string, problem: string, cause?: unknown): XetError {
+  return new XetError('PROTOCOL', `Not a valid ${format} file: ${problem}.`, { cause });
 }

@@ -63,6 +63,7 @@ test.each([
   'xetkit',
   'xetkit/download',
   'xetkit/codec',
+  'xetkit/formats',
   'xetkit/fetch',
   'xetkit/service-worker',
   'xetkit/compat',
