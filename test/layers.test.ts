@@ -9,6 +9,8 @@ interface Import {
   /** A path from the root of the project, or the name of a package as it is written. */
   target: string;
   typeOnly: boolean;
+  /** True if only Node, Deno and Bun load it: one of the two modules that `#folder/name` stands for. */
+  nodeOnly?: boolean;
 }
 type Modules = ReadonlyMap<string, readonly Import[]>;
 
@@ -17,6 +19,11 @@ function importsOf(path: string, source: string): Import[] {
   const add = (specifier: ts.Node | undefined, typeOnly: boolean) => {
     if (!specifier || !ts.isStringLiteralLike(specifier)) return;
     const { text } = specifier;
+    if (text.startsWith('#')) {
+      found.push({ target: `src/${text.slice(1)}.node.ts`, typeOnly, nodeOnly: true });
+      found.push({ target: `src/${text.slice(1)}.web.ts`, typeOnly });
+      return;
+    }
     found.push({ target: text.startsWith('.') ? posix.join(posix.dirname(path), text) : text, typeOnly });
   };
   const visit = (node: ts.Node): void => {
@@ -48,12 +55,12 @@ async function readModules(...folders: string[]): Promise<Modules> {
   return modulesOf(sources);
 }
 
-/** All modules that are loaded with this one, and through which: `a → b → c`. */
+/** All modules that browsers load with this one, and through which: `a → b → c`. */
 function loadedWith(modules: Modules, entry: string): Map<string, string> {
   const ways = new Map([[entry, entry]]);
   for (const [path, way] of ways) {
-    for (const { target, typeOnly } of modules.get(path) ?? []) {
-      if (!typeOnly && !ways.has(target)) ways.set(target, `${way} → ${target}`);
+    for (const { target, typeOnly, nodeOnly } of modules.get(path) ?? []) {
+      if (!typeOnly && !nodeOnly && !ways.has(target)) ways.set(target, `${way} → ${target}`);
     }
   }
   return ways;
@@ -133,9 +140,7 @@ function cycles(modules: Modules): string[] {
 
 /** Adapters for Node, Deno and Bun, and whole programs that run only there. */
 const mayUseNode = (path: string) =>
-  path.endsWith('.node.ts') ||
-  /^src\/entries\/(node|cli|local-hub)\.ts$/.test(path) ||
-  /^src\/(cli|local-hub)\//.test(path);
+  path.endsWith('.node.ts') || /^src\/entries\/(cli|local-hub)\.ts$/.test(path) || /^src\/(cli|local-hub)\//.test(path);
 
 function nodeOutsideOfAdapters(modules: Modules): string[] {
   return [...modules]
@@ -145,7 +150,7 @@ function nodeOutsideOfAdapters(modules: Modules): string[] {
         .filter(({ target }) => target.startsWith('node:'))
         .map(
           ({ target }) =>
-            `${path} imports ${target}. Only platform adapters (*.node.ts), src/entries/node.ts, the command line and the local Hub may: ` +
+            `${path} imports ${target}. Only platform adapters (*.node.ts), src/entries/index.ts, the command line and the local Hub may: ` +
             'everything else also runs in browsers. Put it behind an interface that src/client/platform.node.ts fills.',
         ),
     );
@@ -291,6 +296,18 @@ describe('a rule that is broken gives its reason', () => {
     expect(nodeInTheWeb(modules)).toEqual([
       expect.stringContaining('src/entries/index.ts → src/a.ts → src/deep/b.node.ts:'),
       expect.stringContaining('src/entries/index.ts → src/a.ts → src/deep/b.node.ts → node:path:'),
+    ]);
+  });
+
+  test('a module for browsers that leads to Node, chosen by platform', () => {
+    const modules = modulesOf({
+      'src/entries/index.ts': "import { platform } from '#client/platform';",
+      'src/client/platform.node.ts': "import 'node:fs';",
+      'src/client/platform.web.ts': "import { a } from '../core/a.ts';",
+      'src/core/a.ts': "import 'node:fs';",
+    });
+    expect(nodeInTheWeb(modules)).toEqual([
+      expect.stringContaining('src/entries/index.ts → src/client/platform.web.ts → src/core/a.ts → node:fs:'),
     ]);
   });
 

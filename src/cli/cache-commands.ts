@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { XetClientOptions } from '../client/options.ts';
 import { DEFAULT_ENDPOINT } from '../client/options.ts';
-import { XetClient } from '../client/xet-client.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { XetError } from '../core/errors.ts';
 import { parseLocation, type RepoDesignation } from '../hub/repo.ts';
 import type { CacheTarget } from '../manage/cache-control.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { XetClientOptions } from '../client/options.ts';
-import { XetClient } from '../client/xet-client.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { publicText, XetError } from '../core/errors.ts';
 import { rememberSecret } from '../core/secrets.ts';
 import { repoText } from '../hub/repo.ts';

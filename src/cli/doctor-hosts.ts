@@ -1,5 +1,5 @@
-import { nodePlatform } from '../client/platform.node.ts';
-import { XetClient } from '../client/xet-client.node.ts';
+import { platform } from '../client/platform.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { isXetError, publicText, XetError } from '../core/errors.ts';
 import { isHtml } from '../http/json.ts';
 import type { Target } from './target.ts';
@@ -20,7 +20,7 @@ export async function blockedHosts(hosts: readonly string[], outer: AbortSignal)
     hosts.map(async (host) => {
       const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
       try {
-        const { status, headers, url, body } = await nodePlatform.fetch(`https://${host}/`, { signal });
+        const { status, headers, url, body } = await platform.fetch(`https://${host}/`, { signal });
         void body?.getReader().cancel();
         if (status === 407 || status === 511) return `${host} (${status}: a login is wanted)`;
         const elsewhere = new URL(url || `https://${host}`).host !== host;

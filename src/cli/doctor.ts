@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import { spawnNodeWorker } from '../../workers/spawn.node.ts';
 import { isOffline, tokenOf } from '../client/environment.node.ts';
 import { checkEndpoint, DEFAULT_ENDPOINT } from '../client/options.ts';
-import { nodePlatform } from '../client/platform.node.ts';
-import { XetClient } from '../client/xet-client.node.ts';
+import { platform } from '../client/platform.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { chunkCount, hashToHex } from '../codec/exports.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { CodecPool } from '../codec/pool.ts';
@@ -147,7 +147,7 @@ async function askHub(
     checkEndpoint(given, 'HF_ENDPOINT');
     const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
     const started = Date.now();
-    const response = await nodePlatform.fetch(url, {
+    const response = await platform.fetch(url, {
       signal,
       headers: sent === undefined ? {} : { authorization: sent },
     });

@@ -2,8 +2,8 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { endpointOf, isOffline } from '../client/environment.node.ts';
 import type { XetClientOptions } from '../client/options.ts';
 import { DEFAULT_ENDPOINT } from '../client/options.ts';
-import { nodePlatform } from '../client/platform.node.ts';
-import { XetClient } from '../client/xet-client.node.ts';
+import { platform } from '../client/platform.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { loadOriginal } from '../compat/platform.node.ts';
 import { isXetError } from '../core/errors.ts';
 import { rememberUrl } from '../core/secrets.ts';
@@ -195,7 +195,7 @@ function program(signal: AbortSignal): Command {
     .addHelpText('after', '\nExamples:\n  xetkit compare owner/model\n  xetkit compare owner/model config.json --json')
     .action(async (repo: string, files: string[], flags: RepoFlags) => {
       const output = new Output(flags);
-      const accessToken = await nodePlatform.defaultToken();
+      const accessToken = await platform.defaultToken();
       const original = (await loadOriginal()) as OriginalPackage | undefined;
       const target = parseTarget(repo, flags, endpoint);
       const options = clientOptions(output, flags);

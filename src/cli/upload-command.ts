@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { XetClient } from '../client/xet-client.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { XetError } from '../core/errors.ts';
 import type { CreateRepoOptions } from '../upload/upload-backend.ts';
 import type { CommandSurroundings } from './cache-commands.ts';

@@ -22,7 +22,7 @@ export function xetkitFolder(env: Record<string, string | undefined> = environme
   return env.XETKIT_CACHE || join(hubHome(env) ?? NOWHERE, 'xetkit');
 }
 
-export const openNodeCaches: OpenLocalCaches = ({ chunkCache, pool, budget, spawnWorker }) => {
+export const openCaches: OpenLocalCaches = ({ chunkCache, pool, budget, spawnWorker }) => {
   const { dir = xetkitFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
   // Who wants no threads wants none for this either.

@@ -11,7 +11,7 @@ import { memoryKnownFiles } from '../files/verified-files.memory.ts';
 const DEFAULT_CHUNK_BYTES = 1024 ** 3;
 
 /** In IndexedDB, in memory where that is refused. Codec work for it is little and is done on the calling thread. */
-export const openWebCaches: OpenLocalCaches = ({ chunkCache, name, spawnWorker, budget, onWarning }) => {
+export const openCaches: OpenLocalCaches = ({ chunkCache, name, spawnWorker, budget, onWarning }) => {
   const { dir = name ?? 'xetkit', maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await Codec.load()).chunkHash(chunk);
   return new LocalCaches({

@@ -13,7 +13,7 @@ import { nodeLocalFiles } from '../upload/local-files.node.ts';
 import { uploadBackend } from '../upload/upload-backend.ts';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
 import { fileWork } from './file-backend.ts';
-import { openNodeCaches } from './local-caches.node.ts';
+import { openCaches } from './local-caches.node.ts';
 import type { Platform } from './platform.ts';
 
 const MIB = 1024 * 1024;
@@ -28,7 +28,7 @@ function machineBytes(): number {
 }
 
 /** Node, and Deno and Bun, which speak its modules. */
-export const nodePlatform: Platform = {
+export const platform: Platform = {
   fetch: nodeFetch,
   takesPieces: !isNotNode,
   fetchTogether,
@@ -48,6 +48,6 @@ export const nodePlatform: Platform = {
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
   files: fileWork(openRepoStore),
   uploads: uploadBackend({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
-  openCaches: openNodeCaches,
+  openCaches: openCaches,
   openCacheControl: openNodeCacheControl,
 };

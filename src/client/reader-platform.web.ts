@@ -6,7 +6,7 @@ import type { DownloadPlatform } from './platform.ts';
 const MIB = 1024 * 1024;
 
 /** Reading in browsers: in pages and workers of all kinds. Nothing here touches a global before it is called. */
-export const webDownloads: DownloadPlatform = {
+export const readerPlatform: DownloadPlatform = {
   fetch: networkFetch,
   fetchTogether: undefined,
   // Chromium reads answers that it may cache to their end, into the page's memory, however slowly the page takes them.

@@ -1,11 +1,11 @@
-import { XetClient } from '../client/xet-client.node.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { environment } from '../core/env.node.ts';
 import type { CompatPlatform, Mode } from './platform.ts';
 
 type Environment = Record<string, string | undefined>;
 
 /** Node, and Deno and Bun, which speak its modules. */
-export const nodeCompat: CompatPlatform = {
+export const compatPlatform: CompatPlatform = {
   makeClient: (options) => new XetClient(options),
   switches: () => readSwitches(environment),
   loadOriginal,

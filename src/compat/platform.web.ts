@@ -1,8 +1,8 @@
-import { XetClient } from '../client/xet-client.web.ts';
+import { XetClient } from '../client/xet-client.ts';
 import type { CompatPlatform } from './platform.ts';
 
 /** Browsers: what has no environment is switched by `useOriginal`. */
-export const webCompat: CompatPlatform = {
+export const compatPlatform: CompatPlatform = {
   makeClient: (options) => new XetClient(options),
   switches: () => ({ mode: 'on', xetDisabled: false }),
   loadOriginal: async () => undefined,

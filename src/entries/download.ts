@@ -1,12 +1,11 @@
 /**
  * `xetkit/download` for pages that only read, and are to be small: verified downloads without caches, files and uploads.
- * Same surface as the Node entry.
  * @module
  */
 
+import { readerPlatform } from '#client/reader-platform';
 import type { XetDownloaderOptions } from '../client/options.ts';
 import { BaseXetDownloader, bareParts } from '../client/reader.ts';
-import { webDownloads } from '../client/reader-platform.web.ts';
 import { makeXetFetch, type XetFetch } from '../fetch/xet-fetch.ts';
 import type { SmallXetFetchOptions } from './download-exports.ts';
 
@@ -30,7 +29,7 @@ export * from './download-exports.ts';
  */
 export class XetDownloader extends BaseXetDownloader {
   constructor(options: XetDownloaderOptions = {}) {
-    super(...bareParts(options, webDownloads));
+    super(...bareParts(options, readerPlatform));
   }
 }
 

@@ -1,10 +1,9 @@
 /**
- * `xetkit/fetch`: a `fetch` that gets files of the Hub through Xet, for browsers and other places without a file
- * system. Same surface as the Node entry.
+ * `xetkit/fetch`: a `fetch` that gets files of the Hub through Xet.
  * @module
  */
 
-import { XetClient } from '../client/xet-client.web.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { makeXetCache, type XetCache, type XetCacheOptions } from '../fetch/match-cache.ts';
 import { makeXetFetch, type XetFetch, type XetFetchOptions } from '../fetch/xet-fetch.ts';
 

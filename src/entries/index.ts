@@ -1,7 +1,7 @@
 /**
- * `xetkit` for browsers and other places without a file system. Same surface as the Node entry.
+ * `xetkit` for browsers, Node, Deno and Bun.
  * @module
  */
 
-export { threadCodec, XetClient, xetCaches } from '../client/xet-client.web.ts';
+export { threadCodec, XetClient, xetCaches } from '../client/xet-client.ts';
 export * from './exports.ts';

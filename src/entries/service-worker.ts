@@ -3,7 +3,7 @@
  * @module
  */
 
-import { XetClient } from '../client/xet-client.web.ts';
+import { XetClient } from '../client/xet-client.ts';
 import { type InstalledXet, type InstallXetOptions, installFetcher } from '../fetch/install.ts';
 import type { ServiceWorkerScope } from '../fetch/keep-alive.ts';
 

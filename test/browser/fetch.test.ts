@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { XetClient } from '../../src/client/xet-client.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
 import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { type BrowserKind, chromium, firefox, makeProfile, removeProfile, startBrowser } from './browsers.ts';

@@ -1,8 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { XetDownloaderOptions } from '../../src/client/options.ts';
-import { threadCodec, xetCaches } from '../../src/client/xet-client.node.ts';
-import { createXetFetch, XetDownloader } from '../../src/entries/download.node.ts';
-import { XetDownloader as WebDownloader } from '../../src/entries/download.ts';
+import { BaseXetDownloader, bareParts } from '../../src/client/reader.ts';
+import { readerPlatform } from '../../src/client/reader-platform.web.ts';
+import { threadCodec, xetCaches } from '../../src/client/xet-client.ts';
+import { createXetFetch, XetDownloader } from '../../src/entries/download.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
@@ -11,6 +12,13 @@ import { freshTiers, sourceHub } from '../support/source.ts';
 const repo = 'owner/model';
 const noise = randomBytes(3_000_000, 1);
 const notes = Buffer.from('# Notes\n');
+
+/** The reader as pages have it. */
+class WebDownloader extends BaseXetDownloader {
+  constructor(options: XetDownloaderOptions) {
+    super(...bareParts(options, readerPlatform));
+  }
+}
 
 /** A downloader from the sources, where there is no worker to be found: it decodes on the calling thread. */
 function downloaderOf(hub: LocalHub, options: XetDownloaderOptions = {}): XetDownloader {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { XetClient } from '../../src/client/xet-client.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
 import { type ClientSettings, CompatClients } from '../../src/compat/clients.ts';
 import type { CompatPlatform } from '../../src/compat/platform.ts';
 

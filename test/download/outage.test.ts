@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { XetClientOptions } from '../../src/client/options.ts';
-import type { XetClient } from '../../src/client/xet-client.node.ts';
+import type { XetClient } from '../../src/client/xet-client.ts';
 import { randomBytes } from '../support/samples.ts';
 import { sourceClient, sourceHub } from '../support/source.ts';
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createXetFetch } from '../../src/entries/fetch.node.ts';
+import { createXetFetch } from '../../src/entries/fetch.ts';
 import type { XetFetch } from '../../src/fetch/xet-fetch.ts';
 import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { clientOptions } from '../support/fetch.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { XetClient } from '../../src/client/xet-client.node.ts';
-import { downloadFile } from '../../src/entries/compat.node.ts';
-import { createXetCache } from '../../src/entries/fetch.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
+import { downloadFile } from '../../src/entries/compat.ts';
+import { createXetCache } from '../../src/entries/fetch.ts';
 import { saveFile } from '../../src/read/save-file.ts';
 import { clientOptions, fetchFor, hubFor, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';

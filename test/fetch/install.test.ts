@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { XetClient } from '../../src/client/xet-client.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
 import { type InstallXetOptions, installFetcher } from '../../src/fetch/install.ts';
 import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keep-alive.ts';
 import { AWAKE, isAwakeMessage, onXetProgress, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';

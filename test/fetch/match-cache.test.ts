@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createXetCache } from '../../src/entries/fetch.node.ts';
+import { createXetCache } from '../../src/entries/fetch.ts';
 import type { MatchCache } from '../../src/fetch/match-cache.ts';
 import { clientOptions, hubFor, otherServer, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { XetClient } from '../../src/client/xet-client.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
 import { type FetchClient, TokenClients } from '../../src/fetch/token-clients.ts';
 import { clientOptions, countingFetch, fetchFor, hubFor, seen } from '../support/fetch.ts';
 import { randomBytes } from '../support/samples.ts';

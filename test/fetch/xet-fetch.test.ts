@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { XetClient } from '../../src/client/xet-client.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
 import { isXetError } from '../../src/core/errors.ts';
-import { createXetCache, createXetFetch } from '../../src/entries/fetch.node.ts';
+import { createXetCache, createXetFetch } from '../../src/entries/fetch.ts';
 import type { FetchProgress } from '../../src/fetch/xet-fetch.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { clientOptions, countingFetch, digest, fetchFor, hubFor, otherServer, seen } from '../support/fetch.ts';

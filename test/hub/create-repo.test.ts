@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { XetClient } from '../../src/client/xet-client.node.ts';
+import type { XetClient } from '../../src/client/xet-client.ts';
 import type { CreateRepoOptions } from '../../src/upload/upload-backend.ts';
 import { startMirror, type Told, told } from '../support/mirror.ts';
 import { rejectionOf } from '../support/property.ts';

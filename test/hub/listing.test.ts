@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import * as compat from '../../src/entries/compat.node.ts';
+import * as compat from '../../src/entries/compat.ts';
 import { onEndpoint } from '../../src/hub/links.ts';
 import { pagesOf } from '../../src/hub/pages.ts';
 import type { ListEntry } from '../../src/hub/types.ts';

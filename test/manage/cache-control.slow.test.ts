@@ -6,7 +6,7 @@ import type { LocalHub } from 'xetkit/local-hub';
 import { uniform } from '../../scripts/demo/weights.mjs';
 import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
 import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
-import { XetClient as WebClient } from '../../src/client/xet-client.web.ts';
+import { XetClient as WebClient } from '../../src/client/xet-client.ts';
 import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
 import { openKnownFiles } from '../../src/files/verified-files.node.ts';
 import { openWebCacheControl } from '../../src/manage/cache-control.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { XetClientOptions } from '../../src/client/options.ts';
-import { createXetFetch } from '../../src/entries/fetch.node.ts';
+import { createXetFetch } from '../../src/entries/fetch.ts';
 import type { XetFetch, XetFetchOptions } from '../../src/fetch/xet-fetch.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import type { XetClientOptions } from '../../src/client/options.ts';
-import { XetClient } from '../../src/client/xet-client.node.ts';
+import { XetClient } from '../../src/client/xet-client.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 import { filesIn } from './folder.ts';
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { XetClient } from '../../src/client/xet-client.node.ts';
+import type { XetClient } from '../../src/client/xet-client.ts';
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { chunkCount, chunkHashHex, chunkLength } from '../../src/core/chunks.ts';
 import { hashToHex } from '../../src/core/hash.ts';

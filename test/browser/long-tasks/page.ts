@@ -1,4 +1,4 @@
-import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { XetClient } from '../../../src/client/xet-client.ts';
 import { createXetFetch } from '../../../src/entries/fetch.ts';
 import { type Metrics, saveFile, webUploads } from '../../../src/entries/index.ts';
 

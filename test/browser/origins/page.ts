@@ -1,4 +1,4 @@
-import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { XetClient } from '../../../src/client/xet-client.ts';
 import { webUploads } from '../../../src/entries/index.ts';
 import { type Outcome, report } from '../outcomes.ts';
 

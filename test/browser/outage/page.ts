@@ -1,4 +1,4 @@
-import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { XetClient } from '../../../src/client/xet-client.ts';
 import { opfsFiles, saveFile } from '../../../src/entries/index.ts';
 import { textOf } from '../outcomes.ts';
 

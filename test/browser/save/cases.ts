@@ -1,4 +1,4 @@
-import { XetClient } from '../../../src/client/xet-client.web.ts';
+import { XetClient } from '../../../src/client/xet-client.ts';
 import { type Progress, saveFile, type XetClientOptions } from '../../../src/entries/index.ts';
 import { equal } from '../equal.ts';
 import { hub, sent } from './page-hub.ts';

@@ -15,7 +15,7 @@
  * @property {string[]} [warnings]
  * @property {string} [error]
  */
-/** @typedef {import('../../../../src/client/xet-client.web.ts').XetClient} Client */
+/** @typedef {import('../../../../src/client/xet-client.ts').XetClient} Client */
 /** @typedef {import('../../../../src/entries/download.ts').XetDownloader} Downloader */
 /** @typedef {import('../../../../src/entries/index.ts').XetClientOptions} Options */
 
@@ -24,7 +24,7 @@ export const orderOfPage = () => JSON.parse(new URLSearchParams(location.search)
 
 /**
  * Reads a file with a client and says how.
- * @param {typeof import('../../../../src/client/xet-client.web.ts').XetClient} XetClient
+ * @param {typeof import('../../../../src/client/xet-client.ts').XetClient} XetClient
  * @param {Order} order
  */
 export const download = (XetClient, order) =>

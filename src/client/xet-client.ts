@@ -1,8 +1,8 @@
-import { Codec } from '../codec/codec.ts';
+import { openCaches } from '#client/local-caches';
+import { platform } from '#client/platform';
+import { loadCodec } from '#codec/load';
 import { BaseXetClient } from './client.ts';
-import { openWebCaches } from './local-caches.web.ts';
 import type { CacheWork, CodecFactory, XetClientOptions } from './options.ts';
-import { webPlatform } from './platform.web.ts';
 
 /**
  * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.
@@ -19,7 +19,7 @@ import { webPlatform } from './platform.web.ts';
  */
 export class XetClient extends BaseXetClient {
   constructor(options: XetClientOptions = {}) {
-    super(options, webPlatform);
+    super(options, platform);
   }
 }
 
@@ -36,7 +36,7 @@ export class XetClient extends BaseXetClient {
  * const downloader = new XetDownloader({ caches: xetCaches });
  * ```
  */
-export const xetCaches: CacheWork = openWebCaches;
+export const xetCaches: CacheWork = openCaches;
 
 /**
  * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetDownloader` in such
@@ -51,4 +51,4 @@ export const xetCaches: CacheWork = openWebCaches;
  * const downloader = new XetDownloader({ codec: threadCodec });
  * ```
  */
-export const threadCodec: CodecFactory = () => Codec.load();
+export const threadCodec: CodecFactory = loadCodec;

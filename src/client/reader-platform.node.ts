@@ -1,0 +1,1 @@
+export { platform as readerPlatform } from './platform.node.ts';

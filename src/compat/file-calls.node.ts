@@ -1,0 +1,39 @@
+import { hubCacheDir } from '../fs/env-folders.node.ts';
+import { scanCacheDir as scanFolder, scanCachedRepo as scanRepo } from './cache-scan.node.ts';
+import type { FileSystemCalls } from './file-system.ts';
+import * as files from './files.node.ts';
+import { compatPlatform } from './platform.node.ts';
+import { routed } from './route.ts';
+
+export const downloadFileToCacheDir: FileSystemCalls['downloadFileToCacheDir'] = routed(
+  compatPlatform,
+  'downloadFileToCacheDir',
+  { withoutXet: 'by-xetkit' },
+  files.downloadFileToCacheDir,
+);
+export const snapshotDownload: FileSystemCalls['snapshotDownload'] = routed(
+  compatPlatform,
+  'snapshotDownload',
+  { withoutXet: 'by-xetkit', fits: files.inHubWordsOnly },
+  files.snapshotDownload,
+);
+export const hfHubDownload: FileSystemCalls['hfHubDownload'] = routed(
+  compatPlatform,
+  'hfHubDownload',
+  // The original has no such call.
+  { withoutXet: 'by-xetkit', fits: () => false },
+  files.hfHubDownload,
+);
+export const scanCacheDir: FileSystemCalls['scanCacheDir'] = routed(
+  compatPlatform,
+  'scanCacheDir',
+  { withoutXet: 'as-it-is' },
+  (_platform, cacheDir) => scanFolder(cacheDir),
+);
+export const scanCachedRepo: FileSystemCalls['scanCachedRepo'] = routed(
+  compatPlatform,
+  'scanCachedRepo',
+  { withoutXet: 'as-it-is' },
+  (_platform, repoPath) => scanRepo(repoPath),
+);
+export const getHFHubCachePath: FileSystemCalls['getHFHubCachePath'] = () => hubCacheDir();

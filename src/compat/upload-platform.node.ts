@@ -1,0 +1,1 @@
+export { compatPlatform as uploadPlatform } from './platform.node.ts';
