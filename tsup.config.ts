@@ -21,7 +21,7 @@ const banner = {
 
 const web = {
   index: 'src/entries/index.ts',
-  download: 'src/entries/download.ts',
+  read: 'src/entries/read.ts',
   codec: 'src/entries/codec.ts',
   formats: 'src/entries/formats.ts',
   fetch: 'src/entries/fetch.ts',
@@ -41,7 +41,7 @@ export default defineConfig([
     ...common,
     entry: {
       node: 'src/entries/index.ts',
-      'download.node': 'src/entries/download.ts',
+      'read.node': 'src/entries/read.ts',
       'fetch.node': 'src/entries/fetch.ts',
       'codec.node': 'src/entries/codec.ts',
       'compat.node': 'src/entries/compat.ts',

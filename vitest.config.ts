@@ -10,7 +10,7 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'test/packaging/browser/**', '**/*.slow.test.ts'],
     // Tests use the package as it ships: workers and WASM from dist/, which `npm test` builds first.
     alias: {
-      'xetkit/download': built('download.node'),
+      'xetkit/read': built('read.node'),
       'xetkit/fetch': built('fetch.node'),
       'xetkit/codec': built('codec.node'),
       'xetkit/formats': built('formats.node'),

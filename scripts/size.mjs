@@ -12,8 +12,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** What each part is when somebody uses it. @type {Record<string, Part>} */
 const PARTS = {
-  'download path': { stdin: from("export { XetDownloader } from 'xetkit/download';") },
-  'small fetch adapter': { stdin: from("export { createXetFetch } from 'xetkit/download';") },
+  'download path': { stdin: from("export { XetReader } from 'xetkit/read';") },
+  'small fetch adapter': { stdin: from("export { createXetFetch } from 'xetkit/read';") },
   'whole client': { stdin: from("export { XetClient } from 'xetkit';") },
   'fetch adapter': { stdin: from("export { createXetFetch } from 'xetkit/fetch';") },
   'service worker': { stdin: from("export { installXet } from 'xetkit/service-worker';") },

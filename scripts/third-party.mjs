@@ -12,7 +12,7 @@ import { build } from 'esbuild';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const written = join(root, 'THIRD_PARTY.md');
-const ENTRIES = ['index', 'download', 'fetch', 'codec', 'service-worker', 'compat', 'local-hub', 'cli'];
+const ENTRIES = ['index', 'read', 'fetch', 'codec', 'service-worker', 'compat', 'local-hub', 'cli'];
 
 /** @typedef {{ name: string, version: string, licence: string, folder: string }} Part */
 

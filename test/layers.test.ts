@@ -159,7 +159,7 @@ function nodeOutsideOfAdapters(modules: Modules): string[] {
 /** What browsers load. A bundler follows every import, also one that would never be reached. */
 const WEB_ENTRIES = [
   'src/entries/index.ts',
-  'src/entries/download.ts',
+  'src/entries/read.ts',
   'src/entries/codec.ts',
   'src/entries/formats.ts',
   'src/entries/fetch.ts',

@@ -30,14 +30,14 @@ import { type ClientParts, partsOf } from './context.ts';
 import type { FileWork } from './file-backend.ts';
 import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { BaseXetDownloader, checkOnline, untilClosed } from './reader.ts';
+import { BaseXetReader, checkOnline, untilClosed } from './reader.ts';
 import type { DownloadFileOptions, ListOptions } from './types.ts';
 
 /** What writes files, and where to. */
 type Files = FileWork & { store: RepoStore; adoption: Adoption };
 
 /** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
-export class BaseXetClient extends BaseXetDownloader {
+export class BaseXetClient extends BaseXetReader {
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
   readonly #parts: ClientParts;

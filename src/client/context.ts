@@ -4,17 +4,17 @@ import { checkedControl } from '../manage/checked-control.ts';
 import { ReadMemory } from '../read/read-cache.ts';
 import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { type DownloadParts, downloadParts } from './reader-context.ts';
+import { type ReaderParts, readerParts } from './reader-context.ts';
 
 /** What all calls of a client share. */
-export interface ClientParts extends DownloadParts<LocalCaches> {
+export interface ClientParts extends ReaderParts<LocalCaches> {
   memory: ReadMemory;
   cache: CacheControl;
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
 export function partsOf(options: XetClientOptions, platform: Platform, closing: AbortSignal): ClientParts {
-  const parts = downloadParts(options, platform, platform.openCaches);
+  const parts = readerParts(options, platform, platform.openCaches);
   const { caches, budget } = parts;
   return {
     ...parts,

@@ -71,9 +71,9 @@ export interface XetClientOptions {
 }
 
 /**
- * What a {@link XetDownloader} goes by. What it is not handed it does without, and a page that uses it does not carry it.
+ * What a {@link XetReader} goes by. What it is not handed it does without, and a page that uses it does not carry it.
  */
-export interface XetDownloaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
+export interface XetReaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
   /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */
   caches?: CacheWork;
   /**

@@ -11,7 +11,7 @@ import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileWork } from './file-backend.ts';
 
 /** What reading takes of browsers, Node, Deno and Bun. */
-export interface DownloadPlatform {
+export interface ReaderPlatform {
   /** What sends requests where the caller gives no `fetch`. */
   fetch: HttpOptions['fetch'];
   /** Whether that also takes a body in pieces. */
@@ -47,7 +47,7 @@ export interface DownloadPlatform {
 }
 
 /** All that differs between browsers, Node, Deno and Bun. An entry of the package picks one. */
-export interface Platform extends DownloadPlatform {
+export interface Platform extends ReaderPlatform {
   /** Which names files may have. */
   names: NamePlatform;
   /** What writes files; undefined where there is no file system. */

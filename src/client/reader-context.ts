@@ -10,10 +10,10 @@ import { DEFAULT_RETRY } from '../http/retry-timing.ts';
 import { HubClient } from '../hub/client.ts';
 import { checkToken } from '../hub/credentials.ts';
 import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
-import type { DownloadPlatform } from './platform.ts';
+import type { ReaderPlatform } from './platform.ts';
 
 /** What all downloads share. */
-export interface DownloadParts<T extends LocalCaches | undefined = LocalCaches | undefined> {
+export interface ReaderParts<T extends LocalCaches | undefined = LocalCaches | undefined> {
   http: Http;
   hub: HubClient;
   pool: CodecPool;
@@ -31,11 +31,11 @@ export interface DownloadParts<T extends LocalCaches | undefined = LocalCaches |
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
-export function downloadParts<T extends LocalCaches | undefined>(
+export function readerParts<T extends LocalCaches | undefined>(
   options: XetClientOptions,
-  platform: DownloadPlatform,
+  platform: ReaderPlatform,
   openCaches: (settings: Parameters<OpenLocalCaches>[0]) => T,
-): DownloadParts<T> {
+): ReaderParts<T> {
   const { concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
   const most = platform.shares?.() ?? UNSHARED;
   const workers = Math.min(workersOf(options, platform), most.workers);
@@ -106,11 +106,11 @@ const UNSHARED = {
   lanes: Number.POSITIVE_INFINITY,
 };
 
-const workersOf = ({ workers = 'auto' }: XetClientOptions, { processors }: DownloadPlatform) =>
+const workersOf = ({ workers = 'auto' }: XetClientOptions, { processors }: ReaderPlatform) =>
   workers === 'auto' ? Math.max(1, Math.min(4, processors - 1)) : workers;
 
 /** The caller's timeouts replace those of the environment as a whole. */
-function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: DownloadPlatform): HttpTimeouts {
+function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: ReaderPlatform): HttpTimeouts {
   const { hub, ...others } = platform.defaultTimeouts?.() ?? {};
   return {
     ...DEFAULT_TIMEOUTS,

@@ -1,12 +1,12 @@
 import { spawnWebWorker } from '../../workers/spawn.web.ts';
 import type { ContentHash } from '../core/content-hash.ts';
 import { networkFetch } from '../http/network-fetch.ts';
-import type { DownloadPlatform } from './platform.ts';
+import type { ReaderPlatform } from './platform.ts';
 
 const MIB = 1024 * 1024;
 
 /** Reading in browsers: in pages and workers of all kinds. Nothing here touches a global before it is called. */
-export const readerPlatform: DownloadPlatform = {
+export const readerPlatform: ReaderPlatform = {
   fetch: networkFetch,
   fetchTogether: undefined,
   // Chromium reads answers that it may cache to their end, into the page's memory, however slowly the page takes them.

@@ -1,4 +1,4 @@
-import { checked, DOWNLOADER, FILE_INFO, OPEN } from '../core/arguments.ts';
+import { checked, FILE_INFO, OPEN, READER } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { FileInfo, ResolvedFile } from '../hub/client.ts';
 import { DEFAULT_REVISION, givenPath, parseLocation, parseRepo, repoText } from '../hub/repo.ts';
@@ -6,16 +6,16 @@ import type { CasAccess } from '../hub/token.ts';
 import { DirectReads } from '../read/direct-reads.ts';
 import type { FileReads, FileReadsParts } from '../read/file-reads.ts';
 import { XetFile } from '../read/xet-file.ts';
-import { checkOptions, type XetDownloaderOptions } from './options.ts';
-import type { DownloadPlatform } from './platform.ts';
-import { type DownloadParts, downloadParts } from './reader-context.ts';
+import { checkOptions, type XetReaderOptions } from './options.ts';
+import type { ReaderPlatform } from './platform.ts';
+import { type ReaderParts, readerParts } from './reader-context.ts';
 import type { FileTarget, OpenTarget } from './types.ts';
 
 /** Opens a file of which all is known, without asking the Hub; for modules of this package. */
-export let openResolved: (client: BaseXetDownloader, file: ResolvedFile, access?: CasAccess) => XetFile;
+export let openResolved: (client: BaseXetReader, file: ResolvedFile, access?: CasAccess) => XetFile;
 
 /** Reads files of Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
-export class BaseXetDownloader {
+export class BaseXetReader {
   static {
     openResolved = (client, file, access) => {
       if (access) client.#parts.hub.tokens(file.tokenUrl).give(access);
@@ -23,12 +23,12 @@ export class BaseXetDownloader {
     };
   }
 
-  readonly #parts: DownloadParts;
+  readonly #parts: ReaderParts;
   readonly #closing: AbortController;
   readonly #readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads;
 
   constructor(
-    parts: DownloadParts,
+    parts: ReaderParts,
     closing: AbortController,
     readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads,
   ) {
@@ -96,14 +96,14 @@ export class BaseXetDownloader {
   }
 }
 
-/** What a downloader is made of that has nothing but what it is handed. */
+/** What a reader is made of that has nothing but what it is handed. */
 export function bareParts(
-  given: XetDownloaderOptions,
-  platform: DownloadPlatform,
-): ConstructorParameters<typeof BaseXetDownloader> {
-  const options = checkOptions('XetDownloader', given, DOWNLOADER);
+  given: XetReaderOptions,
+  platform: ReaderPlatform,
+): ConstructorParameters<typeof BaseXetReader> {
+  const options = checkOptions('XetReader', given, READER);
   const { codec: loadCodec = platform.loadCodec, caches } = options;
-  const parts = downloadParts(options, { ...platform, loadCodec }, (settings) => caches?.(settings));
+  const parts = readerParts(options, { ...platform, loadCodec }, (settings) => caches?.(settings));
   const { engine, onWarning } = parts;
   const { spawnWorker } = platform;
   return [parts, new AbortController(), (opened) => new DirectReads({ ...opened, engine, spawnWorker, onWarning })];
@@ -115,7 +115,7 @@ export function untilClosed(closing: AbortController, signal: AbortSignal | unde
 }
 
 /** Throws `OFFLINE` if no server may be asked this. */
-export function checkOnline({ offline }: DownloadParts, question: string): void {
+export function checkOnline({ offline }: ReaderParts, question: string): void {
   if (!offline) return;
   throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
 }

@@ -24,31 +24,31 @@ export class XetClient extends BaseXetClient {
 }
 
 /**
- * Remembers chunks, and how files are built, in the browser: what a `XetClient` does by itself, and a `XetDownloader` when it
+ * Remembers chunks, and how files are built, in the browser: what a `XetClient` does by itself, and a `XetReader` when it
  * is handed in.
  *
  * @example
  * <!-- page -->
  * ```js
  * import { xetCaches } from 'xetkit';
- * import { XetDownloader } from 'xetkit/download';
+ * import { XetReader } from 'xetkit/read';
  *
- * const downloader = new XetDownloader({ caches: xetCaches });
+ * const reader = new XetReader({ caches: xetCaches });
  * ```
  */
 export const xetCaches: CacheWork = openCaches;
 
 /**
- * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetDownloader` in such
+ * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetReader` in such
  * places.
  *
  * @example
  * <!-- page -->
  * ```js
  * import { threadCodec } from 'xetkit';
- * import { XetDownloader } from 'xetkit/download';
+ * import { XetReader } from 'xetkit/read';
  *
- * const downloader = new XetDownloader({ codec: threadCodec });
+ * const reader = new XetReader({ codec: threadCodec });
  * ```
  */
 export const threadCodec: CodecFactory = loadCodec;

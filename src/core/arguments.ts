@@ -6,7 +6,7 @@ export const FILE_INFO = 'repo:r! path:s! revision:s signal:g';
 export const OPEN = 'repo:r! path:s! revision:s signal:g beginning:b';
 export const READ = 'signal:g';
 export const STREAM = 'signal:g cautious:b';
-export const DOWNLOADER =
+export const READER =
   'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s chunkCache:a offline:b memoryBudget:m concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f caches:f codec:f';
 export const CLIENT =
   'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s files:o uploads:o chunkCache:a offline:b memoryBudget:m sequentialWrites:b concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f';

@@ -1,9 +1,9 @@
-import type { BaseXetDownloader } from '../client/reader.ts';
+import type { BaseXetReader } from '../client/reader.ts';
 import { LeasePool } from '../core/lease-pool.ts';
 import { OpenedFiles } from './opened-files.ts';
 
 /** The part of a client that the `fetch` adapter uses. */
-export type FetchClient = Pick<BaseXetDownloader, 'endpoint' | 'open' | 'close'>;
+export type FetchClient = Pick<BaseXetReader, 'endpoint' | 'open' | 'close'>;
 
 /** The files of a client. The client is not closed before `release` is called. */
 export interface ClientLease {

@@ -13,7 +13,7 @@ export let readsOf: (file: XetFile) => { reads: FileReads; range: ByteRange };
  * A file of a repository, or a slice of one, to read from. Nothing is fetched before it is read.
  *
  * Reads share what was fetched for others of the same file: a reader of headers that takes a few bytes at a time costs
- * a few requests, and what was read a moment ago costs none. Files of a `XetDownloader` do not: each read asks for its own.
+ * a few requests, and what was read a moment ago costs none. Files of a `XetReader` do not: each read asks for its own.
  */
 export class XetFile {
   readonly #reads: FileReads;

@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { XetDownloaderOptions } from '../../src/client/options.ts';
-import { BaseXetDownloader, bareParts } from '../../src/client/reader.ts';
+import type { XetReaderOptions } from '../../src/client/options.ts';
+import { BaseXetReader, bareParts } from '../../src/client/reader.ts';
 import { readerPlatform } from '../../src/client/reader-platform.web.ts';
 import { threadCodec, xetCaches } from '../../src/client/xet-client.ts';
-import { createXetFetch, XetDownloader } from '../../src/entries/download.ts';
+import { createXetFetch, XetReader } from '../../src/entries/read.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
@@ -14,15 +14,15 @@ const noise = randomBytes(3_000_000, 1);
 const notes = Buffer.from('# Notes\n');
 
 /** The reader as pages have it. */
-class WebDownloader extends BaseXetDownloader {
-  constructor(options: XetDownloaderOptions) {
+class WebReader extends BaseXetReader {
+  constructor(options: XetReaderOptions) {
     super(...bareParts(options, readerPlatform));
   }
 }
 
-/** A downloader from the sources, where there is no worker to be found: it decodes on the calling thread. */
-function downloaderOf(hub: LocalHub, options: XetDownloaderOptions = {}): XetDownloader {
-  const downloader = new XetDownloader({
+/** A reader from the sources, where there is no worker to be found: it decodes on the calling thread. */
+function readerOf(hub: LocalHub, options: XetReaderOptions = {}): XetReader {
+  const reader = new XetReader({
     endpoint: hub.url,
     accessToken: '',
     workers: 0,
@@ -30,8 +30,8 @@ function downloaderOf(hub: LocalHub, options: XetDownloaderOptions = {}): XetDow
     retry: { baseDelayMs: 1, maxDelayMs: 5 },
     ...options,
   });
-  onTestFinished(() => downloader.close());
-  return downloader;
+  onTestFinished(() => reader.close());
+  return reader;
 }
 
 async function hubWithFiles(): Promise<LocalHub> {
@@ -44,13 +44,13 @@ async function hubWithFiles(): Promise<LocalHub> {
 const asked = (hub: LocalHub, wanted: string) => hub.requests.filter(({ kind }) => kind === wanted).length;
 const same = (found: Uint8Array, expected: Uint8Array) => expect(Buffer.compare(found, expected)).toBe(0);
 
-describe('a downloader', () => {
+describe('a reader', () => {
   test('reads files of both kinds, whole, in parts and as streams', async () => {
     const hub = await hubWithFiles();
-    const downloader = downloaderOf(hub);
-    expect(downloader.endpoint).toBe(hub.url);
-    const info = await downloader.fileInfo({ repo, path: 'noise' });
-    const file = await downloader.open({ repo, path: 'noise' });
+    const reader = readerOf(hub);
+    expect(reader.endpoint).toBe(hub.url);
+    const info = await reader.fileInfo({ repo, path: 'noise' });
+    const file = await reader.open({ repo, path: 'noise' });
     const { path, size, etag, commit, xetHash } = file;
     expect({ path, size, etag, commit, xetHash }).toEqual(info);
     same(new Uint8Array(await file.arrayBuffer()), noise);
@@ -58,7 +58,7 @@ describe('a downloader', () => {
     same(await file.read(1_000_000, 1_300_000), noise.subarray(1_000_000, 1_300_000));
     same(await file.slice(-5000).read(10, 20), noise.subarray(-4990, -4980));
     same(await file.read(7, 7), noise.subarray(7, 7));
-    const text = await downloader.open({ repo, path: 'notes.md' });
+    const text = await reader.open({ repo, path: 'notes.md' });
     expect(await text.text()).toBe('# Notes\n');
     expect(text.xetHash).toBeUndefined();
   });
@@ -66,10 +66,10 @@ describe('a downloader', () => {
   test('remembers nothing, and with caches what a client would', async () => {
     const hub = await hubWithFiles();
     const dir = freshTiers();
-    const without = downloaderOf(hub);
-    const caching = downloaderOf(hub, { caches: xetCaches, chunkCache: { dir } });
-    const rangesFor = async (downloader: XetDownloader) => {
-      const file = await downloader.open({ repo, path: 'noise' });
+    const without = readerOf(hub);
+    const caching = readerOf(hub, { caches: xetCaches, chunkCache: { dir } });
+    const rangesFor = async (reader: XetReader) => {
+      const file = await reader.open({ repo, path: 'noise' });
       hub.resetRequests();
       same(new Uint8Array(await file.arrayBuffer()), noise);
       return asked(hub, 'xorb');
@@ -78,13 +78,13 @@ describe('a downloader', () => {
     expect(await rangesFor(without)).toBeGreaterThan(0);
     expect(await rangesFor(caching)).toBeGreaterThan(0);
     await caching.close();
-    expect(await rangesFor(downloaderOf(hub, { caches: xetCaches, chunkCache: { dir } }))).toBe(0);
+    expect(await rangesFor(readerOf(hub, { caches: xetCaches, chunkCache: { dir } }))).toBe(0);
   });
 
   test('fetches corrupt data once more, and gives none', async () => {
     const hub = await hubWithFiles();
-    const downloader = downloaderOf(hub);
-    const file = await downloader.open({ repo, path: 'noise' });
+    const reader = readerOf(hub);
+    const file = await reader.open({ repo, path: 'noise' });
     const once = hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 100_000, mask: 4, times: 1 });
     same(new Uint8Array(await file.arrayBuffer()), noise);
     expect(once.hits).toBe(1);
@@ -98,19 +98,16 @@ describe('a downloader', () => {
     hub.faults.add({ kind: 'reconstruction', action: 'status', status: 500, times: 1e9 });
     const warnings: string[] = [];
     const onWarning = (text: string) => void warnings.push(text);
-    same(
-      new Uint8Array(await (await downloaderOf(hub, { onWarning }).open({ repo, path: 'noise' })).arrayBuffer()),
-      noise,
-    );
+    same(new Uint8Array(await (await readerOf(hub, { onWarning }).open({ repo, path: 'noise' })).arrayBuffer()), noise);
     expect(warnings).toEqual([expect.stringContaining('plain HTTP')]);
-    const strict = await downloaderOf(hub, { fallback: 'never' }).open({ repo, path: 'noise' });
+    const strict = await readerOf(hub, { fallback: 'never' }).open({ repo, path: 'noise' });
     expect(await rejectionOf(strict.arrayBuffer())).toMatchObject({ code: 'SERVER' });
   });
 
   test('stops at once, with the reason, and asks for no more', async () => {
     const hub = await hubWithFiles();
-    const downloader = downloaderOf(hub);
-    const file = await downloader.open({ repo, path: 'noise' });
+    const reader = readerOf(hub);
+    const file = await reader.open({ repo, path: 'noise' });
     const stop = new AbortController();
     const reason = new Error('enough');
     hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: 0, times: 1e9 });
@@ -125,17 +122,17 @@ describe('a downloader', () => {
 
   test('is of no use once it is closed', async () => {
     const hub = await hubWithFiles();
-    const downloader = downloaderOf(hub);
-    const file = await downloader.open({ repo, path: 'noise' });
-    await downloader.close();
+    const reader = readerOf(hub);
+    const file = await reader.open({ repo, path: 'noise' });
+    await reader.close();
     expect(await rejectionOf(file.arrayBuffer())).toMatchObject({ code: 'CLOSED' });
-    expect(await rejectionOf(downloader.open({ repo, path: 'noise' }))).toMatchObject({ code: 'CLOSED' });
+    expect(await rejectionOf(reader.open({ repo, path: 'noise' }))).toMatchObject({ code: 'CLOSED' });
   });
 
   test('asks nobody where no server may be asked', async () => {
     const hub = await hubWithFiles();
-    const downloader = downloaderOf(hub, { offline: true });
-    expect(await rejectionOf(downloader.open({ repo, path: 'noise' }))).toMatchObject({ code: 'OFFLINE' });
+    const reader = readerOf(hub, { offline: true });
+    expect(await rejectionOf(reader.open({ repo, path: 'noise' }))).toMatchObject({ code: 'OFFLINE' });
     expect(hub.requests).toEqual([]);
   });
 
@@ -143,9 +140,9 @@ describe('a downloader', () => {
     const hub = await hubWithFiles();
     const warnings: string[] = [];
     const options = { endpoint: hub.url, onWarning: (text: string) => void warnings.push(text) };
-    const lost = new WebDownloader(options);
-    const strict = new WebDownloader({ ...options, fallback: 'never' });
-    const handed = new WebDownloader({ ...options, codec: threadCodec });
+    const lost = new WebReader(options);
+    const strict = new WebReader({ ...options, fallback: 'never' });
+    const handed = new WebReader({ ...options, codec: threadCodec });
     onTestFinished(async () => void (await Promise.all([lost, strict, handed].map((one) => one.close()))));
     const target = { repo, path: 'noise' };
     same(new Uint8Array(await (await handed.open(target)).arrayBuffer()), noise);
@@ -160,7 +157,7 @@ describe('a downloader', () => {
     [{ memoryBudget: 5 }, /memoryBudget/],
     [{ concurrency: 0 }, /concurrency/],
   ])('does not take %o', (options, message) => {
-    expect(() => new XetDownloader(options)).toThrow(message);
+    expect(() => new XetReader(options)).toThrow(message);
   });
 });
 

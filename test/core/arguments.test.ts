@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { saveFile, XetClient, XetError } from 'xetkit';
-import { XetDownloader } from 'xetkit/download';
 import { createXetCache, createXetFetch } from 'xetkit/fetch';
 import { startLocalHub } from 'xetkit/local-hub';
+import { XetReader } from 'xetkit/read';
 import * as tables from '../../src/core/arguments.ts';
 
 const repo = 'owner/model';
@@ -77,8 +77,8 @@ describe('a client is not made of', () => {
   });
 
   test('options that a smaller client has not', () => {
-    expect(thrown(() => new XetDownloader({ files: {} } as object))).toContain("XetDownloader has no option 'files'.");
-    expect(thrown(() => new XetDownloader({ tokem: '' } as object))).toContain("has no option 'tokem'.");
+    expect(thrown(() => new XetReader({ files: {} } as object))).toContain("XetReader has no option 'files'.");
+    expect(thrown(() => new XetReader({ tokem: '' } as object))).toContain("has no option 'tokem'.");
   });
 });
 
@@ -216,7 +216,7 @@ describe('with a Hub', async () => {
   test('its address may be a URL', async () => {
     await using client = new XetClient({ endpoint: new URL(hub.url), accessToken: undefined });
     expect(await client.fileInfo({ repo, path: 'a.txt', revision: undefined })).toMatchObject({ size: 5 });
-    await using downloader = new XetDownloader({
+    await using downloader = new XetReader({
       endpoint: new URL(hub.url),
       retry: { attempts: undefined } as object,
     });
@@ -235,7 +235,7 @@ describe('with a Hub', async () => {
     [`${hub.url}/owner/model`, 'a.txt'],
   ])('%s stands for a repository', async (address, path) => {
     await using client = clientOf(hub.url);
-    await using downloader = new XetDownloader({ endpoint: hub.url });
+    await using downloader = new XetReader({ endpoint: hub.url });
     const target = { repo: address, path } as { repo: string; path: string };
     const { size } = await client.fileInfo(target);
     expect(size).toBeGreaterThan(0);

@@ -61,7 +61,7 @@ test.each([
 
 test.each([
   'xetkit',
-  'xetkit/download',
+  'xetkit/read',
   'xetkit/codec',
   'xetkit/formats',
   'xetkit/fetch',

@@ -4,7 +4,7 @@
 
 /**
  * @typedef {{ endpoint: string, repo: string, many: string, files: Record<string, { size: number, sha256: string }>, corrupt: string, remembered?: string }} Expected
- * @typedef {typeof import('../../src/entries/index.ts') & Pick<typeof import('../../src/entries/download.ts'), 'XetDownloader'>} Xetkit
+ * @typedef {typeof import('../../src/entries/index.ts') & Pick<typeof import('../../src/entries/read.ts'), 'XetReader'>} Xetkit
  */
 
 /** @param {Uint8Array} bytes */
@@ -73,16 +73,16 @@ export function cases(xetkit, expected) {
       equal(await sha256(end), await sha256(whole.subarray(size - 1000)), 'the end');
       await client.close();
     },
-    'a downloader that has nothing but what it is handed': async () => {
+    'a reader that has nothing but what it is handed': async () => {
       /** @type {string[]} */
       const warnings = [];
       const onWarning = (/** @type {string} */ text) => void warnings.push(text);
       const plain = { endpoint, accessToken: '', onWarning };
       const remembering = { ...plain, caches: xetkit.xetCaches, chunkCache: { dir: dir() } };
       for (const options of [plain, remembering, { ...plain, workers: 0, codec: xetkit.threadCodec }]) {
-        const downloader = new xetkit.XetDownloader(options);
+        const reader = new xetkit.XetReader(options);
         for (const [path, { size, sha256: hash }] of Object.entries(files)) {
-          const file = await downloader.open({ repo, path });
+          const file = await reader.open({ repo, path });
           equal(file.size, size, `size of ${path}`);
           equal(
             await sha256(new Uint8Array(await new Response(file.stream()).arrayBuffer())),
@@ -90,7 +90,7 @@ export function cases(xetkit, expected) {
             `stream of ${path}`,
           );
         }
-        const file = await downloader.open({ repo, path: largest });
+        const file = await reader.open({ repo, path: largest });
         const bytes = new Uint8Array(await file.arrayBuffer());
         equal(await sha256(bytes), largestHash, 'content');
         const middle = await file.slice(largestSize >> 2).read(0, 200_000);
@@ -99,10 +99,10 @@ export function cases(xetkit, expected) {
           const saved = await xetkit.saveFile(file, { opfs: `${dir()}/saved` });
           equal(`${saved.verified} ${saved.size}`, `xet ${largestSize}`, 'what was saved');
         }
-        const corrupt = await downloader.open({ repo, path: expected.corrupt });
+        const corrupt = await reader.open({ repo, path: expected.corrupt });
         const error = await corrupt.arrayBuffer().catch((/** @type {unknown} */ caught) => caught);
         equal(xetkit.isXetError(error, 'INTEGRITY'), true, `corrupt data is an INTEGRITY error (${String(error)})`);
-        await downloader.close();
+        await reader.close();
       }
       equal(warnings.join('; '), '', 'warnings');
     },

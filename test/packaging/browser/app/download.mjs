@@ -16,7 +16,7 @@
  * @property {string} [error]
  */
 /** @typedef {import('../../../../src/client/xet-client.ts').XetClient} Client */
-/** @typedef {import('../../../../src/entries/download.ts').XetDownloader} Downloader */
+/** @typedef {import('../../../../src/entries/read.ts').XetReader} Downloader */
 /** @typedef {import('../../../../src/entries/index.ts').XetClientOptions} Options */
 
 /** @returns {Order} */

@@ -1,11 +1,11 @@
 // @ts-check
-import { XetDownloader } from 'xetkit/download';
+import { XetReader } from 'xetkit/read';
 import { orderOfPage, read, report } from './download.mjs';
 
 const order = orderOfPage();
 // It can decode in workers only.
 read(
-  (options) => new XetDownloader(options),
+  (options) => new XetReader(options),
   order,
   () => 'workers',
 ).then((outcome) => report(order, outcome));

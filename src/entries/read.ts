@@ -1,15 +1,15 @@
 /**
- * `xetkit/download` for pages that only read, and are to be small: verified downloads without caches, files and uploads.
+ * `xetkit/read` for pages that only read, and are to be small: verified downloads without caches, files and uploads.
  * @module
  */
 
 import { readerPlatform } from '#client/reader-platform';
-import type { XetDownloaderOptions } from '../client/options.ts';
-import { BaseXetDownloader, bareParts } from '../client/reader.ts';
+import type { XetReaderOptions } from '../client/options.ts';
+import { BaseXetReader, bareParts } from '../client/reader.ts';
 import { makeXetFetch, type XetFetch } from '../fetch/xet-fetch.ts';
-import type { SmallXetFetchOptions } from './download-exports.ts';
+import type { SmallXetFetchOptions } from './read-exports.ts';
 
-export * from './download-exports.ts';
+export * from './read-exports.ts';
 
 /**
  * Reads files of Hugging Face repositories over the Xet protocol, and does nothing else: a `XetClient` without caches,
@@ -18,27 +18,27 @@ export * from './download-exports.ts';
  *
  * @example
  * ```js
- * import { XetDownloader } from 'xetkit/download';
+ * import { XetReader } from 'xetkit/read';
  *
- * const downloader = new XetDownloader({ endpoint: process.env.HF_ENDPOINT });
- * const file = await downloader.open({ repo: 'owner/model', path: 'model.safetensors' });
+ * const reader = new XetReader({ endpoint: process.env.HF_ENDPOINT });
+ * const file = await reader.open({ repo: 'owner/model', path: 'model.safetensors' });
  * const bytes = await new Response(file.stream()).arrayBuffer();
  * console.log(file.size, bytes.byteLength);
- * await downloader.close();
+ * await reader.close();
  * ```
  */
-export class XetDownloader extends BaseXetDownloader {
-  constructor(options: XetDownloaderOptions = {}) {
+export class XetReader extends BaseXetReader {
+  constructor(options: XetReaderOptions = {}) {
     super(...bareParts(options, readerPlatform));
   }
 }
 
 /**
- * A `fetch` that gets files of the Hub through Xet, as that of `xetkit/fetch` does, over a {@link XetDownloader}.
+ * A `fetch` that gets files of the Hub through Xet, as that of `xetkit/fetch` does, over a {@link XetReader}.
  *
  * @example
  * ```js
- * import { createXetFetch } from 'xetkit/download';
+ * import { createXetFetch } from 'xetkit/read';
  *
  * const xetFetch = createXetFetch();
  * const url = `${process.env.HF_ENDPOINT}/owner/model/resolve/main/model.safetensors`;
@@ -47,5 +47,5 @@ export class XetDownloader extends BaseXetDownloader {
  * ```
  */
 export function createXetFetch(options: SmallXetFetchOptions = {}): XetFetch {
-  return makeXetFetch(options, (clientOptions) => new XetDownloader(clientOptions));
+  return makeXetFetch(options, (clientOptions) => new XetReader(clientOptions));
 }

@@ -1,9 +1,9 @@
-import type { XetDownloaderOptions } from '../client/options.ts';
+import type { XetReaderOptions } from '../client/options.ts';
 import type { FetchClient } from '../fetch/token-clients.ts';
 import type { XetFetchOptions } from '../fetch/xet-fetch.ts';
 
 export type { ChunkCacheOptions } from '../cache/cache-settings.ts';
-export type { CacheWork, CodecFactory, XetDownloaderOptions } from '../client/options.ts';
+export type { CacheWork, CodecFactory, XetReaderOptions } from '../client/options.ts';
 export type { FileTarget, OpenTarget } from '../client/types.ts';
 export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';
 export type { UrlKind } from '../core/metrics.ts';
@@ -16,8 +16,8 @@ export type { FileInfo } from '../hub/client.ts';
 export type { RepoDesignation, RepoId, RepoType } from '../hub/repo.ts';
 export type { XetFile } from '../read/xet-file.ts';
 
-/** As of `xetkit/fetch`, with options of a `XetDownloader` for the client that is to be made. */
+/** As of `xetkit/fetch`, with options of a `XetReader` for the client that is to be made. */
 export interface SmallXetFetchOptions extends Omit<XetFetchOptions, 'client'> {
   /** The client that answers, or what to make one of. */
-  client?: FetchClient | XetDownloaderOptions;
+  client?: FetchClient | XetReaderOptions;
 }
