@@ -148,7 +148,7 @@ describe('a reader', () => {
     same(new Uint8Array(await (await handed.open(target)).arrayBuffer()), noise);
     expect(warnings).toEqual([]);
     same(new Uint8Array(await (await lost.open(target)).arrayBuffer()), noise);
-    expect(warnings).toEqual([expect.stringMatching(/workers cannot be started here.*threadCodec.*plain HTTP/)]);
+    expect(warnings).toEqual([expect.stringMatching(/workers cannot be started.*threadCodec.*plain HTTP/)]);
     expect(await rejectionOf((await strict.open(target)).arrayBuffer())).toMatchObject({ code: 'UNSUPPORTED' });
   });
 
