@@ -15,6 +15,13 @@ import { RecipeCache } from './recipes/recipe-cache.ts';
 import { equalBytes, isCompleteRecipe, locateRun, matchesRecipe } from './recipes/recipe-runs.ts';
 import type { RecipeStore } from './recipes/recipe-store.ts';
 
+/** Folders, or beginnings of database names, by their content; undefined for what is not kept. */
+export interface CacheFolders {
+  chunks: string | undefined;
+  recipes: string | undefined;
+  verifiedFiles: string | undefined;
+}
+
 export interface LocalCacheParts {
   recipes: RecipeStore;
   known: KnownFiles;
@@ -22,8 +29,8 @@ export interface LocalCacheParts {
   chunks: ChunkStore | undefined;
   /** What the chunk store may take, in bytes. */
   chunkLimitBytes: number;
-  /** Where all of this is; undefined where there is no file system. */
-  folder: string | undefined;
+  /** Folders of all of this; undefined where there is no file system. */
+  folders: CacheFolders | undefined;
   /** Where chunks may be in other files; undefined where there is no file system. */
   sources?: ((recipes: RecipeCache) => FileSources) | undefined;
   budget: MemoryBudget;
@@ -32,7 +39,10 @@ export interface LocalCacheParts {
 }
 
 /** What may be looked at, and looked after, from outside. */
-export type CacheStores = Pick<LocalCacheParts, 'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folder' | 'help'>;
+export type CacheStores = Pick<
+  LocalCacheParts,
+  'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folders' | 'help'
+>;
 
 /** What a file is known by. */
 export interface FileIdentity {
@@ -63,6 +73,11 @@ export class LocalCaches {
 
   get stores(): CacheStores {
     return this.#parts;
+  }
+
+  /** Whether files on this disk can serve as sources of chunks, so that it pays to {@link adopt} them. */
+  get hasFileSources(): boolean {
+    return this.#sources !== undefined;
   }
 
   /** The terms of a file of this size, where its recipe is known. */

@@ -97,7 +97,7 @@ function totalsOf({ folder, repos, unfinished, hubBytes, xetkit, totalBytes }: C
     [unusedBytes, 'that no revision uses'],
     [
       chunks?.bytes ?? 0,
-      `of chunks that were read, ${formatBytes(chunks?.maxBytes ?? 0)} at most, in ${xetkit.folder}`,
+      `of chunks that were read, ${formatBytes(chunks?.maxBytes ?? 0)} at most, in ${chunks?.folder}`,
     ],
     [recipes.bytes, `of recipes of ${formatCount(recipes.count, 'file')}`],
     [verifiedFiles.bytes, `of notes on ${formatCount(verifiedFiles.count, 'verified file')}`],
@@ -126,6 +126,6 @@ function summaryOf({ repos, folder, xetkit, ...rest }: CacheUsage): object {
     folder: folder ?? null,
     repos: repos.length,
     ...rest,
-    xetkit: { ...xetkit, folder: xetkit.folder ?? null, chunks: xetkit.chunks ?? null },
+    xetkit: { ...xetkit, chunks: xetkit.chunks ?? null },
   };
 }

@@ -1,10 +1,18 @@
-import { join } from 'node:path';
 import { openFolderRecipeStore } from '../cache/recipes/recipe-store.node.ts';
+import { noRecipes } from '../cache/recipes/recipe-store.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
 import { setLatest } from '../core/lru.ts';
 import { openRepoStore } from '../files/disk/repo-store.node.ts';
-import type { DiskCall, DiskService, DiskSteps, PlaceInStore, StoreFolders } from '../files/disk-offload.ts';
+import type {
+  DiskCall,
+  DiskService,
+  DiskSteps,
+  NoteFolders,
+  PlaceInStore,
+  StoreFolders,
+} from '../files/disk-offload.ts';
 import type { RepoStore } from '../files/place.ts';
+import { memoryKnownFiles } from '../files/verified-files.memory.ts';
 import { openKnownFiles } from '../files/verified-files.node.ts';
 import { capture } from '../workers/result.ts';
 
@@ -16,8 +24,8 @@ export function diskService(): DiskService {
   let steps: DiskSteps | undefined;
   return {
     ping: () => undefined,
-    run: (folder, calls) => {
-      steps ??= stepsIn(folder);
+    run: (folders, calls) => {
+      steps ??= stepsIn(folders);
       const all = steps;
       const take = ({ name, args }: DiskCall) => (all[name] as (...args: unknown[]) => Promise<unknown>)(...args);
       return Promise.all(calls.map((call) => capture(() => take(call))));
@@ -25,9 +33,9 @@ export function diskService(): DiskService {
   };
 }
 
-function stepsIn(folder: string): DiskSteps {
-  const known = openKnownFiles(join(folder, 'files'));
-  const recipes = openFolderRecipeStore(join(folder, 'shards'));
+function stepsIn(folders: NoteFolders): DiskSteps {
+  const known = folders.verifiedFiles === undefined ? memoryKnownFiles() : openKnownFiles(folders.verifiedFiles);
+  const recipes = folders.recipes === undefined ? noRecipes : openFolderRecipeStore(folders.recipes);
   const stores = new Map<string, RepoStore>();
   // Whoever asked is told of an abort there.
   const never = new AbortController().signal;

@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
-import type { OpenLocalCaches } from '../cache/cache-settings.ts';
+import { cacheFolders, type OpenLocalCaches } from '../cache/cache-settings.ts';
 import { openFolderChunkStore } from '../cache/chunks/chunk-store.node.ts';
 import { WriteBehindStore } from '../cache/chunks/write-behind-store.ts';
 import { FileSources, type SourceFile } from '../cache/file-sources.ts';
 import { LocalCaches } from '../cache/local-caches.ts';
 import { openFolderRecipeStore } from '../cache/recipes/recipe-store.node.ts';
+import { noRecipes } from '../cache/recipes/recipe-store.ts';
 import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { environment } from '../core/env.node.ts';
 import { DiskThread } from '../files/disk-thread.node.ts';
+import { memoryKnownFiles } from '../files/verified-files.memory.ts';
 import { openKnownFiles } from '../files/verified-files.node.ts';
 import { open } from '../fs/disk.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
@@ -17,29 +19,40 @@ import { hubHome, NOWHERE } from '../fs/env-folders.node.ts';
 
 const DEFAULT_CHUNK_BYTES = 10 * 1024 ** 3;
 
-/** What the caches take by default, beside the folders of other Hub clients. */
+/** Default folder of xetkit's own caches, beside the folders of other Hub clients. */
 export function xetkitFolder(env: Record<string, string | undefined> = environment): string {
   return env.XETKIT_CACHE || join(hubHome(env) ?? NOWHERE, 'xetkit');
 }
 
-export const openCaches: OpenLocalCaches = ({ chunkCache, pool, budget, spawnWorker }) => {
-  const { dir = xetkitFolder(), maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
+export const openCaches: OpenLocalCaches = ({ pool, budget, spawnWorker, ...options }) => {
+  const dirs = cacheFolders(options, xetkitFolder);
+  const below = (dir: string | undefined, name: string) => (dir === undefined ? undefined : join(dir, name));
+  const folders = {
+    chunks: below(dirs.chunks, 'chunks'),
+    recipes: below(dirs.recipes, 'shards'),
+    verifiedFiles: below(dirs.verifiedFiles, 'files'),
+  };
+  const { maxBytes = DEFAULT_CHUNK_BYTES } = options.chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
-  // Who wants no threads wants none for this either.
-  const help = spawnWorker && new DiskThread(spawnDiskThread, dir, budget);
-  const known = openKnownFiles(join(dir, 'files'));
+  // A client without workers gets no disk thread either.
+  const help = spawnWorker && new DiskThread(spawnDiskThread, folders, budget);
+  const known = folders.verifiedFiles === undefined ? memoryKnownFiles() : openKnownFiles(folders.verifiedFiles);
   const cut = (path: string, signal: AbortSignal) => diskErrors(path, () => chunkFile(path, signal));
+  // A file serves as a source by its recipe and by the note that it is unchanged.
+  const hasSources = folders.recipes !== undefined && folders.verifiedFiles !== undefined;
   return new LocalCaches({
     help,
-    recipes: openFolderRecipeStore(join(dir, 'shards'), { help }),
+    recipes: folders.recipes === undefined ? noRecipes : openFolderRecipeStore(folders.recipes, { help }),
     known,
     chunks:
-      chunkCache === false
+      folders.chunks === undefined
         ? undefined
-        : new WriteBehindStore(openFolderChunkStore(join(dir, 'chunks'), { maxBytes, hash }), budget),
+        : new WriteBehindStore(openFolderChunkStore(folders.chunks, { maxBytes, hash }), budget),
     chunkLimitBytes: maxBytes,
-    folder: dir,
-    sources: (recipes) => new FileSources({ known, openFile, chunkFile: cut, pool, budget }, recipes),
+    folders: dirs,
+    sources: hasSources
+      ? (recipes) => new FileSources({ known, openFile, chunkFile: cut, pool, budget }, recipes)
+      : undefined,
     budget,
   });
 };

@@ -1,51 +1,37 @@
-import type { OpenLocalCaches } from '../cache/cache-settings.ts';
-import type { ChunkRun, ChunkStore } from '../cache/chunks/chunk-store.ts';
+import { cacheFolders, type OpenLocalCaches } from '../cache/cache-settings.ts';
+import { type ChunkStore, forwarding } from '../cache/chunks/chunk-store.ts';
 import { openWebChunkStore } from '../cache/chunks/chunk-store.web.ts';
 import { WriteBehindStore } from '../cache/chunks/write-behind-store.ts';
 import { LocalCaches } from '../cache/local-caches.ts';
+import { noRecipes } from '../cache/recipes/recipe-store.ts';
 import { openWebRecipeStore } from '../cache/recipes/recipe-store.web.ts';
 import { Codec } from '../codec/codec.ts';
-import type { ChunkRange } from '../core/ranges.ts';
 import { memoryKnownFiles } from '../files/verified-files.memory.ts';
 
 const DEFAULT_CHUNK_BYTES = 1024 ** 3;
 
-/** In IndexedDB, in memory where that is refused. Codec work for it is little and is done on the calling thread. */
-export const openCaches: OpenLocalCaches = ({ chunkCache, name, spawnWorker, budget, onWarning }) => {
-  const { dir = name ?? 'xetkit', maxBytes = DEFAULT_CHUNK_BYTES } = chunkCache || {};
+/** Opens caches in IndexedDB, in memory where that is refused. The calling thread does the little codec work. */
+export const openCaches: OpenLocalCaches = ({ spawnWorker, budget, onWarning, ...options }) => {
+  const { chunks, recipes } = cacheFolders(options, () => 'xetkit');
+  const { maxBytes = DEFAULT_CHUNK_BYTES } = options.chunkCache || {};
   const hash = async (chunk: Uint8Array) => (await Codec.load()).chunkHash(chunk);
+  const openChunks = () => openWebChunkStore(`${chunks}-chunks`, { maxBytes, hash, spawnWorker, onWarning });
   return new LocalCaches({
-    recipes: openWebRecipeStore(`${dir}-shards`, { onWarning }),
+    recipes: recipes === undefined ? noRecipes : openWebRecipeStore(`${recipes}-shards`, { onWarning }),
     known: memoryKnownFiles(),
-    chunks:
-      chunkCache === false
-        ? undefined
-        : new WriteBehindStore(
-            openedLater(() => openWebChunkStore(`${dir}-chunks`, { maxBytes, hash, spawnWorker, onWarning })),
-            budget,
-          ),
+    chunks: chunks === undefined ? undefined : new WriteBehindStore(lazily(openChunks), budget),
     chunkLimitBytes: maxBytes,
-    folder: undefined,
+    folders: undefined,
     budget,
   });
 };
 
-/** A store that is opened by the first call. */
-function openedLater(open: () => Promise<ChunkStore>): ChunkStore {
+/** A store that its first call opens. */
+function lazily(open: () => Promise<ChunkStore>): ChunkStore {
   let opened: Promise<ChunkStore> | undefined;
   const store = () => {
     opened ??= open();
     return opened;
   };
-  return {
-    find: async (xorb: string, chunks: ChunkRange) => (await store()).find(xorb, chunks),
-    records: async (xorb: string, chunks: ChunkRange) => (await store()).records(xorb, chunks),
-    read: async (xorb: string, chunks: ChunkRange) => (await store()).read(xorb, chunks),
-    put: async (xorb: string, run: ChunkRun, given?: boolean) => (await store()).put(xorb, run, given),
-    drop: async (xorb: string) => (await store()).drop(xorb),
-    usage: async () => (await store()).usage(),
-    prune: async (bytes: number) => (await store()).prune(bytes),
-    clear: async () => (await store()).clear(),
-    close: async () => (await opened)?.close(),
-  };
+  return { ...forwarding(store), close: async () => (await opened)?.close() };
 }

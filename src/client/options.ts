@@ -1,6 +1,6 @@
-import type { CacheWork, ChunkCacheOptions } from '../cache/cache-settings.ts';
+import type { CacheOptions, CacheWork } from '../cache/cache-settings.ts';
 import type { CodecFactory } from '../codec/codec.ts';
-import { CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
+import { CACHE_PLACE, CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
 import type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
@@ -14,7 +14,7 @@ export type { CacheWork, CodecFactory };
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 
 /** What a client goes by. All of it is optional. */
-export interface XetClientOptions {
+export interface XetClientOptions extends CacheOptions {
   /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
   endpoint?: string | URL;
   /**
@@ -26,7 +26,7 @@ export interface XetClientOptions {
   fetch?: Fetch;
   /** Rewrites every address before it is asked, for mirrors and proxies. */
   rewriteUrl?: (url: string, kind: UrlKind) => string;
-  /** Hub cache folder (Node, Deno, Bun). Default: as `HF_HUB_CACHE` and `HF_HOME` say. In browsers the name of a database. */
+  /** Hub cache folder (Node, Deno, Bun). Default: `HF_HUB_CACHE`, else `hub` in `HF_HOME`. Browsers have none. */
   cacheDir?: string;
   /**
    * Where `downloadFile` and `snapshot` write to. Default: the file system in Node, Deno and Bun, nowhere in pages.
@@ -38,8 +38,6 @@ export interface XetClientOptions {
    * handed in, so that those that only read carry none of it.
    */
   uploads?: UploadBackend;
-  /** What is remembered of chunks of reads that leave no file. False remembers none of them. */
-  chunkCache?: ChunkCacheOptions | false;
   /** True asks no server: what is not here is `OFFLINE`. Default: as `HF_HUB_OFFLINE` says. */
   offline?: boolean;
   /** Hard limit for data in flight and decoded, in bytes. Default: 256 MiB at most, less on small machines. */
@@ -105,20 +103,29 @@ export function checkFolder(folder: string | undefined, name: string): void {
   if (folder === '') throw new XetError('INVALID_ARGUMENT', `${name} is empty. Name a folder, or leave it out.`);
 }
 
+const CACHES = [
+  ['chunkCache', CHUNK_CACHE],
+  ['recipes', CACHE_PLACE],
+  ['verifiedFiles', CACHE_PLACE],
+] as const;
+
 /** The options of a client that are given, described by `table`. Throws `INVALID_ARGUMENT` for what no client can use. */
 export function checkOptions<T extends XetClientOptions>(call: string, given: T, table: string): T {
   const options = checked(call, given, table);
   const { endpoint, memoryBudget, concurrency, workers } = options;
   if (options.retry) options.retry = checked('retry', options.retry, RETRY);
   if (options.timeouts) options.timeouts = checked('timeouts', options.timeouts, TIMEOUTS);
-  const { chunkCache = false } = options;
-  if (chunkCache !== false) options.chunkCache = checked('chunkCache', chunkCache, CHUNK_CACHE);
+  for (const [name, table] of CACHES) {
+    const { [name]: place = false } = options;
+    if (place === false) continue;
+    options[name] = checked<{ dir?: string }>(name, place, table);
+    checkFolder(place.dir, `${name}.dir`);
+  }
   const invalid = (text: string) => new XetError('INVALID_ARGUMENT', text);
   if (endpoint !== undefined) checkEndpoint(String(endpoint), 'endpoint');
   if (memoryBudget !== undefined && !(memoryBudget >= 16 * MIB))
     throw invalid(`memoryBudget is at least ${16 * MIB} bytes (16 MiB), not ${memoryBudget}`);
   checkFolder(options.cacheDir, 'cacheDir');
-  checkFolder(options.chunkCache ? options.chunkCache.dir : undefined, 'chunkCache.dir');
   const counts = [
     ['concurrency', concurrency, 1],
     ['workers', workers, 0],

@@ -74,7 +74,8 @@ export function readerParts<T extends LocalCaches | undefined>(
   const lanes = new Lanes(concurrency, undefined, most.lanes);
   const caches = openCaches({
     chunkCache: options.chunkCache,
-    name: options.cacheDir,
+    recipes: options.recipes,
+    verifiedFiles: options.verifiedFiles,
     pool,
     spawnWorker: workers === 0 ? undefined : platform.spawnWorker,
     budget,

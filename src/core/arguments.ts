@@ -7,12 +7,13 @@ export const OPEN = 'repo:r! path:s! revision:s signal:g beginning:b';
 export const READ = 'signal:g';
 export const STREAM = 'signal:g cautious:b';
 export const READER =
-  'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s chunkCache:a offline:b memoryBudget:m concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f caches:f codec:f';
+  'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s chunkCache:a recipes:a verifiedFiles:a offline:b memoryBudget:m concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f caches:f codec:f';
 export const CLIENT =
-  'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s files:o uploads:o chunkCache:a offline:b memoryBudget:m sequentialWrites:b concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f';
+  'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s files:o uploads:o chunkCache:a recipes:a verifiedFiles:a offline:b memoryBudget:m sequentialWrites:b concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f';
 export const RETRY = 'attempts:c baseDelayMs:n maxDelayMs:n';
 export const TIMEOUTS = 'connect:n stall:n';
 export const CHUNK_CACHE = 'maxBytes:m dir:s';
+export const CACHE_PLACE = 'dir:s';
 export const LIST_FILES = 'repo:r! revision:s path:s recursive:b signal:g';
 export const DOWNLOAD_FILE = 'repo:r! path:s! revision:s signal:g localDir:s force:b onProgress:f';
 export const PLAN_SNAPSHOT =
@@ -150,6 +151,9 @@ function takeApart(
 }
 
 const sorted = (word: string) => [...word].sort().join('');
+/** Letters in another order count as one slip, but a single edit is more likely. */
+const slips = (word: string, name: string) =>
+  Math.min(editsBetween(word, name), sorted(word) === sorted(name) ? 1.5 : Number.POSITIVE_INFINITY);
 const plain = (name: string) => name.replace(/[_-]/g, '').toLowerCase();
 
 /** The name that was most likely meant, or all of them. */
@@ -161,10 +165,7 @@ function suggestion(name: string, names: readonly string[]): string {
     if (names.includes(here) && others.split(',').includes(word)) meant ??= here;
   }
   if (meant === undefined) {
-    const [nearest] = names
-      // Letters in another order are one slip.
-      .map((one) => ({ one, edits: sorted(word) === sorted(plain(one)) ? 1 : editsBetween(word, plain(one)) }))
-      .sort((a, b) => a.edits - b.edits);
+    const [nearest] = names.map((one) => ({ one, edits: slips(word, plain(one)) })).sort((a, b) => a.edits - b.edits);
     if (nearest && nearest.edits <= Math.max(2, nearest.one.length / 2)) meant = nearest.one;
   }
   return meant === undefined ? `It has ${names.join(', ')}.` : `Did you mean '${meant}'?`;

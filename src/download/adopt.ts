@@ -31,9 +31,9 @@ export class Adoption {
   /** Takes in a file that was found to be here already. */
   async file(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {
     await this.#quietly(signal, async () => {
-      const { folder, recipes } = this.#parts.caches.stores;
-      // Where nothing is kept in files none can be cut.
-      if (folder === undefined || file.size < WORTH_BYTES || file.xetHash === undefined) return;
+      const { hasFileSources, stores } = this.#parts.caches;
+      const { recipes } = stores;
+      if (!hasFileSources || file.size < WORTH_BYTES || file.xetHash === undefined) return;
       // To read the recipe would take longer than all else about a file that is here.
       if (recipes.has ? await recipes.has(file.xetHash) : await this.#isKnown(file)) return;
       await this.#take(file, path, signal);
@@ -42,8 +42,8 @@ export class Adoption {
 
   /** Takes in other versions of a file that is about to be fetched, if they have something in common with it. */
   async earlier(file: ResolvedFile, store: RepoStore, signal: AbortSignal): Promise<void> {
-    const { engine, hub } = this.#parts;
-    if (file.size < WORTH_BYTES || !engine.overXet(file)) return;
+    const { engine, hub, caches } = this.#parts;
+    if (!caches.hasFileSources || file.size < WORTH_BYTES || !engine.overXet(file)) return;
     await this.#quietly(signal, async () => {
       for (const { path, commit } of (await store.earlier(file)).slice(0, MOST_EARLIER)) {
         const listed = (await store.tree(file.repo, commit))?.find((entry) => entry.path === file.path);

@@ -1,4 +1,4 @@
-export type { ChunkCacheOptions } from '../cache/cache-settings.ts';
+export type { CacheOptions, ChunkCacheOptions, RecipeOptions, VerifiedFileOptions } from '../cache/cache-settings.ts';
 export type { FileWork } from '../client/file-backend.ts';
 export { opfsFiles } from '../client/opfs-files.ts';
 export type { CacheWork, CodecFactory, XetClientOptions } from '../client/options.ts';

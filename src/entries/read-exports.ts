@@ -2,7 +2,7 @@ import type { XetReaderOptions } from '../client/options.ts';
 import type { FetchClient } from '../fetch/token-clients.ts';
 import type { XetFetchOptions } from '../fetch/xet-fetch.ts';
 
-export type { ChunkCacheOptions } from '../cache/cache-settings.ts';
+export type { CacheOptions, ChunkCacheOptions, RecipeOptions, VerifiedFileOptions } from '../cache/cache-settings.ts';
 export type { CacheWork, CodecFactory, XetReaderOptions } from '../client/options.ts';
 export type { FileTarget, OpenTarget } from '../client/types.ts';
 export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';

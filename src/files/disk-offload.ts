@@ -21,6 +21,12 @@ export interface PlaceInStore {
   revision: string;
 }
 
+/** Folders of recipes and of notes on verified files; undefined for what is not kept. */
+export interface NoteFolders {
+  recipes: string | undefined;
+  verifiedFiles: string | undefined;
+}
+
 /** What takes many small steps on a disk, each as one call. Plain data goes in and comes out. */
 export interface DiskSteps {
   /** As a store finds a file at a commit. */
@@ -64,8 +70,8 @@ export interface DiskCall {
 
 /** What the thread does: steps in the order in which they were asked for, as many as there are. */
 export interface DiskService {
-  /** @param folder what is remembered of files is there: the same for all calls. */
-  run(folder: string, calls: readonly DiskCall[]): Promise<Result<unknown>[]>;
+  /** @param folders the same for all calls. */
+  run(folders: NoteFolders, calls: readonly DiskCall[]): Promise<Result<unknown>[]>;
   /** Gives a sign of life. */
   ping(): void;
 }

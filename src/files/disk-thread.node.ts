@@ -4,7 +4,7 @@ import type { MemoryBudget } from '../core/budget.ts';
 import { isDescriptorCode } from '../core/descriptors.ts';
 import { Liveness, WORKER_START_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
 import { capture, type Result, unwrap } from '../workers/result.ts';
-import type { DiskCall, DiskHelp, DiskService, DiskSteps } from './disk-offload.ts';
+import type { DiskCall, DiskHelp, DiskService, DiskSteps, NoteFolders } from './disk-offload.ts';
 
 /** A thread takes some 40 ms to start: as long as the steps for so many files. */
 const WORTH_A_THREAD_FILES = 64;
@@ -21,7 +21,7 @@ interface Waiting extends DiskCall {
  */
 export class DiskThread implements DiskHelp {
   readonly #spawn: SpawnWorker;
-  readonly #folder: string;
+  readonly #folders: NoteFolders;
   readonly #budget: MemoryBudget;
   readonly #timeout: WorkerTimeout;
   #thread: { spawned: SpawnedWorker; service: Remote<DiskService>; liveness: Liveness } | undefined;
@@ -31,11 +31,15 @@ export class DiskThread implements DiskHelp {
   readonly #sent = new Set<Waiting>();
   readonly #begun = new Set<Promise<unknown>>();
 
-  /** @param folder what is remembered of files is there. */
-  constructor(spawn: SpawnWorker, folder: string, budget: MemoryBudget, timeout = WORKER_START_TIMEOUT) {
+  constructor(
+    spawn: SpawnWorker,
+    { recipes, verifiedFiles }: NoteFolders,
+    budget: MemoryBudget,
+    timeout = WORKER_START_TIMEOUT,
+  ) {
     this.#timeout = timeout;
     this.#spawn = spawn;
-    this.#folder = folder;
+    this.#folders = { recipes, verifiedFiles };
     this.#budget = budget;
   }
 
@@ -104,7 +108,7 @@ export class DiskThread implements DiskHelp {
     for (const call of calls) this.#sent.add(call);
     spawned.hold(true);
     const plain = calls.map(({ name, args }) => ({ name, args }));
-    const together = await capture(() => liveness.watch(service.run(this.#folder, plain)));
+    const together = await capture(() => liveness.watch(service.run(this.#folders, plain)));
     for (const [index, call] of calls.entries()) {
       const found = 'value' in together ? (together.value[index] as Result<unknown>) : together;
       // Who was answered by the loss of the thread is no longer among them.

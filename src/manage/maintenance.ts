@@ -7,22 +7,22 @@ export async function measureCaches(
   stores: CacheStores,
 ): Promise<{ usage: XetkitCacheUsage; warnings: CacheProblem[] }> {
   const warnings: CacheProblem[] = [];
-  const orNothing = async <T>(step: Promise<T>, nothing: T): Promise<T> =>
+  const { folders } = stores;
+  const orNothing = async <T>(folder: string | undefined, step: Promise<T>, nothing: T): Promise<T> =>
     step.catch((error: unknown) => {
-      warnings.push(problemOf(stores.folder, error));
+      warnings.push(problemOf(folder, error));
       return nothing;
     });
   const [recipes, chunks, verified] = await Promise.all([
-    orNothing(stores.recipes.usage(), { bytes: 0, recipes: 0 }),
-    stores.chunks && orNothing(stores.chunks.usage(), { bytes: 0, entries: 0 }),
-    orNothing(stores.known.usage(), { bytes: 0, files: 0 }),
+    orNothing(folders?.recipes, stores.recipes.usage(), { bytes: 0, recipes: 0 }),
+    stores.chunks && orNothing(folders?.chunks, stores.chunks.usage(), { bytes: 0, entries: 0 }),
+    orNothing(folders?.verifiedFiles, stores.known.usage(), { bytes: 0, files: 0 }),
   ]);
   return {
     usage: {
-      folder: stores.folder,
-      recipes: { bytes: recipes.bytes, count: recipes.recipes },
-      chunks: chunks && { ...chunks, maxBytes: stores.chunkLimitBytes },
-      verifiedFiles: { bytes: verified.bytes, count: verified.files },
+      recipes: { folder: folders?.recipes, bytes: recipes.bytes, count: recipes.recipes },
+      chunks: chunks && { folder: folders?.chunks, ...chunks, maxBytes: stores.chunkLimitBytes },
+      verifiedFiles: { folder: folders?.verifiedFiles, bytes: verified.bytes, count: verified.files },
     },
     warnings,
   };
@@ -39,7 +39,7 @@ export function overLimit(chunks: { bytes: number } | undefined, maxBytes = 0): 
 
 /** Brings the chunks to so many bytes, or to the client's limit. Files can still be removed where this fails. */
 export async function pruneChunks(
-  { chunks, chunkLimitBytes, folder }: CacheStores,
+  { chunks, chunkLimitBytes, folders }: CacheStores,
   maxBytes: number = chunkLimitBytes,
   dryRun: boolean,
 ): Promise<{ bytes: number; failures: CacheProblem[] }> {
@@ -50,7 +50,7 @@ export async function pruneChunks(
     const bytes = dryRun ? overLimit(await chunks.usage(), maxBytes) : await chunks.prune(maxBytes);
     return { bytes, failures: [] };
   } catch (error) {
-    return { bytes: 0, failures: [problemOf(folder, error)] };
+    return { bytes: 0, failures: [problemOf(folders?.chunks, error)] };
   }
 }
 

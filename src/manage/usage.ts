@@ -1,13 +1,14 @@
-/** What xetkit alone keeps. All of it can be had again, so it is safe to delete at any time. */
+/**
+ * Usage of xetkit's own caches. Everything in them can be rebuilt, so they are safe to delete at any time. A `folder` is
+ * undefined where there is no file system, or nothing is kept.
+ */
 export interface XetkitCacheUsage {
-  /** Its folder; undefined where there is no file system. */
-  folder: string | undefined;
-  /** How files are built. */
-  recipes: { bytes: number; count: number };
-  /** Chunks of reads that left no file; undefined for a client that keeps none. */
-  chunks: { bytes: number; entries: number; maxBytes: number } | undefined;
-  /** Which files on this machine were verified. */
-  verifiedFiles: { bytes: number; count: number };
+  /** Recipes: how files are built of chunks. */
+  recipes: { folder: string | undefined; bytes: number; count: number };
+  /** Chunks of reads that left no file; undefined if the client keeps none. */
+  chunks: { folder: string | undefined; bytes: number; entries: number; maxBytes: number } | undefined;
+  /** Notes on files of this machine that were verified. */
+  verifiedFiles: { folder: string | undefined; bytes: number; count: number };
 }
 
 /** Something that is damaged, in the way, or could not be done, and where. */

@@ -79,7 +79,7 @@ function remembering(dir: string, pool: CodecPool, budget: MemoryBudget, hooks: 
     known,
     chunks: hooks.chunks === false ? undefined : openFolderChunkStore(join(dir, 'chunks'), { maxBytes: 1e9, hash }),
     chunkLimitBytes: 1e9,
-    folder: dir,
+    folders: { chunks: dir, recipes: dir, verifiedFiles: dir },
     sources: (atHand) => new FileSources({ known, openFile, chunkFile: nothingCut, pool, budget }, atHand),
     budget,
   });
@@ -694,7 +694,7 @@ describe('a plan for many terms', () => {
       known,
       chunks: undefined,
       chunkLimitBytes: 0,
-      folder: undefined,
+      folders: undefined,
       sources: (atHand) => new FileSources({ known, openFile, chunkFile: nothingCut, pool, budget }, atHand),
       budget,
     });
@@ -750,7 +750,7 @@ describe('a file of a hundred thousand terms', () => {
           })
         : undefined,
       chunkLimitBytes: 1e6,
-      folder: undefined,
+      folders: undefined,
       sources: (atHand) =>
         new FileSources({ known, openFile: () => Promise.reject(), chunkFile: nothingCut, pool, budget }, atHand),
       budget,

@@ -7,7 +7,7 @@ import { createXetFetch, XetReader } from '../../src/entries/read.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { freshTiers, sourceHub } from '../support/source.ts';
+import { freshCacheDir, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/model';
 const noise = randomBytes(3_000_000, 1);
@@ -65,7 +65,7 @@ describe('a reader', () => {
 
   test('remembers nothing, and with caches what a client would', async () => {
     const hub = await hubWithFiles();
-    const dir = freshTiers();
+    const dir = freshCacheDir();
     const without = readerOf(hub);
     const caching = readerOf(hub, { caches: xetCaches, chunkCache: { dir } });
     const rangesFor = async (reader: XetReader) => {
@@ -193,7 +193,7 @@ describe('its fetch', () => {
 
   test('has the caches that it is handed', async () => {
     const hub = await hubWithFiles();
-    const chunkCache = { dir: freshTiers() };
+    const chunkCache = { dir: freshCacheDir() };
     for (const isFirst of [true, false]) {
       const client = {
         endpoint: hub.url,

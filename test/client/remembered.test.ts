@@ -1,13 +1,14 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { XetClientOptions } from '../../src/client/options.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { sent } from '../support/engines.ts';
 import { filesIn } from '../support/folder.ts';
 import { scratch, sha256 } from '../support/hub.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
-import { freshTiers, sourceClient, sourceHub, spoilXorbs } from '../support/source.ts';
+import { freshCacheDir, sourceClient, sourceHub, spoilXorbs } from '../support/source.ts';
 
 const original = randomBytes(3_000_000, 1);
 /** The original with something put into it. */
@@ -81,7 +82,7 @@ test('that is told to fetch again takes nothing from here', async () => {
 test('reads a file a second time without asking for any of it, also in another process', async () => {
   const hub = await sourceHub();
   await hub.commitFiles(repository, { original }, { xet: 'always', chunksPerXorb: 12 });
-  const dir = freshTiers();
+  const dir = freshCacheDir();
   for (const time of [1, 2, 3]) {
     const client = sourceClient(hub, { chunkCache: { dir } });
     hub.resetRequests();
@@ -94,7 +95,79 @@ test('reads a file a second time without asking for any of it, also in another p
   }
 });
 
-test('keeps no chunks if it is to keep none, and knows how files are built all the same', async () => {
+describe('the options of the caches', () => {
+  const readWith = async (hub: Awaited<ReturnType<typeof sourceHub>>, options: XetClientOptions) => {
+    await using client = sourceClient(hub, options);
+    const file = await client.open({ repo: repository, path: 'original' });
+    hub.resetRequests();
+    expect(sha256(await file.arrayBuffer())).toBe(sha256(original));
+    return hub.requests.map(({ kind }) => kind);
+  };
+
+  test('recipes can be moved without the chunk cache', async () => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repository, { original }, { xet: 'always' });
+    const [chunks, recipes] = [freshCacheDir(), freshCacheDir()];
+    const options = { chunkCache: { dir: chunks }, recipes: { dir: recipes } };
+    await readWith(hub, options);
+    expect(await readdir(chunks)).toEqual(['chunks']);
+    expect(await readdir(recipes)).toEqual(['shards']);
+    expect(await readWith(hub, options)).toEqual([]);
+  });
+
+  test('recipes and notes on verified files are where the chunk cache is unless they are moved', async () => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repository, { original }, { xet: 'always' });
+    const [dir, notes] = [freshCacheDir(), freshCacheDir()];
+    await using client = sourceClient(hub, { chunkCache: { dir }, verifiedFiles: { dir: notes } });
+    await client.downloadFile({ repo: repository, path: 'original', localDir: await scratch() });
+    expect(await readdir(dir)).toEqual(['shards']);
+    expect(await readdir(notes)).toEqual(['files']);
+    const { recipes, chunks, verifiedFiles } = (await client.cache.usage()).xetkit;
+    expect([recipes.folder, chunks?.folder, verifiedFiles.folder]).toEqual([dir, dir, notes]);
+  });
+
+  test('without a chunk cache recipes and notes stay where they are told to be', async () => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repository, { original }, { xet: 'always' });
+    const dir = freshCacheDir();
+    const options = { chunkCache: false, recipes: { dir }, verifiedFiles: { dir } } as const;
+    expect(await readWith(hub, options)).toContain('xorb');
+    expect(await readdir(dir)).toEqual(['shards']);
+    const { recipes, chunks } = (await sourceClient(hub, options).cache.usage()).xetkit;
+    expect([recipes.count, chunks]).toEqual([1, undefined]);
+    expect(await readWith(hub, options)).toContain('xorb');
+  });
+
+  test('a client without recipes remembers none, and one without notes hashes files again', async () => {
+    const hub = await sourceHub();
+    await hub.commitFiles(repository, { original }, { xet: 'always' });
+    const dir = freshCacheDir();
+    const localDir = await scratch();
+    const options = { chunkCache: { dir }, recipes: false, verifiedFiles: false } as const;
+    for (let time = 0; time < 2; time++) {
+      await using client = sourceClient(hub, options);
+      const { verified, bytes } = await client.downloadFile({ repo: repository, path: 'original', localDir });
+      expect(verified).toBe(time === 0 ? 'xet' : 'sha256');
+      expect(bytes.network > 0).toBe(time === 0);
+      expect((await client.cache.usage()).xetkit).toMatchObject({
+        recipes: { folder: undefined, count: 0 },
+        verifiedFiles: { folder: undefined, count: 0 },
+      });
+    }
+    await expect(readdir(dir)).rejects.toThrow('ENOENT');
+  });
+
+  test.each(['recipes', 'verifiedFiles'])('an unknown option of %s is refused', async (name) => {
+    const hub = await sourceHub();
+    const wrong = { [name]: { folder: '/tmp' } } as XetClientOptions;
+    expect(() => sourceClient(hub, wrong)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    const empty = { [name]: { dir: '' } };
+    expect(() => sourceClient(hub, empty)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+});
+
+test('without a chunk cache no chunks are kept, and recipes still are', async () => {
   const hub = await sourceHub();
   await hub.commitFiles(repository, { original }, { xet: 'always' });
   for (let time = 0; time < 2; time++) {

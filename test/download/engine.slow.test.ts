@@ -276,7 +276,7 @@ describe('a file that repeats its own chunks is streamed', () => {
         known: memoryKnownFiles(),
         chunks: memoryChunkStore({ maxBytes: 1e9, hash }),
         chunkLimitBytes: 1e9,
-        folder: undefined,
+        folders: undefined,
         budget,
       });
       hub.resetRequests();

@@ -41,11 +41,11 @@ async function helped({ localDir = false, files = MANY, budget = new MemoryBudge
       threads.push(thread);
       return thread;
     },
-    join(folder, 'tiers'),
+    { recipes: join(folder, 'shards'), verifiedFiles: join(folder, 'files') },
     budget,
   );
   onTestFinished(() => help.close());
-  const known = openKnownFiles(join(folder, 'tiers/files'));
+  const known = openKnownFiles(join(folder, 'files'));
   const cacheDir = join(folder, 'hub');
   const store = openRepoStore({ cacheDir, known, help, ...(localDir && { localDir: join(folder, 'out') }) });
   await store.expect?.(files, REPO, COMMIT);
@@ -92,7 +92,7 @@ test('what is there and wrong is replaced', async () => {
 
 test('how files are built is kept and read there, and known here at once', async () => {
   const { help, folder, threads } = await helped();
-  const recipes = openFolderRecipeStore(join(folder, 'tiers/shards'), { help });
+  const recipes = openFolderRecipeStore(join(folder, 'shards'), { help });
   const xorb = 'a'.repeat(64);
   const records = new Uint8Array(36);
   records[32] = 5;
@@ -170,14 +170,14 @@ describe('a thread that is lost', () => {
     const folder = await scratch();
     const missing = new DiskThread(
       () => spawnDiskThread(pathToFileURL(join(folder, 'none.js'))),
-      folder,
+      { recipes: folder, verifiedFiles: folder },
       new MemoryBudget(1e9, 0),
     );
     const refused = new DiskThread(
       () => {
         throw new Error('no threads here');
       },
-      folder,
+      { recipes: folder, verifiedFiles: folder },
       new MemoryBudget(1e9, 0),
     );
     for (const [index, help] of [missing, refused].entries()) {

@@ -120,7 +120,7 @@ describe('usage', () => {
     expect(usage.hubBytes).toBe(await contentBytes(cacheDir));
     expect(usage.prunable).toEqual({ bytes: first.length, revisions: 1 });
     const { recipes, chunks, verifiedFiles } = usage.xetkit;
-    expect(usage.xetkit.folder).toBe(dir);
+    for (const cache of [recipes, chunks, verifiedFiles]) expect(cache?.folder).toBe(dir);
     expect(recipes.count).toBe(3);
     expect(chunks).toMatchObject({ maxBytes: 10 * 1024 ** 3 });
     expect(chunks?.bytes).toBeGreaterThanOrEqual(400_000);
@@ -478,7 +478,7 @@ describe('without a file system', () => {
     const chunks = memoryChunkStore({ maxBytes: 1e9, hash: sampleHash });
     const closing = new AbortController();
     const cache = openWebCacheControl({
-      stores: { recipes, chunks, known: memoryKnownFiles(), chunkLimitBytes: 50_000, folder: undefined },
+      stores: { recipes, chunks, known: memoryKnownFiles(), chunkLimitBytes: 50_000, folders: undefined },
       cacheDir: undefined,
       closing: closing.signal,
     });
@@ -490,7 +490,7 @@ describe('without a file system', () => {
       folder: undefined,
       repos: [],
       hubBytes: 0,
-      xetkit: { folder: undefined, recipes: { count: 1 }, chunks: { entries: 4, bytes, maxBytes: 50_000 } },
+      xetkit: { recipes: { folder: undefined, count: 1 }, chunks: { entries: 4, bytes, maxBytes: 50_000 } },
       prunable: { bytes: bytes - 50_000, revisions: 0 },
     });
     expect(usage.totalBytes).toBe(bytes + usage.xetkit.recipes.bytes);

@@ -16,12 +16,12 @@ export async function sourceHub(options: LocalHubOptions = {}): Promise<LocalHub
 }
 
 /** A folder for what a client remembers, that no other test knows of. */
-export const freshTiers = (): string => join(process.env.XETKIT_CACHE ?? tmpdir(), randomUUID());
+export const freshCacheDir = (): string => join(process.env.XETKIT_CACHE ?? tmpdir(), randomUUID());
 
 /** A client from the sources, where there is no worker to be found: it decodes on the calling thread. */
 export function sourceClient(hub: LocalHub, options: XetClientOptions = {}): XetClient {
   const client = new XetClient({
-    chunkCache: { dir: freshTiers() },
+    chunkCache: { dir: freshCacheDir() },
     endpoint: hub.url,
     accessToken: '',
     workers: 0,

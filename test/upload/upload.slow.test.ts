@@ -15,7 +15,7 @@ import { sha256 } from '../support/hub.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { freshTiers, sourceClient, sourceHub } from '../support/source.ts';
+import { freshCacheDir, sourceClient, sourceHub } from '../support/source.ts';
 
 const repo = 'owner/model';
 const MIB = 1024 * 1024;
@@ -554,7 +554,7 @@ describe('what is stored is not sent again', () => {
     const known = await chunkLengths(base);
     let changed = 0;
     for (const [hash, length] of await chunkLengths(variant)) if (!known.has(hash)) changed += length;
-    const other = sourceClient(hub, { accessToken: 'hf_local', chunkCache: { dir: freshTiers() } });
+    const other = sourceClient(hub, { accessToken: 'hf_local', chunkCache: { dir: freshCacheDir() } });
     const { bytes } = await other.upload({ repo, files: [{ path: 'variant.bin', content: variant }] });
     expect(bytes.sent).toBeLessThanOrEqual(1.15 * changed);
     expect(bytes.deduplicated).toBeGreaterThanOrEqual(variant.length - 1.15 * changed);
@@ -565,7 +565,7 @@ describe('what is stored is not sent again', () => {
     const { hub, upload } = await station();
     const base = randomBytes(12_000_000, 53);
     await upload([{ path: 'model.bin', content: base }]);
-    const other = sourceClient(hub, { accessToken: 'hf_local', chunkCache: { dir: freshTiers() } });
+    const other = sourceClient(hub, { accessToken: 'hf_local', chunkCache: { dir: freshCacheDir() } });
     await other.downloadFile({ repo, path: 'model.bin', localDir: await scratchFolder() });
     const tuned = base.slice();
     tuned.set(randomBytes(400_000, 54), 6_000_000);

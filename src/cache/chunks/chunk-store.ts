@@ -47,3 +47,21 @@ export interface ChunkStore {
   clear(): Promise<void>;
   close(): Promise<void>;
 }
+
+const METHODS = ['find', 'records', 'read', 'put', 'drop', 'usage', 'prune', 'clear', 'close'] as const;
+
+/** A store whose methods are one function, which gets their names and arguments. */
+export function dispatching(call: (method: keyof ChunkStore, args: unknown[]) => Promise<unknown>): ChunkStore {
+  const methods = METHODS.map((name) => [name, (...args: unknown[]) => call(name, args)]);
+  return Object.fromEntries(methods) as ChunkStore;
+}
+
+/** Calls a method of a store by its name. */
+export function callByName(store: ChunkStore, method: keyof ChunkStore, args: unknown[]): Promise<unknown> {
+  return (store[method] as (...args: unknown[]) => Promise<unknown>).apply(store, args);
+}
+
+/** A store that passes each call on to another one, which may change or be opened first. */
+export function forwarding(store: () => ChunkStore | Promise<ChunkStore>): ChunkStore {
+  return dispatching(async (method, args) => callByName(await store(), method, args));
+}

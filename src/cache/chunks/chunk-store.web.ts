@@ -1,9 +1,8 @@
 import type { SpawnWorker } from '../../../workers/spawn.ts';
-import type { ChunkRange } from '../../core/ranges.ts';
 import type { ChunkStoreOptions } from './chunk-runs.ts';
 import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
 import { memoryChunkStore } from './chunk-store.memory.ts';
-import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import { type ChunkStore, forwarding } from './chunk-store.ts';
 import { RemoteChunkStore } from './chunk-store.worker.ts';
 
 export interface WebChunkStoreOptions extends ChunkStoreOptions {
@@ -35,16 +34,5 @@ export async function openWebChunkStore(
   } catch (error) {
     inMemory(error instanceof Error ? error.message : String(error));
   }
-  const store = () => current as ChunkStore;
-  return {
-    find: (xorb: string, chunks: ChunkRange) => store().find(xorb, chunks),
-    records: (xorb: string, chunks: ChunkRange) => store().records(xorb, chunks),
-    read: (xorb: string, chunks: ChunkRange) => store().read(xorb, chunks),
-    put: (xorb: string, run: ChunkRun, given?: boolean) => store().put(xorb, run, given),
-    drop: (xorb: string) => store().drop(xorb),
-    usage: () => store().usage(),
-    prune: (bytes: number) => store().prune(bytes),
-    clear: () => store().clear(),
-    close: () => store().close(),
-  };
+  return forwarding(() => current as ChunkStore);
 }

@@ -2,7 +2,7 @@ import { setLatest } from '../../core/lru.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 import { NegativeCache } from '../negative-cache.ts';
-import type { RecipeStore } from './recipe-store.ts';
+import { noRecipes, type RecipeStore } from './recipe-store.ts';
 
 /** The same file is usually asked for again at once. */
 const MAX_RECIPES = 16;
@@ -41,6 +41,7 @@ export class RecipeCache {
   }
 
   #remember(recipe: Recipe): void {
+    if (this.#store === noRecipes) return;
     this.#missing.delete(recipe.fileHash);
     setLatest(this.#recipes, recipe.fileHash, recipe, MAX_RECIPES);
   }

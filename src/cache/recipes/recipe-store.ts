@@ -29,3 +29,15 @@ export interface RecipeStore {
   clear(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The store of a client that keeps no recipes. */
+export const noRecipes: RecipeStore = {
+  get: async () => undefined,
+  put: async () => undefined,
+  filesWith: async () => [],
+  drop: async () => undefined,
+  list: async function* () {},
+  usage: async () => ({ bytes: 0, recipes: 0 }),
+  clear: async () => undefined,
+  close: async () => undefined,
+};

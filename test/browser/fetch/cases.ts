@@ -160,7 +160,7 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
 
 export function inPage(given: Given): Cases {
   const make = (options: XetFetchOptions = {}) =>
-    createXetFetch({ client: { endpoint: given.hub, cacheDir: `page-${given.run}` }, ...options });
+    createXetFetch({ client: { endpoint: given.hub, chunkCache: { dir: `page-${given.run}` } }, ...options });
   const url = `${given.hub}/owner/model/resolve/main/model.safetensors`;
   const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
   const xetFetch = make();
@@ -200,7 +200,7 @@ export function inPage(given: Given): Cases {
       }
     },
     'a cache for libraries': async () => {
-      const cache = createXetCache({ client: { endpoint: given.hub, cacheDir: `cache-${given.run}` } });
+      const cache = createXetCache({ client: { endpoint: given.hub, chunkCache: { dir: `cache-${given.run}` } } });
       const response = await cache.match(url);
       equal(await sha256((await response?.arrayBuffer()) ?? new ArrayBuffer()), model.sha256);
       equal(await cache.match(`${url}.missing`), undefined);

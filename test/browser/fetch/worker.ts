@@ -7,7 +7,7 @@ const values = new URLSearchParams(location.search);
 installXet(scope, {
   client: {
     endpoint: values.get('hub') ?? '',
-    cacheDir: values.get('database') ?? 'fetch-tests',
+    chunkCache: { dir: values.get('database') ?? 'fetch-tests' },
     concurrency: Number(values.get('lanes')) || 'auto',
   },
   onWarning: async (message) => {

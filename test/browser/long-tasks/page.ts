@@ -80,7 +80,7 @@ const ways = {
 export type WayName = keyof typeof ways;
 
 async function have(way: WayName, wanted: Wanted): Promise<Had> {
-  const settings = { endpoint: wanted.hub, accessToken: '', cacheDir: wanted.database, uploads: webUploads };
+  const settings = { endpoint: wanted.hub, accessToken: '', chunkCache: { dir: wanted.database }, uploads: webUploads };
   const client = new XetClient(settings);
   try {
     return { ...(await ways[way](client, wanted)), metrics: client.metrics() };

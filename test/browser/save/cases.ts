@@ -22,7 +22,7 @@ export function clientOf(given: Given, options: XetClientOptions = {}): XetClien
     endpoint: given.hub,
     accessToken: '',
     chunkCache: false,
-    cacheDir: crypto.randomUUID(),
+    recipes: { dir: crypto.randomUUID() },
     retry: { baseDelayMs: 10, maxDelayMs: 50 },
     ...options,
   });
