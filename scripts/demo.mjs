@@ -56,7 +56,7 @@ try {
       onProgress: ({ bytes, bytesPerSecond }) => bar.update(bytes.done, { rate: `${megabytes(bytesPerSecond)}/s` }),
     });
     bar.stop();
-    if (sha256(await readFile(result.path)) !== sha256(expected))
+    if (sha256(await readFile(result.localPath)) !== sha256(expected))
       throw new Error(`${repo} ${path} differs from what was seeded`);
     rows.push({
       what: `${repo} ${path}`,

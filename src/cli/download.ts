@@ -72,17 +72,17 @@ export async function download(
       const result = await client
         .downloadFile({ repo, revision, path: single, localDir, force, signal, onProgress })
         .catch((error) => explainMissing(client, command, single, error, signal));
-      report(single, result, output);
-      output.result(result.path);
+      report(result, output);
+      output.result(result.localPath);
       summarise([result], {}, client.metrics().requests, started, output);
     } else {
       const onFile = (result: SnapshotFile) => {
-        report(result.file, result, output);
-        if (namesOnly) output.result(result.path);
+        report(result, output);
+        if (namesOnly) output.result(result.localPath);
       };
-      const { path, commit, files, leftOut } = await client.snapshot({ ...selection, onProgress, onFile });
-      if (!namesOnly) output.result(path);
-      summarise(files, { path, commit }, client.metrics().requests, started, output);
+      const { folder, commit, files, leftOut } = await client.snapshot({ ...selection, onProgress, onFile });
+      if (!namesOnly) output.result(folder);
+      summarise(files, { folder, commit }, client.metrics().requests, started, output);
       failFor(leftOut, output);
     }
   } finally {
@@ -127,11 +127,11 @@ function tellUnused(
   if (unused.length > 0) output.note(`warning: files that are named are taken in spite of ${unused.join(' and ')}.`);
 }
 
-function report(file: string, result: Omit<DownloadResult, 'commit'>, output: Output): void {
-  const { path, size, xetHash, etag, verified, bytes, requests, seconds } = result;
+function report(result: DownloadResult, output: Output): void {
+  const { path, localPath, size, xetHash, etag, verified, bytes, requests, seconds } = result;
   output.record({
-    file,
     path,
+    localPath,
     size,
     xetHash: xetHash ?? null,
     etag,
@@ -145,8 +145,8 @@ function report(file: string, result: Omit<DownloadResult, 'commit'>, output: Ou
 /** Files that could not be stored make the command fail, even if all others are in place. */
 function failFor(leftOut: readonly LeftOutFile[], output: Output): void {
   if (leftOut.length === 0) return;
-  for (const { file, reason } of leftOut) output.record({ file, leftOut: reason });
-  const names = leftOut.map(({ file, reason }) => `'${printable(file)}' (${printable(reason)})`);
+  for (const { path, reason } of leftOut) output.record({ path, leftOut: reason });
+  const names = leftOut.map(({ path, reason }) => `'${printable(path)}' (${printable(reason)})`);
   throw new XetError(
     'UNSUPPORTED',
     `Left out, as this system cannot store ${leftOut.length === 1 ? 'its name' : 'their names'}: ${some(names, 10)}. ` +
@@ -155,10 +155,10 @@ function failFor(leftOut: readonly LeftOutFile[], output: Output): void {
 }
 
 function preview(plan: SnapshotPreview, started: number, output: Output): void {
-  const { path, commit, files, totals, warnings } = plan;
-  for (const { file, path: place, size, held, xetHash } of files) {
-    output.record({ file, path: place ?? null, size, held, xetHash: xetHash ?? null });
-    output.result(`${formatBytes(size).padStart(9)}  ${held ? 'held ' : 'fetch'}  ${file}`);
+  const { folder, commit, files, totals, warnings } = plan;
+  for (const { path, localPath, size, held, xetHash } of files) {
+    output.record({ path, localPath: localPath ?? null, size, held, xetHash: xetHash ?? null });
+    output.result(`${formatBytes(size).padStart(9)}  ${held ? 'held ' : 'fetch'}  ${path}`);
   }
   output.record({
     summary: true,
@@ -167,7 +167,7 @@ function preview(plan: SnapshotPreview, started: number, output: Output): void {
     heldFiles: totals.heldFiles,
     fetchFiles: totals.fetchFiles,
     bytes: { total: totals.bytes, held: totals.heldBytes, fetch: totals.fetchBytes },
-    path,
+    folder,
     commit,
     warnings,
     leftOut: plan.leftOut,
@@ -181,7 +181,7 @@ function preview(plan: SnapshotPreview, started: number, output: Output): void {
 
 function summarise(
   results: Pick<DownloadResult, 'size' | 'bytes'>[],
-  where: { path?: string; commit?: string },
+  where: { folder?: string; commit?: string },
   requests: Metrics['requests'],
   started: number,
   output: Output,

@@ -7,7 +7,7 @@ import { diskErrors } from '../fs/disk-errors.node.ts';
 import type { Output } from './output.ts';
 
 export interface FileHashes {
-  file: string;
+  localPath: string;
   size: number;
   xetHash: string;
   sha256: string;
@@ -36,5 +36,5 @@ export async function hashFile(file: string, signal: AbortSignal): Promise<FileH
   const { size, records, fileHash } = await diskErrors(file, () =>
     chunkFile(file, signal, (block) => void sha256.update(block)),
   );
-  return { file, size, xetHash: fileHash, sha256: sha256.digest('hex'), chunks: chunkCount(records) };
+  return { localPath: file, size, xetHash: fileHash, sha256: sha256.digest('hex'), chunks: chunkCount(records) };
 }

@@ -92,13 +92,13 @@ export class BaseXetClient extends BaseXetReader {
    *
    * @example
    * ```js
-   * const { path, bytes } = await client.downloadFile({
+   * const { localPath, bytes } = await client.downloadFile({
    *   repo: 'owner/model',
    *   path: 'model.safetensors',
    *   localDir: 'models',
    *   signal: AbortSignal.timeout(600_000),
    * });
-   * console.log(path, bytes.network, bytes.cache);
+   * console.log(localPath, bytes.network, bytes.cache);
    * ```
    */
   async downloadFile(given: DownloadFileOptions): Promise<DownloadResult> {
@@ -125,9 +125,10 @@ export class BaseXetClient extends BaseXetReader {
     });
     // So that it is found again while the Hub cannot be asked.
     if (asked) await store.noteCommit(file.repo, revision, file.commit);
-    if (asked && outcome.bytes.local === file.size) await adoption.file(file, outcome.path, signal);
+    if (asked && outcome.bytes.local === file.size) await adoption.file(file, outcome.localPath, signal);
     const { size, etag, commit, xetHash } = file;
     return {
+      path: file.path,
       ...outcome,
       size,
       etag,
@@ -144,8 +145,8 @@ export class BaseXetClient extends BaseXetReader {
    *
    * @example
    * ```js
-   * const { path, commit, files } = await client.snapshot({ repo: 'owner/model', ignorePatterns: '*.onnx' });
-   * console.log(path, commit, files.length);
+   * const { folder, commit, files } = await client.snapshot({ repo: 'owner/model', ignorePatterns: '*.onnx' });
+   * console.log(folder, commit, files.length);
    * ```
    */
   async snapshot(given: SnapshotOptions): Promise<SnapshotResult> {

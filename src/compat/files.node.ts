@@ -35,7 +35,7 @@ export async function downloadFileToCacheDir(platform: CompatPlatform, params: D
   const settings = { ...settingsOf(platform, params), cacheDir };
   return clientsOf(platform).with(settings, async (client) => {
     const result = await client.downloadFile({ repo, path, revision, signal });
-    return result.path;
+    return result.localPath;
   });
 }
 
@@ -87,7 +87,7 @@ export async function snapshotDownload(
     onProgress,
   };
   return clientsOf(platform).with({ ...settings, concurrency: maxWorkers }, async (client) => {
-    return (await client.snapshot(selection)).path;
+    return (await client.snapshot(selection)).folder;
   });
 }
 
@@ -134,6 +134,6 @@ export async function hfHubDownload(platform: CompatPlatform, params: HfHubDownl
   const path = subfolder ? `${subfolder.replace(/\/+$/, '')}/${filename}` : filename;
   return clientsOf(platform).with(settings, async (client) => {
     const wanted = { repo, path, revision: revision ?? undefined, localDir, force: forceDownload, signal, onProgress };
-    return (await client.downloadFile(wanted)).path;
+    return (await client.downloadFile(wanted)).localPath;
   });
 }

@@ -45,7 +45,7 @@ export class Adoption {
     const { engine, hub, caches } = this.#parts;
     if (!caches.hasFileSources || file.size < WORTH_BYTES || !engine.overXet(file)) return;
     await this.#quietly(signal, async () => {
-      for (const { path, commit } of (await store.earlier(file)).slice(0, MOST_EARLIER)) {
+      for (const { localPath: path, commit } of (await store.earlier(file)).slice(0, MOST_EARLIER)) {
         const listed = (await store.tree(file.repo, commit))?.find((entry) => entry.path === file.path);
         const other = listed
           ? fileOf(hub, file.repo, commit, listed)

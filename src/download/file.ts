@@ -2,6 +2,7 @@ import type { Verified } from '../core/content-hash.ts';
 import { isXetError } from '../core/errors.ts';
 import type { MetricsLog } from '../core/metrics.ts';
 import { type OnProgress, ProgressMeter } from '../core/progress.ts';
+import type { ExistingFile } from '../files/held-file.ts';
 import type { FileSink, Place } from '../files/place.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { DownloadEngine } from './engine.ts';
@@ -9,7 +10,7 @@ import { fillFile } from './fill-file.ts';
 import type { Ahead } from './stages.ts';
 
 export interface DownloadOutcome {
-  path: string;
+  localPath: string;
   verified: Verified;
   /** Bytes over the network; content bytes from caches; content bytes that were already in place. */
   bytes: { network: number; cache: number; local: number };
@@ -70,7 +71,7 @@ async function broughtTo(
 }
 
 function alreadyThere(
-  existing: { path: string; verified: Verified },
+  existing: ExistingFile,
   file: ResolvedFile,
   meter: ProgressMeter,
   log: MetricsLog,
@@ -114,10 +115,10 @@ async function fetchInto(
       }
     }
     signal.throwIfAborted();
-    const path = await sink.publish(verified);
+    const localPath = await sink.publish(verified);
     meter.fileDone();
     const { network, cached, resumed } = filling;
-    return { path, verified, bytes: { network, cache: cached, local: resumed } };
+    return { localPath, verified, bytes: { network, cache: cached, local: resumed } };
   } finally {
     await sink.close();
   }
@@ -196,8 +197,10 @@ class Filling {
 
 /** What a download did. */
 export interface DownloadResult {
-  /** Path on this machine. */
+  /** Path in the repository. */
   path: string;
+  /** Path on this machine. */
+  localPath: string;
   /** Bytes. */
   size: number;
   /** The Hub's name for the content: a sha256, or a git hash for small files. */

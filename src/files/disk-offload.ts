@@ -3,7 +3,7 @@ import type { Recipe } from '../core/recipe.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/repo.ts';
 import type { Result } from '../workers/result.ts';
-import type { HeldFile } from './held-file.ts';
+import type { ExistingFile, HeldFile } from './held-file.ts';
 import type { SeenFile } from './verified-files.ts';
 
 /** A store of files, and where it is. */
@@ -32,7 +32,7 @@ export interface DiskSteps {
   /** As a store finds a file at a commit. */
   find(store: StoreFolders, repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
   /** As a place looks whether the right file is there. */
-  existing(place: PlaceInStore): Promise<{ path: string; verified: Verified } | undefined>;
+  existing(place: PlaceInStore): Promise<ExistingFile | undefined>;
   /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
   put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
   /** What files looked like when these steps found, or wrote, them. */

@@ -5,7 +5,7 @@ import type { ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/repo.ts';
 import { DelegatingStore } from './delegating-store.ts';
 import type { DiskHelp, PlaceInStore, StoreFolders } from './disk-offload.ts';
-import type { HeldFile } from './held-file.ts';
+import type { ExistingFile, HeldFile } from './held-file.ts';
 import type { FileSink, Place, RepoStore } from './place.ts';
 
 /** A longer file takes longer to hand over than to write. */
@@ -55,7 +55,7 @@ class HelpedPlace implements Place {
     this.#help = help;
   }
 
-  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+  existing(signal: AbortSignal): Promise<ExistingFile | undefined> {
     return untilAborted(
       signal,
       this.#help.take('existing', [this.#where], () => this.#place.existing(signal)),

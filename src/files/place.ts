@@ -6,7 +6,7 @@ import type { ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/repo.ts';
 import type { ListEntry } from '../hub/types.ts';
 import type { DiskHelp } from './disk-offload.ts';
-import type { HeldFile } from './held-file.ts';
+import type { ExistingFile, HeldFile } from './held-file.ts';
 import type { KnownFiles } from './verified-files.ts';
 
 /** Bytes of a file that are in place, with the chunks that they are: all of them whole. */
@@ -38,7 +38,7 @@ export interface FileSink {
 /** Where one file of a repository goes on this machine. */
 export interface Place {
   /** The path, if the right file is already there, having checked it. */
-  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined>;
+  existing(signal: AbortSignal): Promise<ExistingFile | undefined>;
   /** The right to write it; waits while another process has it. */
   openSink(options: { signal: AbortSignal; onWait: () => void; resume: boolean }): Promise<FileSink>;
 }
@@ -46,9 +46,9 @@ export interface Place {
 /** A file of a snapshot that is in place. */
 export interface BroughtFile {
   /** Path in the repository. */
-  file: string;
-  /** Path on this machine. */
   path: string;
+  /** Path on this machine. */
+  localPath: string;
   etag: string;
   /** Bytes. */
   size: number;
@@ -56,7 +56,7 @@ export interface BroughtFile {
 
 /** A version of a file that is here, as far as is known of another commit. */
 export interface EarlierFile {
-  path: string;
+  localPath: string;
   commit: string;
 }
 

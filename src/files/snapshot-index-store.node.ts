@@ -1,11 +1,10 @@
-import type { Verified } from '../core/content-hash.ts';
 import { inParallel } from '../core/in-parallel.ts';
 import { tryWithin } from '../fs/safe-paths.node.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { type RepoId, repoText } from '../hub/repo.ts';
 import { DelegatingStore } from './delegating-store.ts';
 import type { DiskHelp } from './disk-offload.ts';
-import type { HeldFile } from './held-file.ts';
+import type { ExistingFile, HeldFile } from './held-file.ts';
 import { HELPED_BYTES } from './offloaded-store.node.ts';
 import type { BroughtFile, Place, RepoStore } from './place.ts';
 import type { FilesSeen, SeenFile, SnapshotsSeen } from './verified-files.ts';
@@ -55,7 +54,7 @@ export class SeenStore extends DelegatingStore {
     const at = seen && tryWithin(noted.root, path);
     if (seen && at !== undefined && (await this.#snapshots.isSame(at, seen))) {
       noted.same.set(path, at);
-      return { path: at, size: seen.size, etag: seen.etag };
+      return { localPath: at, size: seen.size, etag: seen.etag };
     }
     await this.store.expect?.(++noted.others, repo, commit);
     return undefined;
@@ -75,13 +74,7 @@ export class SeenStore extends DelegatingStore {
   }
 
   /** The file, if it was looked at a moment ago and is the one that is wanted. */
-  async #take({
-    repo,
-    commit,
-    path,
-    etag,
-    size,
-  }: ResolvedFile): Promise<{ path: string; verified: Verified } | undefined> {
+  async #take({ repo, commit, path, etag, size }: ResolvedFile): Promise<ExistingFile | undefined> {
     const noted = await this.#noted.get(keyOf(repo, commit));
     const at = noted?.same.get(path);
     const seen = noted?.files.get(path);
@@ -89,16 +82,16 @@ export class SeenStore extends DelegatingStore {
     // Who asks again wants to know what it is like then.
     noted.same.delete(path);
     noted.taken.add(path);
-    return { path: at, verified: seen.verified };
+    return { localPath: at, verified: seen.verified };
   }
 
   async noteSnapshot(repo: RepoId, commit: string, brought: readonly BroughtFile[]): Promise<void> {
     const noted = await this.#notedAt(repo, commit);
-    const others = brought.filter(({ file }) => !noted.taken.has(file));
+    const others = brought.filter(({ path: file }) => !noted.taken.has(file));
     if (others.length === 0) return;
     const files = new Map(noted.files);
     const looks = await this.#lookAt(others);
-    for (const [index, { file }] of others.entries()) {
+    for (const [index, { path: file }] of others.entries()) {
       const seen = looks[index];
       if (seen) files.set(file, seen);
       else files.delete(file);
@@ -109,13 +102,13 @@ export class SeenStore extends DelegatingStore {
 
   /** Whoever has brought a file knows what it looked like: the thread that helps with small ones, or this one. */
   async #lookAt(files: readonly BroughtFile[]): Promise<(SeenFile | undefined)[]> {
-    const small = files.filter(({ size }) => size <= HELPED_BYTES).map(({ path, etag }) => ({ path, etag }));
+    const small = files.filter(({ size }) => size <= HELPED_BYTES).map(({ localPath: path, etag }) => ({ path, etag }));
     const there = (await this.#help?.take('looks', [small], async () => [])) ?? [];
     const known = new Map(small.map(({ path }, index) => [path, there[index]]));
     return inParallel(
       files,
       LOOKS_AT_ONCE,
-      async ({ path, etag }) => known.get(path) ?? this.#snapshots.look(path, etag),
+      async ({ localPath: path, etag }) => known.get(path) ?? this.#snapshots.look(path, etag),
     );
   }
 

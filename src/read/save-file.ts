@@ -29,7 +29,7 @@ export interface SaveOptions {
   force?: boolean;
 }
 
-/** As of a download. `path` is the one in the page's own storage, or the name of the file; empty for a stream. */
+/** Result of a save. `localPath` is the path in OPFS, or the name of the picked file; empty for a stream. */
 export type SaveResult = DownloadResult;
 
 /**
@@ -43,8 +43,8 @@ export type SaveResult = DownloadResult;
  * ```js
  * import { saveFile } from 'xetkit';
  *
- * const { path, verified } = await saveFile(file, { opfs: 'models/model.safetensors' });
- * console.log(path, verified);
+ * const { localPath, verified } = await saveFile(file, { opfs: 'models/model.safetensors' });
+ * console.log(localPath, verified);
  * ```
  */
 export async function saveFile(file: XetFile, target: SaveTarget, given: SaveOptions = {}): Promise<SaveResult> {
@@ -69,10 +69,10 @@ export async function saveFile(file: XetFile, target: SaveTarget, given: SaveOpt
   const outcome =
     'openSink' in place
       ? await downloadTo(engine, resolved, place, settings)
-      : { ...(await saveToStream(engine, resolved, place, settings)), path: '' };
-  const { size, etag, commit, xetHash } = resolved;
+      : { ...(await saveToStream(engine, resolved, place, settings)), localPath: '' };
+  const { path, size, etag, commit, xetHash } = resolved;
   const seconds = (performance.now() - started) / 1000;
-  return { ...outcome, size, etag, commit, xetHash, requests: log.totalRequests, seconds };
+  return { path, ...outcome, size, etag, commit, xetHash, requests: log.totalRequests, seconds };
 
   async function placeFor(given: SaveTarget): Promise<Place | WritableStream<Uint8Array>> {
     if ('opfs' in given) {

@@ -24,7 +24,7 @@ export async function saveToStream(
   file: ResolvedFile,
   target: WritableStream<Uint8Array>,
   { signal, onProgress, log, force }: StreamSettings,
-): Promise<Omit<DownloadOutcome, 'path'>> {
+): Promise<Omit<DownloadOutcome, 'localPath'>> {
   const meter = new ProgressMeter({ files: 1, bytes: file.size }, onProgress, undefined, log);
   const bytes = { network: 0, cache: 0, local: 0 };
   let verified: Verified | undefined;

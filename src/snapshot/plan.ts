@@ -61,7 +61,7 @@ export interface PlannedFile {
 /** A file that cannot be stored on this system under its name. */
 export interface LeftOutFile {
   /** Path in the repository. */
-  file: string;
+  path: string;
   /** Why it cannot be stored. */
   reason: string;
 }
@@ -145,7 +145,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
     files,
     totals: totalsOf(files),
     warnings,
-    leftOut: [...verdict.leftOut].map(([file, reason]) => ({ file, reason })),
+    leftOut: [...verdict.leftOut].map(([path, reason]) => ({ path, reason })),
     local,
     listing,
     requests: log.totalRequests,

@@ -4,7 +4,7 @@ import { isXetError, XetError } from '../core/errors.ts';
 import { type Batch, Narrowing, untilFirstFailure } from '../core/in-parallel.ts';
 import { MetricsLog } from '../core/metrics.ts';
 import { type OnProgress, type Progress, ProgressMeter } from '../core/progress.ts';
-import type { DownloadResult } from '../download/file.ts';
+import type { DownloadOutcome, DownloadResult } from '../download/file.ts';
 import type { Ahead } from '../download/stages.ts';
 import type { Place } from '../files/place.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -40,15 +40,12 @@ export interface SnapshotOptions extends SnapshotSelection {
 }
 
 /** One file of a snapshot. All of them are of the same commit. */
-export interface SnapshotFile extends DownloadResult {
-  /** Path in the repository. */
-  file: string;
-}
+export type SnapshotFile = DownloadResult;
 
 /** What a snapshot did. */
 export interface SnapshotResult {
   /** The folder that holds the files under their paths in the repository. */
-  path: string;
+  folder: string;
   /** The one commit that all files are of. */
   commit: string;
   /** In the order in which the repository lists them. */
@@ -66,7 +63,7 @@ export interface SnapshotResult {
 /** What a snapshot would do, as {@link SnapshotResult} tells what one did. */
 export interface SnapshotPreview {
   /** The folder that would hold the files. */
-  path: string;
+  folder: string;
   /** The one commit that all files are of. */
   commit: string;
   /** In the order in which the repository lists them. */
@@ -82,9 +79,9 @@ export interface SnapshotPreview {
 /** One file that a snapshot would bring. */
 export interface SnapshotPreviewFile {
   /** Path in the repository. */
-  file: string;
+  path: string;
   /** Path on this machine, if it is there. */
-  path: string | undefined;
+  localPath: string | undefined;
   /** Bytes. */
   size: number;
   /** The Hub's name for the content: a sha256, or a git hash for small files. */
@@ -100,7 +97,7 @@ export type FetchFile = (
   file: ResolvedFile,
   place: Place,
   settings: { signal: AbortSignal; force: boolean; onProgress: OnProgress; log: MetricsLog; ahead: Ahead | undefined },
-) => Promise<Pick<SnapshotFile, 'path' | 'verified' | 'bytes'>>;
+) => Promise<DownloadOutcome>;
 
 /** What fetching a snapshot leans on. */
 export interface SnapshotParts extends PlanParts {
@@ -122,11 +119,11 @@ const LARGE_FILES_AT_ONCE = 8;
 /** What a plan would do, for people and programs that only want to know. */
 export function previewOf({ folder, commit, files, totals, warnings, leftOut }: SnapshotPlan): SnapshotPreview {
   return {
-    path: folder,
+    folder,
     commit,
     files: files.map(({ resolved, held }) => ({
-      file: resolved.path,
-      path: held?.path,
+      path: resolved.path,
+      localPath: held?.localPath,
       size: resolved.size,
       etag: resolved.etag,
       xetHash: resolved.xetHash,
@@ -169,7 +166,7 @@ export async function runSnapshot(
       options.onFile?.(result);
     } catch (error) {
       const reason = refusedName(error);
-      if (reason !== undefined) leftOut.push({ file: file.resolved.path, reason });
+      if (reason !== undefined) leftOut.push({ path: file.resolved.path, reason });
       else {
         failed ??= file;
         throw error;
@@ -190,7 +187,7 @@ export async function runSnapshot(
   await parts.store.noteSnapshot?.(repo, commit, results);
   const sum = (of: (file: SnapshotFile) => number) => results.reduce((total, file) => total + of(file), 0);
   return {
-    path: plan.folder,
+    folder: plan.folder,
     commit,
     files: results,
     leftOut,
@@ -287,7 +284,7 @@ async function bringOne(run: Run, planned: PlannedFile, signal: AbortSignal): Pr
   follow.end(outcome.bytes.local);
   const { path, size, etag, commit, xetHash } = file;
   return {
-    file: path,
+    path,
     ...outcome,
     size,
     etag,

@@ -21,7 +21,7 @@ test('a file of one xorb costs four requests, and one when it is there', async (
   const client = clientOf(hub, { cacheDir: await scratch() });
   const download = () => client.downloadFile({ repo, path: 'model.safetensors' });
   hub.resetRequests();
-  const { path } = await download();
+  const { localPath: path } = await download();
   expect(sha256(await readFile(path))).toBe(sha256(model));
   expect(countsOf(hub.requests)).toEqual({ resolve: 1, token: 1, reconstruction: 1, xorb: 1 });
   hub.resetRequests();

@@ -24,8 +24,8 @@ beforeEach(() => {
 afterEach(() => vi.restoreAllMocks());
 
 const result = (file: string, size = 1000): SnapshotFile => ({
-  file,
-  path: `/cache/${file}`,
+  path: file,
+  localPath: `/cache/${file}`,
   size,
   etag: 'e'.repeat(40),
   commit,
@@ -37,11 +37,11 @@ const result = (file: string, size = 1000): SnapshotFile => ({
 });
 
 const preview: SnapshotPreview = {
-  path: '/cache',
+  folder: '/cache',
   commit,
   files: [
-    { file: 'config.json', path: '/cache/config.json', size: 300, etag: 'e', xetHash: undefined, held: true },
-    { file: 'model.bin', path: undefined, size: 1_500_000_000, etag: 'f', xetHash: 'a'.repeat(64), held: false },
+    { path: 'config.json', localPath: '/cache/config.json', size: 300, etag: 'e', xetHash: undefined, held: true },
+    { path: 'model.bin', localPath: undefined, size: 1_500_000_000, etag: 'f', xetHash: 'a'.repeat(64), held: false },
   ],
   totals: { files: 2, bytes: 1_500_000_300, heldFiles: 1, heldBytes: 300, fetchFiles: 1, fetchBytes: 1_500_000_000 },
   warnings: [],
@@ -54,7 +54,7 @@ function fakeClient() {
   const client: Downloader = {
     downloadFile: async (options) => {
       asked.push({ call: 'downloadFile', options: { ...options } });
-      const { file: _, ...rest } = result(options.path);
+      const { path: _, ...rest } = result(options.path);
       return rest as DownloadResult;
     },
     snapshot: async (options) => {
@@ -62,7 +62,7 @@ function fakeClient() {
       const files = [result('a'), result('b', 2000)];
       for (const file of files) options.onFile?.(file);
       const bytes = { network: 3000, cache: 0, local: 0 };
-      return { path: '/cache', commit, files, leftOut: [], bytes, requests: 4, seconds: 1 };
+      return { folder: '/cache', commit, files, leftOut: [], bytes, requests: 4, seconds: 1 };
     },
     planSnapshot: async (options) => {
       asked.push({ call: 'planSnapshot', options: { ...options } });
@@ -136,8 +136,8 @@ describe('xetkit download', () => {
     await run({ files: ['a', 'b'] }, { json: true });
     const [first, second, summary] = records();
     expect(first).toEqual({
-      file: 'a',
-      path: '/cache/a',
+      path: 'a',
+      localPath: '/cache/a',
       size: 1000,
       xetHash: null,
       etag: 'e'.repeat(40),
@@ -146,14 +146,14 @@ describe('xetkit download', () => {
       requests: 1,
       seconds: 0.5,
     });
-    expect(second).toMatchObject({ file: 'b' });
+    expect(second).toMatchObject({ path: 'b' });
     expect(summary).toEqual({
       summary: true,
       files: 2,
       bytes: { network: 3000, cache: 0, local: 0 },
       requests: 6,
       seconds: expect.any(Number),
-      path: '/cache',
+      folder: '/cache',
       commit,
     });
   });
@@ -192,8 +192,8 @@ describe('xetkit download --dry-run', () => {
   test('--json says the same', async () => {
     await run({ dryRun: true }, { json: true });
     expect(records()).toEqual([
-      { file: 'config.json', path: '/cache/config.json', size: 300, held: true, xetHash: null },
-      { file: 'model.bin', path: null, size: 1_500_000_000, held: false, xetHash: 'a'.repeat(64) },
+      { path: 'config.json', localPath: '/cache/config.json', size: 300, held: true, xetHash: null },
+      { path: 'model.bin', localPath: null, size: 1_500_000_000, held: false, xetHash: 'a'.repeat(64) },
       {
         summary: true,
         dryRun: true,
@@ -201,7 +201,7 @@ describe('xetkit download --dry-run', () => {
         heldFiles: 1,
         fetchFiles: 1,
         bytes: { total: 1_500_000_300, held: 300, fetch: 1_500_000_000 },
-        path: '/cache',
+        folder: '/cache',
         commit,
         warnings: [],
         leftOut: [],

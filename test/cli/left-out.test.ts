@@ -78,7 +78,7 @@ test('files that cannot be stored under their names are left out, the rest comes
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines.filter((line) => 'leftOut' in line)).toEqual(
-    Object.values(ODD).map((file) => ({ file, leftOut: expect.stringMatching(/^it /) })),
+    Object.values(ODD).map((path) => ({ path, leftOut: expect.stringMatching(/^it /) })),
   );
   const without = ['--exclude', '*\\*', '--exclude', '.git/*', '--exclude', '*:*'];
   expect(
@@ -91,9 +91,9 @@ test('a program gets the names and the reasons', async () => {
   const warnings: string[] = [];
   await using client = new XetClient({ endpoint, onWarning: (warning) => warnings.push(warning) });
   const options = { repo, localDir: await scratch() };
-  const leftOut = [{ file: 'a\\b.txt', reason: expect.stringContaining("'\\'") }];
+  const leftOut = [{ path: 'a\\b.txt', reason: expect.stringContaining("'\\'") }];
   expect(await client.planSnapshot(options)).toMatchObject({ leftOut, totals: { files: 1 } });
-  expect(await client.snapshot(options)).toMatchObject({ leftOut, files: [{ file: 'ok.txt' }] });
+  expect(await client.snapshot(options)).toMatchObject({ leftOut, files: [{ path: 'ok.txt' }] });
   expect(warnings).toHaveLength(2);
 });
 

@@ -58,7 +58,8 @@ describe.each(Object.entries(servers))('a server with %s', (_name, { hub: option
       const result = await client.downloadFile({ repo, path, localDir });
       expect(sha256(await readFile(join(localDir, path))), path).toBe(sha256(bytes));
       expect(result).toMatchObject({
-        path: join(localDir, path),
+        path,
+        localPath: join(localDir, path),
         size: bytes.length,
         verified: result.xetHash ? 'xet' : 'git-sha1',
       });
@@ -110,15 +111,19 @@ test('the Hub cache folder is laid out as Python lays it out', async () => {
   const client = clientOf(hub, { cacheDir });
   const result = await client.downloadFile({ repo, path: 'data/noise.bin' });
   const root = join(cacheDir, 'models--owner--model');
-  expect(result.path).toBe(join(root, 'snapshots', commit, 'data/noise.bin'));
-  expect((await lstat(result.path)).isSymbolicLink()).toBe(true);
-  expect(await readlink(result.path)).toBe(`../../../blobs/${sha256(noise)}`);
+  expect(result.localPath).toBe(join(root, 'snapshots', commit, 'data/noise.bin'));
+  expect((await lstat(result.localPath)).isSymbolicLink()).toBe(true);
+  expect(await readlink(result.localPath)).toBe(`../../../blobs/${sha256(noise)}`);
   expect(await readFile(join(root, 'refs/main'), 'utf8')).toBe(commit);
-  expect(sha256(await readFile(result.path))).toBe(sha256(noise));
+  expect(sha256(await readFile(result.localPath))).toBe(sha256(noise));
 
   hub.resetRequests();
   const again = await client.downloadFile({ repo, path: 'data/noise.bin' });
-  expect(again).toMatchObject({ path: result.path, verified: 'xet', bytes: { network: 0, local: noise.length } });
+  expect(again).toMatchObject({
+    localPath: result.localPath,
+    verified: 'xet',
+    bytes: { network: 0, local: noise.length },
+  });
   expect(hub.requests.map(({ kind }) => kind)).toEqual(['resolve']);
 });
 

@@ -44,7 +44,7 @@ describe('a snapshot of many small files', () => {
     const folder = await scratch();
     const client = clientOf(hub, { cacheDir: join(folder, 'hub') });
     const selection = { repo: REPO, ...(local && { localDir: join(folder, 'out') }) };
-    const { path, bytes } = await client.snapshot(selection);
+    const { folder: path, bytes } = await client.snapshot(selection);
     for (const [name, content] of contents) {
       expect(Buffer.compare(await readFile(join(path, name)), content)).toBe(0);
     }
@@ -64,7 +64,7 @@ describe('a snapshot of many small files', () => {
     const cacheDir = join(folder, 'hub');
     const selection = { repo: REPO, localDir: join(folder, 'out') };
     const first = clientOf(hub, { cacheDir });
-    const { path } = await first.snapshot(selection);
+    const { folder: path } = await first.snapshot(selection);
     await first.close();
     const [name = '', content = new Uint8Array()] = [...contents][10] ?? [];
     const changed = content.slice();

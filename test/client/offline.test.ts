@@ -55,9 +55,9 @@ describe.each(Object.entries(stores))('a file that is here, in %s', (_what, stor
         ...{ size: bytes.length, commit, requests: 0 },
         bytes: { network: 0, cache: 0, local: bytes.length },
       });
-      expect(sha256(await readFile(pinned.path))).toBe(sha256(bytes));
+      expect(sha256(await readFile(pinned.localPath))).toBe(sha256(bytes));
       const branch = await get(path);
-      expect(branch).toMatchObject({ path: pinned.path, etag: pinned.etag, commit, requests: 1 });
+      expect(branch).toMatchObject({ localPath: pinned.localPath, etag: pinned.etag, commit, requests: 1 });
       // To where a small file is kept the Hub redirects; that is one answer to the one who asks.
       expect(kinds(hub).filter((kind) => kind !== 'resolve-cache')).toEqual(['resolve']);
       hub.resetRequests();
@@ -67,13 +67,13 @@ describe.each(Object.entries(stores))('a file that is here, in %s', (_what, stor
 
   test('is not taken for right without being looked at', async () => {
     const { hub, commit, get } = await setUp(store);
-    const { path } = await get('weights.bin', { revision: commit });
+    const { localPath: path } = await get('weights.bin', { revision: commit });
     for (const damage of [() => truncate(path, 5000), () => writeFile(path, randomBytes(weights.length, 9))]) {
       await damage();
       hub.resetRequests();
       const again = await get('weights.bin', { revision: commit });
       expect(kinds(hub)).toContain('xorb');
-      expect(sha256(await readFile(again.path))).toBe(sha256(weights));
+      expect(sha256(await readFile(again.localPath))).toBe(sha256(weights));
     }
   });
 
@@ -88,7 +88,7 @@ describe.each(Object.entries(stores))('a file that is here, in %s', (_what, stor
   test('serves while no server may be asked, whatever it is asked for by', async () => {
     const { hub, commit, get } = await setUp(store);
     for (const revision of [undefined, 'main', commit]) {
-      const { path, ...result } = await get('weights.bin', { revision }, { offline: true });
+      const { localPath: path, ...result } = await get('weights.bin', { revision }, { offline: true });
       expect(sha256(await readFile(path))).toBe(sha256(weights));
       expect(result).toMatchObject({ commit, size: weights.length, requests: 0 });
     }
@@ -102,7 +102,7 @@ describe.each(Object.entries(stores))('a file that is here, in %s', (_what, stor
   ])('serves while the Hub %s, with a warning', async (_how, fault) => {
     const { hub, commit, get, warnings } = await setUp(store);
     hub.faults.add(fault);
-    const { path, ...result } = await get('weights.bin', {}, { retry: { attempts: 2 } });
+    const { localPath: path, ...result } = await get('weights.bin', {}, { retry: { attempts: 2 } });
     expect(sha256(await readFile(path))).toBe(sha256(weights));
     expect(result).toMatchObject({ commit, bytes: { network: 0, cache: 0, local: weights.length } });
     expect(warnings).toHaveLength(1);
@@ -128,7 +128,7 @@ describe.each(Object.entries(stores))('a file that is here, in %s', (_what, stor
 
   test('that is damaged does not serve while the Hub is away', async () => {
     const { hub, get } = await setUp(store);
-    const { path } = await get('weights.bin');
+    const { localPath: path } = await get('weights.bin');
     await writeFile(path, randomBytes(weights.length, 9));
     hub.faults.add({ kind: 'any', action: 'refuse', times: 1e9 });
     const away = get('weights.bin', {}, { retry: { attempts: 2 } });
@@ -207,7 +207,7 @@ describe('without a server', () => {
   test.each(['1', 'true', 'ON', 'yes'])('is what HF_HUB_OFFLINE=%s asks for', async (value) => {
     const { hub, get } = await setUp();
     vi.stubEnv('HF_HUB_OFFLINE', value);
-    const { path } = await get('weights.bin');
+    const { localPath: path } = await get('weights.bin');
     expect(sha256(await readFile(path))).toBe(sha256(weights));
     expect(await rejectionOf(get('other.bin'))).toMatchObject({ code: 'OFFLINE' });
     expect(kinds(hub)).toEqual([]);
@@ -265,7 +265,7 @@ describe('a file that does not exist', () => {
     const { hub, get } = await setUp();
     expect(await rejectionOf(get('late.bin'))).toMatchObject({ code: 'ENTRY_NOT_FOUND' });
     await hub.commitFiles(repo, { 'late.bin': weights });
-    const { path } = await get('late.bin');
+    const { localPath: path } = await get('late.bin');
     expect(sha256(await readFile(path))).toBe(sha256(weights));
   });
 
@@ -286,16 +286,16 @@ test('a branch that has moved on is asked for, and serves as it was while the Hu
   hub.faults.add({ kind: 'any', action: 'refuse', times: 1e9 });
   const before = await get('weights.bin', {}, { retry: { attempts: 2 } });
   expect(before.commit).toBe(commit);
-  expect(sha256(await readFile(before.path))).toBe(sha256(weights));
+  expect(sha256(await readFile(before.localPath))).toBe(sha256(weights));
   expect(warnings).toHaveLength(1);
   hub.faults.clear();
   const after = await get('weights.bin');
   expect(after.commit).toBe(next);
-  expect(sha256(await readFile(after.path))).toBe(sha256(newer));
+  expect(sha256(await readFile(after.localPath))).toBe(sha256(newer));
   // The old one is still there for who asks for it.
   hub.resetRequests();
   const pinned = await get('weights.bin', { revision: commit });
-  expect(sha256(await readFile(pinned.path))).toBe(sha256(weights));
+  expect(sha256(await readFile(pinned.localPath))).toBe(sha256(weights));
   expect(kinds(hub)).toEqual([]);
   const offline = await get('weights.bin', {}, { offline: true });
   expect(offline.commit).toBe(next);

@@ -35,7 +35,7 @@ test('fetches of a variant what is new, and its numbers add up', async () => {
   expect(first.bytes.network).toBe(sent(hub, 'xorb'));
   hub.resetRequests();
   const second = await client.downloadFile({ repo: repository, path: 'variant', localDir });
-  expect(sha256(await readFile(second.path))).toBe(sha256(variant));
+  expect(sha256(await readFile(second.localPath))).toBe(sha256(variant));
   expect(second.bytes.network).toBe(sent(hub, 'xorb'));
   expect(second.bytes.network).toBeLessThanOrEqual(newBytes);
   expect(second.bytes.local).toBe(0);
@@ -72,7 +72,12 @@ test('that is told to fetch again takes nothing from here', async () => {
   await client.downloadFile({ repo: repository, path: 'original', localDir });
   await (await client.open({ repo: repository, path: 'original' })).arrayBuffer();
   hub.resetRequests();
-  const { bytes, path } = await client.downloadFile({ repo: repository, path: 'original', localDir, force: true });
+  const { bytes, localPath: path } = await client.downloadFile({
+    repo: repository,
+    path: 'original',
+    localDir,
+    force: true,
+  });
   expect(bytes).toMatchObject({ cache: 0, local: 0 });
   expect(bytes.network).toBeGreaterThan(original.length);
   expect(bytes.network).toBe(sent(hub, 'xorb'));
@@ -237,7 +242,7 @@ test('goes on giving what is here, when the server begins to lie', async () => {
   for (const [start, end] of ranges) {
     expect(Buffer.from(await file.read(start, end)).equals(original.subarray(start, end))).toBe(true);
   }
-  const { bytes, path } = await client.downloadFile({ repo: repository, path: 'original', localDir });
+  const { bytes, localPath: path } = await client.downloadFile({ repo: repository, path: 'original', localDir });
   expect(bytes).toEqual({ network: 0, cache: original.length, local: 0 });
   expect(sha256(await readFile(path))).toBe(sha256(original));
   // What is new in the variant cannot be had.
@@ -259,7 +264,11 @@ test('has a resumed download finished by what is here', async () => {
   expect(await rejectionOf(cut)).toBe('enough');
   hub.faults.clear();
   await client.downloadFile({ repo: repository, path: 'original', localDir });
-  const { bytes, path, verified } = await client.downloadFile({ repo: repository, path: 'variant', localDir });
+  const {
+    bytes,
+    localPath: path,
+    verified,
+  } = await client.downloadFile({ repo: repository, path: 'variant', localDir });
   expect(sha256(await readFile(path))).toBe(sha256(variant));
   expect(verified).toBe('xet');
   expect(bytes.local).toBeGreaterThan(0);
@@ -276,7 +285,7 @@ test('counts what came from here only if it is in the file: after corrupt data a
   const localDir = await scratch();
   await client.downloadFile({ repo: repository, path: 'original', localDir });
   const corrupt = hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 5000 });
-  const { bytes, path } = await client.downloadFile({ repo: repository, path: 'variant', localDir });
+  const { bytes, localPath: path } = await client.downloadFile({ repo: repository, path: 'variant', localDir });
   expect(corrupt.hits).toBe(1);
   expect(sha256(await readFile(path))).toBe(sha256(variant));
   expect(bytes.network).toBeGreaterThan(variant.length);

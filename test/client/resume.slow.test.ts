@@ -49,7 +49,7 @@ describe('an aborted download', () => {
     hub.faults.clear();
     hub.resetRequests();
     const result = await clientOf(hub).downloadFile({ repo, path, localDir });
-    expect(sha256(await readFile(result.path))).toBe(sha256(model));
+    expect(sha256(await readFile(result.localPath))).toBe(sha256(model));
     expect(result).toMatchObject({ verified: 'xet' });
     expect(result.bytes.local).toBeGreaterThan(4_000_000);
     expect(result.bytes.network).toBeLessThan(model.length - result.bytes.local + LOST);
@@ -67,7 +67,7 @@ describe('an aborted download', () => {
     await writeFile(await dataFile(localDir), data);
     hub.resetRequests();
     const result = await clientOf(hub).downloadFile({ repo, path, localDir });
-    expect(sha256(await readFile(result.path))).toBe(sha256(model));
+    expect(sha256(await readFile(result.localPath))).toBe(sha256(model));
     // One chunk is fetched again, and what is around it is kept.
     expect(result.bytes.local).toBeGreaterThan(5_000_000);
     expect(seen(hub, 'xorb').length).toBeGreaterThan(1);
@@ -92,7 +92,7 @@ describe('an aborted download', () => {
     const journal = await journalFile(localDir);
     await writeFile(journal, damage(await readFile(journal)));
     const result = await clientOf(hub).downloadFile({ repo, path, localDir });
-    expect(sha256(await readFile(result.path))).toBe(sha256(model));
+    expect(sha256(await readFile(result.localPath))).toBe(sha256(model));
     expect(await contentUnder(localDir)).toEqual([path]);
   });
 
@@ -105,7 +105,7 @@ describe('an aborted download', () => {
     const other = weights(12, 2);
     await hub.commitFiles(repo, { [path]: other });
     const changed = await clientOf(hub).downloadFile({ repo, path, localDir });
-    expect(sha256(await readFile(changed.path))).toBe(sha256(other));
+    expect(sha256(await readFile(changed.localPath))).toBe(sha256(other));
     expect(changed.bytes.local).toBe(0);
 
     hub.faults.bytesPerSecond = 5_000_000;
@@ -123,7 +123,7 @@ describe('an aborted download', () => {
     hub.faults.clear();
     hub.resetRequests();
     const result = await clientOf(hub, { xet: false }).downloadFile({ repo, path, localDir });
-    expect(sha256(await readFile(result.path))).toBe(sha256(model));
+    expect(sha256(await readFile(result.localPath))).toBe(sha256(model));
     expect(result.verified).toBe('sha256');
     expect(seen(hub, 'xorb')).toEqual([]);
   });
@@ -144,7 +144,7 @@ describe('where Xet cannot serve', () => {
     const client = clientOf(hub, { concurrency: 1, retry: { attempts: 2 }, onWarning: (text) => warnings.push(text) });
     const localDir = await scratch();
     const result = await client.downloadFile({ repo, path, localDir });
-    expect(sha256(await readFile(result.path))).toBe(sha256(model));
+    expect(sha256(await readFile(result.localPath))).toBe(sha256(model));
     expect(result.verified).toBe('sha256');
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(/plain HTTP/);
@@ -173,8 +173,8 @@ test('two downloads of one file into one folder fetch it once', async () => {
   const cacheDir = await scratch();
   const both = await Promise.all([1, 2].map(() => clientOf(hub, { cacheDir }).downloadFile({ repo, path })));
   expect(both.map((result) => result.bytes.network > 0).sort()).toEqual([false, true]);
-  expect(both[0]?.path).toBe(both[1]?.path);
-  expect(sha256(await readFile(both[0]?.path ?? ''))).toBe(sha256(model));
+  expect(both[0]?.localPath).toBe(both[1]?.localPath);
+  expect(sha256(await readFile(both[0]?.localPath ?? ''))).toBe(sha256(model));
   const blobs = await readdir(join(cacheDir, 'models--owner--model', 'blobs'));
   expect(blobs).toEqual([sha256(model)]);
 });

@@ -28,9 +28,9 @@ async function snapshot(hub: LocalHub, files: Record<string, Uint8Array> = small
   const client = clientOf(hub, { fallback: 'never' });
   const result = await client.snapshot({ repo, localDir: await scratch() });
   for (const [path, bytes] of Object.entries(files)) {
-    expect(sha256(await readFile(join(result.path, path))), path).toBe(sha256(bytes));
+    expect(sha256(await readFile(join(result.folder, path))), path).toBe(sha256(bytes));
   }
-  expect(result.files.filter(({ verified }) => verified !== 'xet').map(({ file }) => file)).toEqual([]);
+  expect(result.files.filter(({ verified }) => verified !== 'xet').map(({ path: file }) => file)).toEqual([]);
   return { result, asked: seen(hub, 'reconstruction').length };
 }
 
@@ -98,7 +98,11 @@ test('a small file that is part of a large one brings no more than it needs', as
   await hub.commitFiles(repo, parts, { xet: 'always' });
   hub.resetRequests();
   const client = clientOf(hub, { fallback: 'never' });
-  const { files, path, bytes } = await client.snapshot({ repo, localDir: await scratch(), allowPatterns: 'cut/*' });
+  const {
+    files,
+    folder: path,
+    bytes,
+  } = await client.snapshot({ repo, localDir: await scratch(), allowPatterns: 'cut/*' });
   expect(files).toHaveLength(20);
   for (const [name, content] of Object.entries(parts)) {
     expect(sha256(await readFile(join(path, name))), name).toBe(sha256(content));

@@ -257,7 +257,7 @@ describe('with a Hub', async () => {
   test('include and exclude select the files of a snapshot, as the older names do', async () => {
     await using client = clientOf(hub.url);
     const names = async (more: object) =>
-      (await client.planSnapshot({ repo, ...more })).files.map(({ file }) => file).sort();
+      (await client.planSnapshot({ repo, ...more })).files.map(({ path: file }) => file).sort();
     const json = ['b.json', 'c/d.json'];
     expect(await names({ include: '*.json' })).toEqual(json);
     expect(await names({ allowPatterns: ['*.json'] })).toEqual(json);

@@ -47,7 +47,7 @@ describe.each(['cacheDir', 'localDir'] as const)('in a %s', (where) => {
       hub.resetRequests();
       const resumed = await download(disk, where, xet);
       expect(resumed.error, told(resumed)).toBeUndefined();
-      expect(sha256(await readFile(resumed.value!.path))).toBe(sha256(content));
+      expect(sha256(await readFile(resumed.value!.localPath))).toBe(sha256(content));
       expect(resumed.value!.bytes.local, 'what was fetched before the disk was full').toBeGreaterThan(3 * MIB);
       expect(sent()).toBeLessThan(content.length - 3 * MIB);
       expect((await contentUnder(disk.path)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);

@@ -84,7 +84,7 @@ test.each(Array.from({ length: KILLS / KILLS_PER_DOWNLOAD }, (_, index) => index
     const last = await (await startCli(hub, args)).ended;
     expect(last.code, last.stderr).toBe(0);
     const [result = {}] = jsonLines(last.stdout);
-    expect(sha256(await readFile(String(result.path)))).toBe(sha256(content));
+    expect(sha256(await readFile(String(result.localPath)))).toBe(sha256(content));
     expect((await contentUnder(folder)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
     expect(sent(hub), `bytes sent, with kills at ${moments.join(', ')}`).toBeLessThanOrEqual(mostBytes(content.length));
     // After an early kill there may be nothing yet; later there is.

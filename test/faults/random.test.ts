@@ -109,14 +109,14 @@ function drawTask(draw: Draw, folder: string, { xet = true, fallback }: XetClien
         what: `${path} into a folder`,
         wanted: sha256(content),
         run: async (client) =>
-          sha256(await readFile((await client.downloadFile({ ...target, localDir: folder })).path)),
+          sha256(await readFile((await client.downloadFile({ ...target, localDir: folder })).localPath)),
       };
     case 'cache':
       return {
         kinds,
         what: `${path} into the cache`,
         wanted: sha256(content),
-        run: async (client) => sha256(await readFile((await client.downloadFile(target)).path)),
+        run: async (client) => sha256(await readFile((await client.downloadFile(target)).localPath)),
       };
     case 'buffer':
       return {

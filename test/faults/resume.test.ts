@@ -80,7 +80,7 @@ async function entriesIn(folder: string): Promise<Uint8Array> {
 async function expectWhole(folder: string, outcome: Outcome<DownloadResult>): Promise<DownloadResult> {
   expect(outcome.error, told(outcome)).toBeUndefined();
   const result = outcome.value!;
-  expect(sha256(await readFile(result.path))).toBe(sha256(content));
+  expect(sha256(await readFile(result.localPath))).toBe(sha256(content));
   expect(await incomplete(folder)).toEqual([]);
   return result;
 }
@@ -177,7 +177,7 @@ describe('of a partial state', () => {
     const outcome = await download(folder, 'localDir');
     expect(outcome.error, told(outcome)).toBeUndefined();
     expect(outcome.value?.bytes.local).toBe(0);
-    expect(sha256(await readFile(outcome.value!.path))).toBe(sha256(other));
+    expect(sha256(await readFile(outcome.value!.localPath))).toBe(sha256(other));
   });
 
   test('force ignores it', async () => {

@@ -31,7 +31,7 @@ async function expectRight(child: Child): Promise<void> {
   const { code, stdout, stderr } = await child.ended;
   expect(code, stderr).toBe(0);
   const [result = {}] = jsonLines(stdout);
-  expect(sha256(await readFile(String(result.localPath ?? result.path)))).toBe(sha256(content));
+  expect(sha256(await readFile(String(result.localPath)))).toBe(sha256(content));
 }
 
 /** A folder of programs without any that locks files as Python does. */

@@ -37,7 +37,7 @@ describe.each([
       const file = fileAt(index);
       const outcome = await fill(store.place(file, 'main'), content(index));
       wrote.push(outcome.wrote);
-      brought.push({ file: file.path, path: outcome.path, etag: file.etag, size: file.size });
+      brought.push({ path: file.path, localPath: outcome.path, etag: file.etag, size: file.size });
     }
     await store.noteSnapshot?.(REPO, COMMIT, brought);
     return wrote;

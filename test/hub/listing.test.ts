@@ -62,7 +62,7 @@ describe('what is neither a file nor a folder', () => {
     expect(filesOf(await listed(client))).toEqual(NAMES);
     expect(warnings).toEqual([expect.stringContaining("'third_party/sub' of owner/model is left out")]);
     const { files } = await client.snapshot({ repo });
-    expect(files.map(({ file }) => file).sort()).toEqual(NAMES);
+    expect(files.map(({ path: file }) => file).sort()).toEqual(NAMES);
     expect(warnings).toHaveLength(2);
   });
 
@@ -123,7 +123,7 @@ describe('sizes in listings', () => {
       expect(entries.find((entry) => entry.path === path)?.size).toBe(bytes.length);
     }
     const { files } = await client.snapshot({ repo, files: ['dir/', 'a.txt'] });
-    expect(files.map(({ file, size }) => [file, size]).sort()).toEqual(
+    expect(files.map(({ path: file, size }) => [file, size]).sort()).toEqual(
       Object.entries(FILES).map(([path, { length }]) => [path, length]),
     );
   });

@@ -42,8 +42,8 @@ test('xetkit hash agrees with hf_xet.hash_files', async () => {
   const ours = stdout
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { file: string; xetHash: string; size: number });
-  expect(ours.map(({ file, xetHash, size }) => ({ path: file, hash: xetHash, size }))).toEqual(
+    .map((line) => JSON.parse(line) as { localPath: string; xetHash: string; size: number });
+  expect(ours.map(({ localPath, xetHash, size }) => ({ path: localPath, hash: xetHash, size }))).toEqual(
     theirs.map(({ path, hash, size }) => ({ path, hash, size })),
   );
 });

@@ -197,7 +197,7 @@ async function contentOf(file: ResolvedFile): Promise<Uint8Array> {
 
 interface SnapshotOutcome {
   commit: string;
-  files: { file: string; bytes: { network: number } }[];
+  files: { path: string; bytes: { network: number } }[];
 }
 
 /** All files by the client as it ships. */
@@ -210,7 +210,7 @@ const byClient: Fetcher = async (repo, revision, into) => {
     commit,
     wrote: brought
       .filter(({ bytes }) => bytes.network > 0)
-      .map(({ file }) => file)
+      .map(({ path }) => path)
       .sort(),
   };
 };

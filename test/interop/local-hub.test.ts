@@ -131,8 +131,8 @@ describe.each(Object.entries(writers))('files put there by %s', (writer, write) 
     const results = stdout
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as { file?: string; verified?: string });
-    expect(results.find(({ file }) => file === 'model.safetensors')?.verified).toBe('xet');
+      .map((line) => JSON.parse(line) as { path?: string; verified?: string });
+    expect(results.find(({ path }) => path === 'model.safetensors')?.verified).toBe('xet');
 
     await using client = new XetClient({ endpoint: hub.url, accessToken: '' });
     const file = await client.open({ repo, path: 'data/with-the-model.bin' });

@@ -77,7 +77,7 @@ describe('files that the native client put into the reference CAS', () => {
     await using client = new XetClient({ endpoint: hub.url, accessToken: '' });
     const result = await client.downloadFile({ repo: 'a/b', path: name, localDir: join(folder, 'down') });
     const expected = samples[name] ?? new Uint8Array();
-    expect(sha256(await readFile(result.path))).toBe(sha256(expected));
+    expect(sha256(await readFile(result.localPath))).toBe(sha256(expected));
     expect(result).toMatchObject({ verified: 'xet', size: expected.length, xetHash: known.get(name)?.hash });
   });
 

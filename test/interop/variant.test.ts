@@ -98,7 +98,7 @@ test('a variant costs its difference, a repeat nothing, and nothing is stored tw
   hub.resetRequests();
   await using two = client();
   const second = await two.downloadFile({ repo: TUNED, path: NAME });
-  expect(sha256(await readFile(second.path))).toBe(sha256(tuned));
+  expect(sha256(await readFile(second.localPath))).toBe(sha256(tuned));
   expect(second.verified).toBe('xet');
   console.log(
     `variant: ${fetched()} bytes fetched, ${changedBytes} bytes of chunks changed, ${second.bytes.cache} of ${second.size} from this machine`,
@@ -129,7 +129,7 @@ test('the other way round, into folders of the user', async () => {
   await one.downloadFile({ repo: TUNED, path: NAME, localDir: join(home, 'tuned') });
   hub.resetRequests();
   const second = await one.downloadFile({ repo: BASE, path: NAME, localDir: join(home, 'base') });
-  expect(sha256(await readFile(second.path))).toBe(sha256(base));
+  expect(sha256(await readFile(second.localPath))).toBe(sha256(base));
   expect(fetched()).toBeLessThanOrEqual(1.15 * changedBytes);
 });
 
@@ -144,7 +144,7 @@ test('what Python fetched of another commit is used', async () => {
   hub.resetRequests();
   await using one = client();
   const updated = await one.downloadFile({ repo: UPDATED, path: NAME });
-  expect(sha256(await readFile(updated.path))).toBe(sha256(tuned));
+  expect(sha256(await readFile(updated.localPath))).toBe(sha256(tuned));
   expect(fetched()).toBeLessThanOrEqual(1.15 * changedBytes);
 });
 
@@ -160,7 +160,7 @@ test('what Python fetched is used once it was met', async () => {
     local: base.length,
   });
   const second = await one.downloadFile({ repo: TUNED, path: NAME });
-  expect(sha256(await readFile(second.path))).toBe(sha256(tuned));
+  expect(sha256(await readFile(second.localPath))).toBe(sha256(tuned));
   expect(fetched()).toBeLessThanOrEqual(1.15 * changedBytes);
 });
 

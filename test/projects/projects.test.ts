@@ -26,10 +26,10 @@ afterAll(() => project.remove());
 
 const PROGRAM = `
   const client = new XetClient({ endpoint: process.env.HUB, accessToken: '' });
-  const { path, verified } = await client.downloadFile({ repo: 'owner/model', path: 'a.bin', localDir: process.env.TO });
+  const { localPath, verified } = await client.downloadFile({ repo: 'owner/model', path: 'a.bin', localDir: process.env.TO });
   const { codec } = client.metrics();
   await client.close();
-  console.log(JSON.stringify({ path, verified, inWorkers: codec.inWorkers > 0 }));
+  console.log(JSON.stringify({ localPath, verified, inWorkers: codec.inWorkers > 0 }));
 `;
 
 describe('runtimes', async () => {
@@ -54,7 +54,7 @@ describe('runtimes', async () => {
         TO: to,
         HF_HOME: `${to} home`,
       });
-      expect(JSON.parse(stdout)).toEqual({ path: join(to, 'a.bin'), verified: 'xet', inWorkers: true });
+      expect(JSON.parse(stdout)).toEqual({ localPath: join(to, 'a.bin'), verified: 'xet', inWorkers: true });
       expect(sha256(await readFile(join(to, 'a.bin')))).toBe(sha256(bytes));
       expect(stderr).toBe('');
     });

@@ -61,7 +61,7 @@ describe('a stream', () => {
     const result = await save(hub, target);
     expect(sha256(content())).toBe(sha256(bytes));
     expect(ends).toEqual(['closed']);
-    expect(result).toMatchObject({ path: '', size: bytes.length, verified: 'xet', bytes: { cache: 0, local: 0 } });
+    expect(result).toMatchObject({ localPath: '', size: bytes.length, verified: 'xet', bytes: { cache: 0, local: 0 } });
     expect(result.bytes.network).toBe(xorbBytes(hub));
     expect((await save(hub, collector().target, { path: 'a.json' })).verified).toBe('git-sha1');
   });

@@ -153,7 +153,7 @@ export function cases(xetkit, expected) {
       const { commit, files: got } = await client.snapshot(selection);
       equal(
         got
-          .map(({ file }) => file)
+          .map(({ path: file }) => file)
           .sort()
           .join(),
         Object.keys(files).sort().join(),

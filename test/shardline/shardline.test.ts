@@ -83,8 +83,8 @@ const posted = (seen: Seen[], path: RegExp) => seen.filter((one) => one.method =
 /** What another machine gets of all files of a repository. */
 async function contentOf(of: string, revision = 'main'): Promise<Record<string, string>> {
   const { client } = await machine(of);
-  const { path, files } = await client.snapshot({ repo: of, revision, localDir: join(folder, randomUUID()) });
-  const contents = files.map(async ({ file }) => [file, sha256(await readFile(join(path, file)))] as const);
+  const { folder: path, files } = await client.snapshot({ repo: of, revision, localDir: join(folder, randomUUID()) });
+  const contents = files.map(async ({ path: file }) => [file, sha256(await readFile(join(path, file)))] as const);
   return Object.fromEntries(await Promise.all(contents));
 }
 
@@ -159,7 +159,7 @@ withShardline(() => {
     test.each(Object.keys(all))('%s comes down byte for byte', async (path) => {
       const { client } = await machine(repo);
       const result = await client.downloadFile({ repo, path, localDir: join(folder, randomUUID()) });
-      expect(sha256(await readFile(result.path))).toBe(sha256(all[path]!));
+      expect(sha256(await readFile(result.localPath))).toBe(sha256(all[path]!));
       expect(result).toMatchObject({
         size: all[path]!.length,
         commit: uploaded.commit,
@@ -172,8 +172,8 @@ withShardline(() => {
       const { client, seen } = await machine(repo);
       const result = await client.snapshot({ repo });
       expect(result.commit).toBe(uploaded.commit);
-      expect(result.files.map(({ file }) => file).sort()).toEqual(Object.keys(all).sort());
-      for (const { file, path, verified } of result.files) {
+      expect(result.files.map(({ path: file }) => file).sort()).toEqual(Object.keys(all).sort());
+      for (const { path: file, localPath: path, verified } of result.files) {
         expect(sha256(await readFile(path)), file).toBe(sha256(all[file]!));
         expect(verified, file).toBe(file in large ? 'xet' : 'git-sha1');
       }
@@ -235,7 +235,7 @@ withShardline(() => {
       });
       const path = 'more-than-a-xorb.bin';
       const result = await client.downloadFile({ repo, path, localDir: join(folder, randomUUID()) });
-      expect(sha256(await readFile(result.path))).toBe(sha256(base));
+      expect(sha256(await readFile(result.localPath))).toBe(sha256(base));
       expect(result.verified).toBe('xet');
       expect(broken).toHaveLength(2);
       expect(seen.filter(({ status }) => status === 404).length).toBeGreaterThan(0);
@@ -246,7 +246,7 @@ withShardline(() => {
         const at = join(folder, randomUUID());
         const { stdout } = await xetkit(repo, ['download', repo, path, '--local-dir', at, '--no-xet', '--json']);
         expect(sha256(await readFile(join(at, path)))).toBe(sha256(all[path]!));
-        expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({ file: path, verified: 'sha256' });
+        expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({ path, verified: 'sha256' });
       }
     });
 
@@ -278,10 +278,10 @@ withShardline(() => {
       const sent = await writer.client.upload({ repo, files: [{ path, content: variant }] });
       expect(sent.bytes.sent).toBeLessThan(1_500_000);
       const result = await reader.client.downloadFile({ repo, path });
-      expect(sha256(await readFile(result.path))).toBe(sha256(variant));
+      expect(sha256(await readFile(result.localPath))).toBe(sha256(variant));
       expect(result.bytes.network).toBeLessThan(2_000_000);
       const before = await reader.client.downloadFile({ repo, path, revision: uploaded.commit });
-      expect(sha256(await readFile(before.path))).toBe(sha256(base));
+      expect(sha256(await readFile(before.localPath))).toBe(sha256(base));
     });
   });
 
@@ -398,11 +398,11 @@ withShardline(() => {
       await hf(theirs, ['upload', theirs, from, '.']);
       const reader = await machine(theirs);
       const { files } = await reader.client.snapshot({ repo: theirs });
-      for (const { file, path, verified } of files) {
+      for (const { path: file, localPath: path, verified } of files) {
         expect(sha256(await readFile(path)), file).toBe(sha256(all[file]!));
         expect(verified, file).toBe(file in large ? 'xet' : 'git-sha1');
       }
-      expect(files.map(({ file }) => file).sort()).toEqual(Object.keys(all).sort());
+      expect(files.map(({ path: file }) => file).sort()).toEqual(Object.keys(all).sort());
     });
   });
 

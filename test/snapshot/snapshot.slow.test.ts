@@ -47,7 +47,7 @@ class MemoryStore implements RepoStore {
 
   link(file: ResolvedFile): string {
     const path = `/cache/${file.commit}/${file.path}`;
-    this.pointers.set(path, { path, size: file.size, etag: file.etag });
+    this.pointers.set(path, { localPath: path, size: file.size, etag: file.etag });
     return path;
   }
 
@@ -59,7 +59,7 @@ class MemoryStore implements RepoStore {
     return {
       existing: async () => {
         if (!this.content.has(file.etag)) return undefined;
-        return { path: this.link(file), verified: file.etag.length === 64 ? 'sha256' : 'git-sha1' };
+        return { localPath: this.link(file), verified: file.etag.length === 64 ? 'sha256' : 'git-sha1' };
       },
       openSink: async () => {
         throw new Error('Nothing here opens a sink');
@@ -185,7 +185,7 @@ async function filled(options: Parameters<typeof bench>[0] = {}): Promise<Bench 
   return { ...made, commit };
 }
 
-const pathsOf = (result: { files: { file: string }[] }) => result.files.map(({ file }) => file).sort();
+const pathsOf = (result: { files: { path: string }[] }) => result.files.map(({ path }) => path).sort();
 
 /** A fetch that changes what the Hub lists. */
 function listing(change: (entry: Record<string, unknown>) => Record<string, unknown>[]): Fetch {
@@ -219,7 +219,7 @@ describe('a snapshot', () => {
     const { resolve, ...others } = requests();
     expect(resolve).toBe(1200);
     expect(others.revision ?? others.tree).toBeUndefined();
-    expect(result.files.map(({ file }) => file)).toEqual(planned.files.map(({ entry }) => entry.path));
+    expect(result.files.map(({ path: file }) => file)).toEqual(planned.files.map(({ entry }) => entry.path));
     expect(most.small).toBeGreaterThan(12);
     expect(most.small).toBeLessThanOrEqual(40);
   });
@@ -231,7 +231,7 @@ describe('a snapshot', () => {
     expect(pathsOf(result)).toEqual(allPaths);
     expect(pathsOf({ files: told })).toEqual(allPaths);
     expect(result).toMatchObject({ path: `/cache/${commit}`, commit });
-    const model = result.files.find(({ file }) => file === 'model.safetensors');
+    const model = result.files.find(({ path: file }) => file === 'model.safetensors');
     expect(model).toMatchObject({
       path: `/cache/${commit}/model.safetensors`,
       size: 1_500_000,
@@ -299,7 +299,7 @@ describe('a snapshot', () => {
     expect(planned.files.filter(({ held }) => !held).map(({ entry }) => entry.path)).toEqual(['config.json']);
     const result = await snapshot();
     expect(fetched).toEqual(['config.json']);
-    expect(result.files.every(({ path }) => path.includes(next))).toBe(true);
+    expect(result.files.every(({ localPath: path }) => path.includes(next))).toBe(true);
     expect(next).not.toBe(commit);
   });
 
@@ -317,7 +317,7 @@ describe('a snapshot', () => {
       fetch: listing(({ xetHash, ...entry }) => [xetHash === undefined ? entry : { ...entry, xetHash: 'redacted' }]),
     });
     const { files: found } = await snapshot();
-    expect(found.find(({ file }) => file === 'model.safetensors')?.xetHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(found.find(({ path: file }) => file === 'model.safetensors')?.xetHash).toMatch(/^[0-9a-f]{64}$/);
     // Each content, and one question.
     expect(requests().resolve).toBe(allPaths.length + 1);
     expect(hub.requests).toEqual([]);
@@ -549,7 +549,7 @@ describe('a plan', () => {
     const preview = previewOf(await plan());
     expect(store.writes).toEqual(before);
     expect(preview).toMatchObject({ path: `/cache/${commit}`, commit, warnings: [] });
-    expect(preview.files.find(({ file }) => file === 'model.safetensors')).toEqual({
+    expect(preview.files.find(({ path: file }) => file === 'model.safetensors')).toEqual({
       file: 'model.safetensors',
       path: `/cache/${commit}/model.safetensors`,
       size: 1_500_000,
@@ -557,7 +557,7 @@ describe('a plan', () => {
       xetHash: expect.stringMatching(/^[0-9a-f]{64}$/),
       held: true,
     });
-    expect(preview.files.find(({ file }) => file === 'config.json')).toMatchObject({
+    expect(preview.files.find(({ path: file }) => file === 'config.json')).toMatchObject({
       size: 3,
       held: false,
       path: undefined,
@@ -631,7 +631,7 @@ describe('offline', () => {
     await snapshot({ files: ['config.json', 'model.safetensors'] });
     expect(store.trees.size).toBe(0);
     const named = await snapshot({ offline: true, files: ['model.safetensors', 'config.json'] });
-    expect(named.files.map(({ file, size, etag }) => [file, size, etag.length])).toEqual([
+    expect(named.files.map(({ path: file, size, etag }) => [file, size, etag.length])).toEqual([
       ['model.safetensors', 1_500_000, 64],
       ['config.json', 3, 40],
     ]);
@@ -718,7 +718,7 @@ describe('a snapshot that fails', () => {
         return parts.fetchFile(file, place, settings);
       },
     };
-    const error = await rejectionOf(runSnapshot(watched, planned, { onFile: ({ file }) => told.push(file) }));
+    const error = await rejectionOf(runSnapshot(watched, planned, { onFile: ({ path: file }) => told.push(file) }));
     expect(error).toMatchObject({ code: 'ENTRY_NOT_FOUND', status: 404 });
     expect((error as Error).message).toMatch(/README\.md answered 404.* (\d) of 6 files of owner\/model are in place/);
     expect((error as Error).message).toContain(` ${told.length} of 6 files`);

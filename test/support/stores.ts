@@ -85,7 +85,7 @@ export async function fill(
   onWait?: () => void,
 ): Promise<{ path: string; wrote: boolean }> {
   const found = await place.existing(quiet.signal);
-  if (found) return { path: found.path, wrote: false };
+  if (found) return { path: found.localPath, wrote: false };
   let waited = false;
   const sink = await place.openSink({
     ...quiet,
@@ -96,7 +96,7 @@ export async function fill(
   });
   try {
     const come = waited ? await place.existing(quiet.signal) : undefined;
-    if (come) return { path: come.path, wrote: false };
+    if (come) return { path: come.localPath, wrote: false };
     await sink.write(0, bytes, new Uint8Array());
     return { path: await sink.publish('sha256'), wrote: true };
   } finally {

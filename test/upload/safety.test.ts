@@ -205,7 +205,7 @@ describe('links in a folder', () => {
       files: [{ path: 'model.bin', content: randomBytes(300_000, 1) }, await folderOf({ 'in/a.txt': 'a' })],
     });
     const reader = sourceClient(at.hub, { cacheDir: await scratchFolder() });
-    const { path } = await reader.snapshot({ repo });
+    const { folder: path } = await reader.snapshot({ repo });
     await at.hub.createRepo('owner/copy');
     const { files } = await at.client.upload({ repo: 'owner/copy', files: path });
     expect(files.map((file) => file.path).sort()).toEqual(['.gitattributes', 'in/a.txt', 'model.bin']);

@@ -11,7 +11,7 @@ import { isFile, tagFolder, tryTo, writeInOneStep } from '../../fs/small-files.n
 import type { ResolvedFile } from '../../hub/client.ts';
 import { isCommit, type RepoId } from '../../hub/repo.ts';
 import type { ListEntry } from '../../hub/types.ts';
-import type { HeldFile } from '../held-file.ts';
+import type { ExistingFile, HeldFile } from '../held-file.ts';
 import type { EarlierFile, FileSink, Place, RepoStore } from '../place.ts';
 import type { FileLook, KnownFiles } from '../verified-files.ts';
 import { checkContent } from './content-check.node.ts';
@@ -108,7 +108,7 @@ export class HubCache implements RepoStore {
     const found = pointer === undefined ? undefined : await stat(pointer).catch(() => undefined);
     if (pointer === undefined || !found?.isFile() || !(await this.#fence.has(pointer))) return undefined;
     const etag = (await this.#etagOf(repo, pointer)) ?? (await this.#etagInTree(repo, commit, path)) ?? '';
-    return { path: pointer, size: found.size, etag };
+    return { localPath: pointer, size: found.size, etag };
   }
 
   async earlier({ repo, commit, path, etag }: ResolvedFile): Promise<EarlierFile[]> {
@@ -116,8 +116,8 @@ export class HubCache implements RepoStore {
     const found = await Promise.all(
       commits.map(async (other) => {
         const held = other === commit ? undefined : await this.find(repo, other, path);
-        const times = held && held.etag !== etag ? await stat(held.path).catch(() => undefined) : undefined;
-        return held && times ? [{ path: held.path, commit: other, etag: held.etag, at: times.mtimeMs }] : [];
+        const times = held && held.etag !== etag ? await stat(held.localPath).catch(() => undefined) : undefined;
+        return held && times ? [{ localPath: held.localPath, commit: other, etag: held.etag, at: times.mtimeMs }] : [];
       }),
     );
     const latestFirst = found.flat().sort((a, b) => b.at - a.at);
@@ -191,7 +191,7 @@ class CachePlace implements Place {
     this.#pointer = within(join(around.repo, 'snapshots', checkCommit(file.commit)), file.path);
   }
 
-  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+  existing(signal: AbortSignal): Promise<ExistingFile | undefined> {
     return diskErrors(this.#pointer, async () => {
       const [pointer, blob] = await Promise.all([lookAt(this.#pointer), lookAt(this.#blob)]);
       const linked = isSame(pointer, blob);
@@ -200,7 +200,7 @@ class CachePlace implements Place {
       const verified = inPlace ?? (await this.#linkExisting(linked ? undefined : blob, signal));
       if (!verified) return undefined;
       await tryTo(this.#around.noteRef);
-      return { path: this.#pointer, verified };
+      return { localPath: this.#pointer, verified };
     });
   }
 

@@ -11,7 +11,7 @@ import { tryTo, writeInOneStep } from '../../fs/small-files.node.ts';
 import { isContentId, type ResolvedFile } from '../../hub/client.ts';
 import { isCommit, type RepoId } from '../../hub/repo.ts';
 import type { ListEntry } from '../../hub/types.ts';
-import type { HeldFile } from '../held-file.ts';
+import type { ExistingFile, HeldFile } from '../held-file.ts';
 import type { EarlierFile, FileSink, Place, RepoStore } from '../place.ts';
 import type { FileLook, KnownFiles } from '../verified-files.ts';
 import { checkContent } from './content-check.node.ts';
@@ -106,7 +106,7 @@ export class LocalDir implements RepoStore {
     if (metadata.commit !== commit && !(await this.#hasAt(commit, path, metadata.etag))) return undefined;
     const found = await stat(target).catch(() => undefined);
     if (!found?.isFile() || !(await this.#fence.has(target))) return undefined;
-    return { path: target, size: found.size, etag: metadata.etag };
+    return { localPath: target, size: found.size, etag: metadata.etag };
   }
 
   /** What is about to be replaced. */
@@ -115,7 +115,7 @@ export class LocalDir implements RepoStore {
     const metadata = target === undefined ? undefined : await this.#notes.read(path);
     const other = metadata !== undefined && metadata.commit !== commit && metadata.etag !== etag;
     return target !== undefined && other && (await this.#fence.has(target))
-      ? [{ path: target, commit: metadata.commit }]
+      ? [{ localPath: target, commit: metadata.commit }]
       : [];
   }
 
@@ -161,10 +161,10 @@ class LocalPlace implements Place {
     this.#target = within(around.root, file.path);
   }
 
-  existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+  existing(signal: AbortSignal): Promise<ExistingFile | undefined> {
     return diskErrors(this.#target, async () => {
       const verified = (await this.#checkTarget(signal)) ?? (await this.#copyFromCache(signal));
-      return verified && { path: this.#target, verified };
+      return verified && { localPath: this.#target, verified };
     });
   }
 

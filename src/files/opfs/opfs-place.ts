@@ -15,6 +15,7 @@ import {
 import { acquirePageLock } from '../../fs/page-lock.ts';
 import { storageErrors } from '../../fs/storage-error.ts';
 import type { ResolvedFile } from '../../hub/client.ts';
+import type { ExistingFile } from '../held-file.ts';
 import type { FileSink, Place } from '../place.ts';
 import { openOpfsSink } from './opfs-sink.ts';
 import { readSaved, writeSaved } from './saved-notes.ts';
@@ -41,7 +42,7 @@ export class OpfsPlace implements Place {
     this.#path = [...parts.path.folders, parts.path.name].join('/');
   }
 
-  async existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+  async existing(signal: AbortSignal): Promise<ExistingFile | undefined> {
     const { file, path } = this.#parts;
     return storageErrors(this.#path, file.size, async () => {
       const folder = await folderAt(await opfsRoot(), path.folders, false).catch((error: unknown) => {
@@ -50,7 +51,7 @@ export class OpfsPlace implements Place {
       const found = await (folder && (await fileIn(folder, path.name)))?.getFile();
       if (!folder || found?.size !== file.size) return undefined;
       const verified = (await this.#noted(found)) ?? (await this.#hashed(found, signal));
-      return verified && { path: this.#path, verified };
+      return verified && { localPath: this.#path, verified };
     });
   }
 

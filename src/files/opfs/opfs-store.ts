@@ -68,7 +68,7 @@ class OpfsStore implements RepoStore {
     const note = await readSaved(full);
     if (!note || (note.commit !== commit && !(await this.#hasAt(repo, commit, path, note.etag)))) return undefined;
     const size = await sizeOf(folders, name);
-    return size === note.size ? { path: full, size, etag: note.etag } : undefined;
+    return size === note.size ? { localPath: full, size, etag: note.etag } : undefined;
   }
 
   /** Files here are not looked into for chunks of others. */

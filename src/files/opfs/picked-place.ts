@@ -1,10 +1,10 @@
 import type { SpawnWorker } from '../../../workers/spawn.ts';
 import { xetHashOf } from '../../codec/hash-blob.ts';
-import type { Verified } from '../../core/content-hash.ts';
 import { XetError } from '../../core/errors.ts';
 import { copyInto, folderAt, opfsRoot, removeFrom, unfinished } from '../../fs/opfs.ts';
 import { storageErrors } from '../../fs/storage-error.ts';
 import type { ResolvedFile } from '../../hub/client.ts';
+import type { ExistingFile } from '../held-file.ts';
 import type { FileSink, Place } from '../place.ts';
 import { openStaged } from './opfs-place.ts';
 
@@ -40,14 +40,14 @@ export class PickedPlace implements Place {
     this.#spawnWorker = spawnWorker;
   }
 
-  async existing(signal: AbortSignal): Promise<{ path: string; verified: Verified } | undefined> {
+  async existing(signal: AbortSignal): Promise<ExistingFile | undefined> {
     const { size, xetHash } = this.#file;
     await this.#checkPermission();
     return storageErrors(this.#picked.name, size, async () => {
       const found = await this.#picked.getFile();
       const isRight = size > 0 && found.size === size && xetHash !== undefined;
       if (!isRight || (await xetHashOf(found, signal)) !== xetHash) return undefined;
-      return { path: this.#picked.name, verified: 'xet' };
+      return { localPath: this.#picked.name, verified: 'xet' };
     });
   }
 

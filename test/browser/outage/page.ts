@@ -38,7 +38,7 @@ async function run(): Promise<string> {
     const onProgress = ({ waiting = false }) => {
       outage.waiting = waiting;
     };
-    const { path } = await saveFile(file, { opfs: `outage-${Math.random()}/model.bin` }, { onProgress });
+    const { localPath: path } = await saveFile(file, { opfs: `outage-${Math.random()}/model.bin` }, { onProgress });
     let folder = await navigator.storage.getDirectory();
     const names = path.split('/');
     for (const name of names.slice(0, -1)) folder = await folder.getDirectoryHandle(name);

@@ -129,7 +129,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       const seen: Progress[] = [];
       const result = await save('models/deep/a.bin', LARGE, { onProgress: (progress) => void seen.push(progress) });
       await expectStored(given, LARGE, 'models/deep/a.bin');
-      equal([result.path, result.size, result.verified], ['models/deep/a.bin', size, 'xet']);
+      equal([result.localPath, result.size, result.verified], ['models/deep/a.bin', size, 'xet']);
       equal(result.bytes.network > size * 0.9 && result.requests > 2, true, 'what it took is told');
       equal(seen.at(-1)?.bytes, { done: size, total: size });
       equal(await names(), ['models/deep/a.bin'], 'nothing else is left');
@@ -342,7 +342,7 @@ export function elsewhere(given: Given): Cases {
       const { client, file } = await opened();
       const [folder, name] = await folderOf('handles/a.bin');
       const handle = await folder.getFileHandle(name, { create: true });
-      equal((await saveFile(file, handle)).path, 'handles/a.bin');
+      equal((await saveFile(file, handle)).localPath, 'handles/a.bin');
       await expectStored(given, LARGE, 'handles/a.bin');
       equal((await saveFile(file, { opfs: 'handles/a.bin' })).bytes.network, 0);
       await client.close();
@@ -354,7 +354,7 @@ export function elsewhere(given: Given): Cases {
       equal([picked.content.size, picked.ends], [3, []]);
       const { client, file } = await opened();
       const result = await saveFile(file, picked);
-      equal([result.path, result.verified, picked.ends], ['picked.bin', 'xet', ['closed']]);
+      equal([result.localPath, result.verified, picked.ends], ['picked.bin', 'xet', ['closed']]);
       equal(await sha256(await picked.content.arrayBuffer()), hash);
       equal((await sent()) < size * 1.25, true, 'it went on where it stood');
       equal((await saveFile(file, picked)).bytes.network, 0, 'it is recognised');
@@ -390,7 +390,7 @@ export function elsewhere(given: Given): Cases {
       });
       const { client, file } = await opened();
       const result = await saveFile(file, target, { onProgress: (progress) => void seen.push(progress) });
-      equal([result.path, result.verified, result.bytes.network > size * 0.9], ['', 'xet', true]);
+      equal([result.localPath, result.verified, result.bytes.network > size * 0.9], ['', 'xet', true]);
       equal([ends, seen.at(-1)?.bytes.done], [['closed'], size]);
       equal(await sha256(await new Blob(parts).arrayBuffer()), hash);
       await client.close();

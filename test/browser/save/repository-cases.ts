@@ -31,7 +31,7 @@ export function repositories(given: Given): Cases {
           done = bytes.done;
         },
       });
-      equal([result.path, result.files.map(({ file }) => file).sort(), done], ['models/all', all, total]);
+      equal([result.folder, result.files.map(({ path: file }) => file).sort(), done], ['models/all', all, total]);
       for (const name of all) await expectStored(given, name, `models/all/${name}`);
       equal(
         await names(),
@@ -48,7 +48,7 @@ export function repositories(given: Given): Cases {
       const plan = await within({}, (client) =>
         client.planSnapshot({ repo: REPO, localDir: 'models/some', allowPatterns: '*.json' }),
       );
-      equal([plan.files.map(({ file }) => file), await names()], [['config.json'], []]);
+      equal([plan.files.map(({ path: file }) => file), await names()], [['config.json'], []]);
       await snapshot({ localDir: 'models/some', allowPatterns: ['*.json'] });
       equal(await names(), ['models/some/config.json']);
       equal((await failureOf(snapshot({ files: ['nothing.bin'] }))).code, 'ENTRY_NOT_FOUND');
@@ -75,7 +75,7 @@ export function repositories(given: Given): Cases {
         const file = await within({ offline: true }, (client) =>
           client.downloadFile({ repo: REPO, path: 'other.bin', revision, localDir: 'models/all' }),
         );
-        equal([file.path, file.bytes.network, file.requests], ['models/all/other.bin', 0, 0]);
+        equal([file.localPath, file.bytes.network, file.requests], ['models/all/other.bin', 0, 0]);
       }
       equal((await failureOf(snapshot({}, { offline: true }))).code, 'OFFLINE');
       const missing = within({ offline: true }, (client) =>
@@ -112,7 +112,7 @@ export function repositories(given: Given): Cases {
           within({}, (client) =>
             client.downloadFile({ repo: REPO, path: name, localDir: 'one', ...(revision && { revision }) }),
           );
-        const { path, commit, verified } = await get();
+        const { localPath: path, commit, verified } = await get();
         equal([path, verified], [`one/${name}`, how]);
         await expectStored(given, name, `one/${name}`);
         await hub({ reset: true });

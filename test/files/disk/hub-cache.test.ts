@@ -85,8 +85,8 @@ describe('a file in the Hub cache folder', () => {
     const before = (await stat(blob)).atimeMs;
     const place = cache.place(fileOf('b/c.bin', large, { commit: OTHER_COMMIT }), 'main');
     const found = await place.existing(quiet.signal);
-    expect(found).toEqual({ path: join(repo, 'snapshots', OTHER_COMMIT, 'b', 'c.bin'), verified: 'sha256' });
-    expect(await readlink(found!.path)).toBe(`../../../blobs/${sha256Of(large)}`);
+    expect(found).toEqual({ localPath: join(repo, 'snapshots', OTHER_COMMIT, 'b', 'c.bin'), verified: 'sha256' });
+    expect(await readlink(found!.localPath)).toBe(`../../../blobs/${sha256Of(large)}`);
     expect(await readFile(join(repo, 'refs', 'main'), 'utf8')).toBe(OTHER_COMMIT);
     expect(known.remembered).toHaveLength(1);
     expect((await stat(blob)).atimeMs).toBe(before);
@@ -165,7 +165,7 @@ describe('a folder that can only be read', () => {
     const folders = ['', 'blobs', 'refs', 'snapshots', join('snapshots', COMMIT)].map((name) => join(repo, name));
     for (const folder of folders) await chmod(folder, 0o555);
     try {
-      expect(await cache.place(file, 'other').existing(quiet.signal)).toEqual({ path, verified: 'sha256' });
+      expect(await cache.place(file, 'other').existing(quiet.signal)).toEqual({ localPath: path, verified: 'sha256' });
       const elsewhere = cache.place(fileOf('b.bin', large), 'main').existing(quiet.signal);
       await expect(elsewhere).rejects.toMatchObject({ code: 'PERMISSION' });
     } finally {
@@ -349,13 +349,17 @@ describe('what is remembered', () => {
   test('files that are here', async () => {
     const { repo, cache } = await cacheIn();
     const { path } = await fill(cache.place(fileOf('sub/a', large), 'main'), large);
-    expect(await cache.find(REPO, COMMIT, 'sub/a')).toEqual({ path, size: large.length, etag: sha256Of(large) });
+    expect(await cache.find(REPO, COMMIT, 'sub/a')).toEqual({
+      localPath: path,
+      size: large.length,
+      etag: sha256Of(large),
+    });
     expect(await cache.find(REPO, COMMIT, 'sub')).toBeUndefined();
     expect(await cache.find(REPO, COMMIT, 'a')).toBeUndefined();
     // Of a copy only a listing knows what it is.
     const copy = join(repo, 'snapshots', COMMIT, 'copy');
     await writeFile(copy, small);
-    expect(await cache.find(REPO, COMMIT, 'copy')).toEqual({ path: copy, size: small.length, etag: '' });
+    expect(await cache.find(REPO, COMMIT, 'copy')).toEqual({ localPath: copy, size: small.length, etag: '' });
     await cache.noteTree(REPO, COMMIT, [entryOf('copy', small)]);
     expect(await cache.find(REPO, COMMIT, 'copy')).toMatchObject({ etag: gitSha1Of(small) });
     await unlink(join(repo, 'blobs', sha256Of(large)));

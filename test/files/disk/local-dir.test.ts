@@ -72,7 +72,7 @@ describe('a file in a folder of the user', () => {
     const { folder, notes, store } = await localDir();
     await writeFile(join(folder, 'a'), bytes);
     const place = store.place(fileOf('a', bytes, { etag }), 'main');
-    expect(await place.existing(quiet.signal)).toEqual({ path: join(folder, 'a'), verified });
+    expect(await place.existing(quiet.signal)).toEqual({ localPath: join(folder, 'a'), verified });
     expect(await metadataOf(notes, 'a')).toMatchObject({ commit: COMMIT, etag });
   });
 
@@ -211,7 +211,7 @@ describe('what is remembered', () => {
   test('files of a commit, as long as nobody changed them', async () => {
     const { folder, store } = await localDir();
     const { path } = await fill(store.place(fileOf('sub/a', bytes), 'main'), bytes);
-    const held = { path, size: bytes.length, etag: sha256Of(bytes) };
+    const held = { localPath: path, size: bytes.length, etag: sha256Of(bytes) };
     expect(await store.find(REPO, COMMIT, 'sub/a')).toEqual(held);
     expect(await store.find(REPO, OTHER_COMMIT, 'sub/a')).toBeUndefined();
     await store.noteTree(REPO, OTHER_COMMIT, [
