@@ -23,9 +23,8 @@ import type {
   CreateRepoOptions,
   DeleteFilesOptions,
   UploadBackend,
-  UploadContext,
 } from '../upload/upload-backend.ts';
-import type { UploadOptions, UploadResult } from '../upload/upload-types.ts';
+import type { UploadContext, UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import { type ClientParts, partsOf } from './context.ts';
 import type { FileWork } from './file-backend.ts';
 import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';

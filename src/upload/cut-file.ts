@@ -4,96 +4,94 @@ import { type ChunkRecords, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.
 import { XetError } from '../core/errors.ts';
 import { TaskTurns } from '../core/event-loop.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
-import type { HeldMemory } from './held-memory.ts';
+import type { MemoryInFlight, MemoryLease } from './memory-lease.ts';
 import type { UploadHash } from './upload-hash.ts';
 
-/** Bytes that are gathered without a turn of the event loop. */
-const TURN_BYTES = 1024 * 1024;
+/** Bytes copied between yields to the event loop. */
+const YIELD_BYTES = 1024 * 1024;
 
-/** Bytes of a file in any pieces; they may be used again for the next piece. */
-export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+/** Content of a file in pieces of any size. The memory of a piece may be reused for the next one. */
+export type BytePieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** Whole chunks of a file, and their bytes. */
+/** Complete chunks of a file, and their bytes. */
 export interface CutBlock {
-  /** The chunks' bytes, back to back; what comes after them is no part of the block. */
+  /** The chunks' bytes, back to back. The memory after them is not part of the block. */
   bytes: Uint8Array;
   chunks: ChunkRecords;
-  /** Taken from the budget for this block; whoever gets it gives that back. */
-  heldBytes: number;
+  /** The memory of the block, which the receiver ends. */
+  memory: MemoryInFlight;
   startsFile: boolean;
   endsFile: boolean;
 }
 
-export interface CutParts {
+export interface CutContext {
   pool: CodecPool;
-  /** A block counts as moving from here on; whoever gets it says when it no longer does. */
-  held: HeldMemory;
-  /** Bytes of the memory of a block. */
+  lease: MemoryLease;
+  /** Size of the memory of a block. */
   blockBytes: number;
-  /** Memory as long as that; who is done with a block may give its memory back there. */
+  /** Buffers of that size; the receiver of a block may return its buffer to it. */
   blocks: RunBuffers;
   signal: AbortSignal;
 }
 
 /**
- * Reads a file once, and cuts it into chunks. Feeds all of it to `hash` on the way. Gives at least one block, which is
- * empty for an empty file. While one block is cut the next is read and hashed.
+ * Reads a file once, cuts it into chunks, and feeds it to `hash`. Yields at least one block, which is empty for an empty
+ * file. While one block is cut, the next one is read and hashed.
  */
 export async function* cutFile(
-  source: ByteSource,
+  source: BytePieces,
   hash: UploadHash,
-  { pool, held, blockBytes, blocks, signal }: CutParts,
+  { pool, lease, blockBytes, blocks, signal }: CutContext,
 ): AsyncGenerator<CutBlock, void, undefined> {
   const reader = new BlockReader(source, { blockBytes, blocks, signal });
   const read = async () => {
-    // With nothing that will free memory, waiting for it could last for ever.
-    await held.acquire(blockBytes, () => held.moving === 0, signal);
+    // If nothing in flight will free memory, waiting for it could take forever.
+    await lease.acquire(blockBytes, () => lease.inFlight === 0, signal);
     const filled = await reader.read();
     await hash.update(filled.fresh);
     return filled;
   };
   let reading = read();
-  /** Of a chunk that goes on in the next block. */
-  let begun: Uint8Array = new Uint8Array();
+  /** Bytes of a chunk that continues in the next block. */
+  let incomplete: Uint8Array = new Uint8Array();
   try {
     for (let startsFile = true; ; startsFile = false) {
       const { fresh, ended } = await reading;
-      held.moving++;
-      const block = following(begun, fresh, blocks);
+      const memory = lease.send(blockBytes);
+      const block = joined(incomplete, fresh, blocks);
       const cutting = pool.run(cutChunks, block, [ended], signal);
       if (!ended) {
         reading = read();
-        // Whoever waits for it gets the error, unless cutting fails before.
+        // The error is thrown when this promise is awaited, unless cutting fails first.
         reading.catch(() => undefined);
       }
       const { bytes, chunks } = await cutting;
-      const whole = totalLength(chunks);
-      begun = bytes.slice(whole);
-      const heldBytes = bytes.buffer.byteLength;
-      held.release(blockBytes - heldBytes);
-      yield { bytes: bytes.subarray(0, whole), chunks, heldBytes, startsFile, endsFile: ended };
+      const complete = totalLength(chunks);
+      incomplete = bytes.slice(complete);
+      memory.resize(bytes.buffer.byteLength);
+      yield { bytes: bytes.subarray(0, complete), chunks, memory, startsFile, endsFile: ended };
       if (ended) return;
     }
   } finally {
-    reader.leave();
+    reader.close();
   }
 }
 
-/** Reads a file into the memory of blocks, and leaves room for what the block before could not end. */
+/** Reads a file into blocks, and leaves room before them for the incomplete chunk of the block before. */
 class BlockReader {
   readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
-  readonly #parts: Pick<CutParts, 'blockBytes' | 'blocks' | 'signal'>;
-  readonly #turns = new TaskTurns(TURN_BYTES);
-  /** Of the last piece, what did not fit. */
+  readonly #parts: Pick<CutContext, 'blockBytes' | 'blocks' | 'signal'>;
+  readonly #turns = new TaskTurns(YIELD_BYTES);
+  /** The part of the last piece that did not fit. */
   #rest: Uint8Array = new Uint8Array();
   #ended = false;
 
-  constructor(source: ByteSource, parts: Pick<CutParts, 'blockBytes' | 'blocks' | 'signal'>) {
+  constructor(source: BytePieces, parts: Pick<CutContext, 'blockBytes' | 'blocks' | 'signal'>) {
     this.#pieces = iteratorOf(source);
     this.#parts = parts;
   }
 
-  /** Bytes that follow those of the call before, and whether they are the last. */
+  /** The next bytes of the file. */
   async read(): Promise<{ fresh: Uint8Array; ended: boolean }> {
     const { blockBytes, blocks, signal } = this.#parts;
     const memory = blocks.take(blockBytes);
@@ -103,9 +101,9 @@ class BlockReader {
         const next = await this.#pieces.next();
         signal.throwIfAborted();
         this.#ended = next.done === true;
-        if (!next.done) this.#rest = checked(next.value);
+        if (!next.done) this.#rest = asBytes(next.value);
       }
-      const taken = Math.min(this.#rest.length, memory.length - filled, TURN_BYTES);
+      const taken = Math.min(this.#rest.length, memory.length - filled, YIELD_BYTES);
       await this.#turns.after(taken);
       memory.set(this.#rest.subarray(0, taken), filled);
       filled += taken;
@@ -114,30 +112,30 @@ class BlockReader {
     return { fresh: memory.subarray(MAX_CHUNK_BYTES, filled), ended: this.#ended };
   }
 
-  /** Stops reading what was not read to its end. */
-  leave(): void {
+  /** Ends a source that was not read to its end. */
+  close(): void {
     if (!this.#ended) void Promise.resolve(this.#pieces.return?.()).catch(() => undefined);
   }
 }
 
-/** A block of what the one before could not end and of what follows, which has room before it. */
-function following(begun: Uint8Array, fresh: Uint8Array, blocks: RunBuffers): Uint8Array {
-  const length = begun.length + fresh.length;
-  const start = fresh.byteOffset - begun.length;
+/** Joins an incomplete chunk and the bytes after it, which have room before them. */
+function joined(incomplete: Uint8Array, fresh: Uint8Array, blocks: RunBuffers): Uint8Array {
+  const length = incomplete.length + fresh.length;
+  const start = fresh.byteOffset - incomplete.length;
   const inPlace = new Uint8Array(fresh.buffer as ArrayBuffer, start, length);
-  inPlace.set(begun);
+  inPlace.set(incomplete);
   if (blocks.memoryFor(length) === fresh.buffer.byteLength) return inPlace;
-  // A short one would keep long memory from others.
+  // A short block must not occupy a large buffer.
   const own = inPlace.slice();
   blocks.give(fresh.buffer);
   return own;
 }
 
-function iteratorOf(source: ByteSource): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
+function iteratorOf(source: BytePieces): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
   return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
 }
 
-function checked(piece: unknown): Uint8Array {
+function asBytes(piece: unknown): Uint8Array {
   if (piece instanceof Uint8Array) return piece;
-  throw new XetError('INVALID_ARGUMENT', 'What is uploaded must come as Uint8Array pieces.');
+  throw new XetError('INVALID_ARGUMENT', 'The pieces of an uploaded stream must be Uint8Arrays.');
 }

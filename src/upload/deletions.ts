@@ -7,15 +7,15 @@ import type { ListEntry } from '../hub/types.ts';
 /** Files and folders to delete. */
 export interface Deletions {
   files: ReadonlySet<string>;
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   folders: ReadonlySet<string>;
   patterns: readonly string[];
 }
 
-/** The Hub needs it to tell large files from small ones: patterns spare it, as they do in other clients. */
+/** The Hub needs this file to recognise large files. As in other clients, patterns never delete it. */
 const KEPT = '.gitattributes';
 
-/** Reads paths to delete; a folder ends in `/`. Throws `INVALID_ARGUMENT` for what is none. */
+/** Parses paths to delete; a folder ends with `/`. Throws `INVALID_ARGUMENT` for an invalid path. */
 export function readDeletions(paths: readonly string[], patterns: readonly string[]): Deletions {
   const folders = paths.filter((path) => path.endsWith('/'));
   return {
@@ -31,9 +31,8 @@ export function isEmpty({ files, folders, patterns }: Deletions): boolean {
 }
 
 /**
- * The operations that delete what was named and is not uploaded in the same commit: an uploaded file replaces the one
- * of its path, and of a folder into which files go everything else is deleted. `list` gives the files below a folder as
- * they are now.
+ * Operations that delete what was named, except for what the same commit uploads: a file at an uploaded path is replaced,
+ * and of a folder that receives files, everything else is deleted. `list` yields the current files below a folder.
  */
 export async function deletionsBeside(
   uploaded: ReadonlySet<string>,
@@ -41,16 +40,16 @@ export async function deletionsBeside(
   list: (folder: string | undefined) => AsyncIterable<Pick<ListEntry, 'path' | 'type'>>,
 ): Promise<Operation[]> {
   const shared = [...folders].filter((folder) => some(uploaded, (path) => path.startsWith(`${folder}/`)));
-  const whole = [...folders].filter((folder) => !shared.includes(folder) && !isIn(folder, folders));
-  const single = new Set([...files].filter((path) => !uploaded.has(path) && !isIn(path, folders)));
+  const whole = [...folders].filter((folder) => !shared.includes(folder) && !isBelow(folder, folders));
+  const single = new Set([...files].filter((path) => !uploaded.has(path) && !isBelow(path, folders)));
   const found = async (folder: string | undefined, wanted: (path: string) => boolean) => {
     for await (const { path, type } of list(folder)) {
-      if (type === 'file' && !uploaded.has(path) && !isIn(path, whole) && wanted(path)) single.add(path);
+      if (type === 'file' && !uploaded.has(path) && !isBelow(path, whole) && wanted(path)) single.add(path);
     }
   };
   for (const folder of shared) {
     await found(folder, () => true).catch((error: unknown) => {
-      // A folder that is not there holds nothing that is to be replaced.
+      // A folder that does not exist contains nothing to delete.
       if (!isXetError(error, 'ENTRY_NOT_FOUND')) throw error;
     });
   }
@@ -65,7 +64,7 @@ export async function deletionsBeside(
 }
 
 /** True if a path is below one of some folders. */
-function isIn(path: string, folders: Iterable<string>): boolean {
+function isBelow(path: string, folders: Iterable<string>): boolean {
   return some(folders, (folder) => path.startsWith(`${folder}/`));
 }
 

@@ -1,15 +1,15 @@
 import type { ChunkRange } from '../core/ranges.ts';
 
-/** A xorb by its hash, or one of this upload by its number, as its hash is known only when it is full. */
+/** A xorb by its hash, or a xorb of this upload by its number: its hash is known only when it is full. */
 export type XorbName = string | number;
 
-/** Where a chunk is stored, or is going to be. */
+/** Location of a chunk that is stored, or is about to be. */
 export interface ChunkPlace {
   xorb: XorbName;
   index: number;
 }
 
-/** A run of chunks of one xorb that makes a run of a file. */
+/** Consecutive chunks of one xorb that form a part of a file. */
 export interface FileTerm<Name extends XorbName = XorbName> {
   xorb: Name;
   chunks: ChunkRange;
@@ -17,16 +17,16 @@ export interface FileTerm<Name extends XorbName = XorbName> {
   unpackedLength: number;
 }
 
-/** Whether a chunk comes right behind another one, in the same xorb. */
+/** True if a chunk directly follows another one in the same xorb. */
 export function follows(place: ChunkPlace, before: ChunkPlace | undefined): boolean {
   return before !== undefined && place.xorb === before.xorb && place.index === before.index + 1;
 }
 
-/** Gathers the terms of a file, chunk by chunk; neighbours become one term. */
+/** Collects the terms of a file, chunk by chunk. Neighbouring chunks form one term. */
 export class FileTerms {
   readonly terms: FileTerm[] = [];
 
-  /** The next chunk of the file, of so many bytes. */
+  /** Adds the next chunk of the file. */
   add(place: ChunkPlace, length: number): void {
     const last = this.terms.at(-1);
     if (last && follows(place, this.lastPlace)) {
@@ -38,14 +38,14 @@ export class FileTerms {
     this.terms.push({ xorb: place.xorb, chunks, unpackedLength: length });
   }
 
-  /** Where the chunk that was added last is stored. */
+  /** Place of the last chunk. */
   get lastPlace(): ChunkPlace | undefined {
     const last = this.terms.at(-1);
     return last && { xorb: last.xorb, index: last.chunks.end - 1 };
   }
 }
 
-/** For each term the file's own chunks that it makes, counted from the start of the file: what its proof is about. */
+/** For each term, its chunks by their index in the file. Verification hashes cover these. */
 export function verificationRanges(terms: readonly FileTerm[]): ChunkRange[] {
   let at = 0;
   return terms.map(({ chunks }) => {

@@ -4,15 +4,12 @@ import { isNeverUploaded, selectPaths } from '../core/patterns.ts';
 import { explainPatterns, reportText } from '../core/selection.ts';
 import type { Http } from '../http/http.ts';
 import { checkPath, givenFolder } from '../hub/repo.ts';
-import { BlobSource } from './blob-source.ts';
-import { bytesSource, type SourceFile } from './source-file.ts';
-import { StreamSource } from './stream-source.ts';
-import { UrlSource } from './url-source.ts';
+import { BlobReader, bytesReader, type ContentReader, StreamReader } from './content-reader.ts';
+import { UrlReader } from './url-reader.ts';
 
 /**
- * Content of a file: a Blob or File, bytes, a stream of bytes, an address to fetch it from (no token is sent there);
- * in Node, Deno and Bun also the path or `file:` address of a local file, or of a folder, which then is uploaded with
- * all that is in it.
+ * Content of a file: a Blob or File, bytes, a stream of bytes, or a URL to fetch it from (without a token). In Node, Deno
+ * and Bun also the path or `file:` URL of a local file, or of a folder, which is uploaded with everything in it.
  */
 export type UploadContent =
   | Blob
@@ -23,88 +20,92 @@ export type UploadContent =
   | URL
   | string;
 
-/** A file and the path that it is to have in the repository; of a folder the path of that, '' for the root. */
+/** A file, or a folder, and its path in the repository. */
 export interface UploadFile {
-  /** Path in the repository. */
+  /** Path in the repository; '' puts a folder's contents into the root. */
   path: string;
-  /** What is in it, or where that is. A text is a local path in Node, Deno and Bun. */
+  /** Content, or its location. A string is a local path, in Node, Deno and Bun. */
   content: UploadContent;
 }
 
 /**
- * What is uploaded. A `File` has the path that the user's choice of a folder gave it, or its name; an address has the
- * last part of its path for a name. In Node, Deno and Bun a text is the path of a local file, which keeps its name, or
- * of a folder, whose contents go into the root of the repository.
+ * Something to upload. A `File` is named by its path in the folder that the user picked, or by its name, and a URL by the
+ * last part of its path. In Node, Deno and Bun a string is the path of a local file, which keeps its name, or of a
+ * folder, whose contents go into the root of the repository.
  */
 export type UploadItem = UploadFile | File | URL | string;
 
-/** A file that may be uploaded. */
+/** A file to upload. */
 export interface Candidate {
-  /** In the repository. */
+  /** Path in the repository. */
   path: string;
-  source: SourceFile;
+  content: ContentReader;
 }
 
-/** A local file, or a folder of them. */
-export type LocalThing =
-  | { kind: 'file'; name: string; source: SourceFile }
+/** A local file or folder. */
+export type LocalEntry =
+  | { kind: 'file'; name: string; content: ContentReader }
   | {
       kind: 'folder';
       name: string;
-      /** Paths are from the folder on, joined by '/'; folders are skipped as a whole. */
+      /** All files, by path relative to the folder, with '/'. A folder for which `skip` is true is skipped with its contents. */
       files(skip: (path: string) => boolean): AsyncIterable<Candidate>;
     };
 
 /** Options for opening local files. */
 export interface OpenLocal {
-  /** Also takes roots of file systems, home folders, and what links lead to outside of a folder. */
+  /** Allows file system roots, home folders, and links that lead out of a folder. */
   force: boolean;
   onWarning: (message: string) => void;
 }
 
-/** Where local paths mean something. */
+/** Access to local files, on platforms that have them. */
 export interface LocalFiles {
-  open(path: string | URL, options: OpenLocal): Promise<LocalThing>;
+  open(path: string | URL, options: OpenLocal): Promise<LocalEntry>;
 }
 
-export interface GatherParts extends OpenLocal {
+export interface GatherContext extends OpenLocal {
   http: Http;
   local: LocalFiles | undefined;
 }
 
-/** One item, or several of them. */
+/** One or more things to upload. */
 export type UploadItems = UploadItem | Iterable<UploadItem> | AsyncIterable<UploadItem>;
 
-/** Which files of folders are taken: Python's patterns, on paths from the folder on. */
+/** Selection of files in folders by Python's `fnmatch` patterns, on paths relative to the folder. */
 export interface FolderPatterns {
   include?: string | readonly string[] | undefined;
   exclude?: string | readonly string[] | undefined;
 }
 
-/** All files that are meant, each under the path that it is to have. Reads none of them. */
-export async function gather(items: UploadItems, patterns: FolderPatterns, parts: GatherParts): Promise<Candidate[]> {
+/** Lists all files to upload, without reading them. Rejects with `INVALID_ARGUMENT` if two have the same path. */
+export async function gather(
+  items: UploadItems,
+  patterns: FolderPatterns,
+  context: GatherContext,
+): Promise<Candidate[]> {
   const found = new Map<string, Candidate>();
-  const add = (path: string, source: SourceFile) => {
+  const add = (path: string, content: ContentReader) => {
     checkUploadPath(path);
     if (found.has(path)) {
-      throw new XetError('INVALID_ARGUMENT', `'${path}' is to be uploaded twice: give each file a path of its own.`);
+      throw new XetError('INVALID_ARGUMENT', `Two files have the path '${path}'. Give each file its own path.`);
     }
-    found.set(path, { path, source });
+    found.set(path, { path, content });
   };
   for await (const item of listOf(items)) {
     const { path, content } = asFile(item);
-    const thing = await open(path, content, parts);
+    const entry = await open(path, content, context);
     const folder = path === undefined ? undefined : givenFolder(path);
     const below = (name: string) => (folder === undefined ? name : `${folder}/${name}`);
-    if (thing.kind === 'file') {
-      add(folder === undefined || path?.endsWith('/') ? below(thing.name) : folder, thing.source);
+    if (entry.kind === 'file') {
+      add(folder === undefined || path?.endsWith('/') ? below(entry.name) : folder, entry.content);
     } else {
-      for (const file of await selected(thing, patterns)) {
+      for (const file of await selected(entry, patterns)) {
         try {
-          add(below(file.path), file.source);
+          add(below(file.path), file.content);
         } catch (error) {
           if (!isXetError(error, 'INVALID_ARGUMENT')) throw error;
-          throw new XetError(error.code, `${error.message} Rename it, or leave it out with exclude (--exclude).`);
+          throw new XetError(error.code, `${error.message} Rename the file, or exclude it (exclude, --exclude).`);
         }
       }
     }
@@ -112,7 +113,7 @@ export async function gather(items: UploadItems, patterns: FolderPatterns, parts
   return [...found.values()];
 }
 
-/** A single item is a list of one: a text that is meant as a path is no list of its characters. */
+/** Wraps a single item in a list. A string is a path, not a list of characters. */
 function listOf(items: UploadItems): Iterable<UploadItem> | AsyncIterable<UploadItem> {
   if (items instanceof String) return [`${items}`];
   if (typeof items === 'string' || items instanceof URL || items instanceof Blob) return [items];
@@ -122,24 +123,24 @@ function listOf(items: UploadItems): Iterable<UploadItem> | AsyncIterable<Upload
   }
   throw new XetError(
     'INVALID_ARGUMENT',
-    'files is what to upload, such as a path or { path, content }, or a list of that.',
+    'files must be something to upload, such as a path or { path, content }, or a list of such items.',
   );
 }
 
-/** Rejects paths that the Hub refuses, or that other clients leave out of every upload. */
+/** Checks a path; throws for one that the Hub refuses, or that no client uploads. */
 export function checkUploadPath(path: string): string {
   checkPath(path);
   if (isNeverUploaded(path)) {
     throw new XetError(
       'INVALID_ARGUMENT',
-      `'${path.slice(0, 200)}' cannot be uploaded: '.git' and '.cache/huggingface' belong to other tools.`,
+      `'${path.slice(0, 200)}' cannot be uploaded: '.git' and '.cache/huggingface' are folders of other tools.`,
     );
   }
   return path;
 }
 
 async function selected(
-  folder: Extract<LocalThing, { kind: 'folder' }>,
+  folder: Extract<LocalEntry, { kind: 'folder' }>,
   { include, exclude }: FolderPatterns,
 ): Promise<Candidate[]> {
   const [allow, ignore] = [textsOf(include, 'include'), textsOf(exclude, 'exclude')];
@@ -148,8 +149,8 @@ async function selected(
   const taken = selectPaths(all, ({ path }) => path, { allow, ignore });
   if (taken.length > 0) return taken;
   const paths = all.map(({ path }) => path);
-  const why = paths.length === 0 ? 'There is no file in it.' : reportText(explainPatterns(paths, { allow, ignore }));
-  throw new XetError('INVALID_ARGUMENT', `Nothing of the folder '${folder.name}' is to be uploaded. ${why}`);
+  const reason = paths.length === 0 ? 'It contains no files.' : reportText(explainPatterns(paths, { allow, ignore }));
+  throw new XetError('INVALID_ARGUMENT', `There is nothing to upload in the folder '${folder.name}'. ${reason}`);
 }
 
 function asFile(item: UploadItem): { path: string | undefined; content: UploadContent } {
@@ -159,8 +160,8 @@ function asFile(item: UploadItem): { path: string | undefined; content: UploadCo
   throw new XetError(
     'INVALID_ARGUMENT',
     item instanceof Blob
-      ? 'A Blob has no name: upload { path, content }.'
-      : 'What is uploaded is a local path, a File, an address, or { path, content }.',
+      ? 'A Blob has no name. Upload { path, content } instead.'
+      : 'An item to upload must be a local path, a File, a URL, or { path, content }.',
   );
 }
 
@@ -171,40 +172,47 @@ function isFile(item: object): item is File {
 async function open(
   path: string | undefined,
   content: UploadContent,
-  { http, local, force, onWarning }: GatherParts,
-): Promise<LocalThing> {
+  { http, local, force, onWarning }: GatherContext,
+): Promise<LocalEntry> {
   const name = path ?? '';
-  const file = (source: SourceFile, ownName = name): LocalThing => ({ kind: 'file', name: ownName, source });
+  const file = (reader: ContentReader, ownName = name): LocalEntry => ({
+    kind: 'file',
+    name: ownName,
+    content: reader,
+  });
   if (typeof content === 'string' || (content instanceof URL && content.protocol === 'file:')) {
     if (!local) {
       throw new XetError(
         'INVALID_ARGUMENT',
-        `There are no local paths here: the content of '${name || String(content)}' must be a Blob, bytes, a stream or an address; for a text use new Blob([text]).`,
+        `Local paths cannot be read on this platform. The content of '${name || String(content)}' must be a Blob, bytes, a stream or a URL; for text use new Blob([text]).`,
       );
     }
     const opening = local.open(content, { force, onWarning });
     const isText = path !== undefined && typeof content === 'string' && !LIKE_A_PATH.test(content);
     return isText ? opening.catch(explainText) : opening;
   }
-  if (content instanceof URL) return file(new UrlSource(content, http), nameOf(content));
-  if (content instanceof Blob) return file(new BlobSource(name, content));
-  if (content instanceof Uint8Array) return file(bytesSource(content));
-  if (content instanceof ArrayBuffer) return file(bytesSource(new Uint8Array(content)));
+  if (content instanceof URL) return file(new UrlReader(content, http), nameOf(content));
+  if (content instanceof Blob) return file(new BlobReader(name, content));
+  if (content instanceof Uint8Array) return file(bytesReader(content));
+  if (content instanceof ArrayBuffer) return file(bytesReader(new Uint8Array(content)));
   if (typeof content === 'object' && content !== null && (Symbol.asyncIterator in content || 'getReader' in content))
-    return file(new StreamSource(name, content));
-  throw new XetError('INVALID_ARGUMENT', `The content of '${name}' is nothing that can be uploaded.`);
+    return file(new StreamReader(name, content));
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    `The content of '${name}' has an unsupported type. Use a Blob, bytes, a stream, a local path or a URL.`,
+  );
 }
 
-/** A folder in front or an ending: whoever writes that means no text. */
+/** Starts like a path, or ends with an extension: not meant as text. */
 const LIKE_A_PATH = /^\.{0,2}[/\\]|\.\w{1,12}$/;
 
-/** Content that names no file was perhaps meant to be its text. */
+/** Explains that content is a path, if the string was perhaps meant as text. */
 function explainText(error: unknown): never {
   const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
   if (!isXetError(error) || !['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(String(code))) throw error;
   throw new XetError(
     'INVALID_ARGUMENT',
-    `${error.message.slice(0, 300)} A string as content is a local path; for text use new Blob([text]).`,
+    `${error.message.slice(0, 300)} A string as content is a local path. For text use new Blob([text]).`,
     { cause: error.cause },
   );
 }

@@ -2,28 +2,27 @@ import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
 import { type ChunkRecords, chunkCount, chunkHashes, chunkLength, chunkSlice } from '../core/chunks.ts';
 import { contains } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
-import { ChunkTable } from './chunk-table.ts';
+import { ChunkTable } from './chunk-index.ts';
 
-/** The terms that a CAS has for a file now, or undefined where it does not know it. */
+/** The terms that the CAS has for a file; undefined if it does not know the file. */
 export type TermsOnCas = (recipe: Recipe, signal: AbortSignal) => Promise<readonly RecipeTerm[] | undefined>;
 
-/** A term of a recipe, as far as it can be told apart without its xorb. */
-interface Candidate {
+/** A term of a recipe that the CAS has not confirmed yet. */
+interface RecipeTermCandidate {
   recipe: Recipe;
   term: RecipeTerm;
   records: ChunkRecords;
 }
 
 /**
- * Chunks of files that were downloaded or uploaded before. A recipe does not say on which server its xorbs are, nor
- * whether they still are: only when a file shares a chunk with it the CAS is asked, once, and what it does not
- * confirm is not used.
+ * Chunks of files that were downloaded or uploaded before. A recipe does not say on which server its xorbs are, or whether
+ * they still exist. So when a file shares a chunk with a recipe, the CAS is asked once, and only confirmed terms are used.
  */
 export class KnownRecipes {
-  readonly #candidates: Candidate[] = [];
-  /** Its xorb names are positions among the candidates. */
+  readonly #candidates: RecipeTermCandidate[] = [];
+  /** Its xorb names are indices of candidates. */
   readonly #table = new ChunkTable();
-  readonly #asked = new Map<Recipe, Promise<Candidate[]>>();
+  readonly #confirmed = new Map<Recipe, Promise<RecipeTermCandidate[]>>();
   readonly #termsOnCas: TermsOnCas;
 
   constructor(recipes: readonly Recipe[], termsOnCas: TermsOnCas) {
@@ -40,18 +39,18 @@ export class KnownRecipes {
     }
   }
 
-  /** Asks about recipes that have some of these chunks; what is confirmed and was not given before goes to `onKnown`. */
+  /** Asks about recipes that share chunks with these, and passes newly confirmed chunks to `onKnown`. */
   async confirm(
     records: ChunkRecords,
     onKnown: (xorb: string, first: number, records: ChunkRecords) => void,
     signal: AbortSignal,
   ): Promise<void> {
     for (const recipe of this.#sharing(records)) {
-      const asked = this.#asked.get(recipe);
-      const confirmed = asked ?? this.#ask(recipe, signal);
-      this.#asked.set(recipe, confirmed);
-      const candidates = await confirmed;
-      if (!asked) for (const { term, records } of candidates) onKnown(term.xorb, term.chunks.start, records);
+      const before = this.#confirmed.get(recipe);
+      const confirming = before ?? this.#confirm(recipe, signal);
+      this.#confirmed.set(recipe, confirming);
+      const candidates = await confirming;
+      if (!before) for (const { term, records } of candidates) onKnown(term.xorb, term.chunks.start, records);
     }
   }
 
@@ -67,7 +66,7 @@ export class KnownRecipes {
     return found;
   }
 
-  async #ask(recipe: Recipe, signal: AbortSignal): Promise<Candidate[]> {
+  async #confirm(recipe: Recipe, signal: AbortSignal): Promise<RecipeTermCandidate[]> {
     const terms = (await this.#termsOnCas(recipe, signal)) ?? [];
     return this.#candidates.filter(
       (candidate) =>
@@ -78,8 +77,8 @@ export class KnownRecipes {
 }
 
 /**
- * Recipes to look for chunks in: of the files that were named, such as earlier versions, then any others, up to so
- * many bytes as the store counts them. The store has no index from chunks to recipes, and one would be as large as they are.
+ * Reads recipes to search for chunks: those of the given files, such as earlier versions, then others, up to `maxBytes` in
+ * the store's accounting. The store has no index from chunks to recipes; it would be as large as the recipes.
  */
 export async function readRecipes(
   store: Pick<RecipeStore, 'get' | 'list'>,

@@ -5,23 +5,23 @@ import { fileURLToPath } from 'node:url';
 import { isXetError, XetError } from '../core/errors.ts';
 import { type DiskFile, open, readdir, realpath, stat } from '../fs/disk.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
-import type { LocalFiles, LocalThing, OpenLocal } from './gather.ts';
-import { changed, type Look, SAMPLE_BYTES, type SourceFile } from './source-file.ts';
+import { type ContentPeek, type ContentReader, changed, SAMPLE_BYTES } from './content-reader.ts';
+import type { Candidate, LocalEntry, LocalFiles, OpenLocal } from './gather.ts';
 
 const READ_BYTES = 1024 * 1024;
-/** A file that turned into a pipe in the meantime must not hold up a thread that waits for a writer. */
+/** Does not block on a file that has been replaced by a pipe. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-/** Files and folders of this machine, by path or `file:` address. */
+/** Files and folders of this machine, by path or `file:` URL. */
 export const nodeLocalFiles: LocalFiles = {
-  async open(given, options): Promise<LocalThing> {
+  async open(given, options): Promise<LocalEntry> {
     const path = typeof given === 'string' ? given : pathOf(given);
     if (path === '')
-      throw new XetError('INVALID_ARGUMENT', "An empty path names nothing to upload: write '.' for this folder.");
+      throw new XetError('INVALID_ARGUMENT', "The path to upload is empty. Use '.' for the current folder.");
     return readable(path, async () => {
       const found = await stat(path);
       const name = basename(resolve(path));
-      if (found.isFile()) return { kind: 'file', name, source: new LocalSource(path) };
+      if (found.isFile()) return { kind: 'file', name, content: new LocalReader(path) };
       if (found.isDirectory()) {
         const root = await realpath(path);
         if (!options.force) await refuseBroad(root, path);
@@ -36,13 +36,13 @@ function pathOf(url: URL): string {
   try {
     return fileURLToPath(url);
   } catch (cause) {
-    throw new XetError('INVALID_ARGUMENT', `'${url.href.slice(0, 200)}' is no address of a local file.`, { cause });
+    throw new XetError('INVALID_ARGUMENT', `'${url.href.slice(0, 200)}' is not the URL of a local file.`, { cause });
   }
 }
 
 /**
- * Refuses folders that nobody means to publish: the root of a file system, a home folder, and those that hold it. They
- * are compared as the file system knows them, as one folder can have several names.
+ * Refuses folders that are hardly meant to be published: file system roots, home folders, and the folders that contain
+ * them. Folders are compared by inode, as one folder can have several names.
  */
 async function refuseBroad(root: string, given: string): Promise<void> {
   const own = await stat(root, { bigint: true });
@@ -51,8 +51,8 @@ async function refuseBroad(root: string, given: string): Promise<void> {
     if (!broad || !isSame(own, broad)) continue;
     throw new XetError(
       'INVALID_ARGUMENT',
-      `'${given}' is ${what}, and is not uploaded as it may hold keys and passwords. ` +
-        'Name the folder that is meant; if this is the one, use force: true (--force).',
+      `'${given}' is ${what}, which may contain keys and passwords, so nothing was uploaded. ` +
+        'Name the folder to upload, or use force: true (--force) to upload this one.',
     );
   }
 }
@@ -63,88 +63,87 @@ function broadFolders(root: string): { path: string; what: string }[] {
     if (parse(home).root === home) continue;
     found.push({ path: home, what: 'your home folder' });
     for (let path = dirname(home); parse(path).root !== path; path = dirname(path)) {
-      found.push({ path, what: 'a folder that holds your home folder' });
+      found.push({ path, what: 'a parent of your home folder' });
     }
   }
   for (const path of ['/home', '/Users']) found.push({ path, what: 'a folder of home folders' });
   return found;
 }
 
-/** By the environment and by the system's own list of users, which may differ. */
+/** Home folders according to the environment and to the system's user list, which may differ. */
 function homes(): string[] {
-  return [homedir, () => userInfo().homedir].flatMap((ask) => {
+  return [homedir, () => userInfo().homedir].flatMap((read) => {
     try {
-      const home = ask();
+      const home = read();
       return home === '' ? [] : [resolve(home)];
     } catch {
-      // A user without a home has none that could be published.
+      // This user has no home folder to protect.
       return [];
     }
   });
 }
 
-/** A folder whose files are uploaded. */
+/** A walk through the files of a folder. */
 interface Walk extends OpenLocal {
-  /** Without links on the way. */
+  /** Path of the folder without symbolic links. */
   root: string;
   skip: (path: string) => boolean;
 }
 
 /**
- * All files below a folder, in the order of their paths. Links to files within it are followed; those that lead out of it
- * only with `force`, as nothing is uploaded that was not named. Links to folders are not, as they may lead in circles.
+ * Yields all files below a folder, in path order. Links to files within the folder are followed; links that lead out of it
+ * only with `force`, as nothing is uploaded beyond what was named. Links to folders are not followed, as they can form cycles.
  */
-async function* filesIn(
-  walk: Walk,
-  below: string,
-): AsyncGenerator<{ path: string; source: SourceFile }, void, undefined> {
+async function* filesIn(walk: Walk, below: string): AsyncGenerator<Candidate, void, undefined> {
   const { root, skip, force, onWarning } = walk;
   const folder = join(root, below);
   const entries = await readable(folder, () => readdir(folder, { withFileTypes: true }));
-  // A folder that was exchanged for a link is not the one that was found.
+  // A folder that has been replaced by a link is not the one that was found.
   if (!force && (await readable(folder, () => realpath(folder))) !== folder) throw changed(folder);
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`;
     if (skip(path)) continue;
     const full = join(folder, entry.name);
-    const isHere = (real: string) => force || isBelow(real, root) || isBlobOf(real, root);
+    const isAllowed = (real: string) => force || isBelow(real, root) || isBlobOf(real, root);
     if (entry.isDirectory()) yield* filesIn(walk, path);
-    else if (entry.isFile()) yield { path, source: new LocalSource(full, isHere) };
+    else if (entry.isFile()) yield { path, content: new LocalReader(full, isAllowed) };
     else {
-      const why = entry.isSymbolicLink() ? await whyNotFollowed(full, isHere) : 'it is no file';
-      if (why === undefined) yield { path, source: new LocalSource(full, isHere) };
-      else onWarning(`'${full}' is left out: ${why}.`);
+      const reason = entry.isSymbolicLink() ? await whyNotFollowed(full, isAllowed) : 'it is not a regular file';
+      if (reason === undefined) yield { path, content: new LocalReader(full, isAllowed) };
+      else onWarning(`'${full}' is skipped: ${reason}.`);
     }
   }
 }
 
-async function whyNotFollowed(link: string, isHere: (real: string) => boolean): Promise<string | undefined> {
+async function whyNotFollowed(link: string, isAllowed: (real: string) => boolean): Promise<string | undefined> {
   const real = await realpath(link).catch(() => undefined);
   const found = real === undefined ? undefined : await stat(real).catch(() => undefined);
-  if (real === undefined || !found) return 'the link leads nowhere';
+  if (real === undefined || !found) return 'the link is broken';
   if (!found.isFile()) return 'links to folders are not followed';
-  return isHere(real) ? undefined : 'the link leads out of the folder; with force: true (--force) it is followed';
+  return isAllowed(real)
+    ? undefined
+    : 'the link leads out of the folder, and is followed only with force: true (--force)';
 }
 
-/** True if a file is content of a snapshot in the Hub cache folder, whose files are links to blobs beside it. */
+/** True for a blob of the snapshot at `root` in the Hub cache folder, whose files are links to blobs. */
 function isBlobOf(real: string, root: string): boolean {
   const [, repo] =
     /^(.*[\\/](?:models|datasets|spaces|kernels)--[^\\/]+)[\\/]snapshots[\\/][0-9a-f]{40}(?:[\\/]|$)/.exec(root) ?? [];
   return repo !== undefined && [repo, dirname(repo)].some((holder) => isBelow(real, join(holder, 'blobs')));
 }
 
-class LocalSource implements SourceFile {
+class LocalReader implements ContentReader {
   readonly #path: string;
-  /** True if the file may be where its path leads in the end. */
-  readonly #isHere: ((real: string) => boolean) | undefined;
+  /** True if the file may be at this path, with links resolved. */
+  readonly #isAllowed: ((real: string) => boolean) | undefined;
   #before: BigIntStats | undefined;
 
-  constructor(path: string, isHere?: (real: string) => boolean) {
+  constructor(path: string, isAllowed?: (real: string) => boolean) {
     this.#path = path;
-    this.#isHere = isHere;
+    this.#isAllowed = isAllowed;
   }
 
-  async look(): Promise<Look> {
+  async peek(): Promise<ContentPeek> {
     return this.#opened(async (handle) => {
       this.#before = await handle.stat({ bigint: true });
       const sample = new Uint8Array(SAMPLE_BYTES);
@@ -156,7 +155,7 @@ class LocalSource implements SourceFile {
   async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
     const handle = await readable(this.#path, () => this.#open());
     try {
-      // Used again for each piece: whoever gets one is done with it before asking for the next.
+      // Reused for each piece: the consumer is done with a piece when it requests the next.
       const buffer = new Uint8Array(READ_BYTES);
       for (;;) {
         const { bytesRead } = await readable(this.#path, () => handle.read(buffer, 0, READ_BYTES, null));
@@ -166,23 +165,23 @@ class LocalSource implements SourceFile {
       const after = await handle.stat({ bigint: true });
       const before = this.#before;
       const same =
-        before && (['ino', 'size', 'mtimeNs', 'ctimeNs'] as const).every((what) => before[what] === after[what]);
+        before && (['ino', 'size', 'mtimeNs', 'ctimeNs'] as const).every((field) => before[field] === after[field]);
       if (!same) throw changed(this.#path);
     } finally {
       await handle.close();
     }
   }
 
-  /** Opens the file, and makes sure that this is the one that was found: a folder on the way may be a link by now. */
+  /** Opens the file, and checks that it is the one that was found: a parent folder may have become a link. */
   async #open(): Promise<DiskFile> {
     const handle = await open(this.#path, READ_ONLY);
     try {
       const held = await handle.stat({ bigint: true });
       const before = this.#before;
       if (!held.isFile() || (before && !isSame(before, held))) throw changed(this.#path);
-      if (this.#isHere) {
+      if (this.#isAllowed) {
         const real = await realpath(this.#path);
-        if (!this.#isHere(real) || !isSame(await stat(real, { bigint: true }), held)) throw changed(this.#path);
+        if (!this.#isAllowed(real) || !isSame(await stat(real, { bigint: true }), held)) throw changed(this.#path);
       }
       return handle;
     } catch (error) {
@@ -207,15 +206,15 @@ function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }
 
-/** Tells in our own terms why a file or folder cannot be read. */
+/** Runs a step, and turns system errors into a `XetError` about this path. */
 async function readable<T>(path: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (cause) {
     if (!(cause instanceof Error) || isXetError(cause) || !('code' in cause)) throw cause;
-    if (cause.code === 'ENOENT') throw new XetError('INVALID_ARGUMENT', `There is no '${path}' to upload.`, { cause });
+    if (cause.code === 'ENOENT') throw new XetError('INVALID_ARGUMENT', `'${path}' does not exist.`, { cause });
     if (cause.code === 'EACCES' || cause.code === 'EPERM') {
-      throw new XetError('PERMISSION', `'${path}' may not be read by this user.`, { cause });
+      throw new XetError('PERMISSION', `'${path}' cannot be read: permission denied.`, { cause });
     }
     throw new XetError('CACHE', `'${path}' cannot be read: ${cause.message}.`, { cause });
   }

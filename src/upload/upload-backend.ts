@@ -1,48 +1,45 @@
 import { createRepo, type NewRepo } from '../hub/create-repo.ts';
 import { parseRepo, type RepoDesignation } from '../hub/repo.ts';
 import { HubWriter } from '../hub/writer.ts';
-import { type UploadParts, type UploadPlatform, upload } from './upload.ts';
-import type { UploadOptions } from './upload-types.ts';
+import { upload } from './upload.ts';
+import type { UploadContext, UploadOptions, UploadPlatform } from './upload-types.ts';
 
-/** What a client has of its own, whatever the platform. */
-export type UploadContext = Omit<UploadParts, keyof UploadPlatform>;
-
-/** What to delete, and how to commit that. */
+/** Options of `deleteFiles`. */
 export interface DeleteFilesOptions
   extends Pick<
     UploadOptions,
     'repo' | 'branch' | 'title' | 'description' | 'parentCommit' | 'createPr' | 'signal' | 'onProgress'
   > {
-  /** Paths in the repository, or one of them; a folder ends in `/`. */
+  /** One or more paths in the repository; a folder ends with `/`. */
   paths: string | readonly string[];
 }
 
-/** Which repository to create, and how. */
+/** Options of `createRepo`. */
 export interface CreateRepoOptions extends NewRepo {
-  /** As in `owner/name` or `datasets/owner/name`. */
+  /** Repository, such as `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
-  /** Stops it: the promise rejects with its reason. */
+  /** Aborts the call: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** Which branch to make. */
+/** Options of `createBranch`. */
 export interface CreateBranchOptions {
-  /** As in `owner/name` or `datasets/owner/name`. */
+  /** Repository, such as `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
-  /** Its name. */
+  /** Name of the new branch. */
   branch: string;
-  /** What it begins at: a branch, tag or commit. Default: `main`. */
+  /** Starting point: a branch, tag or commit. Default: `main`. */
   revision?: string;
-  /** Moves a branch of that name, if there is one. Default: false. */
+  /** Moves the branch if it exists. Default: false. */
   overwrite?: boolean;
-  /** Stops it: the promise rejects with its reason. */
+  /** Aborts the call: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** All that writes to a Hub, in one piece: a page that only reads does without its code. */
+/** All calls that write to a Hub. A page that only reads does not bundle them. */
 export const uploadBackend = (platform: UploadPlatform) => ({
-  upload: (parts: UploadContext, options: UploadOptions & { signal: AbortSignal }) =>
-    upload({ ...parts, ...platform }, options),
+  upload: (context: UploadContext, options: UploadOptions & { signal: AbortSignal }) =>
+    upload({ ...context, ...platform }, options),
   createRepo: ({ http, hub, attempts }: UploadContext, { repo, ...rest }: CreateRepoOptions, signal: AbortSignal) =>
     createRepo(http, hub, { ...rest, repo: parseRepo(repo), attempts }, signal),
   createBranch: (
@@ -52,5 +49,5 @@ export const uploadBackend = (platform: UploadPlatform) => ({
   ) => new HubWriter(http, hub, attempts).createBranch(parseRepo(repo), branch, rest, signal),
 });
 
-/** What uploads: pass `webUploads`, or leave it out. */
+/** Implementation of uploads: `webUploads` in pages. */
 export type UploadBackend = ReturnType<typeof uploadBackend>;

@@ -1,32 +1,34 @@
 import type { CodecPool } from '../codec/pool.ts';
 import { sha256Blocks } from '../codec/upload-operations.ts';
 
-/** A digest of a whole file that is fed as its bytes are read. */
+/** Incremental digest of a file. */
 export interface UploadHash {
-  /** The bytes are free to be changed once it has returned, or resolved. */
+  /** Adds bytes. Their memory can be reused once this has returned or resolved. */
   update(bytes: Uint8Array): void | Promise<void>;
-  /** Lower-case hex. */
+  /** The digest in lower-case hexadecimal. */
   digest(): Promise<string>;
 }
 
-/** Makes a sha256 for one file. */
+/** Creates the SHA-256 of one file. */
 export type MakeUploadHash = (pool: CodecPool, signal: AbortSignal) => UploadHash;
 
 const BLOCK_BYTES = 64;
-/** What SHA-256 starts from (FIPS 180-4, 5.3.3): eight words, big-endian. */
-const START = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19] as const;
+/** Initial state of SHA-256 (FIPS 180-4, 5.3.3): eight words, big-endian. */
+const INITIAL_STATE = [
+  0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+] as const;
 
 /**
- * SHA-256 in workers, for places whose own one takes everything at once. The state goes there and comes back with
- * each piece, so that no worker has to remember a file.
+ * SHA-256 on workers, for platforms whose own implementation is not incremental. The state travels with each piece, so no
+ * worker has to remember a file.
  */
 export const workerSha256: MakeUploadHash = (pool, signal) => new WorkerSha256(pool, signal);
 
 class WorkerSha256 implements UploadHash {
   readonly #pool: CodecPool;
   readonly #signal: AbortSignal;
-  #state: Uint8Array = startState();
-  /** What is not a whole block yet. */
+  #state: Uint8Array = initialState();
+  /** Bytes of an incomplete block. */
   #rest: Uint8Array = new Uint8Array();
   #length = 0;
 
@@ -40,9 +42,9 @@ class WorkerSha256 implements UploadHash {
     const all = new Uint8Array(this.#rest.length + bytes.length);
     all.set(this.#rest);
     all.set(bytes, this.#rest.length);
-    const whole = all.length - (all.length % BLOCK_BYTES);
-    this.#rest = all.slice(whole);
-    await this.#take(whole === all.length ? all : all.slice(0, whole));
+    const completeBytes = all.length - (all.length % BLOCK_BYTES);
+    this.#rest = all.slice(completeBytes);
+    await this.#take(completeBytes === all.length ? all : all.slice(0, completeBytes));
   }
 
   async digest(): Promise<string> {
@@ -56,13 +58,13 @@ class WorkerSha256 implements UploadHash {
   }
 }
 
-function startState(): Uint8Array {
-  const view = new DataView(new ArrayBuffer(START.length * 4));
-  for (const [index, word] of START.entries()) view.setUint32(index * 4, word);
+function initialState(): Uint8Array {
+  const view = new DataView(new ArrayBuffer(INITIAL_STATE.length * 4));
+  for (const [index, word] of INITIAL_STATE.entries()) view.setUint32(index * 4, word);
   return new Uint8Array(view.buffer);
 }
 
-/** The last blocks: what is left, a one bit, zeros, and the number of bits (FIPS 180-4, 5.1.1). */
+/** The last blocks: remaining bytes, a one bit, zeros, and the number of bits (FIPS 180-4, 5.1.1). */
 function padding(rest: Uint8Array, length: number): Uint8Array {
   const blocks = new Uint8Array(rest.length + 9 <= BLOCK_BYTES ? BLOCK_BYTES : 2 * BLOCK_BYTES);
   blocks.set(rest);

@@ -1,48 +1,56 @@
+import type { LocalCaches } from '../cache/local-caches.ts';
+import type { CodecPool } from '../codec/pool.ts';
+import type { MemoryBudget } from '../core/budget.ts';
+import type { MakeContentHash } from '../core/content-hash.ts';
 import type { OnProgress } from '../core/progress.ts';
+import type { Http } from '../http/http.ts';
+import type { HubClient } from '../hub/client.ts';
 import type { RepoDesignation } from '../hub/repo.ts';
-import type { FolderPatterns, UploadItems } from './gather.ts';
+import type { FolderPatterns, LocalFiles, UploadItems } from './gather.ts';
+import type { MakeUploadHash } from './upload-hash.ts';
+import type { MakeBody } from './xorb-upload.ts';
 
-/** What to upload, and how to commit it. */
+/** Options of `upload`. */
 export interface UploadOptions {
-  /** As in `owner/name` or `datasets/owner/name`. */
+  /** Repository, such as `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
   /**
-   * One item or several: files with the paths that they are to have, Files, addresses; in Node, Deno and Bun also local
-   * files and folders by their paths. Default: nothing, for an upload that only deletes.
+   * One or more things to upload: `{ path, content }`, Files or URLs; in Node, Deno and Bun also local files and folders by
+   * path. Default: none, for a commit that only deletes.
    */
   files?: UploadItems;
-  /** Which files of folders are taken, as Python's `fnmatch` reads patterns, on paths from the folder on. Default: all. */
+  /** Patterns of the files to take from folders, in Python's `fnmatch` syntax, on paths relative to the folder. Default: all. */
   include?: FolderPatterns['include'];
-  /** Which files of folders are left out; it wins over `include`. Default: none. */
+  /** Patterns of the files to leave out of folders; they win over `include`. Default: none. */
   exclude?: FolderPatterns['exclude'];
   /**
-   * Paths that are deleted in the same commit; a folder ends in `/`. What is uploaded stays: with a folder into which
-   * files go, it deletes the rest of that folder.
+   * Paths to delete in the same commit; a folder ends with `/`. Uploaded files are kept, so a folder that receives files is
+   * replaced by them.
    */
   deletions?: string | readonly string[];
   /**
-   * Patterns of files that are deleted in the same commit, read as those of `include` on paths in the repository. What is
-   * uploaded stays, and so does `.gitattributes`.
+   * Patterns of files to delete in the same commit, in the syntax of `include`, on paths in the repository. Uploaded files
+   * and `.gitattributes` are kept.
    */
   deletePatterns?: string | readonly string[];
   /**
-   * Uploads what is refused or left out by default: the root of a file system, a home folder, and files behind links that
-   * lead out of a folder. Default: false.
+   * Uploads what is refused by default: file system roots, home folders, and files behind links that lead out of a
+   * folder. Default: false.
    */
   force?: boolean;
-  /** Branch that is committed to. Default: `main`. It must exist. */
+  /** Branch to commit to, which must exist. Default: `main`. */
   branch?: string;
-  /** First line of the commit. Default: what is uploaded, in short. */
+  /** First line of the commit message. Default: a summary of the upload. */
   title?: string;
-  /** The rest of the commit's message. */
+  /** Body of the commit message. */
   description?: string;
-  /** Commit that the branch must be at; where it is not, the upload is `CONFLICT` and commits nothing. */
+  /** Commit that the branch must point to. If it does not, the upload rejects with `CONFLICT` and commits nothing. */
   parentCommit?: string;
-  /** Opens a pull request for it in place of committing to the branch. Default: false. */
+  /** Opens a pull request instead of committing to the branch. Default: false. */
   createPr?: boolean;
-  /** Stops it: the promise rejects with its reason. What is stored by then is not sent again. */
+  /** Aborts the upload: the promise rejects with the signal's reason. Data stored by then is not sent again. */
   signal?: AbortSignal;
-  /** Told a few times a second how far it is, last of all that it is done. */
+  /** Called a few times a second with the progress, and at last with phase `done`. */
   onProgress?: OnProgress;
 }
 
@@ -50,51 +58,73 @@ export interface UploadOptions {
 export interface UploadCommit {
   /** 40 hexadecimal digits. */
   oid: string;
-  /** Its page. */
+  /** URL of its page. */
   url: string;
-  /** First line of its message. */
+  /** First line of the message. */
   title: string;
 }
 
-/** What became of one file. */
+/** Result of one file. */
 export interface UploadedFileInfo {
-  /** In the repository. */
+  /** Path in the repository. */
   path: string;
-  /** Bytes; undefined of a stream that was not read, as it is ignored. */
+  /** Bytes; undefined for an ignored stream, which is not read. */
   size: number | undefined;
-  /** Of a large file. */
+  /** SHA-256 of a large file, in lower-case hexadecimal. */
   sha256: string | undefined;
-  /** Of a large file. */
+  /** Xet hash of a large file. */
   xetHash: string | undefined;
-  /** Whether it is kept in the CAS or in git itself. */
+  /** `lfs` for files in the CAS, `regular` for files in git itself. */
   mode: 'lfs' | 'regular';
-  /** `unchanged` files are in the repository already; `ignored` ones are left out by its `.gitignore`. */
+  /** `unchanged` files were in the repository already; `ignored` ones are excluded by its `.gitignore`. */
   status: 'uploaded' | 'unchanged' | 'ignored';
 }
 
-/** What an upload did. */
+/** Result of `upload`. */
 export interface UploadResult {
-  /** The commit that has all of it: the last one made, or the head of the branch where nothing had to change. */
+  /** Commit that contains the upload: the last one made, or the head of the branch if nothing changed. */
   commit: string;
-  /** Page of the last commit; undefined where none was made. */
+  /** URL of the last commit's page; undefined if nothing changed. */
   url: string | undefined;
-  /** Page of the pull request, with `createPr`. */
+  /** URL of the pull request, with `createPr`. */
   pullRequestUrl: string | undefined;
-  /** The commits that were made: one, unless there is more than the Hub takes at once; none where nothing had to change. */
+  /** Commits made: usually one, several for more than the Hub accepts at once, none if nothing changed. */
   commits: UploadCommit[];
-  /** In the order in which they were given. */
+  /** Results in the order of the files. */
   files: UploadedFileInfo[];
-  /** Bytes, over all files. */
+  /** Bytes of all files. */
   bytes: {
-    /** Content of all files that were read. */
+    /** Content of all files. */
     total: number;
-    /** Content that was stored already, and so not sent. */
+    /** Content that was stored already and was not sent. */
     deduplicated: number;
-    /** What was sent for the rest, compressed, and contents of small files. */
+    /** Bytes sent for the rest: compressed xorbs, and small files. */
     sent: number;
   };
-  /** Requests made. Tokens are not among them. */
+  /** Number of requests, without those for tokens. */
   requests: number;
-  /** From the call on. */
+  /** Duration of the call in seconds. */
   seconds: number;
+}
+
+/** Differences between platforms. */
+export interface UploadPlatform {
+  makeUploadHash: MakeUploadHash;
+  /** Default: bytes are passed to `fetch` as they are. */
+  makeBody?: MakeBody;
+  /** Access to local files; undefined in browsers. */
+  local?: LocalFiles;
+}
+
+/** Parts of the client that uploads use. */
+export interface UploadContext {
+  http: Http;
+  hub: HubClient;
+  pool: CodecPool;
+  budget: MemoryBudget;
+  caches: LocalCaches;
+  /** Maximum attempts per request. */
+  attempts: number;
+  makeContentHash: MakeContentHash;
+  onWarning: (message: string) => void;
 }

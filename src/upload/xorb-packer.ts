@@ -1,26 +1,28 @@
-/** What one xorb may hold. */
+import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice, joinBytes } from '../core/chunks.ts';
+import type { ChunkPlace } from './file-terms.ts';
+
+/** Maximum size of a xorb. */
 export interface XorbLimits {
-  /** Bytes of the serialised xorb, if nothing in it could be compressed. */
+  /** Bytes of the serialized xorb if none of its chunks can be compressed. */
   maxBytes: number;
   maxChunks: number;
 }
 
-/** The protocol's own limits. */
+/** Xet protocol, xorb format: 64 MiB and 8,192 chunks. */
 export const XORB_LIMITS: XorbLimits = { maxBytes: 64 * 1024 * 1024, maxChunks: 8192 };
 
-/** What a chunk takes beside its bytes, however it is stored. */
+/** Bytes that a chunk takes beside its data, however it is stored: its frame header. */
 export const FRAME_OVERHEAD_BYTES = 8;
 
-/** Where a new chunk goes: the number of a xorb of this upload, counted from 0, and its chunk index. */
+/** Place of a new chunk: the number of a xorb of this upload, counted from 0, and its chunk index. */
 export interface PackedPlace {
   xorb: number;
   index: number;
 }
 
 /**
- * Tells which chunks go into which xorb: in order, each xorb as full as it gets. Frame headers count, as chunks that
- * cannot be compressed are stored as they are: 64 MiB of them and their headers would be too large for a server that
- * limits what it is sent.
+ * Assigns chunks to xorbs in order, each xorb as full as possible. Frame headers count, because chunks that cannot be
+ * compressed are stored as they are: 64 MiB of them plus headers would exceed the limit.
  */
 export class XorbPacker {
   readonly #limits: XorbLimits;
@@ -32,11 +34,11 @@ export class XorbPacker {
     this.#limits = limits;
   }
 
-  /** The place of the next chunk, of so many bytes. A higher xorb number than before means that the one before is full. */
+  /** The place of the next chunk. A new xorb number means that the xorb before is full. */
   next(length: number): PackedPlace {
     const bytes = length + FRAME_OVERHEAD_BYTES;
     const { maxBytes, maxChunks } = this.#limits;
-    // A chunk that is larger than a whole xorb gets one of its own; real chunks are a 500th of it.
+    // A chunk larger than a xorb gets one of its own; real chunks are a 500th of it.
     if (this.#chunks > 0 && (this.#chunks === maxChunks || this.#bytes + bytes > maxBytes)) {
       this.#xorb++;
       this.#chunks = 0;
@@ -45,4 +47,40 @@ export class XorbPacker {
     this.#bytes += bytes;
     return { xorb: this.#xorb, index: this.#chunks++ };
   }
+}
+
+/** New chunks of a block that belong to one xorb. */
+export interface NewChunks {
+  xorb: number;
+  data: Uint8Array;
+  records: ChunkRecords;
+}
+
+/** Groups the chunks at these positions by their xorb. If they are all chunks of one xorb, `bytes` is used as it is. */
+export function groupNewChunks(
+  bytes: Uint8Array,
+  chunks: ChunkRecords,
+  places: readonly ChunkPlace[],
+  positions: readonly number[],
+): NewChunks[] {
+  const starts = [0];
+  for (let position = 0; position < chunkCount(chunks); position++) {
+    starts.push((starts[position] ?? 0) + chunkLength(chunks, position));
+  }
+  const groups = new Map<number, number[]>();
+  for (const position of positions) {
+    const xorb = Number(places[position]?.xorb);
+    const group = groups.get(xorb);
+    if (group) group.push(position);
+    else groups.set(xorb, [position]);
+  }
+  return [...groups].map(([xorb, members]) => {
+    if (members.length === chunkCount(chunks)) return { xorb, data: bytes, records: chunks.slice() };
+    const records = new ChunkRecordList();
+    const runs = members.map((position) => {
+      records.push(chunkSlice(chunks, position, position + 1));
+      return bytes.subarray(starts[position], starts[position + 1]);
+    });
+    return { xorb, data: joinBytes(runs), records: records.records.slice() };
+  });
 }

@@ -7,22 +7,21 @@ import { isRecord } from '../core/json-values.ts';
 import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
 import { readJson } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
-import type { MakeBody } from './web-body.ts';
 
-/** Sending less takes no longer than asking whether it must be sent. */
-const WORTH_ASKING_BYTES = 256 * 1024;
-/** Grants that are asked for in vain before the xorb goes to the CAS itself. */
+/** Smaller xorbs take no longer to send than to ask for. */
+const MIN_PROBE_BYTES = 256 * 1024;
+/** Grants that may fail before the xorb is sent to the CAS itself. */
 const MAX_GRANTS = 3;
-const ANSWER_LIMIT_BYTES = 64 * 1024;
+const MAX_RESPONSE_BYTES = 64 * 1024;
 /** Statuses of servers without grants. */
-const NO_GRANTS = [400, 404, 405, 501];
-/** Headers of a grant that the runtime sends itself, and lets nobody set. */
-const OF_THE_CONNECTION = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);
-/** Headers that would let whoever answers for the CAS act as somebody else where the grant leads. */
+const NO_GRANT_STATUSES = [400, 404, 405, 501];
+/** Headers that the runtime sends itself, and that cannot be set. */
+const CONNECTION_HEADERS = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);
+/** Headers with which a grant could impersonate someone at its URL. */
 const CREDENTIALS =
   /^(?:authorization|cookie2?|proxy-.*|metadata(?:-flavor)?|x-aws-ec2-metadata-token.*|x-forwarded-.*)$/i;
 
-/** Leave to store one xorb past the CAS. */
+/** Permission to store one xorb at a URL outside the CAS. */
 interface Grant {
   id: string;
   method: 'PUT' | 'POST';
@@ -30,26 +29,29 @@ interface Grant {
   headers: Record<string, string>;
 }
 
-/** How a xorb got where it is. */
+/** Result of storing a xorb. */
 export interface StoredXorb {
-  /** False where the server had it already. */
+  /** False if the server had the xorb already. */
   inserted: boolean;
-  /** Bytes of bodies that were sent for it and accepted; 0 where the server wanted none. */
+  /** Bytes of accepted request bodies; 0 if the server needed none. */
   sentBytes: number;
 }
 
-/** The same, and the memory that its body was in: nobody looks at it any more. */
+/** Result of storing a xorb, and its body, whose memory can be reused. */
 type Uploaded = StoredXorb & { body: Pieces };
 
-/** Stores xorbs: through grants where the CAS offers them, else by giving them to the CAS. */
+/** Prepares the bytes of a xorb as a body for `fetch`. */
+export type MakeBody = (pieces: Pieces) => BodyInit | Promise<BodyInit>;
+
+/** Stores xorbs with grants if the CAS offers them, else at the CAS itself. */
 export class XorbUploader {
   readonly #http: Http;
   readonly #tokens: CasTokenSource;
   readonly #pool: CodecPool;
   readonly #makeBody: MakeBody | undefined;
-  /** Until a CAS says that it does not know of them. */
+  /** False once the CAS has said that it has no grants. */
   #grants = true;
-  /** As long as it answers whether it has a xorb. */
+  /** False once the CAS has failed to say whether it has a xorb. */
   #probes = true;
 
   constructor(parts: { http: Http; tokens: CasTokenSource; pool: CodecPool; makeBody?: MakeBody | undefined }) {
@@ -59,14 +61,14 @@ export class XorbUploader {
     this.#makeBody = parts.makeBody;
   }
 
-  /** How often a body is in memory beside its pieces while it is sent: runtimes copy what they are given, and most want it in one. */
+  /** Number of copies of a body, beside its pieces, while it is sent: runtimes copy bodies, and most need a single buffer. */
   get copies(): number {
     return this.#makeBody || this.#http.takesPieces ? 1 : 2;
   }
 
   /**
-   * Stores a serialised xorb, given in pieces, whose memory is moved and comes back. Throws what the CAS says of it: `UNAUTHORIZED`, `FORBIDDEN`,
-   * `QUOTA`, `PROTOCOL` for one that it does not accept, and what lasts of network failures.
+   * Stores a serialized xorb, given in pieces. Their memory is transferred and returned.
+   * @throws {XetError} `UNAUTHORIZED`, `FORBIDDEN`, `QUOTA`, `PROTOCOL` if the CAS rejects the xorb, and network errors
    */
   async upload(hash: string, pieces: Pieces, signal: AbortSignal): Promise<Uploaded> {
     if (!this.#grants) return { ...(await this.#post(hash, pieces, signal)), body: pieces };
@@ -83,17 +85,17 @@ export class XorbUploader {
   async #grantedOrPosted(hash: string, body: Pieces, checksum: bigint, signal: AbortSignal): Promise<StoredXorb> {
     const length = joinedLength(body);
     for (let attempt = 1; attempt <= MAX_GRANTS && this.#grants; attempt++) {
-      const grant = await this.#ask(hash, length, checksum, signal);
+      const grant = await this.#requestGrant(hash, length, checksum, signal);
       if (grant === 'stored') return { inserted: false, sentBytes: 0 };
       if (grant === 'not offered') {
-        // Only the first answer is about grants as such; later ones may be about this xorb.
+        // Only the first response is about grants in general; later ones may be about this xorb.
         if (attempt === 1) this.#grants = false;
         break;
       }
       const put = await this.#put(grant, body, signal);
       if (put === 'unreachable') break;
       if (put instanceof XetError) {
-        // Mostly a grant that has run out, or the same xorb on its way from elsewhere.
+        // Usually the grant has expired, or another client is storing the same xorb.
         if (attempt < MAX_GRANTS) await this.#http.pause(attempt, MAX_GRANTS, put, 'xorb', signal);
         continue;
       }
@@ -106,7 +108,7 @@ export class XorbUploader {
 
   async #post(hash: string, body: Pieces, signal: AbortSignal): Promise<StoredXorb> {
     const length = joinedLength(body);
-    if (length >= WORTH_ASKING_BYTES && (await this.#isStored(hash, signal))) {
+    if (length >= MIN_PROBE_BYTES && (await this.#isStored(hash, signal))) {
       return { inserted: false, sentBytes: 0 };
     }
     const path = `/v1/xorbs/default/${hash}`;
@@ -120,7 +122,7 @@ export class XorbUploader {
     return this.#makeBody ? this.#makeBody(pieces) : pieces;
   }
 
-  /** Whether the CAS has a xorb, as after an upload that was ended before it was registered. Not every one tells. */
+  /** True if the CAS has a xorb, for example from an upload that was interrupted. Not every CAS can say. */
   async #isStored(hash: string, signal: AbortSignal): Promise<boolean> {
     if (!this.#probes) return false;
     try {
@@ -128,19 +130,19 @@ export class XorbUploader {
         const url = `${casUrl}/v1/xorbs/default/${hash}`;
         const reply = await this.#http.send({ kind: 'cas', url, method: 'HEAD', headers, signal, attempts: 1 });
         reply.drop();
-        // A server that says 200 to anything says no length.
+        // Servers that respond 200 to any path send no length.
         return Number(reply.headers.get('content-length')) > 0;
       });
     } catch (error) {
       signal.throwIfAborted();
       if (!isXetError(error)) throw error;
-      // 404 is an answer; anything else means that this is no question for this CAS.
+      // 404 is an answer. Any other error means that this CAS does not support the request.
       this.#probes = error.status === 404;
       return false;
     }
   }
 
-  async #ask(
+  async #requestGrant(
     hash: string,
     length: number,
     checksum: bigint,
@@ -152,19 +154,15 @@ export class XorbUploader {
       request,
       'application/json',
       signal,
-      { accept: NO_GRANTS },
+      { accept: NO_GRANT_STATUSES },
       (status) => status === 201,
     );
-    if (NO_GRANTS.includes(status)) return 'not offered';
+    if (NO_GRANT_STATUSES.includes(status)) return 'not offered';
     return status === 201 ? readGrant(body, url) : 'stored';
   }
 
-  /** Sends the xorb to where the grant says, with the grant's headers and no token. */
-  async #put(
-    grant: Grant,
-    body: Pieces,
-    signal: AbortSignal,
-  ): Promise<'sent' | 'there already' | 'unreachable' | XetError> {
+  /** Sends the xorb to the URL of the grant, with the grant's headers and without a token. */
+  async #put(grant: Grant, body: Pieces, signal: AbortSignal): Promise<'sent' | 'present' | 'unreachable' | XetError> {
     try {
       const reply = await this.#http.send({
         kind: 'xorb',
@@ -177,10 +175,10 @@ export class XorbUploader {
         patience: sending(joinedLength(body)),
       });
       reply.drop();
-      if (reply.status === 412) return 'there already';
+      if (reply.status === 412) return 'present';
       if (reply.status < 400) return 'sent';
       const { status, url } = reply;
-      return new XetError('CONFLICT', `${publicUrl(url)} answered ${status} to a xorb.`, { status, url });
+      return new XetError('CONFLICT', `${publicUrl(url)} answered a xorb with ${status}.`, { status, url });
     } catch (error) {
       signal.throwIfAborted();
       if (!isXetError(error)) throw error;
@@ -188,10 +186,10 @@ export class XorbUploader {
     }
   }
 
-  /** Whether the data of a grant was found, and so is stored now. */
+  /** Commits the data of a grant; false if the server did not find it. */
   async #commit(hash: string, id: string, signal: AbortSignal): Promise<boolean> {
     const path = `/v1/xorb-commits/default/${hash}/grant/${encodeURIComponent(id)}`;
-    // The server reads and checks the whole xorb before it answers.
+    // The server reads and verifies the whole xorb before it responds.
     const rest = { accept: [404], patience: { connect: 15 } };
     return (await this.#call(path, '', undefined, signal, rest, () => false)).status !== 404;
   }
@@ -202,8 +200,8 @@ export class XorbUploader {
     contentType: string | undefined,
     signal: AbortSignal,
     rest: Partial<RequestSpec>,
-    /** At which statuses the body of the answer says something. */
-    says: (status: number) => boolean,
+    /** Statuses whose response body is read. */
+    hasBody: (status: number) => boolean,
   ): Promise<{ status: number; body: unknown; url: string }> {
     return withToken(this.#tokens, signal, (casUrl, token) => {
       const url = `${casUrl}${path}`;
@@ -212,7 +210,7 @@ export class XorbUploader {
         { kind: 'cas', url, method: 'POST', headers, body, signal, ...rest },
         async (reply) => {
           const { status } = reply;
-          if (says(status)) return { status, body: await readJson(reply, ANSWER_LIMIT_BYTES), url };
+          if (hasBody(status)) return { status, body: await readJson(reply, MAX_RESPONSE_BYTES), url };
           reply.drop();
           return { status, body: undefined, url };
         },
@@ -221,19 +219,19 @@ export class XorbUploader {
   }
 }
 
-/** Bytes as a body: typed arrays over shared memory, which the type allows for, never get here. */
+/** Bytes as a request body. The cast is safe: none of our arrays use shared memory. */
 export function asBody(bytes: Uint8Array): BodyInit {
   return bytes as Uint8Array<ArrayBuffer>;
 }
 
-/** The server looks at all that was sent before it answers. */
+/** Timeouts for a request whose body the server processes before it responds. */
 export function sending(bytes: number): Patience {
   return { sendBytes: bytes, connect: 3 };
 }
 
 function insertedIn(body: unknown, url: string): boolean {
   if (isRecord(body) && typeof body.was_inserted === 'boolean') return body.was_inserted;
-  throw new XetError('PROTOCOL', `${publicUrl(url)} did not say whether it stored the xorb. Try the upload again.`, {
+  throw new XetError('PROTOCOL', `${publicUrl(url)} did not report whether it stored the xorb. Try the upload again.`, {
     url,
   });
 }
@@ -251,12 +249,16 @@ function readGrant(body: unknown, url: string): Grant {
     given.every(([, value]) => typeof value === 'string');
   const refused = given.find(([name]) => CREDENTIALS.test(name))?.[0];
   if (sound && (refused !== undefined || (/^https:/i.test(url) && !/^https:/i.test(to)))) {
-    const why = refused === undefined ? 'that is not encrypted' : `with a header '${refused.slice(0, 40)}'`;
-    throw new XetError('PROTOCOL', `${publicUrl(url)} gave a grant ${why}. Nothing was sent there.`, { url });
+    const reason = refused === undefined ? 'without encryption' : `with the header '${refused.slice(0, 40)}'`;
+    throw new XetError('PROTOCOL', `${publicUrl(url)} returned an upload grant ${reason}. Nothing was sent to it.`, {
+      url,
+    });
   }
   if (!sound) {
-    throw new XetError('PROTOCOL', `${publicUrl(url)} gave a grant that is none. Try the upload again.`, { url });
+    throw new XetError('PROTOCOL', `${publicUrl(url)} returned a malformed upload grant. Try the upload again.`, {
+      url,
+    });
   }
-  const own = given.filter(([name]) => !OF_THE_CONNECTION.has(name.toLowerCase()));
-  return { id, method, url: to, headers: Object.fromEntries(own) as Record<string, string> };
+  const settable = given.filter(([name]) => !CONNECTION_HEADERS.has(name.toLowerCase()));
+  return { id, method, url: to, headers: Object.fromEntries(settable) as Record<string, string> };
 }

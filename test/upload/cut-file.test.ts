@@ -5,7 +5,7 @@ import { loadCodec } from '../../src/codec/load.node.ts';
 import { CodecPool } from '../../src/codec/pool.ts';
 import { MemoryBudget } from '../../src/core/budget.ts';
 import { type CutBlock, cutFile } from '../../src/upload/cut-file.ts';
-import { HeldMemory } from '../../src/upload/held-memory.ts';
+import { MemoryLease } from '../../src/upload/memory-lease.ts';
 import type { UploadHash } from '../../src/upload/upload-hash.ts';
 import { RunBuffers } from '../../src/xorb/buffers.ts';
 import { chunksOf } from '../support/engines.ts';
@@ -19,7 +19,7 @@ const never = new AbortController().signal;
 /** What a file is cut with; the budget is large unless the test says otherwise. */
 function cutter({ blockBytes = 512 * KIB, limitBytes = 1e9, pool = poolHere(), signal = never } = {}) {
   const budget = new MemoryBudget(limitBytes, 0);
-  const held = new HeldMemory(budget);
+  const lease = new MemoryLease(budget);
   const digest = createHash('sha256');
   const hash: UploadHash = {
     // Later than it is called, as in pages: the bytes must still be there.
@@ -30,7 +30,7 @@ function cutter({ blockBytes = 512 * KIB, limitBytes = 1e9, pool = poolHere(), s
     digest: async () => digest.digest('hex'),
   };
   const blocks = new RunBuffers(blockBytes, 4);
-  return { budget, held, hash, parts: { pool, held, blockBytes, blocks, signal } };
+  return { budget, lease, hash, context: { pool, lease, blockBytes, blocks, signal } };
 }
 
 function poolHere(): CodecPool {
@@ -61,15 +61,14 @@ test('blocks are the chunks of the file, whatever the pieces it comes in, and it
   });
   await holdsAsync(60, cases, async (one) => {
     const bytes = (one.words ? words : noise).subarray(0, one.length);
-    const { hash, held, budget, parts } = cutter({ blockBytes: one.blockBytes });
+    const { hash, lease, budget, context } = cutter({ blockBytes: one.blockBytes });
     const found: CutBlock[] = [];
-    for await (const block of cutFile(piecesOf(bytes, one.pieces), hash, parts)) {
+    for await (const block of cutFile(piecesOf(bytes, one.pieces), hash, context)) {
       // Whoever gets a block may change it at once.
       found.push({ ...block, bytes: block.bytes.slice() });
       block.bytes.fill(0);
-      parts.blocks.give(block.bytes.buffer);
-      held.moving--;
-      held.release(block.heldBytes);
+      context.blocks.give(block.bytes.buffer);
+      block.memory.end();
     }
     const { records } = await chunksOf(bytes);
     expect(Buffer.compare(Buffer.concat(found.map(({ bytes }) => bytes)), bytes)).toBe(0);
@@ -77,14 +76,14 @@ test('blocks are the chunks of the file, whatever the pieces it comes in, and it
     expect(found.map(({ startsFile }) => startsFile)).toEqual(found.map((_, index) => index === 0));
     expect(found.map(({ endsFile }) => endsFile)).toEqual(found.map((_, index) => index === found.length - 1));
     expect(await hash.digest()).toBe(createHash('sha256').update(bytes).digest('hex'));
-    expect([budget.usedBytes, held.moving]).toEqual([0, 0]);
+    expect([budget.usedBytes, lease.inFlight]).toEqual([0, 0]);
   });
 });
 
 test('a small file takes little memory', async () => {
-  const { hash, parts } = cutter({ blockBytes: 4096 * KIB });
-  const { value: block } = await cutFile([randomBytes(1000, 1)], hash, parts).next();
-  expect(block?.heldBytes).toBe(1000);
+  const { hash, context } = cutter({ blockBytes: 4096 * KIB });
+  const { value: block } = await cutFile([randomBytes(1000, 1)], hash, context).next();
+  expect(block?.memory.bytes).toBe(1000);
   expect(block?.bytes.buffer.byteLength).toBe(1000);
 });
 
@@ -93,7 +92,7 @@ test('the next block is read and hashed while one is cut, and no more than that'
   const pool = new CodecPool({ size: 1, spawn });
   onTestFinished(() => pool.close());
   const blockBytes = 512 * KIB;
-  const { hash, parts } = cutter({ blockBytes, pool });
+  const { hash, context } = cutter({ blockBytes, pool });
   const bytes = randomBytes(3_000_000, 1);
   let read = 0;
   function* source() {
@@ -102,7 +101,7 @@ test('the next block is read and hashed while one is cut, and no more than that'
       read += piece.length;
     }
   }
-  const blocks = cutFile(source(), hash, parts);
+  const blocks = cutFile(source(), hash, context);
   const first = blocks.next();
   const fresh = blockBytes - 128 * KIB;
   await expect.poll(() => read).toBeGreaterThanOrEqual(2 * fresh - 32 * KIB);
@@ -114,7 +113,7 @@ test('the next block is read and hashed while one is cut, and no more than that'
 });
 
 test('where there is no room for another block it is read once the one before has gone on', async () => {
-  const { hash, held, parts } = cutter({ blockBytes: 512 * KIB, limitBytes: 700 * KIB });
+  const { hash, context } = cutter({ blockBytes: 512 * KIB, limitBytes: 700 * KIB });
   let read = 0;
   function* source() {
     for (const piece of piecesOf(randomBytes(1_500_000, 1), [32 * KIB])) {
@@ -122,12 +121,11 @@ test('where there is no room for another block it is read once the one before ha
       read += piece.length;
     }
   }
-  const blocks = cutFile(source(), hash, parts);
+  const blocks = cutFile(source(), hash, context);
   const { value: block } = await blocks.next();
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(read).toBeLessThanOrEqual(384 * KIB);
-  held.moving--;
-  held.release(block?.heldBytes ?? 0);
+  block?.memory.end();
   expect((await blocks.next()).value?.startsFile).toBe(false);
   await blocks.return();
 });
@@ -151,13 +149,13 @@ test('what cannot be read, and an abort, are told, and the source is left', asyn
   const fails = () => {
     throw reason;
   };
-  expect(await rejectionOf(all(cutFile(failing(fails), broken.hash, broken.parts)))).toBe(reason);
+  expect(await rejectionOf(all(cutFile(failing(fails), broken.hash, broken.context)))).toBe(reason);
   const stop = new AbortController();
   const stopped = cutter({ signal: stop.signal });
   const stops = () => stop.abort(reason);
-  expect(await rejectionOf(all(cutFile(failing(stops), stopped.hash, stopped.parts)))).toBe(reason);
+  expect(await rejectionOf(all(cutFile(failing(stops), stopped.hash, stopped.context)))).toBe(reason);
   expect(left).toBe(2);
   const odd = cutter();
   const texts = ['text'] as unknown as Uint8Array[];
-  expect(await rejectionOf(all(cutFile(texts, odd.hash, odd.parts)))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+  expect(await rejectionOf(all(cutFile(texts, odd.hash, odd.context)))).toMatchObject({ code: 'INVALID_ARGUMENT' });
 });

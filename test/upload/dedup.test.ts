@@ -16,9 +16,8 @@ import {
 import { hashToHex } from '../../src/core/hash.ts';
 import type { Recipe } from '../../src/core/recipe.ts';
 import { CasTokenSource } from '../../src/hub/token.ts';
-import { ChunkQueries } from '../../src/upload/chunk-query.ts';
-import { ChunkTable } from '../../src/upload/chunk-table.ts';
-import { DedupIndex, eligibleChunks } from '../../src/upload/dedup-index.ts';
+import { ChunkIndex, ChunkTable, eligibleChunks } from '../../src/upload/chunk-index.ts';
+import { ChunkQueries } from '../../src/upload/known-chunks.ts';
 import { KnownRecipes, readRecipes } from '../../src/upload/known-recipes.ts';
 import { inTurn, json, makeHttp, serve, status } from '../http/server.ts';
 import { chunksOf } from '../support/engines.ts';
@@ -61,7 +60,7 @@ describe('a table of chunks', () => {
         if (place) expect(xorbs[Number(place.xorb)]?.[place.index]).toBe(content);
         xorbs.forEach((chunks, xorb) => {
           chunks.forEach((chunk, index) => {
-            const next = table.behind({ xorb, index: index - 1 }, wantedOf(all, content));
+            const next = table.findAfter({ xorb, index: index - 1 }, wantedOf(all, content));
             expect(next).toEqual(chunk === content ? { xorb, index } : undefined);
           });
         });
@@ -101,20 +100,20 @@ function keyedShard(key = new Uint8Array(32).fill(7), expirySeconds = 2000, chun
 
 describe('what an upload knows', () => {
   test('keyed answers are found by the hashes under their key, until it ends', async () => {
-    const index = new DedupIndex();
+    const index = new ChunkIndex();
     index.learn(codec.readShard(keyedShard()), 1500);
     index.learn(codec.readShard(keyedShard(new Uint8Array(32).fill(8))), 1500);
-    const known = await index.look(records, keyHashes, 1500);
+    const known = await index.lookup(records, keyHashes, 1500);
     for (let at = 0; at < chunkCount(records); at++) expect(known.find(at, undefined)).toEqual({ xorb, index: at });
-    expect((await index.look(records, keyHashes, 2000)).find(0, undefined)).toBeUndefined();
-    const late = new DedupIndex();
+    expect((await index.lookup(records, keyHashes, 2000)).find(0, undefined)).toBeUndefined();
+    const late = new ChunkIndex();
     late.learn(codec.readShard(keyedShard()), 2000);
-    expect((await late.look(records, keyHashes, 1500)).find(0, undefined)).toBeUndefined();
+    expect((await late.lookup(records, keyHashes, 1500)).find(0, undefined)).toBeUndefined();
   });
 
   test('its own chunks are known from the moment on that they have a place; a run goes on where it is', async () => {
-    const index = new DedupIndex();
-    const known = await index.look(records, keyHashes, 0);
+    const index = new ChunkIndex();
+    const known = await index.lookup(records, keyHashes, 0);
     expect(known.find(3, undefined)).toBeUndefined();
     index.add(0, 0, chunkSlice(records, 3, 5));
     index.add('other', 9, chunkSlice(records, 3, 5));
@@ -157,16 +156,16 @@ describe('questions to the CAS', () => {
       response.end(keyedShard());
     }, status(404));
     const queries = await queriesOf(handler);
-    expect((await queries.ask(hash, signal))?.xorbs.map((one) => one.hash)).toEqual([xorb]);
-    expect(await queries.ask(hash, signal)).toBeUndefined();
+    expect((await queries.query(hash, signal))?.xorbs.map((one) => one.hash)).toEqual([xorb]);
+    expect(await queries.query(hash, signal)).toBeUndefined();
     expect(handler.requests).toHaveLength(2);
   });
 
   test('429 is not asked again, and nothing else is', async () => {
     const handler = inTurn(status(429, { 'retry-after': '60' }));
     const queries = await queriesOf(handler);
-    expect(await queries.ask(hash, signal)).toBeUndefined();
-    expect(await queries.ask(hash, signal)).toBeUndefined();
+    expect(await queries.query(hash, signal)).toBeUndefined();
+    expect(await queries.query(hash, signal)).toBeUndefined();
     expect(handler.requests).toHaveLength(1);
   });
 
@@ -177,7 +176,7 @@ describe('questions to the CAS', () => {
   ])('%s mean not known, a few times', async (_, answer) => {
     const handler = inTurn(answer);
     const queries = await queriesOf(handler);
-    for (let time = 0; time < 10; time++) expect(await queries.ask(hash, signal)).toBeUndefined();
+    for (let time = 0; time < 10; time++) expect(await queries.query(hash, signal)).toBeUndefined();
     expect(handler.requests.length).toBeLessThanOrEqual(8);
   });
 
@@ -191,10 +190,10 @@ describe('questions to the CAS', () => {
         response.writeHead(404).end();
       }, 5);
     });
-    const answers = await Promise.all(Array.from({ length: 40 }, () => queries.ask(hash, signal)));
+    const answers = await Promise.all(Array.from({ length: 40 }, () => queries.query(hash, signal)));
     expect(answers.every((answer) => answer === undefined)).toBe(true);
     expect(most).toBe(8);
-    await expect(queries.ask(hash, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+    await expect(queries.query(hash, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
   });
 });
 
@@ -224,13 +223,13 @@ describe('recipes', () => {
       asked++;
       return [{ xorb: '1'.repeat(64), chunks: { start: 0, end: 500 }, unpackedLength: 1 }];
     });
-    const index = new DedupIndex();
+    const index = new ChunkIndex();
     const add = (name: string, first: number, chunks: ChunkRecords) => index.add(name, first, chunks);
     await known.confirm(recordsOf([1, 2, 3]), add, signal);
     expect(asked).toBe(0);
     await Promise.all([known.confirm(records, add, signal), known.confirm(chunkSlice(records, 0, 2), add, signal)]);
     expect(asked).toBe(1);
-    const view = await index.look(records, keyHashes, 0);
+    const view = await index.lookup(records, keyHashes, 0);
     expect(view.find(1, undefined)).toEqual({ xorb: '1'.repeat(64), index: 11 });
     expect(view.find(half, undefined)).toBeUndefined();
   });

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { choosePlaces } from '../../src/upload/choose-places.ts';
-import { type ChunkPlace, FileTerms, follows, verificationRanges } from '../../src/upload/file-terms.ts';
-import { FragmentationRule } from '../../src/upload/fragmentation.ts';
+import { FragmentationRule, SourceChooser } from '../../src/upload/choose-sources.ts';
+import { type ChunkPlace, follows, verificationRanges } from '../../src/upload/file-terms.ts';
 import { FRAME_OVERHEAD_BYTES, XORB_LIMITS, XorbPacker } from '../../src/upload/xorb-packer.ts';
 import { holds } from '../support/property.ts';
 
@@ -61,7 +60,7 @@ function build(chunks: number[], foreign: number[][], blocks: number[], rule = n
     });
   });
   const packer = new XorbPacker({ maxBytes: 20_000, maxChunks: 12 });
-  const terms = new FileTerms();
+  const chooser = new SourceChooser(rule);
   const fresh: number[] = [];
   let refused = 0;
   const ends = [...blocks.map((at) => at % (chunks.length + 1)), chunks.length].sort((a, b) => a - b);
@@ -73,7 +72,7 @@ function build(chunks: number[], foreign: number[][], blocks: number[], rule = n
       const next = before && { xorb: before.xorb, index: before.index + 1 };
       return next && stored.get(`${next.xorb}/${next.index}`) === chunk ? next : places.get(chunk);
     };
-    const chosen = choosePlaces(part.map(lengthOf), { find }, terms, rule, (position) => {
+    const chosen = chooser.choose(part.map(lengthOf), { find }, (position) => {
       const place = packer.next(lengthOf(part[position] ?? 0));
       learn(part[position] ?? 0, place);
       return place;
@@ -82,7 +81,7 @@ function build(chunks: number[], foreign: number[][], blocks: number[], rule = n
     fresh.push(...chosen.fresh.map((position) => position + start));
     refused += chosen.refusedBytes;
   });
-  return { terms: terms.terms, stored, fresh, refused, lengthOf };
+  return { terms: chooser.terms.terms, stored, fresh, refused, lengthOf };
 }
 
 test('the terms of a file give its chunks again, each once, and no two of them could be one', () => {

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ShardFile } from '../../src/codec/shard.ts';
 import { MemoryBudget } from '../../src/core/budget.ts';
-import { ahead } from '../../src/upload/ahead.ts';
-import { FramePieces } from '../../src/upload/frame-pieces.ts';
-import { HeldMemory } from '../../src/upload/held-memory.ts';
-import { shardGroups } from '../../src/upload/shard-groups.ts';
+import { MemoryLease } from '../../src/upload/memory-lease.ts';
+import { prefetch } from '../../src/upload/prefetch.ts';
+import { shardGroups } from '../../src/upload/shard-upload.ts';
+import { FramePieces } from '../../src/upload/xorb-builder.ts';
 import { RunBuffers } from '../../src/xorb/buffers.ts';
 import { holds } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';
@@ -98,7 +98,7 @@ describe('working ahead', () => {
     const made: number[] = [];
     const seen: number[] = [];
     let ended = 0;
-    for await (const number of ahead(
+    for await (const number of prefetch(
       numbers(made, () => void ended++),
       3,
       never,
@@ -115,7 +115,7 @@ describe('working ahead', () => {
 
   test('ends what it takes from when nobody takes any more', async () => {
     let ended = 0;
-    for await (const number of ahead(
+    for await (const number of prefetch(
       numbers([], () => void ended++),
       3,
       never,
@@ -134,34 +134,34 @@ describe('working ahead', () => {
     const all = async (values: AsyncGenerator<number>) => {
       for await (const value of values) seen.push(value);
     };
-    await expect(all(ahead(failing(), 5, never))).rejects.toThrow('broken');
+    await expect(all(prefetch(failing(), 5, never))).rejects.toThrow('broken');
     expect(seen).toEqual([1]);
     async function* stuck() {
       await new Promise(() => undefined);
       yield 1;
     }
     const controller = new AbortController();
-    const ending = all(ahead(stuck(), 2, controller.signal));
+    const ending = all(prefetch(stuck(), 2, controller.signal));
     controller.abort(new Error('enough'));
     await expect(ending).rejects.toThrow('enough');
-    await expect(all(ahead(failing(), 2, controller.signal))).rejects.toThrow('enough');
+    await expect(all(prefetch(failing(), 2, controller.signal))).rejects.toThrow('enough');
   });
 });
 
-test('memory that an upload held is free when it ends, also what comes late', async () => {
+test('memory that an upload lease is free when it ends, also what comes late', async () => {
   const budget = new MemoryBudget(100, 20);
-  const held = new HeldMemory(budget);
-  await held.acquire(50, () => false, never);
-  held.add(60);
+  const lease = new MemoryLease(budget);
+  await lease.acquire(50, () => false, never);
+  lease.add(60);
   const controller = new AbortController();
-  const waiting = held.acquire(10, () => false, controller.signal);
+  const waiting = lease.acquire(10, () => false, controller.signal);
   expect(budget.usedBytes).toBe(110);
-  held.release(20);
+  lease.release(20);
   controller.abort(new Error('enough'));
   await expect(waiting).rejects.toThrow('enough');
-  held.end();
-  held.end();
-  held.release(30);
-  held.add(30);
+  lease.end();
+  lease.end();
+  lease.release(30);
+  lease.add(30);
   expect(budget.usedBytes).toBe(0);
 });

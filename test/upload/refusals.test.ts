@@ -105,7 +105,7 @@ describe('a server without Xet', () => {
     const error = await rejectionOf(client.upload({ repo, files: [large, small] }));
     expect(error).toMatchObject({
       code: 'UNSUPPORTED',
-      message: expect.stringContaining('takes no uploads over Xet'),
+      message: expect.stringContaining('does not accept uploads over Xet'),
     });
     expect(commits()).toEqual([]);
     await client.upload({ repo, files: small });

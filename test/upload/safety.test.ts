@@ -254,6 +254,6 @@ describe('links in a folder', () => {
     const at = await station();
     await at.client.upload({ repo, files: folder });
     expect(await pathsIn(at)).toEqual(['a.txt']);
-    expect(at.warnings).toEqual([expect.stringContaining('no file')]);
+    expect(at.warnings).toEqual([expect.stringContaining('not a regular file')]);
   });
 });

@@ -150,7 +150,7 @@ describe('a folder', () => {
       message: expect.stringContaining("'*.bim' matches nothing"),
     });
     const empty = await scratchFolder();
-    expect(await rejectionOf(upload([empty]))).toMatchObject({ message: expect.stringContaining('no file in it') });
+    expect(await rejectionOf(upload([empty]))).toMatchObject({ message: expect.stringContaining('contains no files') });
     expect(requestsOf(hub, 'commit')).toEqual([]);
   });
 

@@ -22,7 +22,7 @@ const vites = [
   { name: 'Vite 7', load: await toolAtHand<Vite>('vite-7') },
 ];
 const contexts = ['page', 'in-worker', 'small'] as const;
-const noWorkers = expect.stringMatching(/^Codec workers cannot be started here .* calling thread/);
+const noWorkers = expect.stringMatching(/^Codec workers cannot be started .* calling thread/);
 
 let harness: Harness;
 beforeAll(async () => {

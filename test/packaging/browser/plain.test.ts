@@ -15,7 +15,7 @@ const pages = Object.fromEntries(contexts.map((context) => [`/${context}.html`, 
 const { own, cdn } = await documentedPolicies();
 
 /** What a policy tells when workers cannot be had, and when the module cannot. */
-const noWorkers = expect.stringMatching(/^Codec workers cannot be started here .* calling thread/);
+const noWorkers = expect.stringMatching(/^Codec workers cannot be started .* calling thread/);
 const noModule = expect.stringMatching(/is not available over Xet .*WebAssembly.* plain HTTP/);
 
 let harness: Harness;

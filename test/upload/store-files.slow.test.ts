@@ -8,7 +8,7 @@ import { ZERO_HASH } from '../../src/core/hash.ts';
 import { readRange } from '../../src/download/read-range.ts';
 import { nodeContentHash } from '../../src/files/disk/content-check.node.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
-import { UploadEngine, type UploadOptions, type UploadParts } from '../../src/upload/upload-engine.ts';
+import { type StoreContext, type StoreCounts, type StoreOptions, storeFiles } from '../../src/upload/store-files.ts';
 import { commit, same } from '../local-hub/helpers.ts';
 import { chunksOf, engineFor } from '../support/engines.ts';
 import { codecWorkers } from '../support/fake-workers.ts';
@@ -29,15 +29,16 @@ async function* inPieces(bytes: Uint8Array, pieceBytes = 700_001): AsyncGenerato
   }
 }
 
-function uploaderFor(hub: LocalHub, parts: Partial<UploadParts> = {}) {
+function uploaderFor(hub: LocalHub, parts: Partial<StoreContext> = {}) {
   const budget = parts.budget ?? new MemoryBudget(256 * MIB, 64 * MIB);
-  const engine = new UploadEngine({ ...partsFor(hub), makeHash: () => nodeContentHash('sha256'), ...parts, budget });
-  const upload = (files: Uint8Array[], options: Partial<UploadOptions> = {}) =>
-    engine.upload(
-      files.map((bytes) => ({ bytes: inPieces(bytes) })),
+  const context = { ...partsFor(hub), makeHash: () => nodeContentHash('sha256'), ...parts, budget };
+  const upload = (files: Uint8Array[], options: Partial<StoreOptions> = {}) =>
+    storeFiles(
+      context,
+      files.map((bytes) => inPieces(bytes)),
       { signal: new AbortController().signal, ...options },
     );
-  return { engine, budget, upload };
+  return { context, budget, upload };
 }
 
 /** What the existing client reads of a file that is committed under its sha256. */
@@ -94,11 +95,11 @@ describe('what was uploaded is downloaded again', () => {
     onTestFinished(() => pool.close());
     const small = new MemoryBudget(32 * MIB, 8 * MIB);
     const { upload } = uploaderFor(hub, { pool, budget: small });
-    const { files, progress } = await upload([bytes]);
+    const { files, counts } = await upload([bytes]);
     expect(small.peakBytes).toBeLessThanOrEqual(small.limitBytes);
     expect(small.usedBytes).toBe(0);
-    expect(progress.xorbs).toBeGreaterThanOrEqual(20);
-    expect(files[0]?.terms).toHaveLength(progress.xorbs);
+    expect(counts.xorbs).toBeGreaterThanOrEqual(20);
+    expect(files[0]?.terms).toHaveLength(counts.xorbs);
     await expectStored(hub, [bytes]);
   });
 
@@ -118,8 +119,8 @@ describe('what was uploaded is downloaded again', () => {
       return run(operation, input, ...rest);
     });
     const { upload } = uploaderFor(hub, { pool, budget: new MemoryBudget(32 * MIB, 8 * MIB) });
-    const { progress } = await upload([bytes]);
-    expect(progress.knownBytes > 0).toBe(known > 0);
+    const { counts } = await upload([bytes]);
+    expect(counts.knownBytes > 0).toBe(known > 0);
     expect(blocks).toBeGreaterThanOrEqual(80);
     // Up to four xorbs of four blocks each are on their way, and what comes back is kept for one.
     expect(memory.size).toBeLessThan((2 / 3) * blocks);
@@ -129,8 +130,8 @@ describe('what was uploaded is downloaded again', () => {
     const hub = await uploadHub();
     const bytes = randomBytes(80 * MIB, 9);
     const { upload, budget } = uploaderFor(hub, { budget: new MemoryBudget(512 * MIB, 128 * MIB) });
-    const { files, progress } = await upload([bytes]);
-    expect(progress.xorbs).toBe(2);
+    const { files, counts } = await upload([bytes]);
+    expect(counts.xorbs).toBe(2);
     expect(files[0]?.terms[0]?.unpackedLength).toBeGreaterThan(63.5 * MIB);
     expect(budget.peakBytes).toBeLessThanOrEqual(budget.limitBytes);
     await expectStored(hub, [bytes]);
@@ -153,9 +154,9 @@ describe('what is stored is not sent again', () => {
     const files = [weights(6, 11), text(300_000, 12)];
     await uploaderFor(hub).upload(files);
     hub.resetRequests();
-    const { progress } = await uploaderFor(hub).upload(files);
+    const { counts } = await uploaderFor(hub).upload(files);
     expect(pathsOf(hub, 'xorb-upload')).toEqual([]);
-    expect(progress).toMatchObject({ xorbs: 0, sentBytes: 0, knownBytes: progress.readBytes });
+    expect(counts).toMatchObject({ xorbs: 0, sentBytes: 0, knownBytes: counts.readBytes });
     await expectStored(hub, files);
   });
 
@@ -166,13 +167,13 @@ describe('what is stored is not sent again', () => {
     const variant = base.slice();
     variant.set(randomBytes(600_000, 14), 5_000_000);
     variant.set(randomBytes(600_000, 15), 17_000_000);
-    const { progress } = await uploaderFor(hub).upload([variant]);
+    const { counts } = await uploaderFor(hub).upload([variant]);
     const known = new Set((await hashesOf(base)).keys());
     let changed = 0;
     for (const [hash, length] of await hashesOf(variant)) if (!known.has(hash)) changed += length;
     expect(changed).toBeGreaterThan(1_200_000);
-    expect(progress.sentBytes).toBeLessThanOrEqual(1.15 * changed);
-    expect(progress.readBytes - progress.knownBytes).toBe(changed);
+    expect(counts.sentBytes).toBeLessThanOrEqual(1.15 * changed);
+    expect(counts.readBytes - counts.knownBytes).toBe(changed);
     await expectStored(hub, [base, variant]);
   });
 
@@ -180,8 +181,8 @@ describe('what is stored is not sent again', () => {
     const hub = await uploadHub();
     const base = randomBytes(3_000_000, 16);
     const files = [base, base, new Uint8Array(Buffer.concat([randomBytes(50_000, 17), base]))];
-    const { progress } = await uploaderFor(hub).upload(files);
-    expect(progress.readBytes - progress.knownBytes).toBeLessThan(3_300_000);
+    const { counts } = await uploaderFor(hub).upload(files);
+    expect(counts.readBytes - counts.knownBytes).toBeLessThan(3_300_000);
     await expectStored(hub, files);
   });
 
@@ -198,9 +199,9 @@ describe('what is stored is not sent again', () => {
     ] as const) {
       target.faults.add({ kind: 'chunk-query', action: 'status', status: 404, times: 99 });
       target.resetRequests();
-      const { progress } = await uploaderFor(target, { recipes }).upload([variant]);
-      expect(progress.sentBytes).toBeGreaterThan(most / 3);
-      expect(progress.sentBytes).toBeLessThan(most);
+      const { counts } = await uploaderFor(target, { recipes }).upload([variant]);
+      expect(counts.sentBytes).toBeGreaterThan(most / 3);
+      expect(counts.sentBytes).toBeLessThan(most);
       expect(pathsOf(target, 'reconstruction').length).toBeLessThanOrEqual(2);
       await expectStored(target, [variant]);
     }
@@ -249,15 +250,15 @@ describe('when something goes wrong', () => {
 
   test('what a source throws is what the upload throws; so is a piece that is no bytes', async () => {
     const hub = await uploadHub();
-    const { engine, budget } = uploaderFor(hub);
+    const { context, budget } = uploaderFor(hub);
     const signal = new AbortController().signal;
     async function* broken() {
       yield randomBytes(3_000_000, 23);
       throw new Error('the disk is gone');
     }
-    await expect(engine.upload([{ bytes: broken() }], { signal })).rejects.toThrow('the disk is gone');
-    const wrong = { bytes: ['text'] as unknown as Uint8Array[] };
-    expect(await rejectionOf(engine.upload([wrong], { signal }))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(storeFiles(context, [broken()], { signal })).rejects.toThrow('the disk is gone');
+    const wrong = ['text'] as unknown as Uint8Array[];
+    expect(await rejectionOf(storeFiles(context, [wrong], { signal }))).toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(budget.usedBytes).toBe(0);
     expect(pathsOf(hub, 'shard-upload')).toEqual([]);
   });
@@ -272,8 +273,8 @@ describe('when something goes wrong', () => {
         if (where === 'source') await new Promise(() => undefined);
       }
       const controller = new AbortController();
-      const { engine, budget } = uploaderFor(hub);
-      const ended = rejectionOf(engine.upload([{ bytes: silent() }], { signal: controller.signal }));
+      const { context, budget } = uploaderFor(hub);
+      const ended = rejectionOf(storeFiles(context, [silent()], { signal: controller.signal }));
       await new Promise((resolve) => setTimeout(resolve, 400));
       controller.abort(new Error('enough'));
       // Whoever waited for the server would be too late for this test.
@@ -286,7 +287,7 @@ describe('when something goes wrong', () => {
     const hub = await uploadHub({ grants: false });
     hub.faults.add({ kind: 'xorb-upload', action: 'stall', afterBytes: 0, ms: 100_000, times: 99 });
     const budget = new MemoryBudget(32 * MIB, 8 * MIB);
-    const { engine } = uploaderFor(hub, { budget });
+    const { context } = uploaderFor(hub, { budget });
     const controller = new AbortController();
     let read = 0;
     async function* endless() {
@@ -295,7 +296,7 @@ describe('when something goes wrong', () => {
         yield randomBytes(MIB, 1000 + seed);
       }
     }
-    const ended = rejectionOf(engine.upload([{ bytes: endless() }], { signal: controller.signal }));
+    const ended = rejectionOf(storeFiles(context, [endless()], { signal: controller.signal }));
     // Until nothing is read any more.
     for (let before = -1; read !== before && read < 64 * MIB; ) {
       before = read;
@@ -308,13 +309,14 @@ describe('when something goes wrong', () => {
   });
 });
 
-test('progress only grows, and ends with everything read', async () => {
+test('the progress reports of an upload add up to its counts', async () => {
   const hub = await uploadHub();
-  const seen: number[] = [];
+  const reports: Readonly<StoreCounts>[] = [];
   const bytes = randomBytes(9_000_000, 25);
-  const { progress } = await uploaderFor(hub).upload([bytes], {
-    onProgress: ({ readBytes, sentBytes }) => seen.push(readBytes + sentBytes),
-  });
-  expect(seen).toEqual(seen.toSorted((a, b) => a - b));
-  expect(progress).toMatchObject({ readBytes: bytes.length, knownBytes: 0, refusedBytes: 0 });
+  const { counts } = await uploaderFor(hub).upload([bytes], { onProgress: (done) => reports.push(done) });
+  for (const name of Object.keys(counts) as (keyof StoreCounts)[]) {
+    expect(reports.every((report) => report[name] >= 0)).toBe(true);
+    expect(reports.reduce((sum, report) => sum + report[name], 0)).toBe(counts[name]);
+  }
+  expect(counts).toMatchObject({ readBytes: bytes.length, knownBytes: 0, refusedBytes: 0 });
 });

@@ -2,22 +2,22 @@ import { isXetError, XetError } from '../core/errors.ts';
 import { type RepoId, repoText } from '../hub/repo.ts';
 
 /** Target of an upload. */
-export interface UploadPlace {
+export interface UploadTarget {
   repo: RepoId;
   endpoint: string;
-  /** True if the Hub was told who uploads. */
+  /** True if requests to the Hub carry a token. */
   hasToken: boolean;
 }
 
-/** Says of failures of an upload what the answer of the server alone does not. */
-export function explained(error: unknown, { repo, endpoint, hasToken }: UploadPlace): unknown {
+/** Adds to a server's error what it means for an upload. */
+export function explainFailure(error: unknown, { repo, endpoint, hasToken }: UploadTarget): unknown {
   if (!isXetError(error)) return error;
   const { status, url, requestId, serverMessage } = error;
   const details = { status, url, requestId, serverMessage, cause: error };
   if ((status === 401 || status === 403) && !hasToken) {
     return new XetError(
       'UNAUTHORIZED',
-      `Nothing was uploaded to ${repoText(repo)}: that needs an access token that may write, and there is none. ` +
+      `Nothing was uploaded to ${repoText(repo)}, because there is no access token with write permission. ` +
         `Set HF_TOKEN or accessToken. ${error.message}`,
       details,
     );
@@ -26,7 +26,7 @@ export function explained(error: unknown, { repo, endpoint, hasToken }: UploadPl
   if (asksForCas && isXetError(error, 'ENTRY_NOT_FOUND', 'UNSUPPORTED', 'PROTOCOL')) {
     return new XetError(
       'UNSUPPORTED',
-      `${endpoint} takes no uploads over Xet, which large files need here, so nothing was committed. ` +
+      `${endpoint} does not accept uploads over Xet, which large files require, so nothing was committed. ` +
         `Use another client for this server. ${error.message}`,
       details,
     );

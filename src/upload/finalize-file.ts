@@ -5,7 +5,8 @@ import type { ChunkRecordList, ChunkRecords } from '../core/chunks.ts';
 import { HASH_BYTES, hashToHex, ZERO_HASH } from '../core/hash.ts';
 import { type FileTerm, type FileTerms, verificationRanges } from './file-terms.ts';
 
-export interface UploadedFile {
+/** A file with its hash and terms. */
+export interface FinalizedFile {
   /** Bytes. */
   size: number;
   sha256: string;
@@ -15,8 +16,8 @@ export interface UploadedFile {
   records: ChunkRecords;
 }
 
-/** A file of which every chunk has its place. */
-export interface CutFile {
+/** A file with a place for each of its chunks. */
+export interface PlacedFile {
   terms: FileTerms;
   records: ChunkRecordList;
   /** Bytes. */
@@ -24,27 +25,30 @@ export interface CutFile {
   sha256: string;
 }
 
-/** Names a file and proves that whoever registers it has its chunks. `xorbs` are those of this upload, by their numbers. */
-export async function sealFile(
+/**
+ * Computes the hash of a file and the verification hashes of its terms, which prove that the uploader has its chunks (Xet
+ * protocol: shard format). `xorbs` are those of this upload, by number.
+ */
+export async function finalizeFile(
   pool: CodecPool,
-  file: CutFile,
+  file: PlacedFile,
   xorbs: readonly { hash: string }[],
   signal: AbortSignal,
-): Promise<{ uploaded: UploadedFile; listed: ShardFile }> {
+): Promise<{ finalized: FinalizedFile; listed: ShardFile }> {
   const { size, sha256 } = file;
   const records = file.records.records.slice();
   const nameOf = (xorb: string | number) => (typeof xorb === 'string' ? xorb : (xorbs[xorb]?.hash ?? ''));
   const terms = file.terms.terms.map((term) => ({ ...term, xorb: nameOf(term.xorb) }));
   if (terms.length === 0) {
-    const uploaded = { size, sha256, xetHash: ZERO_HASH, terms, records };
-    return { uploaded, listed: { hash: ZERO_HASH, terms, verification: [], sha256 } };
+    const finalized = { size, sha256, xetHash: ZERO_HASH, terms, records };
+    return { finalized, listed: { hash: ZERO_HASH, terms, verification: [], sha256 } };
   }
   const counts = Uint32Array.from(verificationRanges(terms), ({ start, end }) => end - start);
-  const sealed = await pool.run(hashFile, records.slice(), [counts], signal);
-  const xetHash = hashToHex(sealed.hash);
-  const verification = terms.map((_, position) => hashToHex(sealed.verification, position * HASH_BYTES));
+  const hashes = await pool.run(hashFile, records.slice(), [counts], signal);
+  const xetHash = hashToHex(hashes.hash);
+  const verification = terms.map((_, position) => hashToHex(hashes.verification, position * HASH_BYTES));
   return {
-    uploaded: { size, sha256, xetHash, terms, records },
+    finalized: { size, sha256, xetHash, terms, records },
     listed: { hash: xetHash, terms, verification, sha256 },
   };
 }

@@ -1,28 +1,27 @@
 import { publicUrl, XetError } from '../core/errors.ts';
 import { parseContentRange } from '../http/content-range.ts';
 import type { Http, Reply } from '../http/http.ts';
-import { changed, exactly, type Look, SAMPLE_BYTES, type SourceFile } from './source-file.ts';
+import { type ContentPeek, type ContentReader, changed, exactly, SAMPLE_BYTES } from './content-reader.ts';
 
-/** What an address said of its content when it was looked at. */
-interface Seen extends Look {
-  /** Whether it gives parts, and a tag by which to tell that they are parts of the same. */
+interface UrlPeek extends ContentPeek {
+  /** Strong ETag of a server that supports ranges, with which a broken download can resume. */
   tag: string | undefined;
 }
 
-/** What is behind an address. No token goes there. */
-export class UrlSource implements SourceFile {
+/** Reads the content of a URL, without sending a token. */
+export class UrlReader implements ContentReader {
   readonly #url: string;
   readonly #http: Http;
-  #seen: Seen | undefined;
+  #peek: UrlPeek | undefined;
 
   constructor(url: URL, http: Http) {
     this.#url = url.href;
     this.#http = http;
   }
 
-  async look(signal: AbortSignal): Promise<Look> {
+  async peek(signal: AbortSignal): Promise<ContentPeek> {
     const range = `bytes=0-${SAMPLE_BYTES - 1}`;
-    this.#seen = await this.#http.exchange(
+    this.#peek = await this.#http.exchange(
       { kind: 'source', url: this.#url, headers: { range }, signal, accept: [416] },
       async (reply) => {
         const sample = reply.status === 416 ? new Uint8Array() : await firstBytes(reply);
@@ -35,18 +34,18 @@ export class UrlSource implements SourceFile {
         };
       },
     );
-    return this.#seen;
+    return this.#peek;
   }
 
   async *bytes(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const size = this.#seen?.size;
+    const size = this.#peek?.size;
     const pieces = this.#pieces(signal);
     yield* size === undefined ? pieces : exactly(size, publicUrl(this.#url), pieces);
   }
 
-  /** Goes on where a connection broke, as long as each one brings something; where there are no parts it fails. */
+  /** Resumes after a broken connection if the server supports ranges and each connection makes progress. */
   async *#pieces(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const { tag, size } = this.#seen ?? {};
+    const { tag, size } = this.#peek ?? {};
     let at = 0;
     for (;;) {
       const before = at;
@@ -68,8 +67,8 @@ export class UrlSource implements SourceFile {
         });
       } catch (error) {
         signal.throwIfAborted();
-        const goesOn = tag !== undefined && at > before && error instanceof XetError && error.retryable;
-        if (!goesOn) throw error;
+        const canResume = tag !== undefined && at > before && error instanceof XetError && error.retryable;
+        if (!canResume) throw error;
       }
     }
   }
@@ -87,7 +86,7 @@ async function firstBytes(reply: Reply): Promise<Uint8Array> {
   return sample.subarray(0, filled);
 }
 
-/** What a whole answer says of its length; a compressed one does not say how long its content is. */
+/** Length of a complete response. That of a compressed one says nothing about its content. */
 function lengthOf(reply: Reply): number | undefined {
   const length = reply.headers.get('content-length');
   const coded = reply.headers.get('content-encoding');

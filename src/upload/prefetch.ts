@@ -1,13 +1,13 @@
 /**
- * The values of a generator, which works up to `most` values ahead of whoever takes them. An abort is noticed at
- * once, also while the generator waits for something that does not know of it.
+ * Yields the values of a generator, which works up to `maxAhead` values ahead of the consumer. An abort takes effect at
+ * once, even while the generator waits for something that does not know of it.
  */
-export async function* ahead<T>(
+export async function* prefetch<T>(
   values: AsyncGenerator<T, void, undefined>,
-  most: number,
+  maxAhead: number,
   signal: AbortSignal,
 ): AsyncGenerator<T, void, undefined> {
-  const made: Promise<IteratorResult<T, void>>[] = [];
+  const requested: Promise<IteratorResult<T, void>>[] = [];
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason);
@@ -17,19 +17,19 @@ export async function* ahead<T>(
   try {
     signal.throwIfAborted();
     for (;;) {
-      while (made.length < most) {
-        // A generator takes one request after the other, so they may all be made now.
+      while (requested.length < maxAhead) {
+        // An async generator queues its requests, so they can all be made now.
         const next = values.next();
         next.catch(() => undefined);
-        made.push(next);
+        requested.push(next);
       }
-      const next = await Promise.race([made.shift() ?? values.next(), aborted]);
+      const next = await Promise.race([requested.shift() ?? values.next(), aborted]);
       if (next.done) return;
       yield next.value;
     }
   } finally {
     signal.removeEventListener('abort', onAbort);
-    // Not waited for: it may be stuck in what made somebody abort.
+    // Not awaited: the generator may be stuck in the very work that was aborted.
     values.return().catch(() => undefined);
   }
 }
