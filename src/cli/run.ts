@@ -227,7 +227,7 @@ interface DownloadFlags {
 /** Retries and warnings are shown as they happen: silence is what people take for a hang. */
 function clientOptions(output: Output, { timeout }: { timeout?: number | undefined } = {}): XetClientOptions {
   return {
-    ...(timeout !== undefined && { timeouts: { connect: timeout, stall: timeout } }),
+    ...(timeout !== undefined && { timeouts: { connectMs: timeout, stallMs: timeout } }),
     onRetry: ({ attempt, attempts, delayMs, error }) =>
       output.note(
         `retrying: ${error.message} (attempt ${attempt} of ${attempts}, again in ${formatDuration(delayMs / 1000)})`,

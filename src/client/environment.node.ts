@@ -64,9 +64,9 @@ export function timeoutsOf(env: Environment): Partial<HttpTimeouts> {
   const etag = seconds(env, 'HF_HUB_ETAG_TIMEOUT');
   const connect = download ?? etag;
   return {
-    ...(connect !== undefined && { connect }),
-    ...(download !== undefined && { stall: download }),
-    ...(etag !== undefined && { hub: etag }),
+    ...(connect !== undefined && { connectMs: connect }),
+    ...(download !== undefined && { stallMs: download }),
+    ...(etag !== undefined && { hubMs: etag }),
   };
 }
 

@@ -60,7 +60,7 @@ export interface XetClientOptions extends CacheOptions {
   xet?: boolean;
   /** How often and after which waits to try again. Default: 6 attempts in all, waits of 0.5 to 20 s. */
   retry?: Partial<RetryPolicy>;
-  /** In milliseconds: `connect` until an answer begins, `stall` without a byte of it. Default: 20,000 each. */
+  /** `connectMs`: until a response begins; `stallMs`: without a byte of it. Default: 20,000 each. */
   timeouts?: Partial<Timeouts>;
   /** Told what is being retried, and why. */
   onRetry?: (notice: RetryNotice) => void;

@@ -112,11 +112,11 @@ const workersOf = ({ workers = 'auto' }: XetClientOptions, { processors }: Reade
 
 /** The caller's timeouts replace those of the environment as a whole. */
 function timeoutsOf({ timeouts = {} }: XetClientOptions, platform: ReaderPlatform): HttpTimeouts {
-  const { hub, ...others } = platform.defaultTimeouts?.() ?? {};
+  const { hubMs: hub, ...others } = platform.defaultTimeouts?.() ?? {};
   return {
     ...DEFAULT_TIMEOUTS,
     ...others,
     ...timeouts,
-    ...(hub !== undefined && timeouts.connect === undefined && { hub }),
+    ...(hub !== undefined && timeouts.connectMs === undefined && { hubMs: hub }),
   };
 }

@@ -11,7 +11,7 @@ export const READER =
 export const CLIENT =
   'endpoint:e accessToken:t fetch:f rewriteUrl:f cacheDir:s files:o uploads:o chunkCache:a recipes:a verifiedFiles:a offline:b memoryBudget:m sequentialWrites:b concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f';
 export const RETRY = 'attempts:c baseDelayMs:n maxDelayMs:n';
-export const TIMEOUTS = 'connect:n stall:n';
+export const TIMEOUTS = 'connectMs:n stallMs:n';
 export const CHUNK_CACHE = 'maxBytes:m dir:s';
 export const CACHE_PLACE = 'dir:s';
 export const LIST_FILES = 'repo:r! revision:s path:s recursive:b signal:g';
@@ -38,7 +38,7 @@ export const SAVE_FILE = 'signal:g onProgress:f force:b';
 
 /** Names in other clients, in lower case without separators, after the name of the option here. */
 const WORDS =
-  'accessToken=token,hftoken,apikey,credentials endpoint=huburl,baseurl,url,host repo=repoid,repository,model,modelid,dataset path=filename,file,pathinrepo,name revision=branch,rev,ref,tag,commit branch=revision,rev,ref localDir=dir,outdir,output,out,folder,destination title=message,commitmessage,committitle,summary description=commitdescription,body include=allowpatterns,allow,patterns,pattern,glob exclude=ignorepatterns,ignore files=operations,items,folderpath,path,paths,content paths=path,files,file,filename,deletions deletions=delete,deletepaths force=forcedownload,overwrite offline=localfilesonly concurrency=maxworkers,connections workers=threads createPr=pr,pullrequest,ispullrequest signal=controller,abortcontroller onProgress=progress,callback cacheDir=cache,cachefolder attempts=retries,tries maxBytes=size,limit localDir=path';
+  'accessToken=token,hftoken,apikey,credentials endpoint=huburl,baseurl,url,host repo=repoid,repository,model,modelid,dataset path=filename,file,pathinrepo,name revision=branch,rev,ref,tag,commit branch=revision,rev,ref localDir=dir,outdir,output,out,folder,destination title=message,commitmessage,committitle,summary description=commitdescription,body include=allowpatterns,allow,patterns,pattern,glob exclude=ignorepatterns,ignore files=operations,items,folderpath,path,paths,content paths=path,files,file,filename,deletions deletions=delete,deletepaths force=forcedownload,overwrite offline=localfilesonly concurrency=maxworkers,connections workers=threads createPr=pr,pullrequest,ispullrequest signal=controller,abortcontroller onProgress=progress,callback cacheDir=cache,cachefolder attempts=retries,tries connectMs=connect,timeout stallMs=stall,read maxBytes=size,limit localDir=path';
 
 const EXAMPLES: Record<string, string> = { repo: 'owner/model', path: 'config.json', branch: 'dev', paths: 'old.bin' };
 

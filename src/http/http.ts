@@ -36,12 +36,12 @@ export interface Answer {
 /** How long to wait for a server. */
 export interface Timeouts {
   /** Longest wait for the head of an answer, in milliseconds. */
-  connect: number;
+  connectMs: number;
   /** Longest silence in the middle of a body, in milliseconds. */
-  stall: number;
+  stallMs: number;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, stall: 20_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 20_000, stallMs: 20_000 };
 
 /** Told before each wait: what failed, and when the next attempt starts. */
 export interface RetryNotice {
@@ -64,7 +64,7 @@ export type SendingFetch = (input: string, init?: RequestInit, rewrite?: Rewrite
 
 /** Also how long the Hub may take to answer a question, in milliseconds, if not as long as others. */
 export interface HttpTimeouts extends Timeouts {
-  hub?: number;
+  hubMs?: number;
 }
 
 export interface HttpOptions {
@@ -264,8 +264,8 @@ export class Http {
 
   async #attempt(spec: RequestSpec): Promise<Reply> {
     const { fetch, rewriteUrl } = this.#options;
-    const { stall, hub } = this.#options.timeouts;
-    const connect = (spec.kind === 'hub' && spec.method === undefined && hub) || this.#options.timeouts.connect;
+    const { stallMs: stall, hubMs: hub } = this.#options.timeouts;
+    const connect = (spec.kind === 'hub' && spec.method === undefined && hub) || this.#options.timeouts.connectMs;
     const { patience = {} } = spec;
     const sendingMs = ((patience.sendBytes ?? 0) / SLOWEST_BYTES_PER_SECOND) * 1000;
     const timeouts = { connect: connect * (patience.connect ?? 1) + sendingMs, stall: stall * (patience.stall ?? 1) };

@@ -120,11 +120,11 @@ describe('the token', () => {
 describe('waiting for servers', () => {
   test.each<[Environment, object]>([
     [{}, {}],
-    [{ HF_HUB_DOWNLOAD_TIMEOUT: '60' }, { connect: 60_000, stall: 60_000 }],
-    [{ HF_HUB_ETAG_TIMEOUT: '86400' }, { connect: 86_400_000, hub: 86_400_000 }],
+    [{ HF_HUB_DOWNLOAD_TIMEOUT: '60' }, { connectMs: 60_000, stallMs: 60_000 }],
+    [{ HF_HUB_ETAG_TIMEOUT: '86400' }, { connectMs: 86_400_000, hubMs: 86_400_000 }],
     [
       { HF_HUB_DOWNLOAD_TIMEOUT: ' 60 ', HF_HUB_ETAG_TIMEOUT: '2.5' },
-      { connect: 60_000, stall: 60_000, hub: 2500 },
+      { connectMs: 60_000, stallMs: 60_000, hubMs: 2500 },
     ],
     [{ HF_HUB_DOWNLOAD_TIMEOUT: '', HF_HUB_ETAG_TIMEOUT: '0' }, {}],
   ])('%j', (env, timeouts) => expect(timeoutsOf(env)).toEqual(timeouts));

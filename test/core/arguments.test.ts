@@ -62,7 +62,7 @@ describe('a client is not made of', () => {
     [{ retry: { tries: 2 } }, "retry has no option 'tries'. Did you mean 'attempts'?"],
     [{ retry: { attempts: -3 } }, "'attempts' must be a whole number from 1 on, not -3."],
     [{ timeouts: 1000 }, "'timeouts' must be an object"],
-    [{ timeouts: { connnect: 1000 } }, "'connect'?"],
+    [{ timeouts: { connnectMs: 1000 } }, "'connectMs'?"],
     [{ chunkCache: 'no' }, 'chunkCache takes its options in one object'],
     [{ chunkCache: { maxbytes: 1 } }, "'maxBytes'?"],
     [{ cacheDir: 5 }, "'cacheDir' must be a string, not 5."],

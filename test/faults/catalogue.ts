@@ -109,5 +109,5 @@ export function faultAction(name: FaultName, body: BodyFacts, often: 'once' | 'a
  * chance, and that a timer which is left behind keeps its process alive beyond every test's limit.
  */
 export function timeoutsFor(name: FaultName): XetClientOptions['timeouts'] {
-  return { connect: name === 'no answer' ? 300 : HOUR_MS, stall: name === 'stall mid-body' ? 150 : HOUR_MS };
+  return { connectMs: name === 'no answer' ? 300 : HOUR_MS, stallMs: name === 'stall mid-body' ? 150 : HOUR_MS };
 }

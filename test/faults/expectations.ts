@@ -20,9 +20,9 @@ export interface Cell {
 /** A JSON answer of the Hub: the ground on which the tables of the other kinds stand. */
 const HUB_JSON: Record<FaultName, Cell> = {
   'connection refused': { once: 'ok', always: 'NETWORK', why: 'there was no answer at all' },
-  'no answer': { once: 'ok', always: 'TIMEOUT', why: 'no head of an answer within timeouts.connect' },
+  'no answer': { once: 'ok', always: 'TIMEOUT', why: 'no head of an answer within timeouts.connectMs' },
   'reset mid-body': { once: 'ok', always: 'NETWORK', why: 'the connection broke' },
-  'stall mid-body': { once: 'ok', always: 'STALLED', why: 'no byte of the body within timeouts.stall' },
+  'stall mid-body': { once: 'ok', always: 'STALLED', why: 'no byte of the body within timeouts.stallMs' },
   'slow trickle': { once: 'ok', always: 'ok', why: 'slow is not broken: bytes keep coming' },
   '401': {
     once: 'UNAUTHORIZED',

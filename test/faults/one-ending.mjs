@@ -21,7 +21,7 @@ if (how === 'dead workers') {
 
 const client = new XetClient({
   retry: { attempts: 2, baseDelayMs: 1, maxDelayMs: 4 },
-  timeouts: { connect: TEN_MINUTES_MS, stall: TEN_MINUTES_MS },
+  timeouts: { connectMs: TEN_MINUTES_MS, stallMs: TEN_MINUTES_MS },
   ...options,
 });
 const abort = new AbortController();

@@ -80,7 +80,7 @@ function drawClient(draw: Draw): XetClientOptions {
     concurrency: draw.pick([1, 2, 8, 'auto'] as const),
     memoryBudget: draw.pick([16, 64, 256]) * 1024 * 1024,
     fallback: draw.pick(['http', 'never'] as const),
-    timeouts: { connect: 800, stall: 400 },
+    timeouts: { connectMs: 800, stallMs: 400 },
     retry: { attempts: ATTEMPTS, baseDelayMs: 1, maxDelayMs: 3 },
     ...(draw.percent(15) && { fetch: blindFetch }),
     ...(draw.percent(10) && { xet: false }),

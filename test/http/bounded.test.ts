@@ -109,7 +109,7 @@ function trickling(everyMs: number, status = 200): SendingFetch {
 
 describe('a body of which a byte comes every 19 s', () => {
   const patient = {
-    timeouts: { connect: 20_000, stall: 20_000 },
+    timeouts: { connectMs: 20_000, stallMs: 20_000 },
     retry: { attempts: 1, baseDelayMs: 1, maxDelayMs: 1 },
   };
 

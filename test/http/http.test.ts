@@ -199,7 +199,7 @@ describe('abort', () => {
 describe('silence and breaks', () => {
   test('no head is TIMEOUT, on every attempt', async () => {
     const handler = inTurn(never);
-    const http = makeHttp({ timeouts: { connect: 30, stall: 20_000 } });
+    const http = makeHttp({ timeouts: { connectMs: 30, stallMs: 20_000 } });
     const url = await serve(handler);
     expect(await rejectionOf(http.send({ kind: 'hub', url: `${url}/x?sig=secret` }))).toMatchObject({
       code: 'TIMEOUT',
@@ -211,7 +211,7 @@ describe('silence and breaks', () => {
   });
 
   test('a body that falls silent is STALLED', async () => {
-    const http = makeHttp({ timeouts: { connect: 20_000, stall: 30 } });
+    const http = makeHttp({ timeouts: { connectMs: 20_000, stallMs: 30 } });
     const url = await serve(halfBody);
     const reply = await http.send({ kind: 'xorb', url: `${url}/x?sig=secret` });
     expect(await rejectionOf(read(reply))).toMatchObject({
@@ -265,7 +265,7 @@ describe('silence and breaks', () => {
       response.writeHead(404, { 'content-length': '100' });
       response.write('half');
     });
-    const http = makeHttp({ timeouts: { connect: 20_000, stall: 30 } });
+    const http = makeHttp({ timeouts: { connectMs: 20_000, stallMs: 30 } });
     const error = await rejectionOf(http.send({ kind: 'hub', url: await serve(handler), attempts: 1 }));
     expect(isXetError(error, 'STALLED', 'ENTRY_NOT_FOUND')).toBe(true);
   });

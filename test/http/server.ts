@@ -41,7 +41,7 @@ export function json(body: unknown, headers: Record<string, string> = {}) {
 export function makeHttp(options: Partial<HttpOptions> = {}): Http {
   return new Http({
     fetch: (url, init) => fetch(url, init),
-    timeouts: { connect: 20_000, stall: 20_000 },
+    timeouts: { connectMs: 20_000, stallMs: 20_000 },
     retry: { attempts: 3, baseDelayMs: 1, maxDelayMs: 2 },
     random: () => 0,
     ...options,

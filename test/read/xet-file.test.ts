@@ -255,7 +255,7 @@ describe('at once', () => {
   });
 
   test('what was read ahead and stands still is given up when nobody waits', async () => {
-    const { hub, file, bytes } = await opened({ client: { timeouts: { stall: 60_000 } } });
+    const { hub, file, bytes } = await opened({ client: { timeouts: { stallMs: 60_000 } } });
     const givenUp = vi.fn();
     const start = globalThis.setTimeout;
     vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms?: number) =>
