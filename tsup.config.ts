@@ -44,6 +44,7 @@ export default defineConfig([
       'read.node': 'src/entries/read.ts',
       'fetch.node': 'src/entries/fetch.ts',
       'codec.node': 'src/entries/codec.ts',
+      'formats.node': 'src/entries/formats.ts',
       'compat.node': 'src/entries/compat.ts',
       'local-hub': 'src/entries/local-hub.ts',
       cli: 'src/entries/cli.ts',

@@ -69,6 +69,17 @@ export async function makeApiDocs() {
 
 const TYPE_FLAGS = ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.UseAliasDefinedOutsideCurrentScope;
 
+/** Splits a text into one line and the examples that follow it. @param {string} text */
+function split(text) {
+  const at = text.indexOf('```');
+  const before = at < 0 ? text : text.slice(0, at).replace(/<!--[^>]*-->\s*$/, '');
+  const example = at < 0 ? '' : text.slice(text.slice(0, at).search(/(?:<!--[^>]*-->\s*)?$/)).trim();
+  return { line: before.replace(/\s+/g, ' ').trim(), example };
+}
+
+/** @param {ts.Signature} made */
+const isInternal = (made) => made.getJsDocTags().some(({ name }) => name === 'internal');
+
 class Page {
   /** @type {string[]} */
   undocumented = [];
@@ -155,13 +166,15 @@ class Page {
     const type = this.#checker.getDeclaredTypeOfSymbol(symbol);
     if (ts.isClassDeclaration(declaration)) {
       const [made] = this.#checker.getTypeOfSymbolAtLocation(symbol, declaration).getConstructSignatures();
-      if (made)
+      if (made && !isInternal(made))
         this.#code(
           `new ${this.#checker.signatureToString(made, undefined, TYPE_FLAGS).replace(/^(.*): (.*)$/, `${symbol.name}$1`)}`,
         );
     }
     for (const call of type.getCallSignatures())
       this.#code(this.#checker.signatureToString(call, undefined, TYPE_FLAGS));
+    /** @type {string[]} */
+    const examples = [];
     for (const member of type.getProperties()) {
       const [at] = member.declarations ?? [];
       if (!at || member.name.startsWith('__') || /^#|^\[/.test(member.name) || isElsewhere(at)) continue;
@@ -173,12 +186,11 @@ class Page {
               .getCallSignatures()
               .map((call) => `${member.name}${optional}${this.#checker.signatureToString(call, undefined, TYPE_FLAGS)}`)
           : [`${member.name}${optional}: ${typeText(this.#checker, at, memberType)}`];
-      const text = this.#documentation(member, `${symbol.name}.${member.name}`);
-      this.#lines.push(
-        `- \`${shown.join('`, `').replace(/\s+/g, ' ')}\`${text ? `  \n  ${text.replaceAll('\n', '\n  ')}` : ''}`,
-      );
+      const { line, example } = split(this.#documentation(member, `${symbol.name}.${member.name}`));
+      this.#lines.push(`- \`${shown.join('`, `').replace(/\s+/g, ' ')}\`${line ? `: ${line}` : ''}`);
+      if (example) examples.push(`\`${member.name}\`:`, '', example, '');
     }
-    this.#lines.push('');
+    this.#lines.push('', ...examples);
   }
 
   /** @param {string} text */

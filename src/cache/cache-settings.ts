@@ -1,6 +1,7 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
 import type { CodecPool } from '../codec/pool.ts';
 import type { MemoryBudget } from '../core/budget.ts';
+import type { Opaque } from '../core/opaque.ts';
 import type { CacheFolders, LocalCaches } from './local-caches.ts';
 
 /** Place and size of the chunk cache, which keeps chunks of reads that leave no file. */
@@ -50,15 +51,19 @@ export interface LocalCacheSettings extends CacheOptions {
 /** Opens nothing yet: stores touch their folder or database on first use. */
 export type OpenLocalCaches = (settings: LocalCacheSettings) => LocalCaches;
 
-/** Opens the chunk cache and the recipes of a client. Handed in as `caches`. */
-export type CacheWork = OpenLocalCaches;
+/** Caches of a reader: `xetCaches`. */
+export interface CacheFactory extends Opaque<'caches'> {}
+
+export const cacheFactory = (open: OpenLocalCaches): CacheFactory => open as unknown as CacheFactory;
+
+export const opensCaches = (factory: CacheFactory): OpenLocalCaches => factory as unknown as OpenLocalCaches;
 
 /** Resolves where each cache is: its own `dir`, else that of the chunk cache, else the default. */
 export function cacheFolders(
   { chunkCache, recipes, verifiedFiles }: CacheOptions,
   defaultDir: () => string,
 ): CacheFolders {
-  const shared = (chunkCache || {}).dir ?? defaultDir();
+  const shared = (chunkCache ? chunkCache.dir : undefined) ?? defaultDir();
   const dirOf = (options: { dir?: string } | false = {}) => (options === false ? undefined : (options.dir ?? shared));
   return { chunks: dirOf(chunkCache), recipes: dirOf(recipes), verifiedFiles: dirOf(verifiedFiles) };
 }

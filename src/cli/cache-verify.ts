@@ -1,6 +1,6 @@
 import type { BaseXetClient } from '../client/client.ts';
 import { XetError } from '../core/errors.ts';
-import type { RepoDesignation } from '../hub/repo.ts';
+import type { RepoDesignation } from '../hub/types.ts';
 import type { CheckedBlob, VerifyReport } from '../manage/cache-control.ts';
 import { tellWarnings } from './cache-ls.ts';
 import type { Output } from './output.ts';

@@ -1,5 +1,6 @@
 import { XetError } from '../core/errors.ts';
-import { parseLocation, parseRepo, type RepoId, type RepoType } from '../hub/repo.ts';
+import { parseLocation, parseRepo } from '../hub/repo.ts';
+import type { RepoId, RepoType } from '../hub/types.ts';
 
 export interface Target {
   repo: RepoId;

@@ -18,22 +18,23 @@ import type {
   SnapshotResult,
   SnapshotSelection,
 } from '../snapshot/snapshot.ts';
-import type {
-  CreateBranchOptions,
-  CreateRepoOptions,
-  DeleteFilesOptions,
-  UploadBackend,
+import {
+  type CreateBranchOptions,
+  type CreateRepoOptions,
+  type DeleteFilesOptions,
+  type UploadFunctions,
+  uploadFunctionsOf,
 } from '../upload/upload-backend.ts';
 import type { UploadContext, UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import { type ClientParts, partsOf } from './context.ts';
-import type { FileWork } from './file-backend.ts';
+import { type FileFunctions, fileFunctionsOf } from './file-backend.ts';
 import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { BaseXetReader, checkOnline, untilClosed } from './reader.ts';
 import type { DownloadFileOptions, ListOptions } from './types.ts';
 
 /** What writes files, and where to. */
-type Files = FileWork & { store: RepoStore; adoption: Adoption };
+type Files = FileFunctions & { store: RepoStore; adoption: Adoption };
 
 /** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
 export class BaseXetClient extends BaseXetReader {
@@ -42,6 +43,7 @@ export class BaseXetClient extends BaseXetReader {
   readonly #parts: ClientParts;
   readonly #closing: AbortController;
 
+  /** @internal */
   constructor(given: XetClientOptions, platform: Platform) {
     const options = checkOptions('XetClient', given, table.CLIENT);
     const closing = new AbortController();
@@ -200,9 +202,10 @@ export class BaseXetClient extends BaseXetReader {
     }
     const { engine, hub, caches } = this.#parts;
     const { known, help } = caches.stores;
-    const store = files.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
-    const adoption = new files.Adoption({ engine, hub, caches });
-    return { ...files, store, adoption };
+    const functions = fileFunctionsOf(files);
+    const store = functions.openStore({ localDir, cacheDir, known, help, spawnWorker: this.#platform.spawnWorker });
+    const adoption = new functions.Adoption({ engine, hub, caches });
+    return { ...functions, store, adoption };
   }
 
   /**
@@ -253,7 +256,7 @@ export class BaseXetClient extends BaseXetReader {
     return checked(call, given, options, (text) => parseLocation(text, this.endpoint));
   }
 
-  #uploading(): { uploads: UploadBackend; parts: UploadContext } {
+  #uploading(): { uploads: UploadFunctions; parts: UploadContext } {
     const { uploads = this.#platform.uploads } = this.#options;
     const { http, hub, pool, budget, caches, attempts, offline, onWarning } = this.#parts;
     if (!uploads) {
@@ -264,7 +267,10 @@ export class BaseXetClient extends BaseXetReader {
     }
     if (offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
     const { makeContentHash } = this.#platform;
-    return { uploads, parts: { http, hub, pool, budget, caches, attempts, makeContentHash, onWarning } };
+    return {
+      uploads: uploadFunctionsOf(uploads),
+      parts: { http, hub, pool, budget, caches, attempts, makeContentHash, onWarning },
+    };
   }
 
   /** What this client has done so far. */

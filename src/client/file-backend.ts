@@ -1,11 +1,14 @@
+import type { Opaque } from '../core/opaque.ts';
 import { Adoption } from '../download/adopt.ts';
 import { downloadTo } from '../download/file.ts';
 import type { OpenRepoStore } from '../files/place.ts';
 import { locate } from '../snapshot/locate.ts';
 import { planSnapshot, previewOf, runSnapshot } from '../snapshot/snapshot.ts';
 
-/** All that writes files, in one piece: a platform that has no file system does without its code. */
-export const fileWork = (openStore: OpenRepoStore) => ({
+/** Where a client writes files: `opfsFiles` in pages. */
+export interface FileBackend extends Opaque<'files'> {}
+
+const functionsOver = (openStore: OpenRepoStore) => ({
   Adoption,
   openStore,
   locate,
@@ -15,5 +18,11 @@ export const fileWork = (openStore: OpenRepoStore) => ({
   runSnapshot,
 });
 
-/** What writes files: pass `opfsFiles`, or leave it out. */
-export type FileWork = ReturnType<typeof fileWork>;
+/** Functions that write files, in one piece: a page without files carries none of them. */
+export type FileFunctions = ReturnType<typeof functionsOver>;
+
+/** Makes a backend over one kind of store. */
+export const fileBackend = (openStore: OpenRepoStore): FileBackend =>
+  functionsOver(openStore) as unknown as FileBackend;
+
+export const fileFunctionsOf = (backend: FileBackend): FileFunctions => backend as unknown as FileFunctions;

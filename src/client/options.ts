@@ -1,14 +1,14 @@
-import type { CacheOptions, CacheWork } from '../cache/cache-settings.ts';
-import type { CodecFactory } from '../codec/codec.ts';
+import type { CacheFactory, CacheOptions } from '../cache/cache-settings.ts';
+import type { CodecFactory } from '../codec/codec-factory.ts';
 import { CACHE_PLACE, CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
 import type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 import type { RetryPolicy } from '../http/retry-timing.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
-import type { FileWork } from './file-backend.ts';
+import type { FileBackend } from './file-backend.ts';
 
-export type { CacheWork, CodecFactory };
+export type { CacheFactory, CodecFactory };
 
 /** The Hub where nothing else is said. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
@@ -32,7 +32,7 @@ export interface XetClientOptions extends CacheOptions {
    * Where `downloadFile` and `snapshot` write to. Default: the file system in Node, Deno and Bun, nowhere in pages.
    * `opfsFiles` is a page's own storage (OPFS), in which `localDir` names a folder.
    */
-  files?: FileWork;
+  files?: FileBackend;
   /**
    * What uploads, and makes repositories and branches. Default: there in Node, Deno and Bun; in pages `webUploads` is
    * handed in, so that those that only read carry none of it.
@@ -73,7 +73,7 @@ export interface XetClientOptions extends CacheOptions {
  */
 export interface XetReaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
   /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */
-  caches?: CacheWork;
+  caches?: CacheFactory;
   /**
    * Decodes where no worker can be started, as in a service worker: `threadCodec`. Default in pages: none, so that files come over
    * plain HTTP there, or are `UNSUPPORTED` with `fallback: 'never'`.

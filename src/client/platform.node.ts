@@ -12,7 +12,7 @@ import { openNodeCacheControl } from '../manage/cache-control.node.ts';
 import { nodeLocalFiles } from '../upload/local-files.node.ts';
 import { uploadBackend } from '../upload/upload-backend.ts';
 import { endpointOf, isOffline, timeoutsOf, tokenOf } from './environment.node.ts';
-import { fileWork } from './file-backend.ts';
+import { fileBackend } from './file-backend.ts';
 import { openCaches } from './local-caches.node.ts';
 import type { Platform } from './platform.ts';
 
@@ -46,7 +46,7 @@ export const platform: Platform = {
   shares: descriptorShares,
   offline: () => isOffline(environment),
   names: process.platform === 'win32' ? 'windows' : process.platform === 'darwin' ? 'darwin' : 'other',
-  files: fileWork(openRepoStore),
+  files: fileBackend(openRepoStore),
   uploads: uploadBackend({ makeUploadHash: () => nodeContentHash('sha256'), local: nodeLocalFiles }),
   openCaches: openCaches,
   openCacheControl: openNodeCacheControl,

@@ -8,7 +8,7 @@ import type { HttpOptions, HttpTimeouts } from '../http/http.ts';
 import type { OpenCacheControl } from '../manage/cache-control.ts';
 import type { NamePlatform } from '../snapshot/names.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
-import type { FileWork } from './file-backend.ts';
+import type { FileBackend } from './file-backend.ts';
 
 /** What reading takes of browsers, Node, Deno and Bun. */
 export interface ReaderPlatform {
@@ -51,7 +51,7 @@ export interface Platform extends ReaderPlatform {
   /** Which names files may have. */
   names: NamePlatform;
   /** What writes files; undefined where there is no file system. */
-  files: FileWork | undefined;
+  files: FileBackend | undefined;
   /** What writes to a Hub; undefined where it is handed in. */
   uploads: UploadBackend | undefined;
   /** Where is remembered how files are built, and chunks of what leaves no file. */

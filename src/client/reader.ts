@@ -1,3 +1,5 @@
+import { opensCaches } from '../cache/cache-settings.ts';
+import { loadsCodec } from '../codec/codec-factory.ts';
 import { checked, FILE_INFO, OPEN, READER } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { FileInfo, ResolvedFile } from '../hub/client.ts';
@@ -27,6 +29,7 @@ export class BaseXetReader {
   readonly #closing: AbortController;
   readonly #readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads;
 
+  /** @internal */
   constructor(
     parts: ReaderParts,
     closing: AbortController,
@@ -102,8 +105,10 @@ export function bareParts(
   platform: ReaderPlatform,
 ): ConstructorParameters<typeof BaseXetReader> {
   const options = checkOptions('XetReader', given, READER);
-  const { codec: loadCodec = platform.loadCodec, caches } = options;
-  const parts = readerParts(options, { ...platform, loadCodec }, (settings) => caches?.(settings));
+  const { codec, caches } = options;
+  const loadCodec = codec ? loadsCodec(codec) : platform.loadCodec;
+  const openCaches = caches && opensCaches(caches);
+  const parts = readerParts(options, { ...platform, loadCodec }, (settings) => openCaches?.(settings));
   const { engine, onWarning } = parts;
   const { spawnWorker } = platform;
   return [parts, new AbortController(), (opened) => new DirectReads({ ...opened, engine, spawnWorker, onWarning })];

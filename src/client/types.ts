@@ -1,5 +1,5 @@
 import type { OnProgress } from '../core/progress.ts';
-import type { RepoDesignation } from '../hub/repo.ts';
+import type { RepoDesignation } from '../hub/types.ts';
 
 /** One file of a repository. */
 export interface FileTarget {

@@ -1,8 +1,10 @@
 import { openCaches } from '#client/local-caches';
 import { platform } from '#client/platform';
 import { loadCodec } from '#codec/load';
+import { cacheFactory } from '../cache/cache-settings.ts';
+import { codecFactory } from '../codec/codec-factory.ts';
 import { BaseXetClient } from './client.ts';
-import type { CacheWork, CodecFactory, XetClientOptions } from './options.ts';
+import type { CacheFactory, CodecFactory, XetClientOptions } from './options.ts';
 
 /**
  * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.
@@ -36,7 +38,7 @@ export class XetClient extends BaseXetClient {
  * const reader = new XetReader({ caches: xetCaches });
  * ```
  */
-export const xetCaches: CacheWork = openCaches;
+export const xetCaches: CacheFactory = /* @__PURE__ */ cacheFactory(openCaches);
 
 /**
  * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetReader` in such
@@ -51,4 +53,4 @@ export const xetCaches: CacheWork = openCaches;
  * const reader = new XetReader({ codec: threadCodec });
  * ```
  */
-export const threadCodec: CodecFactory = loadCodec;
+export const threadCodec: CodecFactory = /* @__PURE__ */ codecFactory(loadCodec);

@@ -48,9 +48,6 @@ export interface PartialFileHash {
   free(): void;
 }
 
-/** Loads the codec of the calling thread: pass `threadCodec`. */
-export type CodecFactory = () => Promise<Codec>;
-
 const CHECKSUM_STEP_BYTES = 256 * 1024;
 
 /** xet-core's chunker, hashes and codecs on the calling thread. Hashes are raw 32-byte arrays. */

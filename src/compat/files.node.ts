@@ -4,7 +4,7 @@ import { hubCacheDir } from '../fs/env-folders.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { repoFolderName, within } from '../fs/safe-paths.node.ts';
 import { isFile, writeInOneStep } from '../fs/small-files.node.ts';
-import type { RepoId } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { downloadFile, settingsOf } from './download-file.ts';
 import { apiError } from './errors.ts';

@@ -1,5 +1,6 @@
 import { isXetError } from '../core/errors.ts';
-import { checkPath, type RepoId, resolveUrl } from '../hub/repo.ts';
+import { checkPath, resolveUrl } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 
 /** Whether a repository could have such a file at all. */
 export function isPath(path: string): boolean {

@@ -1,5 +1,6 @@
 import { XetError } from '../core/errors.ts';
-import { parseRepo, type RepoId } from '../hub/repo.ts';
+import { parseRepo } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import type { RepoDesignation } from './types.ts';
 
 /** Those that are told apart from a model by their beginning, and what is written by mistake in its place. */

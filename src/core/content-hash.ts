@@ -8,11 +8,11 @@ export interface ContentHash {
 export type MakeContentHash = (algorithm: 'sha1' | 'sha256') => ContentHash;
 
 /** How whole files were found to be right. */
-export type Verified = (typeof VERIFIED)[number];
-const VERIFIED = ['xet', 'sha256', 'git-sha1'] as const;
+export type Verified = 'xet' | 'sha256' | 'git-sha1';
+const VERIFIED: readonly unknown[] = ['xet', 'sha256', 'git-sha1'] satisfies Verified[];
 
 export function isVerified(value: unknown): value is Verified {
-  return VERIFIED.some((one) => one === value);
+  return VERIFIED.includes(value);
 }
 
 /**

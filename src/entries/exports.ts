@@ -1,7 +1,7 @@
 export type { CacheOptions, ChunkCacheOptions, RecipeOptions, VerifiedFileOptions } from '../cache/cache-settings.ts';
-export type { FileWork } from '../client/file-backend.ts';
+export type { FileBackend } from '../client/file-backend.ts';
 export { opfsFiles } from '../client/opfs-files.ts';
-export type { CacheWork, CodecFactory, XetClientOptions } from '../client/options.ts';
+export type { CacheFactory, CodecFactory, XetClientOptions } from '../client/options.ts';
 export { DEFAULT_ENDPOINT } from '../client/options.ts';
 export type { DownloadFileOptions, FileTarget, ListOptions, OpenTarget } from '../client/types.ts';
 export type { Verified } from '../core/content-hash.ts';
@@ -14,9 +14,9 @@ export type { WritableFile } from '../files/opfs/picked-place.ts';
 export type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 export type { RetryPolicy } from '../http/retry-timing.ts';
 export type { FileInfo } from '../hub/client.ts';
-export type { RepoDesignation, RepoId, RepoLocation, RepoType } from '../hub/repo.ts';
+export type { RepoLocation } from '../hub/repo.ts';
 export { parseLocation, parseRepo } from '../hub/repo.ts';
-export type { ListEntry } from '../hub/types.ts';
+export type { ListEntry, RepoDesignation, RepoId, RepoType } from '../hub/types.ts';
 export type {
   CacheControl,
   CacheTarget,

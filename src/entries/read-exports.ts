@@ -3,7 +3,7 @@ import type { FetchClient } from '../fetch/token-clients.ts';
 import type { XetFetchOptions } from '../fetch/xet-fetch.ts';
 
 export type { CacheOptions, ChunkCacheOptions, RecipeOptions, VerifiedFileOptions } from '../cache/cache-settings.ts';
-export type { CacheWork, CodecFactory, XetReaderOptions } from '../client/options.ts';
+export type { CacheFactory, CodecFactory, XetReaderOptions } from '../client/options.ts';
 export type { FileTarget, OpenTarget } from '../client/types.ts';
 export { isXetError, XetError, type XetErrorCode, type XetErrorDetails } from '../core/errors.ts';
 export type { UrlKind } from '../core/metrics.ts';
@@ -13,7 +13,7 @@ export type { FetchProgress, XetFetch } from '../fetch/xet-fetch.ts';
 export type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 export type { RetryPolicy } from '../http/retry-timing.ts';
 export type { FileInfo } from '../hub/client.ts';
-export type { RepoDesignation, RepoId, RepoType } from '../hub/repo.ts';
+export type { RepoDesignation, RepoId, RepoType } from '../hub/types.ts';
 export type { XetFile } from '../read/xet-file.ts';
 
 /** As of `xetkit/fetch`, with options of a `XetReader` for the client that is to be made. */

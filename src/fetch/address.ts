@@ -1,12 +1,5 @@
-import {
-  checkPath,
-  DEFAULT_REVISION,
-  parseRepo,
-  type RepoId,
-  type RepoType,
-  resolveUrl,
-  takeRevision,
-} from '../hub/repo.ts';
+import { checkPath, DEFAULT_REVISION, parseRepo, resolveUrl, takeRevision } from '../hub/repo.ts';
+import type { RepoId, RepoType } from '../hub/types.ts';
 
 /** A file of a repository, parsed from a URL. */
 export interface HubAddress {

@@ -1,6 +1,5 @@
 import type { ResolvedFile } from '../hub/client.ts';
-import type { RepoId } from '../hub/repo.ts';
-import type { ListEntry } from '../hub/types.ts';
+import type { ListEntry, RepoId } from '../hub/types.ts';
 import type { HeldFile } from './held-file.ts';
 import type { EarlierFile, Place, RepoStore } from './place.ts';
 

@@ -1,7 +1,7 @@
 import type { Verified } from '../core/content-hash.ts';
 import type { Recipe } from '../core/recipe.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import type { RepoId } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import type { Result } from '../workers/result.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';
 import type { SeenFile } from './verified-files.ts';

@@ -2,7 +2,7 @@ import { untilAborted } from '../core/abortable.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
 import type { Verified } from '../core/content-hash.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import type { RepoId } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import { DelegatingStore } from './delegating-store.ts';
 import type { DiskHelp, PlaceInStore, StoreFolders } from './disk-offload.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';

@@ -1,7 +1,8 @@
 import { inParallel } from '../core/in-parallel.ts';
 import { tryWithin } from '../fs/safe-paths.node.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { type RepoId, repoText } from '../hub/repo.ts';
+import { repoText } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import { DelegatingStore } from './delegating-store.ts';
 import type { DiskHelp } from './disk-offload.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';

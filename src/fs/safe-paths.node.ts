@@ -1,6 +1,7 @@
 import { resolve, sep } from 'node:path';
 import { XetError } from '../core/errors.ts';
-import { checkPath, isCommit, type RepoId } from '../hub/repo.ts';
+import { checkPath, isCommit } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import { realpath } from './disk.node.ts';
 
 // An entity tag becomes the name of a file: letters and digits, and what other servers put between them. No dots,

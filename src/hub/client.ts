@@ -9,8 +9,9 @@ import { commitIn } from '../http/response-error.ts';
 import { withoutUser } from './credentials.ts';
 import { countOf, pathsInfo } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
-import { apiUrl, isCommit, type RepoId, repoText, resolveUrl } from './repo.ts';
+import { apiUrl, isCommit, repoText, resolveUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
+import type { RepoId } from './types.ts';
 import { incomplete } from './types.ts';
 
 /** A file of a repository at one commit. */

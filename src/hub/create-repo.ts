@@ -3,7 +3,8 @@ import { isRecord } from '../core/json-values.ts';
 import type { Http } from '../http/http.ts';
 import { LIST_JSON_BYTES } from '../http/json.ts';
 import type { HubClient } from './client.ts';
-import { apiUrl, type RepoId, repoText } from './repo.ts';
+import { apiUrl, repoText } from './repo.ts';
+import type { RepoId } from './types.ts';
 
 /** Visibility of a repository. `protected` is a public space whose code stays hidden. */
 export type RepoVisibility = 'public' | 'private' | 'protected';

@@ -2,7 +2,8 @@ import { isHashHex } from '../core/hash.ts';
 import { isCount, isRecord } from '../core/json-values.ts';
 import type { Http } from '../http/http.ts';
 import { LIST_JSON_BYTES } from '../http/json.ts';
-import { apiUrl, type RepoId } from './repo.ts';
+import { apiUrl } from './repo.ts';
+import type { RepoId } from './types.ts';
 import { incomplete, type ListEntry } from './types.ts';
 
 /** An entry as the Hub gives it: some servers leave out sizes. */

@@ -4,7 +4,8 @@ import { type HubClient, isContentId, type ResolvedFile } from './client.ts';
 import { type FoundEntry, readEntries } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
 import { pagesOf } from './pages.ts';
-import { apiUrl, type RepoId, repoText, resolveUrl } from './repo.ts';
+import { apiUrl, repoText, resolveUrl } from './repo.ts';
+import type { RepoId } from './types.ts';
 import { incomplete, type ListEntry } from './types.ts';
 
 export interface ListingOptions {

@@ -1,19 +1,6 @@
 import { XetError } from '../core/errors.ts';
 import { decoded } from '../core/secrets.ts';
-
-/** What a repository holds. */
-export type RepoType = 'model' | 'dataset' | 'space';
-
-/** A repository: `'owner/name'` is a model, `'datasets/owner/name'` and `'spaces/owner/name'` say so. */
-export type RepoDesignation = string | { type: RepoType; name: string };
-
-/** A repository by type and name. */
-export interface RepoId {
-  /** What it holds. */
-  type: RepoType;
-  /** `owner/name`; a few old models have no owner. */
-  name: string;
-}
+import type { RepoDesignation, RepoId, RepoType } from './types.ts';
 
 /** What an `hf://` address or a page of the Hub points to. */
 export interface RepoLocation {

@@ -20,3 +20,17 @@ export interface ListEntry {
 export function incomplete(url: string, wanted: string): XetError {
   return badAnswer(url, `did not answer with ${wanted}`);
 }
+
+/** What a repository holds. */
+export type RepoType = 'model' | 'dataset' | 'space';
+
+/** A repository: `'owner/name'` is a model, `'datasets/owner/name'` and `'spaces/owner/name'` say so. */
+export type RepoDesignation = string | { type: RepoType; name: string };
+
+/** A repository by type and name. */
+export interface RepoId {
+  /** What it holds. */
+  type: RepoType;
+  /** `owner/name`; a few old models have no owner. */
+  name: string;
+}

@@ -5,7 +5,8 @@ import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.t
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
 import { lineOf, type Operation } from './operations.ts';
-import { apiUrl, type RepoId, type RepoType, repoText } from './repo.ts';
+import { apiUrl, repoText } from './repo.ts';
+import type { RepoId, RepoType } from './types.ts';
 
 /** Where a commit goes: onto a branch, or beside one as a pull request. */
 export interface CommitTarget {

@@ -2,7 +2,7 @@ import type { CacheStores } from '../cache/local-caches.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { XetError } from '../core/errors.ts';
 import type { OnProgress } from '../core/progress.ts';
-import type { RepoDesignation, RepoType } from '../hub/repo.ts';
+import type { RepoDesignation, RepoType } from '../hub/types.ts';
 import { clearCaches, measureCaches, overLimit, pruneChunks, totalBytes } from './maintenance.ts';
 import type { CacheProblem, XetkitCacheUsage } from './usage.ts';
 

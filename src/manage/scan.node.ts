@@ -6,7 +6,7 @@ import { SharedBlobs, type StoredFile } from '../files/disk/shared-blobs.node.ts
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { readSmall } from '../fs/small-files.node.ts';
-import type { RepoType } from '../hub/repo.ts';
+import type { RepoType } from '../hub/types.ts';
 import type { CacheProblem } from './usage.ts';
 
 export type { StoredFile };

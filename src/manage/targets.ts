@@ -1,5 +1,5 @@
 import { XetError } from '../core/errors.ts';
-import type { RepoDesignation } from '../hub/repo.ts';
+import type { RepoDesignation } from '../hub/types.ts';
 import type { CacheTarget } from './cache-control.ts';
 
 /** A repository in the Hub cache folder, as far as its names go. */

@@ -23,6 +23,7 @@ export class XetFile {
     readsOf = (file) => ({ reads: file.#reads, range: file.#range });
   }
 
+  /** @internal */
   constructor(reads: FileReads, range: ByteRange = { start: 0, end: reads.parts.file.size }) {
     this.#reads = reads;
     this.#range = range;

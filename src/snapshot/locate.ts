@@ -3,7 +3,8 @@ import type { Place, RepoStore } from '../files/place.ts';
 import type { Http } from '../http/http.ts';
 import { isOffline } from '../http/tries.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
-import { isCommit, type RepoId, repoText, resolveUrl } from '../hub/repo.ts';
+import { isCommit, repoText, resolveUrl } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 import { ATTEMPTS_WITH_A_COPY, AWAY, REFUSED, withCopy } from './plan.ts';
 
 export interface LocateParts {

@@ -9,8 +9,8 @@ import type { Http } from '../http/http.ts';
 import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { pathsInfo } from '../hub/entries.ts';
 import { fileOf, listEntries, withSizes } from '../hub/listing.ts';
-import { DEFAULT_REVISION, givenPath, parseRepo, type RepoDesignation, type RepoId, repoText } from '../hub/repo.ts';
-import type { ListEntry } from '../hub/types.ts';
+import { DEFAULT_REVISION, givenPath, parseRepo, repoText } from '../hub/repo.ts';
+import type { ListEntry, RepoDesignation, RepoId } from '../hub/types.ts';
 import { judgeNames, type NamePlatform, type NameVerdict, printable, some } from './names.ts';
 
 /** Which files of a repository, and from where they may come. */

@@ -1,5 +1,6 @@
 import { isXetError, XetError } from '../core/errors.ts';
-import { type RepoId, repoText } from '../hub/repo.ts';
+import { repoText } from '../hub/repo.ts';
+import type { RepoId } from '../hub/types.ts';
 
 /** Target of an upload. */
 export interface UploadTarget {

@@ -1,5 +1,7 @@
+import type { Opaque } from '../core/opaque.ts';
 import { createRepo, type NewRepo } from '../hub/create-repo.ts';
-import { parseRepo, type RepoDesignation } from '../hub/repo.ts';
+import { parseRepo } from '../hub/repo.ts';
+import type { RepoDesignation } from '../hub/types.ts';
 import { HubWriter } from '../hub/writer.ts';
 import { upload } from './upload.ts';
 import type { UploadContext, UploadOptions, UploadPlatform } from './upload-types.ts';
@@ -36,8 +38,10 @@ export interface CreateBranchOptions {
   signal?: AbortSignal;
 }
 
-/** All calls that write to a Hub. A page that only reads does not bundle them. */
-export const uploadBackend = (platform: UploadPlatform) => ({
+/** Uploads of a client: `webUploads` in pages. */
+export interface UploadBackend extends Opaque<'uploads'> {}
+
+const functionsOn = (platform: UploadPlatform) => ({
   upload: (context: UploadContext, options: UploadOptions & { signal: AbortSignal }) =>
     upload({ ...context, ...platform }, options),
   createRepo: ({ http, hub, attempts }: UploadContext, { repo, ...rest }: CreateRepoOptions, signal: AbortSignal) =>
@@ -49,5 +53,11 @@ export const uploadBackend = (platform: UploadPlatform) => ({
   ) => new HubWriter(http, hub, attempts).createBranch(parseRepo(repo), branch, rest, signal),
 });
 
-/** Implementation of uploads: `webUploads` in pages. */
-export type UploadBackend = ReturnType<typeof uploadBackend>;
+/** Functions that write to a Hub, in one piece: a page that only reads carries none of them. */
+export type UploadFunctions = ReturnType<typeof functionsOn>;
+
+/** Makes a backend for one platform. */
+export const uploadBackend = (platform: UploadPlatform): UploadBackend =>
+  functionsOn(platform) as unknown as UploadBackend;
+
+export const uploadFunctionsOf = (backend: UploadBackend): UploadFunctions => backend as unknown as UploadFunctions;

@@ -5,7 +5,7 @@ import type { MakeContentHash } from '../core/content-hash.ts';
 import type { OnProgress } from '../core/progress.ts';
 import type { Http } from '../http/http.ts';
 import type { HubClient } from '../hub/client.ts';
-import type { RepoDesignation } from '../hub/repo.ts';
+import type { RepoDesignation } from '../hub/types.ts';
 import type { FolderPatterns, LocalFiles, UploadItems } from './gather.ts';
 import type { MakeUploadHash } from './upload-hash.ts';
 import type { MakeBody } from './xorb-upload.ts';

@@ -7,10 +7,10 @@ import {
   givenPath,
   parseLocation,
   parseRepo,
-  type RepoDesignation,
   repoText,
   resolveUrl,
 } from '../../src/hub/repo.ts';
+import type { RepoDesignation } from '../../src/hub/types.ts';
 import { holds, thrownBy } from '../support/property.ts';
 
 const HUB = 'https://huggingface.co';

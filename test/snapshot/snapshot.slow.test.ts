@@ -6,8 +6,7 @@ import type { HeldFile } from '../../src/files/held-file.ts';
 import type { EarlierFile, Place, RepoStore } from '../../src/files/place.ts';
 import type { Fetch, Http } from '../../src/http/http.ts';
 import { HubClient, type ResolvedFile } from '../../src/hub/client.ts';
-import type { RepoId } from '../../src/hub/repo.ts';
-import type { ListEntry } from '../../src/hub/types.ts';
+import type { ListEntry, RepoId } from '../../src/hub/types.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import {
   planSnapshot,
