@@ -22,7 +22,7 @@ import { root } from './tools.mjs';
  * @property {((place: Place, repo: string, path: string) => Promise<number>) | undefined} command the seconds that its command takes to download a file
  */
 
-const LONGEST_RUN_MS = 10 * 60_000;
+const MAX_RUN_MS = 10 * 60_000;
 
 /** @param {string} name */
 const runner = (name) => fileURLToPath(new URL(`runners/${name}`, import.meta.url));
@@ -49,7 +49,7 @@ function start(command, args, environment) {
     const child = spawn(command, args, {
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: LONGEST_RUN_MS,
+      timeout: MAX_RUN_MS,
     });
     let stdout = '';
     let stderr = '';

@@ -6,9 +6,9 @@ const CELL = 11;
 const GAP = 3;
 const PITCH = CELL + GAP;
 const RADIUS = 2.5;
-const MOST_ROWS = 9;
+const MAX_ROWS = 9;
 /** Chunks are about this long: smaller cells would pretend to know more. */
-const LEAST_CELL_BYTES = 64 * 1024;
+const MIN_CELL_BYTES = 64 * 1024;
 const GLOW_MS = 700;
 
 /**
@@ -70,8 +70,8 @@ export class ChunkMap {
     const width = this.#canvas.clientWidth;
     if (width === 0) return;
     const columns = Math.max(1, Math.floor((width + GAP) / PITCH));
-    const wanted = Math.max(1, Math.ceil(size / LEAST_CELL_BYTES));
-    const rows = Math.min(MOST_ROWS, Math.ceil(wanted / columns));
+    const wanted = Math.max(1, Math.ceil(size / MIN_CELL_BYTES));
+    const rows = Math.min(MAX_ROWS, Math.ceil(wanted / columns));
     const cells = Math.min(wanted, columns * rows);
     this.#fit(width, rows * PITCH - GAP);
     const colours = coloursOf(this.#canvas);

@@ -27,8 +27,8 @@
  */
 
 const KEY = 'xetkit-example';
-const MOST_PLACES = 8;
-const MOST_FILES = 20;
+const MAX_PLACES = 8;
+const MAX_FILES = 20;
 
 /** @returns {Remembered} */
 export function recall() {
@@ -55,7 +55,7 @@ function remember(change) {
 export function rememberRepo(endpoint, repo) {
   remember(({ places }) => {
     const others = places.filter((other) => other.repo !== repo || other.endpoint !== endpoint);
-    return { endpoint, places: [{ endpoint, repo }, ...others].slice(0, MOST_PLACES) };
+    return { endpoint, places: [{ endpoint, repo }, ...others].slice(0, MAX_PLACES) };
   });
 }
 
@@ -67,7 +67,7 @@ export function rememberJob(job) {
 /** @param {Seen} file */
 export function rememberSeen(file) {
   remember(({ seen }) => ({
-    seen: [file, ...seen.filter(({ identity }) => identity !== file.identity)].slice(0, MOST_FILES),
+    seen: [file, ...seen.filter(({ identity }) => identity !== file.identity)].slice(0, MAX_FILES),
   }));
 }
 

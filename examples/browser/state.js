@@ -43,7 +43,7 @@ import { createStore } from './store.js';
  * @property {{ at: Date, text: string, tone: 'plain' | 'warn' | 'bad' }[]} notes newest first
  */
 
-const MOST_NOTES = 60;
+const MAX_NOTES = 60;
 
 export const store = createStore(
   /** @type {State} */ ({
@@ -58,5 +58,5 @@ export const store = createStore(
 
 /** Writes into the journal. @param {string} text @param {'plain' | 'warn' | 'bad'} [tone] */
 export function note(text, tone = 'plain') {
-  store.set({ notes: [{ at: new Date(), text, tone }, ...store.get().notes].slice(0, MOST_NOTES) });
+  store.set({ notes: [{ at: new Date(), text, tone }, ...store.get().notes].slice(0, MAX_NOTES) });
 }

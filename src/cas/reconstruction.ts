@@ -91,7 +91,7 @@ export interface Place {
 }
 
 /** Ranges of many files in one xorb may overlap; the narrowest is looked for among so many. */
-const MOST_LOOKS = 64;
+const MAX_LOOKS = 64;
 
 /** The ranges of a xorb in an order in which they are found without looking at all of them. */
 class Places {
@@ -121,7 +121,7 @@ class Places {
   narrowest(chunks: ChunkRange): Place | undefined {
     const last = this.#lastFrom(chunks.start);
     let best: Place | undefined;
-    for (let index = last; index >= Math.max(0, last - MOST_LOOKS); index--) {
+    for (let index = last; index >= Math.max(0, last - MAX_LOOKS); index--) {
       const place = this.#byStart[index];
       if (place && contains(place.range.chunks, chunks) && (!best || width(place) < width(best))) best = place;
     }

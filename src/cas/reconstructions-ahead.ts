@@ -12,7 +12,7 @@ export type BatchForms = Map<string, BatchForm | 'none'>;
 type BatchForm = 'GET' | 'POST';
 
 /** Largest answer to a question about several files, in bytes. */
-const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 /** So that the address, 73 characters a file, stays below the 8 KiB that servers take. */
 const FILES_AT_ONCE = 64;
 
@@ -118,7 +118,7 @@ export class ReconstructionsAhead {
               headers: { ...token, 'content-type': 'application/json' },
               body: JSON.stringify(hashes.map((hash) => ({ prefix: 'default', hash }))),
             },
-        MOST_ANSWER_BYTES,
+        MAX_ANSWER_BYTES,
       );
       return inTurns(readReconstructions(body), signal);
     });

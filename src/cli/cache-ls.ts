@@ -5,7 +5,7 @@ import type { Output } from './output.ts';
 import { tableLines } from './table.ts';
 import { formatAgo, formatBytes, formatCount } from './units.ts';
 
-const MOST_WARNINGS = 20;
+const MAX_WARNINGS = 20;
 
 /** `xetkit cache ls`: what is kept on this machine, the biggest first. */
 export async function cacheLs(
@@ -33,9 +33,9 @@ export async function cacheLs(
 
 /** What is damaged, on stderr: not so much of it that it hides the rest. */
 export function tellWarnings(warnings: readonly CacheProblem[], output: Output): void {
-  for (const { localPath, message } of warnings.slice(0, MOST_WARNINGS))
+  for (const { localPath, message } of warnings.slice(0, MAX_WARNINGS))
     output.note(`warning: ${localPath}: ${message}`);
-  const more = warnings.length - MOST_WARNINGS;
+  const more = warnings.length - MAX_WARNINGS;
   if (more > 0) output.note(`warning: … and ${formatCount(more, 'more thing')}; --json lists them all.`);
 }
 

@@ -41,7 +41,7 @@ const warn = (message: string, advice: string): Found => ({ state: 'warn', messa
 const fail = (message: string, advice: string): Found => ({ state: 'fail', message, advice });
 
 /** Who belongs to many organisations has a long answer. */
-const MOST_ANSWER_CHARACTERS = 1_000_000;
+const MAX_ANSWER_CHARACTERS = 1_000_000;
 const TIMEOUT_MS = 10_000;
 const SKEW_WARNING_SECONDS = 60;
 /** Tokens and signatures hold for about an hour, and clients renew them by the server's clock where they know it. */
@@ -153,7 +153,7 @@ async function askHub(
     });
     const took = Date.now() - started;
     const date = Date.parse(response.headers.get('date') ?? '');
-    const user = userIn(await firstText(response, MOST_ANSWER_CHARACTERS));
+    const user = userIn(await firstText(response, MAX_ANSWER_CHARACTERS));
     const skewMs = Number.isNaN(date) ? undefined : date - (started + took / 2);
     const answer = { status: response.status, skewMs, user };
     return { hub: lookAtAnswer(publicUrl(response.url || url), response, took), answer };

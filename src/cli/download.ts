@@ -103,7 +103,7 @@ async function explainMissing(
   try {
     for await (const { type, path } of client.listFiles({ repo, revision, recursive: true, signal })) {
       if (type === 'file') paths.push(path);
-      if (paths.length >= MOST_LISTED) break;
+      if (paths.length >= MAX_LISTED) break;
     }
   } catch {
     // The first error says more.
@@ -114,7 +114,7 @@ async function explainMissing(
 }
 
 /** As many as the Hub lists on one page. */
-const MOST_LISTED = 1000;
+const MAX_LISTED = 1000;
 
 /** As `hf` does: a file that is named is taken, whatever the patterns say. */
 function tellUnused(

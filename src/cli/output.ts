@@ -100,7 +100,7 @@ export class Output {
 }
 
 /** More than any message has; what is longer was made so by somebody. */
-const MOST_CHARACTERS = 16_384;
+const MAX_CHARACTERS = 16_384;
 /** Characters that control a terminal or are invisible: controls, line breaks and category Cf, which includes bidirectional overrides. */
 const UNSEEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 /** In an emoji it joins two others. */
@@ -108,7 +108,7 @@ const JOINER = /(\p{Extended_Pictographic}\ufe0f?)\u200d(?=\p{Extended_Pictograp
 
 /** A line as it may be shown: no credentials, and nothing that would steer a terminal, as names and words of errors are chosen by others. @param isResult of names, mostly */
 export function plainText(text: string, { isResult = false } = {}): string {
-  const cut = text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
+  const cut = text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text;
   return withoutSecrets(cut.replace(JOINER, '$1\ue000'), isResult)
     .replace(UNSEEN, '\ufffd')
     .replaceAll('\ue000', '\u200d');

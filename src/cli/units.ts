@@ -57,15 +57,15 @@ export function formatCount(count: number, noun: string, plural = `${noun}s`): s
 }
 
 /** Timers hold no longer time. */
-const MOST_SECONDS = 2_000_000;
+const MAX_SECONDS = 2_000_000;
 
 export const TIMEOUT_HELP = 'longest wait for a server that says nothing (default: 20)';
 
 /** Seconds as milliseconds. */
 export function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (seconds > 0 && seconds <= MOST_SECONDS) return seconds * 1000;
-  throw new XetError('INVALID_ARGUMENT', `Not a number of seconds up to ${MOST_SECONDS}: '${text}'.`);
+  if (seconds > 0 && seconds <= MAX_SECONDS) return seconds * 1000;
+  throw new XetError('INVALID_ARGUMENT', `Not a number of seconds up to ${MAX_SECONDS}: '${text}'.`);
 }
 
 /** A folder that an option names. An empty one is a variable that was never set, and would be the working folder. */

@@ -75,9 +75,9 @@ function seconds(env: Environment, name: string): number | undefined {
   const text = env[name]?.trim();
   if (!text || Number(text) === 0) return undefined;
   const value = Number(text);
-  if (/^\d+(?:\.\d+)?$/.test(text) && value <= MOST_SECONDS) return value * 1000;
-  throw new XetError('INVALID_ARGUMENT', `${name} is '${text}'. Set it to a number of seconds up to ${MOST_SECONDS}.`);
+  if (/^\d+(?:\.\d+)?$/.test(text) && value <= MAX_SECONDS) return value * 1000;
+  throw new XetError('INVALID_ARGUMENT', `${name} is '${text}'. Set it to a number of seconds up to ${MAX_SECONDS}.`);
 }
 
 /** Timers hold no longer time. */
-const MOST_SECONDS = 2_000_000;
+const MAX_SECONDS = 2_000_000;

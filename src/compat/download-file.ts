@@ -28,7 +28,7 @@ export type DownloadFileParams = FileParams &
   };
 
 /** A memory budget below this would be none. */
-const LEAST_BUDGET_BYTES = 16 * 1024 * 1024;
+const MIN_BUDGET_BYTES = 16 * 1024 * 1024;
 const REFRESH_EARLY_MS = 60_000;
 
 /** A file as a `Blob` that is fetched when it is read, and verified; null where there is none. */
@@ -63,7 +63,7 @@ export function settingsOf(platform: CompatPlatform, params: DownloadFileParams)
     fetch: params.fetch,
     xet: xet !== false && !platform.switches().xetDisabled,
     concurrency: parallelDownloads === false ? 1 : maxConcurrency && Math.max(1, Math.trunc(maxConcurrency)),
-    memoryBudget: maxInFlightBytes === undefined ? undefined : Math.max(LEAST_BUDGET_BYTES, maxInFlightBytes),
+    memoryBudget: maxInFlightBytes === undefined ? undefined : Math.max(MIN_BUDGET_BYTES, maxInFlightBytes),
   };
 }
 

@@ -4,9 +4,9 @@ import type { Shares } from './descriptors.ts';
 import { isOutOfDescriptors } from './descriptors.ts';
 
 /** The wait before another attempt grows to this. */
-const LONGEST_WAIT_MS = 100;
+const MAX_WAIT_MS = 100;
 /** Attempts in a row during which nothing else in this thread made progress: some three seconds. */
-const MOST_ATTEMPTS = 32;
+const MAX_ATTEMPTS = 32;
 /** With a limit above this, descriptors are not scarce. */
 const PLENTY = 512;
 /** For what is opened for a moment: folders, notes, modules. */
@@ -43,11 +43,11 @@ export async function withDescriptor<T>(step: () => Promise<T>, signal?: AbortSi
     } catch (error) {
       if (!isOutOfDescriptors(error)) throw error;
       if (progress !== seen) attempt = 1;
-      if (attempt > MOST_ATTEMPTS) throw error;
+      if (attempt > MAX_ATTEMPTS) throw error;
       seen = progress;
     }
     for (const save of savers) save();
-    await delay(Math.min(LONGEST_WAIT_MS, 5 * 2 ** attempt));
+    await delay(Math.min(MAX_WAIT_MS, 5 * 2 ** attempt));
     signal?.throwIfAborted();
   }
 }

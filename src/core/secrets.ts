@@ -6,7 +6,7 @@ import { cleanTextsBy, SECRET_NAMES } from './errors.ts';
  */
 
 /** Shorter values may be parts of ordinary words. */
-const LEAST_CHARACTERS = 4;
+const MIN_CHARACTERS = 4;
 /** Up to this length a value counts only as a word of its own. */
 const WORD_CHARACTERS = 11;
 /** User names that are too short, or that many share and messages need. */
@@ -105,7 +105,7 @@ export const decoded = (text: string) => tried(decodeURIComponent, text);
 
 /** A value as it is, and as it stands in addresses, JSON, markup and base64. */
 function spellings(value: string): string[] {
-  if (value.length < LEAST_CHARACTERS) return [];
+  if (value.length < MIN_CHARACTERS) return [];
   const json = JSON.stringify(value).slice(1, -1);
   const encoded = tried(encodeURIComponent, value);
   const all = [value, json, json.replaceAll('/', '\\/'), encoded, tried(encodeURIComponent, encoded)];

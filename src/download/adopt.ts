@@ -15,7 +15,7 @@ export interface AdoptParts {
 /** What smaller files could save is less than what asking for it costs. */
 const WORTH_BYTES = 8 * 1024 * 1024;
 /** Earlier versions that are looked into. */
-const MOST_EARLIER = 2;
+const MAX_EARLIER = 2;
 
 /**
  * Learns how files are built that other programs brought here, so that their chunks need not be fetched: they are
@@ -45,7 +45,7 @@ export class Adoption {
     const { engine, hub, caches } = this.#parts;
     if (!caches.hasFileSources || file.size < WORTH_BYTES || !engine.overXet(file)) return;
     await this.#quietly(signal, async () => {
-      for (const { localPath: path, commit } of (await store.earlier(file)).slice(0, MOST_EARLIER)) {
+      for (const { localPath: path, commit } of (await store.earlier(file)).slice(0, MAX_EARLIER)) {
         const listed = (await store.tree(file.repo, commit))?.find((entry) => entry.path === file.path);
         const other = listed
           ? fileOf(hub, file.repo, commit, listed)

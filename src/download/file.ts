@@ -30,7 +30,7 @@ export interface DownloadSettings {
 }
 
 /** Times that a file is begun. A process that is suspended so often is better started again. */
-const MOST_ATTEMPTS = 5;
+const MAX_ATTEMPTS = 5;
 
 /**
  * Brings a file to its place. Written out of sight, verified, then given its name. Goes on where an earlier
@@ -65,7 +65,7 @@ async function broughtTo(
     } catch (error) {
       // Another process took the place while this one did not run: what it has done is there now, or is waited for.
       const isLost = isXetError(error, 'CACHE') && error.retryable;
-      if (!isLost || attempt === MOST_ATTEMPTS) throw error;
+      if (!isLost || attempt === MAX_ATTEMPTS) throw error;
     }
   }
 }

@@ -20,7 +20,7 @@ export interface RangeSource {
 type Rule = 'parts' | 'whole ranges' | 'all ranges at once';
 
 /** A CAS that names a new server each time is not followed for ever. */
-const MOST_ORIGINS = 32;
+const MAX_ORIGINS = 32;
 
 /**
  * What servers of signed addresses turned out to accept, by origin, so that each refusal costs once. A range comes step by
@@ -48,7 +48,7 @@ export class RangeRules {
   /** True if that is worth another plan. */
   learn(url: string, rule: Rule): boolean {
     this.#rules.set(new URL(url).origin, rule);
-    return this.#rules.size <= MOST_ORIGINS;
+    return this.#rules.size <= MAX_ORIGINS;
   }
 
   /** True if several of the ranges of an address may be asked for at once. */

@@ -108,7 +108,7 @@ export interface PlanOptions {
 
 /** Ranges of an address that are smaller than this on average are asked for together, so many at most. */
 const SMALL_RANGE_BYTES = 256 * 1024;
-const MOST_RANGES_AT_ONCE = 100;
+const MAX_RANGES_AT_ONCE = 100;
 
 /** Whether the ranges of an address are worth one request. */
 function isFragmented({ ranges }: SignedXorb): boolean {
@@ -200,7 +200,7 @@ function* assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions
       const read = { start: chunks.start, end: Math.min(chunks.end, head) };
       if (user > index) {
         if (heldBytes + held.bytes + held.costOf(read, unpackedLength) > maxHeldBytes) break;
-        if (!all && !ranges.has(range) && ranges.size === MOST_RANGES_AT_ONCE) break;
+        if (!all && !ranges.has(range) && ranges.size === MAX_RANGES_AT_ONCE) break;
         held.keep(read, unpackedLength, user);
       }
       head = Math.max(head, chunks.end);

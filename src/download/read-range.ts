@@ -13,7 +13,7 @@ import { readLocal } from './local-part.ts';
 import { type Before, readPlain } from './plain.ts';
 
 /** Bytes that a cautious read fetches ahead at first; later a fraction of the bytes already read. */
-const LEAST_AHEAD_BYTES = 1024 * 1024;
+const MIN_AHEAD_BYTES = 1024 * 1024;
 const AHEAD_SHARE = 1 / 8;
 /** A cautious read opens another connection for no less. */
 const WORTH_A_LANE_BYTES = 4 * 1024 * 1024;
@@ -87,7 +87,7 @@ async function* readXet(
   const reading = await engine.begin(file, range, options, http, { keep: true });
   begun.push(reading);
   const { lanes, requestBytes } = engine.parts;
-  const ahead = options.cautious ? new MemoryBudget(LEAST_AHEAD_BYTES, 0) : undefined;
+  const ahead = options.cautious ? new MemoryBudget(MIN_AHEAD_BYTES, 0) : undefined;
   const context = {
     ...reading.context,
     inPlace: options.lent,
@@ -100,7 +100,7 @@ async function* readXet(
   let given = 0;
   for await (const content of assembleAll({ ...reading, context }, had, lookAhead, http.log)) {
     given += content.bytes.length;
-    if (ahead) ahead.limitBytes = Math.max(LEAST_AHEAD_BYTES, Math.floor(given * AHEAD_SHARE));
+    if (ahead) ahead.limitBytes = Math.max(MIN_AHEAD_BYTES, Math.floor(given * AHEAD_SHARE));
     if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
     yield content;
   }

@@ -15,7 +15,7 @@ export interface ScatterOptions extends RunOptions {
 /** One is read, one checked and one written. */
 const LOCALS_AT_ONCE = 3;
 /** Jobs of one file that wait for a lane or have one. How many have one is for the lanes to say. */
-const MOST_STARTED = 32;
+const MAX_STARTED = 32;
 
 /**
  * The wanted bytes in whatever order they come: nothing waits in memory for its turn, and what is there when
@@ -53,7 +53,7 @@ export async function scatter(stage: Stage, context: JobContext, options: Scatte
     if (stage.locals.length > 0) track(copyLocals(stage, inner));
     let next = 0;
     while (next < plan.jobs.length || active.size > 0) {
-      while (next < plan.jobs.length && jobs.size < MOST_STARTED) start(next++);
+      while (next < plan.jobs.length && jobs.size < MAX_STARTED) start(next++);
       // Were none of them urgent, all could hold a little memory and wait for more.
       jobs.get(Math.min(...jobs.keys()))?.makeUrgent();
       await Promise.race(active);

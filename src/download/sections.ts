@@ -3,8 +3,8 @@ import { Shared } from '../core/shared.ts';
 import type { Asked } from './signed-urls.ts';
 
 /** Reconstructions that are remembered of one file, and terms in all of them: a few hundred bytes each. */
-const MOST_SECTIONS = 32;
-const MOST_TERMS = 8192;
+const MAX_SECTIONS = 32;
+const MAX_TERMS = 8192;
 
 /**
  * Reconstructions of parts of one file that were asked for lately, so that reads of the same parts need no question
@@ -51,7 +51,7 @@ export class Sections {
   #remember(section: Asked): void {
     this.#known.push(section);
     let terms = this.#known.reduce((sum, { from }) => sum + from.terms.length, 0);
-    while (this.#known.length > MOST_SECTIONS || (terms > MOST_TERMS && this.#known.length > 1)) {
+    while (this.#known.length > MAX_SECTIONS || (terms > MAX_TERMS && this.#known.length > 1)) {
       terms -= this.#known.shift()?.from.terms.length ?? 0;
     }
   }

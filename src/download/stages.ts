@@ -36,7 +36,7 @@ export interface StagesOptions {
 }
 
 /** Holes that are worth a question each; more of them are asked for together, with what lies between. */
-const MOST_HOLES_ASKED = 32;
+const MAX_HOLES_ASKED = 32;
 /** What may be fetched for nothing before asking anew is cheaper: a part of the whole, or about a round trip's worth. */
 const WASTE_SHARE = 0.01;
 const WASTE_BYTES = 256 * 1024;
@@ -126,7 +126,7 @@ export class Stages {
     const locals = (await caches?.findLocalParts(fileHash, terms, wanted, signal)) ?? [];
     const holes = withoutAll(wanted, locals);
     if (holes.length === 0) return { range, plan: joinPlans([]), urls: [], locals };
-    const spans = joinNearest(holes, MOST_HOLES_ASKED);
+    const spans = joinNearest(holes, MAX_HOLES_ASKED);
     if (base) {
       const plan = await this.#plan({ ...base, wanted: holes });
       const [first] = spans;

@@ -35,7 +35,7 @@ const COARSEST_CLOCK_NS = 2_500_000_000n;
 const BACK_NS = 4_000n;
 
 /** Paths of which this process knows by itself what is there. */
-const MOST_RECENT = 131_072;
+const MAX_RECENT = 131_072;
 
 /**
  * Stamps of verified files, in a folder that any number of processes may share: `v1/files/<2 hex>/<sha256 of the
@@ -179,8 +179,8 @@ class FolderKnownFiles implements KnownFiles {
   }
 
   #noteRecent(path: string, stamp: Stamp): void {
-    setLatest(this.#recent, path, stamp, MOST_RECENT);
-    if (path !== stamp.path) setLatest(this.#recent, stamp.path, stamp, MOST_RECENT);
+    setLatest(this.#recent, path, stamp, MAX_RECENT);
+    if (path !== stamp.path) setLatest(this.#recent, stamp.path, stamp, MAX_RECENT);
   }
 
   /** Once per process, in one of 256 folders: forgets files that are gone, so that the stamps do not only grow. */

@@ -4,7 +4,7 @@ import * as later from 'node:fs/promises';
 /** Of what calls take, in milliseconds, so much counts as slow: to wait for several at once is faster then. */
 const SLOW_MS = 0.3;
 /** One call that took much longer says nothing of the others. */
-const MOST_COUNTED_MS = 2;
+const MAX_COUNTED_MS = 2;
 /** How many of the last calls that is judged by. */
 const JUDGED_CALLS = 32;
 /** After so many calls on a slow disk it is looked at again. */
@@ -23,7 +23,7 @@ export class Pace {
   }
 
   took(ms: number): void {
-    this.#averageMs += (Math.min(ms, MOST_COUNTED_MS) - this.#averageMs) / JUDGED_CALLS;
+    this.#averageMs += (Math.min(ms, MAX_COUNTED_MS) - this.#averageMs) / JUDGED_CALLS;
   }
 }
 

@@ -26,7 +26,7 @@ export async function ifDiskAllows<T>(step: () => Promise<T>): Promise<T | undef
 
 const VERSION = /^v\d+$/;
 /** A store has its folders no further below that of its version. */
-const MOST_LEVELS = 4;
+const MAX_LEVELS = 4;
 
 /**
  * Fails as the disk does if a folder of a store is a link. That of its version, and the one above, may be links of this
@@ -35,7 +35,7 @@ const MOST_LEVELS = 4;
 export async function refuseLinks(folder: string): Promise<void> {
   const user = process.geteuid?.();
   const levels = [folder];
-  while (levels.length < MOST_LEVELS && !VERSION.test(basename(levels.at(-1) ?? ''))) {
+  while (levels.length < MAX_LEVELS && !VERSION.test(basename(levels.at(-1) ?? ''))) {
     levels.push(dirname(levels.at(-1) ?? ''));
   }
   const inner = levels.length - 1;

@@ -6,7 +6,7 @@ import { isBelow, realPath } from './safe-paths.node.ts';
 import { readSmall } from './small-files.node.ts';
 
 /** As many as systems follow. */
-const MOST_LINKS = 40;
+const MAX_LINKS = 40;
 
 /**
  * A folder that nothing leaves through a link that lies in it. The folder itself may be a link.
@@ -133,7 +133,7 @@ async function followsOwnLinks(root: string, folder: string): Promise<boolean> {
       continue;
     }
     const isOurs = found.uid === user || found.uid === 0;
-    const target = isOurs && links++ < MOST_LINKS ? await readlink(next).catch(() => undefined) : undefined;
+    const target = isOurs && links++ < MAX_LINKS ? await readlink(next).catch(() => undefined) : undefined;
     if (target === undefined) return false;
     const full = resolve(at, target);
     at = parse(full).root;

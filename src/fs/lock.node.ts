@@ -13,7 +13,7 @@ export interface LockTiming {
 }
 
 const TIMING: LockTiming = { pollMs: 100, heartbeatMs: 5_000, silentMs: 60_000 };
-const MOST_LOCK_BYTES = 4096;
+const MAX_LOCK_BYTES = 4096;
 
 export interface LockOptions {
   signal: AbortSignal;
@@ -154,7 +154,7 @@ interface LockLook {
 
 /** Undefined if nothing is there. The file is opened each time: over a network only then its times are fresh. */
 async function lookAt(path: string): Promise<LockLook | undefined> {
-  const read = await readBounded(path, MOST_LOCK_BYTES);
+  const read = await readBounded(path, MAX_LOCK_BYTES);
   const found = read?.stats ?? (await lstat(path).catch(() => undefined));
   if (!found) return undefined;
   const content = read && new TextDecoder().decode(read.bytes);

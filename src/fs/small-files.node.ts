@@ -29,11 +29,11 @@ export async function writeInOneStep(path: string, content: string, aside: strin
 }
 
 /** A listing of a million files is shorter. */
-const MOST_BYTES = 256 * 1024 * 1024;
+const MAX_BYTES = 256 * 1024 * 1024;
 
 /** Text of a file, or undefined where there is none that can be read. A link is not followed. */
 export async function readSmall(path: string): Promise<string | undefined> {
-  const read = await readBounded(path, MOST_BYTES);
+  const read = await readBounded(path, MAX_BYTES);
   return read && new TextDecoder().decode(read.bytes);
 }
 

@@ -3,7 +3,7 @@ import { type Framing, MalformedAnswer } from './answer-head.ts';
 const CR = 13;
 const LF = 10;
 /** Of what stands between chunks and behind the last one. */
-const MOST_LINE_BYTES = 16 * 1024;
+const MAX_LINE_BYTES = 16 * 1024;
 
 /** Finds the content in what comes over a connection, by the framing that the head of the answer names. */
 export class BodyCutter {
@@ -69,7 +69,7 @@ export class BodyCutter {
     const lf = bytes.indexOf(LF, from);
     const end = lf < 0 ? bytes.length : lf;
     this.#lineBytes += end - from + 1;
-    if (this.#lineBytes > MOST_LINE_BYTES) throw new MalformedAnswer('an answer has too much between its chunks');
+    if (this.#lineBytes > MAX_LINE_BYTES) throw new MalformedAnswer('an answer has too much between its chunks');
     for (let at = from; at < end; at++) this.#line += String.fromCharCode(bytes[at] as number);
     if (lf < 0) return end;
     const line = this.#line;

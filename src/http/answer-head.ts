@@ -18,7 +18,7 @@ const IDLE_MS = 4000;
 /** How much earlier than a server says: what is sent is under way for a while. */
 const IDLE_MARGIN_MS = 1000;
 const EMPTY: Framing = { kind: 'length', bytes: 0 };
-const MOST_HEAD_BYTES = 64 * 1024;
+const MAX_HEAD_BYTES = 64 * 1024;
 /** Carriage return and line feed, twice. */
 const END = [13, 10, 13, 10];
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -52,7 +52,7 @@ export class HeadCollector {
     }
     this.text += this.#decoder.decode(bytes);
     if (/^HTTP\/[^\r]*?\n\n/.test(this.text)) throw new MalformedAnswer('its lines end without a carriage return');
-    if (this.text.length > MOST_HEAD_BYTES) throw new MalformedAnswer('an answer has too long a head');
+    if (this.text.length > MAX_HEAD_BYTES) throw new MalformedAnswer('an answer has too long a head');
     return undefined;
   }
 }

@@ -29,7 +29,7 @@ export interface AnswerBody {
 /** About what a browser has ready at once; little enough to stay in a processor's cache. */
 const LENT_BYTES = 256 * 1024;
 /** Little enough for many short bodies; what a server says of their length is not to make it less. */
-const LEAST_LENT_BYTES = 4096;
+const MIN_LENT_BYTES = 4096;
 
 /**
  * Reads a body into one piece of memory again and again. Browsers make each piece of a body anew, up to 2 MiB of it: to
@@ -44,7 +44,7 @@ export function lendingReader(body: AnswerBody, length: number): PieceReader {
   } catch {
     return body.getReader();
   }
-  let memory: ArrayBufferLike = new ArrayBuffer(Math.min(LENT_BYTES, Math.max(length, LEAST_LENT_BYTES)));
+  let memory: ArrayBufferLike = new ArrayBuffer(Math.min(LENT_BYTES, Math.max(length, MIN_LENT_BYTES)));
   return {
     cancel: () => reader.cancel(),
     async read() {

@@ -8,11 +8,11 @@ import type { RequestGuard } from './request-guard.ts';
 /** By how many stall timeouts a body may be behind the least pace: a byte now and then is no progress. */
 const PATIENCE = 3;
 /** Bytes a millisecond of waiting, for content. */
-const LEAST_PACE = 1;
+const MIN_PACE = 1;
 /** The same of answers that are read as a whole before anything is done with them. */
-const LEAST_TEXT_PACE = 16;
+const MIN_TEXT_PACE = 16;
 /** Largest ratio of unpacked to packed length: honest lists of similar entries reach thirty. */
-const MOST_RATIO = 50;
+const MAX_RATIO = 50;
 const WORTH_A_LOOK_BYTES = 4 * 1024 * 1024;
 
 /** A server that leads to itself with encryption is the same. */
@@ -62,7 +62,7 @@ export class FetchReply implements Reply {
 
   async *#pieces(
     open: (body: AnswerBody) => PieceReader,
-    leastPace = LEAST_PACE,
+    leastPace = MIN_PACE,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { body } = this.#response;
     const reader = body && open(body);
@@ -104,13 +104,13 @@ export class FetchReply implements Reply {
     let text = '';
     let bytes = 0;
     try {
-      for await (const chunk of this.#pieces((body) => body.getReader(), LEAST_TEXT_PACE)) {
+      for await (const chunk of this.#pieces((body) => body.getReader(), MIN_TEXT_PACE)) {
         bytes += chunk.length;
         // What a download waits for is always let in; the rest waits for it to be gone.
         this.#memory?.tryAcquire(chunk.length, true);
         if (bytes > most) throw this.#refused(`answered more than ${most} bytes`);
-        if (bytes > WORTH_A_LOOK_BYTES && bytes > MOST_RATIO * this.#packedBytes(bytes)) {
-          throw this.#refused(`answered with ${bytes} bytes that were packed more than ${MOST_RATIO} times`);
+        if (bytes > WORTH_A_LOOK_BYTES && bytes > MAX_RATIO * this.#packedBytes(bytes)) {
+          throw this.#refused(`answered with ${bytes} bytes that were packed more than ${MAX_RATIO} times`);
         }
         text += decoder.decode(chunk, { stream: true });
       }

@@ -12,7 +12,7 @@ import type { RewriteRedirect } from './redirects.ts';
 import { checkAddress, checkHeaders, isWebAddress, originOf, unencrypted } from './request-checks.ts';
 import { RequestGuard } from './request-guard.ts';
 import { responseError } from './response-error.ts';
-import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
+import { MAX_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 import { Tries } from './tries.ts';
 
 /** What sends a request: the platform's `fetch`, or yours. */
@@ -221,7 +221,7 @@ export class Http {
   /** The wait between two attempts, announced. Also for callers that retry more than one request. */
   async pause(attempt: number, attempts: number, error: XetError, kind: UrlKind, signal?: AbortSignal): Promise<void> {
     const { retry, onRetry, random = Math.random } = this.#options;
-    if ((error.retryAfterMs ?? 0) > LONGEST_OBEYED_WAIT_MS) throw error;
+    if ((error.retryAfterMs ?? 0) > MAX_OBEYED_WAIT_MS) throw error;
     const delayMs = retryDelay(attempt, retry, error.retryAfterMs, random);
     this.log.retried(error.code);
     onRetry?.({ kind, url: error.url ?? '', attempt, attempts, delayMs, error });

@@ -14,8 +14,8 @@ export function reconstructionJsonBytes(fileBytes: number): number {
 /** Up to here its form makes no difference. */
 const SMALL_CHARACTERS = 64 * 1024;
 /** An honest value takes more characters, with its name and what stands between; `{},` becomes twenty times its length in memory. */
-const LEAST_CHARACTERS_A_VALUE = 5;
-const MOST_DEPTH = 100;
+const MIN_CHARACTERS_A_VALUE = 5;
+const MAX_DEPTH = 100;
 
 /** The body as JSON; anything else throws `PROTOCOL`, which another attempt may cure where the body may have been cut off. */
 export async function readJson(reply: Reply, maxBytes = SMALL_JSON_BYTES): Promise<unknown> {
@@ -52,7 +52,7 @@ function isHonest(text: string): boolean {
       case 0x7b:
         values++;
         depth++;
-        if (depth > MOST_DEPTH) return false;
+        if (depth > MAX_DEPTH) return false;
         break;
       case 0x5d:
       case 0x7d:
@@ -62,7 +62,7 @@ function isHonest(text: string): boolean {
         values++;
     }
   }
-  return values * LEAST_CHARACTERS_A_VALUE < text.length;
+  return values * MIN_CHARACTERS_A_VALUE < text.length;
 }
 
 /** True if an odd number of backslashes is before it. */

@@ -11,7 +11,7 @@ import { basicCredentials, DIRECT, type Route } from './proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
 
 /** The few bytes that come with a redirect come at once. */
-const MOST_READ_OFF_MS = 1000;
+const MAX_READ_OFF_MS = 1000;
 
 type Body = string | Uint8Array | Pieces | undefined;
 
@@ -55,7 +55,7 @@ export async function nodeRequest(
     );
     const location = head.headers.get('location');
     if (!isRedirect(head.status, location)) return answer(exchange, head, hop.url.href, hop.method);
-    exchange.readOff(MOST_READ_OFF_MS);
+    exchange.readOff(MAX_READ_OFF_MS);
     hop = nextHop(hop, head.status, location, redirects, rewrite);
   }
 }

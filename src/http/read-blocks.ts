@@ -3,9 +3,9 @@ export const BLOCK_BYTES = 256 * 1024;
 /** Enough for a head and a short answer. */
 const FIRST_BYTES = 16 * 1024;
 /** With less room, the system would be asked too often. */
-const LEAST_ROOM_BYTES = 4096;
+const MIN_ROOM_BYTES = 4096;
 /** Spare memory is in nobody's budget. */
-const MOST_SPARE = 8;
+const MAX_SPARE = 8;
 
 const spare: Uint8Array<ArrayBuffer>[] = [];
 
@@ -27,7 +27,7 @@ export class Block {
 
   letGo(): void {
     this.#holders--;
-    if (this.#holders === 0 && this.memory.length === BLOCK_BYTES && spare.length < MOST_SPARE) spare.push(this.memory);
+    if (this.#holders === 0 && this.memory.length === BLOCK_BYTES && spare.length < MAX_SPARE) spare.push(this.memory);
   }
 }
 
@@ -46,7 +46,7 @@ export class ReadBlocks {
    */
   room(expectedBytes: number): Uint8Array {
     const left = this.#block.memory.length - this.#block.used;
-    const isEnough = left >= Math.min(BLOCK_BYTES / 2, Math.max(expectedBytes, LEAST_ROOM_BYTES));
+    const isEnough = left >= Math.min(BLOCK_BYTES / 2, Math.max(expectedBytes, MIN_ROOM_BYTES));
     if (!isEnough) {
       this.#block.letGo();
       this.#block = new Block(expectedBytes > FIRST_BYTES ? BLOCK_BYTES : FIRST_BYTES);

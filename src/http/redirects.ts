@@ -14,7 +14,7 @@ export interface Hop {
   headers: Map<string, string>;
 }
 
-export const MOST_REDIRECTS = 20;
+export const MAX_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Headers that are not sent to another origin. */
 const OF_ONE_SERVER = ['authorization', 'cookie', 'proxy-authorization'];
@@ -29,7 +29,7 @@ export function isRedirect(status: number, location: string | null | undefined):
  */
 export function nextHop(hop: Hop, status: number, location: string, count: number, rewrite?: RewriteRedirect): Hop {
   const { url: from } = hop;
-  if (count >= MOST_REDIRECTS) throw astray(from, 'redirects in a circle: there were too many redirects');
+  if (count >= MAX_REDIRECTS) throw astray(from, 'redirects in a circle: there were too many redirects');
   const url = leadsTo(location, from, rewrite);
   const headers = new Map(hop.headers);
   if (url.origin !== from.origin) for (const name of OF_ONE_SERVER) headers.delete(name);

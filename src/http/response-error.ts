@@ -6,7 +6,7 @@ import { requestedWait } from './retry-timing.ts';
 
 const ERROR_BODY_LIMIT = 4096;
 /** The status is known, and nobody waits longer for its reason. */
-const MOST_EXPLANATION_MS = 5000;
+const MAX_EXPLANATION_MS = 5000;
 
 /** What an unwanted answer means, as a typed error. Reads at most a few KiB of the body and drops the rest. */
 export async function responseError(
@@ -187,7 +187,7 @@ export async function firstText(response: Answer, mostCharacters = ERROR_BODY_LI
   let text = '';
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<{ done: true; value?: undefined }>((resolve) => {
-    timer = setTimeout(resolve, MOST_EXPLANATION_MS, { done: true });
+    timer = setTimeout(resolve, MAX_EXPLANATION_MS, { done: true });
   });
   try {
     while (text.length < mostCharacters) {

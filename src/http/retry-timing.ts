@@ -13,7 +13,7 @@ export interface RetryPolicy {
 export const DEFAULT_RETRY: RetryPolicy = { attempts: 6, baseDelayMs: 500, maxDelayMs: 20_000 };
 
 /** A server that asks for a longer wait than this has effectively refused. */
-export const LONGEST_OBEYED_WAIT_MS = 10 * 60_000;
+export const MAX_OBEYED_WAIT_MS = 10 * 60_000;
 
 /**
  * The wait before attempt `attempt + 1`, in milliseconds: half fixed, half random, so that many clients that

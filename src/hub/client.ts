@@ -59,7 +59,7 @@ export interface HubOptions {
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
 /** What an answer about a file has at most. Most files that describe a model are shorter: whoever wants one asks once. */
-const MOST_BYTES = 64 * 1024;
+const MAX_BYTES = 64 * 1024;
 
 /** The Hub's side of a download: what a path means, and who may ask the CAS. */
 export class HubClient {
@@ -104,7 +104,7 @@ export class HubClient {
   async resolve(repo: RepoId, revision: string, path: string, options: ResolveOptions = {}): Promise<ResolvedFile> {
     const { signal, http = this.http, waits } = options;
     const url = resolveUrl(this.endpoint, repo, revision, path);
-    const range = rangeHeader({ start: 0, end: options.beginning ? MOST_BYTES : 1 });
+    const range = rangeHeader({ start: 0, end: options.beginning ? MAX_BYTES : 1 });
     const headers = { ...(await this.headers()), accept: `${FILE_INFO_TYPE}, */*`, range };
     const spec: RequestSpec = {
       kind: 'hub',
@@ -117,7 +117,7 @@ export class HubClient {
     };
     const { reply, info, beginning } = await http.exchange(spec, async (reply) => {
       const isInfo = !reply.elsewhere && reply.headers.get('content-type')?.startsWith(FILE_INFO_TYPE);
-      if (isInfo) return { reply, info: await readJson(reply, MOST_BYTES) };
+      if (isInfo) return { reply, info: await readJson(reply, MAX_BYTES) };
       if (options.beginning) return { reply, beginning: await readBeginning(reply) };
       reply.drop();
       return { reply };
@@ -246,7 +246,7 @@ function plainFile({ headers, status }: Reply): KnownFile {
 /** What an answer holds of the beginning of a file, if it says so and holds no more than was asked for. */
 async function readBeginning(answer: Reply): Promise<Uint8Array | undefined> {
   const range = parseContentRange(answer.headers.get('content-range'))?.range;
-  if (range?.start !== 0 || range.end > MOST_BYTES) {
+  if (range?.start !== 0 || range.end > MAX_BYTES) {
     answer.drop();
     return undefined;
   }

@@ -5,9 +5,9 @@ export interface Page<T> {
 }
 
 /** No list is longer: that would be ten million files. */
-const MOST_PAGES = 10_000;
+const MAX_PAGES = 10_000;
 /** A server may filter what it lists, so that a page is empty; so many in a row are no list. */
-const MOST_EMPTY_PAGES = 20;
+const MAX_EMPTY_PAGES = 20;
 
 /**
  * The pages of a list, each asked for when it is wanted. A list that leads back to itself, goes on and on or brings nothing ends
@@ -28,8 +28,8 @@ export async function* pagesOf<T>(
     if (items.length > 0) yield items;
     if (next === undefined) return;
     if (next === url || next === landmark) throw failure('lists in a circle', next);
-    if (count >= MOST_PAGES) throw failure(`lists more than ${MOST_PAGES} pages`, next);
-    if (empty >= MOST_EMPTY_PAGES) throw failure(`goes on after ${MOST_EMPTY_PAGES} empty pages`, next);
+    if (count >= MAX_PAGES) throw failure(`lists more than ${MAX_PAGES} pages`, next);
+    if (empty >= MAX_EMPTY_PAGES) throw failure(`goes on after ${MAX_EMPTY_PAGES} empty pages`, next);
     if ((count & (count - 1)) === 0) landmark = next;
     url = next;
   }

@@ -1,7 +1,7 @@
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import { isRecord } from '../core/json-values.ts';
 import type { Http, RequestSpec } from '../http/http.ts';
-import { LONGEST_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';
+import { MAX_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
 import { lineOf, type Operation } from './operations.ts';
@@ -60,7 +60,7 @@ const RECENT_COMMITS = 50;
 /** The Hub's refusals of files that are stored but that the CAS has not reported to it yet. */
 const NOT_SEEN_YET = /pointed to a file that does not exist|not found in xet storage|invalid file change/i;
 /** Number of repeats after such a refusal; the waits double. */
-const MOST_BEHIND = 4;
+const MAX_BEHIND = 4;
 
 /** The Hub's side of an upload. */
 export class HubWriter {
@@ -141,8 +141,8 @@ export class HubWriter {
         if (!isXetError(error)) throw error;
         const { status = 0 } = error;
         if (status === 400 && largeFiles && NOT_SEEN_YET.test(error.serverMessage ?? '')) {
-          if (++behind > MOST_BEHIND) throw notSeen(error);
-          await this.#http.pause(behind, MOST_BEHIND + 1, behindFor(error, behind, this.#http.retry), 'hub', signal);
+          if (++behind > MAX_BEHIND) throw notSeen(error);
+          await this.#http.pause(behind, MAX_BEHIND + 1, behindFor(error, behind, this.#http.retry), 'hub', signal);
           continue;
         }
         if (status === 429 && !isWorthWaiting(error, attempt, this.#attempts)) throw limited(error);
@@ -279,7 +279,7 @@ function incomplete(url: string, wanted: string): XetError {
 /** Without a word on when to come back it is the limit of an hour, which no quick attempt outlasts. */
 function isWorthWaiting({ retryAfterMs }: XetError, attempt: number, attempts: number): boolean {
   if (attempt >= attempts) return false;
-  return retryAfterMs === undefined ? attempt === 1 : retryAfterMs <= LONGEST_OBEYED_WAIT_MS;
+  return retryAfterMs === undefined ? attempt === 1 : retryAfterMs <= MAX_OBEYED_WAIT_MS;
 }
 
 /** The same failure with the wait after it: with the usual policy 1, 2, 4 and 8 seconds. */

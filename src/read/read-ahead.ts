@@ -16,9 +16,9 @@ export const FIRST_BYTES = 256 * 1024;
 export const STEP_BYTES = 64 * 1024;
 /** A reader that leaves out less than this is still going on: what it skips is mostly padding. */
 const SKIP_BYTES = 64 * 1024;
-const MOST_WINDOW_BYTES = 4 * 1024 * 1024;
+const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Readers of columns follow several places of a file in turn. */
-const MOST_TRAILS = 8;
+const MAX_TRAILS = 8;
 
 /** What to fetch around a read: more of the file the longer a reader goes straight on. Does no I/O. */
 export class ReadAhead {
@@ -30,7 +30,7 @@ export class ReadAhead {
   /** @param mostBytes of one fetch. */
   constructor(fileBytes: number, mostBytes: number) {
     this.#fileBytes = fileBytes;
-    this.#mostBytes = Math.min(MOST_WINDOW_BYTES, mostBytes);
+    this.#mostBytes = Math.min(MAX_WINDOW_BYTES, mostBytes);
   }
 
   /** Notes a read, whether or not it had to be fetched. */
@@ -89,6 +89,6 @@ export class ReadAhead {
     const index = this.#trails.indexOf(trail);
     if (index >= 0) this.#trails.splice(index, 1);
     this.#trails.push(trail);
-    if (this.#trails.length > MOST_TRAILS) this.#trails.shift();
+    if (this.#trails.length > MAX_TRAILS) this.#trails.shift();
   }
 }

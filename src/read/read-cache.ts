@@ -19,12 +19,12 @@ interface Block extends ByteRange {
 }
 
 /** At most so much is kept, in bytes, and no more than a part of the budget. */
-const MOST_BYTES = 16 * 1024 * 1024;
+const MAX_BYTES = 16 * 1024 * 1024;
 const BUDGET_PART = 8;
 /** Of everything that is kept no file's single fetch may take more than this part: it would push out all others. */
 const FETCH_PART = 4;
 /** Kept whatever else is in the budget: without it a small read would be fetched again for its neighbour. */
-const LEAST_BYTES = 1024 * 1024;
+const MIN_BYTES = 1024 * 1024;
 /** Bytes of a block: what goes, goes in such pieces. */
 const BLOCK_BYTES = 128 * 1024;
 /** What a block takes beside its bytes: objects, and its places in the lists. */
@@ -48,7 +48,7 @@ export class ReadMemory {
 
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
-    this.limitBytes = Math.floor(Math.min(MOST_BYTES, budget.limitBytes / BUDGET_PART));
+    this.limitBytes = Math.floor(Math.min(MAX_BYTES, budget.limitBytes / BUDGET_PART));
     this.fetchBytes = Math.floor(this.limitBytes / FETCH_PART);
   }
 
@@ -126,7 +126,7 @@ export class ReadMemory {
 
   #makeRoom(bytes: number, since: number): boolean {
     for (;;) {
-      const least = this.#bytes + bytes <= Math.min(LEAST_BYTES, this.limitBytes);
+      const least = this.#bytes + bytes <= Math.min(MIN_BYTES, this.limitBytes);
       if (this.#bytes + bytes <= this.limitBytes && this.#budget.tryAcquire(bytes, least)) return true;
       const [oldest] = this.#order;
       if (!oldest || oldest.used > since) return false;

@@ -68,17 +68,17 @@ function unsafeReason(path: string): Found | undefined {
   return reason === undefined ? undefined : { reason, on: EVERYWHERE };
 }
 
-const LONGEST_PART = 255;
+const MAX_PART = 255;
 
 /** Linux counts bytes; what macOS and Windows surely refuse is counted in UTF-16 units. */
 function lengthReason(path: string): Found | undefined {
-  if (path.length <= LONGEST_PART / 3) return undefined;
+  if (path.length <= MAX_PART / 3) return undefined;
   const parts = path.split('/');
-  if (parts.some((part) => part.length > LONGEST_PART))
-    return { reason: `a part of it is longer than ${LONGEST_PART} characters`, on: EVERYWHERE };
+  if (parts.some((part) => part.length > MAX_PART))
+    return { reason: `a part of it is longer than ${MAX_PART} characters`, on: EVERYWHERE };
   const encoder = new TextEncoder();
-  return parts.some((part) => encoder.encode(part).length > LONGEST_PART)
-    ? { reason: `a part of it is longer than ${LONGEST_PART} bytes`, on: ['other'] }
+  return parts.some((part) => encoder.encode(part).length > MAX_PART)
+    ? { reason: `a part of it is longer than ${MAX_PART} bytes`, on: ['other'] }
     : undefined;
 }
 

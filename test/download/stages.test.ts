@@ -327,7 +327,7 @@ function expectRight({ all }: Run, { model }: Case): void {
   }
 }
 
-const MOST_HOLES = 32;
+const MAX_HOLES = 32;
 
 describe('without caches', () => {
   test('every byte that is not had is fetched once, from where it is', async () => {
@@ -346,7 +346,7 @@ describe('without caches', () => {
         const holes = without(stage.range, one.had);
         const questions = asked[index]?.length ?? 0;
         if (holes.length === 0) expect(questions).toBe(0);
-        else expect([1, 1 + Math.min(MOST_HOLES, holes.length)]).toContain(questions);
+        else expect([1, 1 + Math.min(MAX_HOLES, holes.length)]).toContain(questions);
       }
       expect(all.length).toBeLessThanOrEqual(Math.ceil(lengthOf([one.range]) / one.windowBytes));
     });
@@ -421,7 +421,7 @@ describe('with caches', () => {
       const { all, asked, stages } = await run(one, { ...held, known: true });
       for (const [index, stage] of all.entries()) {
         const holes = without(stage.range, one.had).flatMap((hole) => without(hole, stage.locals));
-        expect(asked[index]).toHaveLength(Math.min(MOST_HOLES, holes.length));
+        expect(asked[index]).toHaveLength(Math.min(MAX_HOLES, holes.length));
         for (const hole of holes) {
           expect(asked[index]?.some(({ start, end }) => start <= hole.start && hole.end <= end)).toBe(true);
         }
@@ -435,8 +435,8 @@ describe('with caches', () => {
       const { all, asked, stages, places } = await run(one, { ...held, known: false });
       for (const [index, stage] of all.entries()) {
         const holes = without(stage.range, one.had).flatMap((hole) => without(hole, stage.locals));
-        const least = 1 + Math.min(MOST_HOLES, places[index] ?? 0);
-        const most = least + Math.min(MOST_HOLES, holes.length);
+        const least = 1 + Math.min(MAX_HOLES, places[index] ?? 0);
+        const most = least + Math.min(MAX_HOLES, holes.length);
         expect(holes.length === 0 ? [least] : [least, most]).toContain(asked[index]?.length);
       }
       // All terms, whatever was had: those of the whole file are its recipe.

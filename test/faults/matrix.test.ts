@@ -11,7 +11,7 @@ import { CHUNKS_PER_XORB, FILES, HUBS, REPO, SCENARIOS, type Scenario, type Scen
 watchHygiene();
 
 /** A few calls, some xorbs, each with its attempts: far more than this means that something goes round in circles. */
-const MOST_REQUESTS = 100;
+const MAX_REQUESTS = 100;
 
 const hubs = new Map<Scenario['hub'], LocalHub>();
 beforeAll(async () => {
@@ -73,7 +73,7 @@ async function runCell(
   });
   const verdict = await call(scenario, hub, localDir, { timeouts, fallback });
   expect(handle.hits, 'the fault was met').toBeGreaterThan(0);
-  expect(hub.requests.length, 'no storm of requests').toBeLessThan(MOST_REQUESTS);
+  expect(hub.requests.length, 'no storm of requests').toBeLessThan(MAX_REQUESTS);
   expect([wanted].flat(), last).toContain(verdict);
   if (verdict === 'ok' || verdict === 'http') return;
   // Whatever a failed call leaves behind must not harm the next one.

@@ -13,7 +13,7 @@ import { FILES, filesOf, hashesOf, MIB, REPO, stateOf, uploadHub } from './uploa
 watchHygiene();
 
 const FOR_EVER = 1e9;
-const MOST_REQUESTS = 100;
+const MAX_REQUESTS = 100;
 
 interface UploadScenario {
   name: string;
@@ -105,7 +105,7 @@ describe.each(SCENARIOS.map((scenario): [string, UploadScenario] => [scenario.na
     });
     const { outcome, verdict } = await run(hub, { timeouts: timeoutsFor(fault) });
     expect(handle.hits, 'the fault was met').toBeGreaterThan(0);
-    expect(hub.requests.length, 'no storm of requests').toBeLessThan(MOST_REQUESTS);
+    expect(hub.requests.length, 'no storm of requests').toBeLessThan(MAX_REQUESTS);
     expect(allowed(scenario, fault, often), told(outcome)).toContain(verdict);
     hub.faults.clear();
     const after = await stateOf(hub);

@@ -3,7 +3,7 @@ import { recall } from '../remembered.js';
 import { store } from '../state.js';
 import { byId, make } from './dom.js';
 
-const MOST_RECENT = 4;
+const MAX_RECENT = 4;
 
 /**
  * The form that says where from.
@@ -63,7 +63,7 @@ export function hubView({ onOpen }) {
     const isOffered = (/** @type {import('../remembered.js').Place} */ place) =>
       places.some((other) => other.repo === place.repo && other.endpoint === place.endpoint);
     const recent = recall().places.filter((place) => !isGone(place.endpoint) && !isOffered(place));
-    const all = [...recent.slice(0, MOST_RECENT), ...places];
+    const all = [...recent.slice(0, MAX_RECENT), ...places];
     names.replaceChildren(
       ...[...new Set(all.map((place) => place.repo))].map((name) => make('option', { value: name })),
     );

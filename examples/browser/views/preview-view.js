@@ -11,7 +11,7 @@ import { byId, make, setText } from './dom.js';
 const TEXT_BYTES = 64 * 1024;
 /** Files up to this are fetched as a whole in any case: they are looked into without being asked to. */
 const SMALL_BYTES = 32 * 1024;
-const MOST_ROWS = 500;
+const MAX_ROWS = 500;
 const NOTHING = new Sources();
 
 /** @param {import('../chunk-map.js').ChunkMap} map the map of the file, to show where a tensor lies */
@@ -101,7 +101,7 @@ async function text(file, signal) {
  */
 async function tensors(file, signal, map) {
   const all = await tensorsOf(file, signal);
-  const rows = all.slice(0, MOST_ROWS).map((tensor) => rowOf(tensor, map));
+  const rows = all.slice(0, MAX_ROWS).map((tensor) => rowOf(tensor, map));
   const head = ['Tensor', 'Type', 'Shape', 'Size', 'From'].map((name) =>
     make('th', { scope: 'col', class: name === 'Size' ? 'number' : '' }, name),
   );
@@ -114,7 +114,7 @@ async function tensors(file, signal, map) {
   const left = all.length - rows.length;
   const count = counted(all.length, 'tensor');
   const parameters = all.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0);
-  const note = `${count} · ${millions(parameters)} parameters${left > 0 ? ` · the first ${MOST_ROWS} are shown` : ''}`;
+  const note = `${count} · ${millions(parameters)} parameters${left > 0 ? ` · the first ${MAX_ROWS} are shown` : ''}`;
   const label = `Tensors of ${file.path}`;
   let shownRuns = '';
   return {

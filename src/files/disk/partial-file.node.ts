@@ -330,7 +330,7 @@ async function readJournal(
   path: string,
   header: Uint8Array,
 ): Promise<{ entries: Uint8Array; isFree: boolean } | undefined> {
-  const content = (await readBounded(path, MOST_JOURNAL_BYTES))?.bytes;
+  const content = (await readBounded(path, MAX_JOURNAL_BYTES))?.bytes;
   if (!content || content.length < entriesStart(header)) return undefined;
   if (!header.every((byte, index) => content[index] === byte)) return undefined;
   const writer = new TextDecoder().decode(content.subarray(header.length, entriesStart(header))).trim();
@@ -338,7 +338,7 @@ async function readJournal(
 }
 
 /** That of a file of 8 TB is shorter. */
-const MOST_JOURNAL_BYTES = 4 * 1024 ** 3 - 1;
+const MAX_JOURNAL_BYTES = 4 * 1024 ** 3 - 1;
 
 async function isGone(writer: string): Promise<boolean> {
   try {

@@ -21,7 +21,7 @@ import { rightParts } from './partial-data.ts';
 /** A part is closed, and so kept, when it has this many bytes: a reload costs up to as much for each that is open. */
 const PART_BYTES = 2 * 1024 * 1024;
 /** Parts that are open at once. Of more connections each makes smaller parts. */
-const MOST_OPEN = 4;
+const MAX_OPEN = 4;
 const READ_BYTES = 1024 * 1024;
 /** Says what all of it is a part of. */
 const HEADER_NAME = 'of';
@@ -148,7 +148,7 @@ export class PartFiles implements FileSink {
       return going;
     }
     const [oldest] = this.#open;
-    if (this.#open.length === MOST_OPEN && oldest) await this.#land(oldest);
+    if (this.#open.length === MAX_OPEN && oldest) await this.#land(oldest);
     const file = await this.#folder.getFileHandle(String(at), { create: true });
     const stream = await file.createWritable();
     const begun = { start: at, end: at, stream, records: new ChunkRecordList(), plain };

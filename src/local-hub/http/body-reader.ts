@@ -3,7 +3,7 @@ import { HubError } from '../hub-error.ts';
 import { parseJson } from './json.ts';
 
 /** A body that comes no faster than this after its first minute is given up: it holds a connection and perhaps memory. */
-const LEAST_BYTES_PER_SECOND = 1024;
+const MIN_BYTES_PER_SECOND = 1024;
 const GRACE_MS = 60_000;
 
 /** Budget for all bodies held in memory. */
@@ -95,7 +95,7 @@ export async function* bodyPieces(request: IncomingMessage): AsyncGenerator<Buff
   for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     received += piece.length;
     const ms = performance.now() - since;
-    if (ms > GRACE_MS && received < (ms / 1000) * LEAST_BYTES_PER_SECOND) {
+    if (ms > GRACE_MS && received < (ms / 1000) * MIN_BYTES_PER_SECOND) {
       throw new HubError(408, 'The request body comes too slowly.', undefined, { connection: 'close' });
     }
     yield piece;

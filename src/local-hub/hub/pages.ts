@@ -20,7 +20,7 @@ const HEADERS = {
 };
 
 /** Rows of a page. There is no second one: whoever wants all of it asks the API. */
-const MOST_ROWS = 1000;
+const MAX_ROWS = 1000;
 
 /** `/`: the repositories that the visitor may know of, and how to use this Hub. */
 export function sendStartPage(context: HubContext, exchange: Exchange): Promise<void> {
@@ -61,8 +61,8 @@ function usage(context: HubContext, exchange: Exchange, repo: string): string {
 }
 
 function table(rows: string[]): string {
-  const more = rows.length > MOST_ROWS ? `<p>… and ${rows.length - MOST_ROWS} more` : '';
-  return `<table>${rows.slice(0, MOST_ROWS).join('\n')}</table>${more}`;
+  const more = rows.length > MAX_ROWS ? `<p>… and ${rows.length - MAX_ROWS} more` : '';
+  return `<table>${rows.slice(0, MAX_ROWS).join('\n')}</table>${more}`;
 }
 
 function sendPage(exchange: Exchange, title: string, content: string): Promise<void> {
