@@ -4,7 +4,7 @@
 // webpack puts paths of the machine that it runs on for `import.meta.url`, except where it sees that nobody gets.
 declare const __webpack_require__: unknown;
 
-/** Where this script came from. Undefined in what webpack makes. */
+/** URL of this script; undefined in webpack bundles. */
 export const scriptUrl: string | undefined =
   typeof __webpack_require__ === 'function' ? undefined : (import.meta.url ?? startingScript());
 
@@ -16,10 +16,10 @@ function startingScript(): string | undefined {
   return typeof location === 'undefined' ? undefined : location.href;
 }
 
-/** Where the module lies, as far as bundlers see. */
+/** URL of the WebAssembly module, in a form that bundlers recognise. */
 export const wasmUrl = () => new URL('../pkg/xetkit_codec_bg.wasm', import.meta.url);
 
-/** Where both files are, in places where what bundlers make of their names leads nowhere. */
+/** URLs of worker and module where the bundler's rewritten names lead nowhere. */
 export function strayFiles(): { worker: URL; wasm: URL } | undefined {
   if (!isModule) {
     return { worker: new URL('codec.worker.js', scriptUrl), wasm: new URL('xetkit_codec_bg.wasm', scriptUrl) };

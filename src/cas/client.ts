@@ -21,7 +21,7 @@ export class CasClient {
     this.#versions = versions;
   }
 
-  /** How to put a file together, or the half-open byte range of it. */
+  /** Requests the reconstruction of a file, or of a half-open byte range of it. Xet protocol: reconstruction API. */
   async reconstruction(fileHash: string, range: ByteRange, signal?: AbortSignal): Promise<Reconstruction> {
     const { casUrl } = await this.#tokens.get(signal);
     const known = this.#versions.get(casUrl);

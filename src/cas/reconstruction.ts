@@ -26,7 +26,7 @@ export interface SignedXorb {
   ranges: FetchRange[];
 }
 
-/** How a file, or a range of one, is put together. Terms are in file order. */
+/** Reconstruction of a file or a range, with terms in file order. Xet protocol: file reconstruction. */
 export interface Reconstruction {
   /** Bytes of the first term that lie before the range asked for. */
   offsetIntoFirstTerm: number;

@@ -31,7 +31,7 @@ export async function cacheLs(
   output.note(`'xetkit cache prune' would free ${formatBytes(bytes)}${detached}.`);
 }
 
-/** What is damaged, on stderr: not so much of it that it hides the rest. */
+/** Prints damaged entries to stderr, up to a limit. */
 export function tellWarnings(warnings: readonly CacheProblem[], output: Output): void {
   for (const { localPath, message } of warnings.slice(0, MAX_WARNINGS))
     output.note(`warning: ${localPath}: ${message}`);

@@ -12,7 +12,7 @@ interface RemovalCommand {
 }
 
 export interface CachePruneCommand extends RemovalCommand {
-  /** What chunks may still take, in bytes. */
+  /** Size limit for chunks, in bytes. */
   maxBytes: number | undefined;
   detached: boolean;
 }

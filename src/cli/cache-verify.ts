@@ -73,7 +73,7 @@ function lineOf({ verdict, removed, repo, localPath, snapshotPaths }: CheckedBlo
   return `${verdict.padEnd(7)}  ${removed ? 'removed' : 'stays  '}  ${repo}  ${first}${others}`;
 }
 
-/** What to do about it. Throws if something is wrong and still there. */
+/** Prints advice. Throws if damaged files remain. */
 function explain({ wrong, unknown, recipes }: VerifyReport, output: Output): void {
   if (unknown.length > 0) {
     output.note(`${formatCount(unknown.length, 'file')} could not be checked: nothing here says what they should be.`);

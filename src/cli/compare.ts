@@ -13,7 +13,7 @@ import { tableLines } from './table.ts';
 import type { Target } from './target.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';
 
-/** What is asked of the package that xetkit is compared with. */
+/** Calls of the package that xetkit is compared with. */
 export interface OriginalPackage {
   downloadFile(params: {
     repo: Target['repo'];
@@ -37,7 +37,7 @@ export interface CompareCommand {
   original: OriginalPackage | undefined;
 }
 
-/** How one client did with one file. */
+/** Result of one client for one file. */
 export interface Run {
   /** Lower-case hex, of what came; undefined if it failed. */
   sha256: string | undefined;
@@ -153,7 +153,7 @@ async function timed(
   }
 }
 
-/** Where one of them failed there is nothing to compare. */
+/** Undefined if one of the clients failed. */
 export function judged(file: string, xetkit: Run, original: Run | undefined): Compared {
   const both = xetkit.sha256 !== undefined && original?.sha256 !== undefined;
   return { file, xetkit, original, same: both ? xetkit.sha256 === original.sha256 : undefined };
@@ -175,7 +175,7 @@ function recordOf({ file, same, xetkit, original }: Compared) {
   };
 }
 
-/** What all files together took, of those that both have. */
+/** Totals over the files that both clients fetched. */
 export function totals(compared: readonly Compared[]) {
   const both = compared.filter(({ same }) => same !== undefined);
   const sum = (of: (one: Compared) => Run | undefined) => {

@@ -3,9 +3,9 @@ import { createInterface } from 'node:readline/promises';
 
 /** Whoever can be asked before something is removed. */
 export interface Confirm {
-  /** Whether there is somebody to ask. */
+  /** True if a person can answer a question. */
   possible(): boolean;
-  /** Whether the answer was yes. */
+  /** Asks a yes/no question; true for yes. */
   ask(question: string, signal: AbortSignal): Promise<boolean>;
 }
 

@@ -1,4 +1,4 @@
-/** What went over the network. */
+/** Network traffic. */
 export interface Counts {
   /** Bytes of bodies that were read. */
   bytes: number;

@@ -25,12 +25,12 @@ import { Output } from './output.ts';
 import { parseTarget, type Target } from './target.ts';
 import { formatBytes } from './units.ts';
 
-/** What one look has shown. */
+/** Result of one check. */
 export interface Finding {
   check: string;
   state: 'ok' | 'warn' | 'fail';
   message: string;
-  /** What to do about it. */
+  /** Advice. */
   advice?: string;
 }
 
@@ -40,7 +40,7 @@ const ok = (message: string): Found => ({ state: 'ok', message });
 const warn = (message: string, advice: string): Found => ({ state: 'warn', message, advice });
 const fail = (message: string, advice: string): Found => ({ state: 'fail', message, advice });
 
-/** Who belongs to many organisations has a long answer. */
+/** Response limit in bytes: members of many organizations get long answers. */
 const MAX_ANSWER_CHARACTERS = 1_000_000;
 const TIMEOUT_MS = 10_000;
 const SKEW_WARNING_SECONDS = 60;

@@ -28,7 +28,7 @@ export interface DownloadCommand {
   dryRun: boolean;
 }
 
-/** What the command asks of a client. */
+/** Client methods that the command uses. */
 export interface Downloader extends Pick<BaseXetClient, 'downloadFile' | 'metrics' | 'listFiles'> {
   snapshot(options: SnapshotOptions): Promise<SnapshotResult>;
   planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview>;

@@ -11,8 +11,8 @@ export interface OutputOptions {
 }
 
 /**
- * What the command says: results on stdout, everything for people on stderr. The bar exists only on a
- * terminal; elsewhere a line now and then tells the same.
+ * Output of the command: results on stdout, messages and progress on stderr. The progress bar appears only on a
+ * terminal; elsewhere a line is printed every few seconds.
  */
 export class Output {
   readonly #json: boolean;

@@ -8,7 +8,7 @@ export interface Target {
   path: string | undefined;
 }
 
-/** What REPO on the command line means: a name, an `hf://` address or an address of the Hub. */
+/** Parses REPO: a name, an `hf://` URI or a URL of the Hub. */
 export function parseTarget(text: string, options: { repoType?: string; revision?: string }, endpoint: string): Target {
   const { repoType, revision } = options;
   if (repoType !== undefined && !isRepoType(repoType)) {

@@ -41,7 +41,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** How long ago something was, for people; the day where that says more. Both in milliseconds since 1970. */
+/** Formats a past time as an age, or as a date if that is clearer. Both times in milliseconds since 1970. */
 export function formatAgo(time: number, now: number): string {
   const age = now - time;
   if (age < 1.5 * MINUTE_MS) return 'just now';

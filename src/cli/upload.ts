@@ -27,7 +27,7 @@ export interface UploadCommand {
   create: Pick<CreateRepoOptions, 'visibility' | 'sdk'> | undefined;
 }
 
-/** What the command asks of a client. */
+/** Client methods that the command uses. */
 export type Uploader = Pick<BaseXetClient, 'upload' | 'createRepo' | 'endpoint'>;
 
 /** `xetkit upload`: a file, a folder or standard input, in one commit. */

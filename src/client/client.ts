@@ -33,7 +33,7 @@ import type { Platform } from './platform.ts';
 import { BaseXetReader, checkOnline, untilClosed } from './reader.ts';
 import type { DownloadFileOptions, ListOptions } from './types.ts';
 
-/** What writes files, and where to. */
+/** File functions with the store they write to. */
 type Files = FileFunctions & { store: RepoStore; adoption: Adoption };
 
 /** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
@@ -57,7 +57,7 @@ export class BaseXetClient extends BaseXetReader {
     this.#closing = closing;
   }
 
-  /** What is kept on this machine: how much it takes, whether it is right, and what of it can go. */
+  /** Caches on this machine: usage, verification and removal. */
   get cache(): CacheControl {
     return this.#parts.cache;
   }
@@ -168,7 +168,7 @@ export class BaseXetClient extends BaseXetReader {
     return files.runSnapshot(running, plan, { ...options, signal: selection.signal });
   }
 
-  /** What {@link snapshot} would do, without writing or fetching anything. */
+  /** Previews {@link snapshot} without writing or fetching file content. */
   async planSnapshot(options: SnapshotSelection): Promise<SnapshotPreview> {
     const { files, parts, selection } = this.#selecting(this.#checked('planSnapshot', options, table.PLAN_SNAPSHOT));
     return files.previewOf(await files.planSnapshot(parts, selection));
@@ -273,7 +273,7 @@ export class BaseXetClient extends BaseXetReader {
     };
   }
 
-  /** What this client has done so far. */
+  /** Counters of this client since it was created. */
   metrics(): Metrics {
     const { http, budget, pool, lanes } = this.#parts;
     const { requests, retries, bytes, seconds } = http.log;

@@ -6,7 +6,7 @@ import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { type ReaderParts, readerParts } from './reader-context.ts';
 
-/** What all calls of a client share. */
+/** Objects shared by all calls of a client. */
 export interface ClientParts extends ReaderParts<LocalCaches> {
   memory: ReadMemory;
   cache: CacheControl;

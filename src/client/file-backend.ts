@@ -5,7 +5,7 @@ import type { OpenRepoStore } from '../files/place.ts';
 import { locate } from '../snapshot/locate.ts';
 import { planSnapshot, previewOf, runSnapshot } from '../snapshot/snapshot.ts';
 
-/** Where a client writes files: `opfsFiles` in pages. */
+/** Storage for downloaded files: `opfsFiles` in pages. */
 export interface FileBackend extends Opaque<'files'> {}
 
 const functionsOver = (openStore: OpenRepoStore) => ({

@@ -13,7 +13,7 @@ export type { CacheFactory, CodecFactory };
 /** The Hub where nothing else is said. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 
-/** What a client goes by. All of it is optional. */
+/** Options of `XetClient`; all optional. */
 export interface XetClientOptions extends CacheOptions {
   /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
   endpoint?: string | URL;
@@ -29,13 +29,13 @@ export interface XetClientOptions extends CacheOptions {
   /** Hub cache folder (Node, Deno, Bun). Default: `HF_HUB_CACHE`, else `hub` in `HF_HOME`. Browsers have none. */
   cacheDir?: string;
   /**
-   * Where `downloadFile` and `snapshot` write to. Default: the file system in Node, Deno and Bun, nowhere in pages.
-   * `opfsFiles` is a page's own storage (OPFS), in which `localDir` names a folder.
+   * Storage for `downloadFile` and `snapshot`. Default: the file system in Node, Deno and Bun, none in pages.
+   * `opfsFiles` is the origin private file system (OPFS), in which `localDir` names a folder.
    */
   files?: FileBackend;
   /**
-   * What uploads, and makes repositories and branches. Default: there in Node, Deno and Bun; in pages `webUploads` is
-   * handed in, so that those that only read carry none of it.
+   * Implementation of uploads, repositories and branches. Default: built in for Node, Deno and Bun; pages pass
+   * `webUploads`, so pages that only read stay small.
    */
   uploads?: UploadBackend;
   /** True asks no server: what is not here is `OFFLINE`. Default: as `HF_HUB_OFFLINE` says. */
@@ -52,24 +52,24 @@ export interface XetClientOptions extends CacheOptions {
   /** Codec workers; 0 decodes on the calling thread, to which it leaves the disk too in Node. Default: `'auto'`, one fewer than processors, 1 to 4. */
   workers?: number | 'auto';
   /**
-   * What to do when Xet cannot serve a file: `'http'` goes on over plain HTTP, checked by sha256; `'never'`
-   * fails. Default: `'http'`. Corrupt data never falls back.
+   * Fallback if Xet cannot serve a file: `'http'` continues over plain HTTP, verified by sha256; `'never'` fails.
+   * Default: `'http'`. Corrupt data never falls back.
    */
   fallback?: 'http' | 'never';
   /** False takes every file over plain HTTP. Default: true, unless `HF_HUB_DISABLE_XET` is set. */
   xet?: boolean;
-  /** How often and after which waits to try again. Default: 6 attempts in all, waits of 0.5 to 20 s. */
+  /** Retry policy. Default: 6 attempts in total, with delays of 0.5 to 20 s. */
   retry?: Partial<RetryPolicy>;
   /** `connectMs`: until a response begins; `stallMs`: without a byte of it. Default: 20,000 each. */
   timeouts?: Partial<Timeouts>;
-  /** Told what is being retried, and why. */
+  /** Called before each retry, with its reason. */
   onRetry?: (notice: RetryNotice) => void;
-  /** Told once of what works less well than it could. */
+  /** Called once per degraded feature (no workers, no cache, …). */
   onWarning?: (message: string) => void;
 }
 
 /**
- * What a {@link XetReader} goes by. What it is not handed it does without, and a page that uses it does not carry it.
+ * Options of {@link XetReader}; all optional. Optional parts are passed in, so pages that omit them do not bundle them.
  */
 export interface XetReaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
   /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */

@@ -10,39 +10,36 @@ import type { NamePlatform } from '../snapshot/names.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileBackend } from './file-backend.ts';
 
-/** What reading takes of browsers, Node, Deno and Bun. */
+/** Platform features that reading needs. */
 export interface ReaderPlatform {
-  /** What sends requests where the caller gives no `fetch`. */
+  /** Sends requests if the caller passes no `fetch`. */
   fetch: HttpOptions['fetch'];
-  /** Whether that also takes a body in pieces. */
+  /** True if `fetch` also accepts a body in pieces. */
   takesPieces?: boolean;
   /** The codec of the calling thread; undefined where that is to do without. */
   loadCodec: (() => Promise<Codec>) | undefined;
   spawnWorker: SpawnWorker | undefined;
   /** Asks for several ranges with one request; undefined in pages, where that costs a preflight. */
   fetchTogether: FetchTogether | undefined;
-  /**
-   * How much one request for data asks for at most, in bytes; without a limit where what nobody reads waits at its
-   * sender.
-   */
+  /** Largest data request in bytes; undefined (no limit) where unread data waits at the sender. */
   requestBytes?: number;
-  /** What is decoded on the calling thread while no worker has been started, in bytes; little where a page waits. */
+  /** Bytes that are decoded on the calling thread before a worker is started; small in pages, which would block. */
   decodeHereBytes?: number;
   /** Processors that may be used. */
   processors: number;
   /** Memory budget where none is given, in bytes. */
   memoryBudgetBytes: number;
   makeContentHash: MakeContentHash;
-  /** What the environment says about the endpoint and the token. */
+  /** Endpoint from the environment. */
   defaultEndpoint: () => string | undefined;
-  /** Whether the environment asks to go without Xet. */
+  /** True if the environment disables Xet. */
   xetDisabled: () => boolean;
   defaultToken: () => Promise<string | undefined>;
   /** Timeouts from the environment. */
   defaultTimeouts?: () => Partial<HttpTimeouts>;
   /** Limits of parallelism where descriptors are scarce; undefined where they are not. */
   shares?: () => Shares | undefined;
-  /** Whether the environment asks to go without any server. */
+  /** True if the environment selects offline mode. */
   offline: () => boolean;
 }
 
@@ -50,12 +47,12 @@ export interface ReaderPlatform {
 export interface Platform extends ReaderPlatform {
   /** Which names files may have. */
   names: NamePlatform;
-  /** What writes files; undefined where there is no file system. */
+  /** Storage for files; undefined without a file system. */
   files: FileBackend | undefined;
-  /** What writes to a Hub; undefined where it is handed in. */
+  /** Implementation of uploads; undefined if the caller passes it. */
   uploads: UploadBackend | undefined;
-  /** Where is remembered how files are built, and chunks of what leaves no file. */
+  /** Opens the recipe store and the chunk store. */
   openCaches: OpenLocalCaches;
-  /** What looks after all that is kept. */
+  /** Opens `client.cache`. */
   openCacheControl: OpenCacheControl;
 }

@@ -12,7 +12,7 @@ import { checkToken } from '../hub/credentials.ts';
 import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
 import type { ReaderPlatform } from './platform.ts';
 
-/** What all downloads share. */
+/** Objects shared by all downloads of a client. */
 export interface ReaderParts<T extends LocalCaches | undefined = LocalCaches | undefined> {
   http: Http;
   hub: HubClient;
@@ -25,7 +25,7 @@ export interface ReaderParts<T extends LocalCaches | undefined = LocalCaches | u
   engine: DownloadEngine;
   /** Attempts at a request. */
   attempts: number;
-  /** Whether no server may be asked. */
+  /** True if no server may be contacted. */
   offline: boolean;
   onWarning: (message: string) => void;
 }

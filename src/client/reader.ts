@@ -45,7 +45,7 @@ export class BaseXetReader {
     return this.#parts.hub.endpoint;
   }
 
-  /** What a path at a revision stands for: size, etag, commit and Xet hash, without any of the content. */
+  /** Resolves a path at a revision to size, etag, commit and Xet hash, without fetching content. */
   async fileInfo(given: FileTarget): Promise<FileInfo> {
     const target = this.#checked('fileInfo', given, FILE_INFO);
     const signal = untilClosed(this.#closing, target.signal);
@@ -99,7 +99,7 @@ export class BaseXetReader {
   }
 }
 
-/** What a reader is made of that has nothing but what it is handed. */
+/** Constructor arguments of a reader that uses only the optional parts it is given. */
 export function bareParts(
   given: XetReaderOptions,
   platform: ReaderPlatform,

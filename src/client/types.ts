@@ -16,13 +16,13 @@ export interface FileTarget {
 /** Which file to open. */
 export interface OpenTarget extends FileTarget {
   /**
-   * Whether the first 64 KiB of a file that is not in a CAS come along with what the Hub says of it, so that a short one
-   * costs one request. Default: true.
+   * Fetches the first 64 KiB of a file outside the CAS together with its metadata, so that a short file costs one
+   * request. Default: true.
    */
   beginning?: boolean;
 }
 
-/** What to list. */
+/** Options of `listFiles`. */
 export interface ListOptions {
   /** As in `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
@@ -42,6 +42,6 @@ export interface DownloadFileOptions extends FileTarget {
   localDir?: string;
   /** Downloads again what is already there. Default: false. */
   force?: boolean;
-  /** Told a few times a second how far it is, last of all that it is done. */
+  /** Called a few times per second with the progress, and once at the end. */
   onProgress?: OnProgress;
 }

@@ -12,7 +12,7 @@ export interface Task {
   rest: readonly unknown[];
   /** Runs the operation on the calling thread. */
   runHere: (codec: Codec) => unknown;
-  /** How many workers its input has crashed. */
+  /** Number of workers that its input has crashed. */
   traps: number;
   /** True once its promise is settled, also by an abort. */
   settled: boolean;

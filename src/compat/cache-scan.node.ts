@@ -6,7 +6,7 @@ import type { CachedRepo, CachedRevision } from '../manage/scan.node.ts';
 import { scanCache } from '../manage/scan.node.ts';
 import type { CachedRepoInfo, CachedRevisionInfo, HFCacheInfo } from './types.ts';
 
-/** What is in the Hub cache folder, nested files and refs included. A folder that is not there is an error. */
+/** Contents of the Hub cache folder, including nested files and refs. Rejects if the folder does not exist. */
 export async function scanCacheDir(cacheDir: string = hubCacheDir()): Promise<HFCacheInfo> {
   await stat(cacheDir);
   const { repos, warnings } = await scanCache(cacheDir);

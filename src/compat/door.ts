@@ -10,7 +10,7 @@ import { pagesOf } from '../hub/pages.ts';
 import { apiError, InvalidApiResponseFormatError } from './errors.ts';
 import { type Access, type HubParams, tokenOf } from './types.ts';
 
-/** What `@huggingface/hub` asks unless told otherwise. */
+/** Default endpoint of `@huggingface/hub`. */
 export const HUB_URL = 'https://huggingface.co';
 
 export type DoorParams = HubParams & Access & { signal?: AbortSignal };
@@ -36,7 +36,7 @@ export function hubUrlOf({ hubUrl = HUB_URL }: HubParams): string {
   return hubUrl.replace(/\/+$/, '');
 }
 
-/** What calls that fetch no content ask a Hub, with the retries and limits that everything else has. */
+/** Hub requests of calls that fetch no content, with the usual retries and limits. */
 export class HubDoor {
   readonly hubUrl: string;
   readonly #http: Http;

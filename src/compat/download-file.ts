@@ -17,11 +17,11 @@ import {
 
 export type DownloadFileParams = FileParams &
   DoorParams & {
-    /** What git stores: of a large file its pointer. */
+    /** Fetches the content that git stores; for a large file, its pointer. */
     raw?: boolean;
     /** False takes the file over plain HTTP. With a `readToken` the CAS is asked with that. Default: true. */
     xet?: boolean | { readToken: XetReadToken };
-    /** What {@link fileDownloadInfo} gave: saves a request. */
+    /** Result of {@link fileDownloadInfo}, which saves a request. */
     downloadInfo?: FileDownloadInfoOutput;
     /** False fetches one range at a time. Default: true. */
     parallelDownloads?: boolean | ParallelDownloadOptions;

@@ -9,7 +9,7 @@ export class HubApiError extends Error {
   statusCode: number;
   url: string;
   requestId?: string;
-  /** What the answer said, where that was JSON; else its text as `message`. */
+  /** Parsed JSON body of the response, or its text as `message`. */
   data?: JsonObject;
 
   /** Also errors of the original package are some of these: a call may have been handed on to it. */
@@ -51,8 +51,8 @@ export function apiError(
 }
 
 /**
- * What the error of xetkit is called in `@huggingface/hub`. What has no name there, such as corrupt data or a full disk,
- * stays a `XetError`, and so does what is no error of xetkit at all.
+ * Maps an error of xetkit to the class of `@huggingface/hub`. Errors without a counterpart, such as corrupt data or a
+ * full disk, stay `XetError`; other errors are returned unchanged.
  */
 export function compatError(error: unknown): unknown {
   if (!isXetError(error)) return error;

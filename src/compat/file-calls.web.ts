@@ -23,7 +23,7 @@ export const downloadFileToCacheDir: FileSystemCalls['downloadFileToCacheDir'] =
 export const snapshotDownload: FileSystemCalls['snapshotDownload'] = () => needsFileSystem('snapshotDownload');
 /** One file in the words of Python's `hf_hub_download`. Gives its path. Node, Deno and Bun only. */
 export const hfHubDownload: FileSystemCalls['hfHubDownload'] = () => needsFileSystem('hfHubDownload');
-/** What is in the Hub cache folder. Node, Deno and Bun only. */
+/** Contents of the Hub cache folder. Node, Deno and Bun only. */
 export const scanCacheDir: FileSystemCalls['scanCacheDir'] = () => needsFileSystem('scanCacheDir');
 /** One repository in the Hub cache folder, by its path. Node, Deno and Bun only. */
 export const scanCachedRepo: FileSystemCalls['scanCachedRepo'] = () => needsFileSystem('scanCachedRepo');

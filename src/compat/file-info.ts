@@ -17,13 +17,13 @@ import type { FileDownloadInfoOutput, FileParams } from './types.ts';
 
 export type FileDownloadInfoParams = FileParams &
   DoorParams & {
-    /** What git stores: of a large file its pointer. */
+    /** Fetches the content that git stores; for a large file, its pointer. */
     raw?: boolean;
     /** An address that a browser shows in place of saving what is there. */
     noContentDisposition?: boolean;
   };
 
-/** What is known of a file: for the caller, and for reading it. */
+/** Information about a file for the caller, and for reading it. */
 export interface FoundFile {
   info: FileDownloadInfoOutput;
   file: ResolvedFile;
@@ -169,7 +169,7 @@ export function fileOfInfo(params: FileDownloadInfoParams, info: FileDownloadInf
   };
 }
 
-/** Where the content is asked for: at the one commit that is spoken of, so that a later one does not mix in. */
+/** URL of the content at the resolved commit, so that a later commit does not mix in. */
 function contentUrl({ door, repo, revision, path, raw }: Asked, commit: string | null | undefined): string {
   const pinned = commit && isCommit(commit) ? commit : revision;
   return fileUrl(door.hubUrl, repo, pinned, path, raw);

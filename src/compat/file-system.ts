@@ -72,12 +72,12 @@ export interface FileSystemCalls {
   getHFHubCachePath(): string;
 }
 
-/** What stands between the parts of a repository's name in the name of its folder. */
+/** Separator between the parts of a repository's name in its folder name. */
 export const REPO_ID_SEPARATOR: string = '--';
 /** A commit in full. */
 export const REGEX_COMMIT_HASH: RegExp = /^[0-9a-f]{40}$/;
 
-/** What the folder of a repository in the cache folder is called. */
+/** Name of a repository's folder in the cache folder. */
 export function getRepoFolderName({ name, type }: { name: string; type: RepoType }): string {
   return [`${type}s`, ...name.split('/')].join(REPO_ID_SEPARATOR);
 }

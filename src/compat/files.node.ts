@@ -40,8 +40,8 @@ export async function downloadFileToCacheDir(platform: CompatPlatform, params: D
 }
 
 /**
- * What git stores for a large file. In the snapshot, or under its entity tag, other clients would take it for the file
- * itself, so it has a place beside them.
+ * Writes the git pointer of a large file. It is stored separately, because in the snapshot or under its etag other
+ * clients would take it for the file itself.
  */
 async function pointerFile(platform: CompatPlatform, params: DownloadToCacheParams, repo: RepoId): Promise<string> {
   const { cacheDir = hubCacheDir(), path } = params;
@@ -91,7 +91,7 @@ export async function snapshotDownload(
   });
 }
 
-/** Whether the original package would do the same with these parameters, and not leave some out. */
+/** True if the original package honours all of these parameters. */
 export function inHubWordsOnly(params: SnapshotParams | PythonSnapshotParams): boolean {
   const more = ['repoId', 'allowPatterns', 'ignorePatterns', 'localDir', 'localFilesOnly', 'forceDownload'] as const;
   return more.every((name) => !(name in params) || params[name] === undefined);
@@ -109,7 +109,7 @@ function inHubWords(platform: CompatPlatform, params: SnapshotParams): ClientSet
   return { ...settingsOf(platform, { ...params, path: '' }), cacheDir, ...(localFilesOnly && { offline: true }) };
 }
 
-/** What Python's client takes from the environment, xetkit takes as well where nothing is said. */
+/** Defaults from the environment, as in Python's client. */
 function inPython(platform: CompatPlatform, params: PythonParams): { repo: RepoId; settings: ClientSettings } {
   const { repoId, repoType, token, endpoint, cacheDir, localFilesOnly, fetch } = params;
   const repo = repoOf({ type: repoType ?? 'model', name: repoId });

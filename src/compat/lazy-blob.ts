@@ -2,7 +2,7 @@ import { XetError } from '../core/errors.ts';
 import type { XetFile } from '../read/xet-file.ts';
 import { compatError } from './errors.ts';
 
-/** What a blob reads from. */
+/** Source of a lazy blob. */
 export interface BlobSource {
   /** Bytes of the whole file. */
   size: number;

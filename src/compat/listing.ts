@@ -40,7 +40,7 @@ export type PathsInfoParams = DoorParams & {
   revision?: string;
 };
 
-/** What some paths are; those that do not exist are left out. */
+/** Entries of some paths; missing paths are omitted. */
 export async function pathsInfo(_platform: CompatPlatform, params: PathsInfoParams): Promise<ExpandedPathInfo[]> {
   const { expand, revision = DEFAULT_REVISION } = params;
   const paths = textsOf(params.paths, 'paths') ?? [];
@@ -94,7 +94,7 @@ function entriesOf(body: unknown, url: string): Entry[] {
 
 export type FileExistsParams = FileParams & DoorParams;
 
-/** Whether there is such a file. A revision that does not exist has none, a repository that does not is an error. */
+/** True if the file exists. False if the revision does not exist; rejects if the repository does not. */
 export async function fileExists(_platform: CompatPlatform, params: FileExistsParams): Promise<boolean> {
   const { path, revision = DEFAULT_REVISION } = params;
   const repo = repoOf(params.repo);

@@ -110,7 +110,7 @@ export interface RepoExistsParams {
   accessToken?: string;
 }
 
-/** Whether there is such a repository, for whoever asks: one that is hidden from him is not there. */
+/** True if the repository exists and the caller may see it. */
 export async function repoExists(_platform: CompatPlatform, params: RepoExistsParams): Promise<boolean> {
   const { revision } = params;
   const door = new HubDoor(params);
@@ -167,7 +167,7 @@ export interface AuthInfo {
   expiresAt?: Date;
 }
 
-/** Whose token this is. */
+/** The user or organization that owns the token. */
 export async function whoAmI(_platform: CompatPlatform, params: DoorParams): Promise<WhoAmI & { auth: AuthInfo }> {
   const door = new HubDoor(params);
   const url = `${door.hubUrl}/api/whoami-v2`;

@@ -2,7 +2,7 @@ import { isXetError } from '../core/errors.ts';
 import { HubApiError } from './errors.ts';
 import type { CompatPlatform } from './platform.ts';
 
-/** What was given by hand, for places where nothing can be looked up: pages, and programs that are one file. */
+/** Module passed by the program, for places where packages cannot be resolved: pages and single-file bundles. */
 let given: object | undefined;
 
 /**
@@ -15,7 +15,7 @@ export function useOriginal(module: object | undefined, { always = false }: { al
 }
 let isSwitchedOff = false;
 
-/** Whether a program has asked for the original in all cases. */
+/** True if the program always uses the original. */
 export const switchedOff = () => isSwitchedOff;
 
 export async function originalOf(platform: CompatPlatform): Promise<object | undefined> {
@@ -29,9 +29,9 @@ export function functionOf<A extends unknown[], R>(original: object, name: strin
 }
 
 /**
- * Whether xetkit itself is at fault, so that another client may do better: its codec, what it does not do, an answer
- * that it could not make sense of, or a mistake in it. Never where the data, the server, the network, the disk or the
- * caller is: there the other client would do no better, or would hide it.
+ * True if xetkit itself is at fault, so that another client may succeed: a codec crash, an unsupported feature, an
+ * unintelligible response or a bug. False if the data, the server, the network, the disk or the caller is at fault:
+ * another client would fail too, or hide the failure.
  */
 export function isOwnFault(error: unknown, signal?: AbortSignal): boolean {
   if (signal?.aborted || error instanceof HubApiError) return false;

@@ -2,7 +2,7 @@ import { isXetError } from '../core/errors.ts';
 import { checkPath, resolveUrl } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 
-/** Whether a repository could have such a file at all. */
+/** True if a repository can contain a file with this path. */
 export function isPath(path: string): boolean {
   try {
     return checkPath(path) === path;

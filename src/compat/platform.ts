@@ -1,17 +1,17 @@
 import type { BaseXetClient } from '../client/client.ts';
 import type { XetClientOptions } from '../client/options.ts';
 
-/** How a call is to be answered: by xetkit, by the original, or by xetkit and in no case by the original. */
+/** Mode of a call: xetkit with fallback (`on`), the original (`off`), or xetkit only (`strict`). */
 export type Mode = 'on' | 'off' | 'strict';
 
-/** What the environment asks of the drop-in. */
+/** Settings of the drop-in from the environment. */
 export interface Switches {
   mode: Mode;
-  /** Whether to go without Xet. */
+  /** True if Xet is disabled. */
   xetDisabled: boolean;
 }
 
-/** What differs between browsers, and Node, Deno and Bun. */
+/** Differences between browsers and Node, Deno and Bun. */
 export interface CompatPlatform {
   makeClient(options: XetClientOptions): BaseXetClient;
   switches(): Switches;

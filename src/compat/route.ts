@@ -2,19 +2,19 @@ import { compatError } from './errors.ts';
 import { functionOf, isOwnFault, originalOf, switchedOff, warnOnce } from './original.ts';
 import type { CompatPlatform } from './platform.ts';
 
-/** What a call may say that concerns its way. */
+/** Parameters of a call that affect its route. */
 interface Stoppable {
   signal?: AbortSignal;
   abortSignal?: AbortSignal;
 }
 
-/** How a call goes without Xet by the original, which does not look at `HF_HUB_DISABLE_XET`. */
+/** Behaviour of a call without Xet: the original ignores `HF_HUB_DISABLE_XET`. */
 export type WithoutXet<P> = ((params: P) => P) | 'by-xetkit' | 'as-it-is';
 
 export interface Rule<P> {
   /** `by-xetkit` is for calls that the original cannot make without Xet: xetkit makes them over plain HTTP. */
   withoutXet: WithoutXet<P>;
-  /** Whether the original understands such a call. Default: it does. */
+  /** Tells whether the original supports the call. Default: it does. */
   fits?: (params: P) => boolean;
 }
 

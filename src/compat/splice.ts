@@ -1,6 +1,6 @@
 import { XetError } from '../core/errors.ts';
 
-/** What of an original is replaced by what. */
+/** One replaced part of an original. */
 export interface Edit {
   content: Blob;
   start: number;

@@ -38,7 +38,7 @@ export interface HubParams {
   fetch?: typeof fetch;
 }
 
-/** What `@huggingface/hub` does not have: an end to calls that read. */
+/** Cancellation, which `@huggingface/hub` lacks for reads. */
 export interface AbortParams {
   /** Ends the call: it rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -52,10 +52,10 @@ export interface FileParams extends HubParams, AbortParams {
   revision?: string;
 }
 
-/** What a Xet file is fetched by. */
+/** Xet information of a file. */
 export interface XetFileInfo {
   hash: string;
-  /** Where a read token of the CAS is had. */
+  /** URL of a CAS read token. */
   refreshUrl: URL;
   reconstructionUrl: URL;
 }
@@ -132,7 +132,7 @@ export type ExpandedPathInfo = PathInfo & { lastCommit: CommitInfo; securityFile
 
 export interface CachedFileInfo {
   path: string;
-  /** What `path` links to. */
+  /** Target of the link at `path`. */
   blob: { size: number; path: string; lastModifiedAt: Date; lastAccessedAt: Date };
 }
 

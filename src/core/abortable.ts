@@ -1,4 +1,4 @@
-/** What a step comes to, or the abort: for steps that may not listen to the signal themselves. */
+/** Settles as a step does, or rejects on abort, for steps that may ignore the signal. */
 export async function untilAborted<T>(signal: AbortSignal, step: Promise<T>): Promise<T> {
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -9,7 +9,7 @@ export type ChunkRecords = Uint8Array;
 /** Bytes of one chunk in {@link ChunkRecords}. */
 export const CHUNK_RECORD_BYTES = HASH_BYTES + 4;
 
-/** What a chunk has at most, uncompressed, in bytes: a limit of the protocol. */
+/** Largest uncompressed chunk, in bytes. Xet protocol: content-defined chunking. */
 export const MAX_CHUNK_BYTES = 128 * 1024;
 
 /** Maximum number of chunks in a xorb: a limit of the protocol. */
@@ -59,7 +59,7 @@ export function totalLength(records: ChunkRecords): number {
   return total;
 }
 
-/** Where it is not known which chunks bytes are. */
+/** Records of bytes whose chunks are unknown. */
 export const NO_CHUNKS: ChunkRecords = new Uint8Array();
 
 /** Bytes of arrays together. */

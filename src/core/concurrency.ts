@@ -12,8 +12,8 @@ export interface ConcurrencyLimits {
 }
 
 /**
- * How many requests at once serve best. Doubles while that brings more bytes a second, then keeps what was
- * best and tries one more now and then; halves as soon as a server says that it is too much.
+ * Adapts the number of concurrent requests. Doubles it while throughput grows, then keeps the best value and probes one
+ * more from time to time; halves it when a server reports overload.
  */
 export class ConcurrencyController {
   readonly #limits: ConcurrencyLimits;

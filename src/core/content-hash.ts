@@ -7,7 +7,7 @@ export interface ContentHash {
 
 export type MakeContentHash = (algorithm: 'sha1' | 'sha256') => ContentHash;
 
-/** How whole files were found to be right. */
+/** Verification method of a whole file. */
 export type Verified = 'xet' | 'sha256' | 'git-sha1';
 const VERIFIED: readonly unknown[] = ['xet', 'sha256', 'git-sha1'] satisfies Verified[];
 

@@ -11,13 +11,13 @@ export interface Content {
 
 export interface LocalReading {
   signal: AbortSignal;
-  /** What comes is only looked at until the next is asked for, so its memory may be used again. */
+  /** True if each piece is used only until the next is requested, so its memory may be reused. */
   lent?: boolean | undefined;
 }
 
 /** A part of a file that need not be fetched: its chunks are on this machine. */
 export interface LocalPart extends ByteRange {
-  /** What the part is: whole chunks. */
+  /** Records of the part's chunks, all complete. */
   chunks: ChunkRecords;
   /**
    * The part's bytes in order, each chunk hashed again. Ends early where they turn out not to be here any more;

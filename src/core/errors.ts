@@ -1,4 +1,4 @@
-/** What went wrong, as a closed set: code decides on these, people read the message. */
+/** Error codes, a closed set. Programs branch on the code, people read the message. */
 export type XetErrorCode =
   | 'REPOSITORY_NOT_FOUND'
   | 'REVISION_NOT_FOUND'
@@ -24,7 +24,7 @@ export type XetErrorCode =
   | 'CODEC_CRASHED'
   | 'CLOSED';
 
-/** What is known of a failure. */
+/** Details of a failure. */
 export interface XetErrorDetails {
   /** HTTP status of the answer, if there was one. */
   status?: number;
@@ -32,15 +32,15 @@ export interface XetErrorDetails {
   url?: string;
   /** The server's own name for the request, to quote in a report. */
   requestId?: string;
-  /** Whether the same call may succeed later. */
+  /** True if the same call may succeed later. */
   retryable?: boolean;
-  /** How long the server asked to wait, in milliseconds. */
+  /** Delay that the server requested, in milliseconds. */
   retryAfterMs?: number;
   /** The commit that a Hub spoke of, where it said that something is not there. */
   commit?: string;
   /** The server's own words, if it said why. */
   serverMessage?: string;
-  /** What led to it. */
+  /** Underlying error. */
   cause?: unknown;
 }
 
@@ -48,7 +48,7 @@ export interface XetErrorDetails {
 export class XetError extends Error {
   /** The same in all copies of the package. */
   override readonly name = 'XetError';
-  /** What went wrong: decide on this. */
+  /** Error code; branch on this. */
   readonly code: XetErrorCode;
   /** HTTP status of the answer, if there was one. */
   readonly status: number | undefined;
@@ -56,9 +56,9 @@ export class XetError extends Error {
   readonly url: string | undefined;
   /** The server's own name for the request, to quote in a report. */
   readonly requestId: string | undefined;
-  /** Whether the same call may succeed later. */
+  /** True if the same call may succeed later. */
   readonly retryable: boolean;
-  /** How long the server asked to wait, in milliseconds. */
+  /** Delay that the server requested, in milliseconds. */
   readonly retryAfterMs: number | undefined;
   /** The commit that a Hub spoke of, where it said that something is not there. */
   readonly commit: string | undefined;

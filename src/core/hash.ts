@@ -35,7 +35,7 @@ export function hashFromHex(text: string): Uint8Array {
   return bytes;
 }
 
-/** Whether text is a hash in lower-case form. */
+/** True if a text is a hash in lower-case hex. */
 export function isHashHex(text: unknown): text is string {
   return typeof text === 'string' && HEX.test(text);
 }

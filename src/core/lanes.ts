@@ -1,6 +1,6 @@
 import { ConcurrencyController } from './concurrency.ts';
 
-/** How many requests for data may run at once, over all files of a client. */
+/** Limits concurrent data requests over all files of a client. */
 export class Lanes {
   readonly #controller: ConcurrencyController;
   readonly #now: () => number;

@@ -1,6 +1,6 @@
 import type { XetErrorCode } from './errors.ts';
 
-/** What a client has done since it was made. All numbers only grow, but for rates and those that say `now`. */
+/** Counters of a client since it was created. They only grow, except rates and values with `now` in their name. */
 export interface Metrics {
   /** By the service that was asked, retries included. */
   requests: Record<UrlKind, number>;
@@ -43,7 +43,7 @@ export interface Metrics {
 /** The stages that are timed. */
 export type Stage = keyof Metrics['seconds'];
 
-/** Where the parts of a client note what they do. What a part of it notes, the whole has noted as well. */
+/** Collects the counters of a client. A log derived from another one counts into both. */
 export class MetricsLog {
   readonly #whole: MetricsLog | undefined;
   #awaited = 0;
@@ -112,7 +112,7 @@ export class MetricsLog {
   }
 }
 
-/** What of the content that was wanted was here. */
+/** Shares of the wanted content that were already local. */
 export function hitRatesOf({ content, local, cache }: Metrics['bytes']): Metrics['hitRates'] {
   // What comes from chunks here is counted first as such, and then as content when it is delivered.
   const wanted = Math.max(content, cache) + local;

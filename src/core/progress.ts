@@ -1,6 +1,6 @@
 import type { MetricsLog } from './metrics.ts';
 
-/** Where a transfer stands. Never goes backwards; the last report of a success says all done. */
+/** Progress of a transfer. Never decreases; the last report of a successful transfer is complete. */
 export interface Progress {
   /** Goes on in this order; `verifying` is that of `cache.verify`, `uploading` and `committing` are those of uploads. */
   phase: 'resolving' | 'downloading' | 'verifying' | 'uploading' | 'committing' | 'done';

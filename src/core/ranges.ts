@@ -21,7 +21,7 @@ export function contains(outer: ChunkRange, inner: ChunkRange): boolean {
   return outer.start <= inner.start && inner.end <= outer.end;
 }
 
-/** What is left of a range without some parts, which are ascending and apart from each other. */
+/** Subtracts parts from a range; they are ascending and disjoint. */
 export function without(range: ByteRange, parts: readonly ByteRange[]): ByteRange[] {
   const left: ByteRange[] = [];
   let at = range.start;

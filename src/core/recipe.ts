@@ -9,7 +9,7 @@ export interface RecipeTerm {
   unpackedLength: number;
 }
 
-/** How a file is built, and of what: kept of every file that was verified. */
+/** Terms and chunks of a verified file. */
 export interface Recipe {
   /** Xet file hash. */
   fileHash: string;

@@ -1,6 +1,6 @@
 import { makeMatcher, selectPaths } from './patterns.ts';
 
-/** What is wanted of a repository. Without anything all of it. */
+/** Selection of a repository's files. Default: all. */
 export interface Selection {
   /** Paths of files, and of folders with a `/` at the end. Patterns narrow what is taken of folders. */
   files?: readonly string[] | undefined;
@@ -30,7 +30,7 @@ export function select<T extends { path: string }>(
   };
 }
 
-/** Whether a name stands for a folder and all that is in it. */
+/** True if a name denotes a folder with its contents. */
 export function isFolder(name: string): boolean {
   return name.endsWith('/');
 }
@@ -38,7 +38,7 @@ export function isFolder(name: string): boolean {
 export interface SelectionReport {
   /** Patterns that allow nothing, and what was probably meant. */
   unmatched: { pattern: string; hint: string | undefined }[];
-  /** How many paths were allowed. */
+  /** Number of paths that were allowed. */
   allowed: number;
   /** Patterns that take away what was allowed, and how many paths each. */
   ignoring: { pattern: string; paths: number }[];
@@ -79,7 +79,7 @@ export function reportText({ unmatched, allowed, ignoring }: SelectionReport): s
   return sentences.join(' ');
 }
 
-/** What a pattern or name that matches nothing was probably meant to be. */
+/** Suggests the intended name for a pattern or name without a match. */
 export function nearMiss(pattern: string, paths: readonly string[]): string | undefined {
   const first = (other: string) => paths.find(makeMatcher(other));
   const normal = pattern.replaceAll('\\', '/');

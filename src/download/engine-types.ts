@@ -58,7 +58,7 @@ export interface StreamOptions extends ReadOptions {
   cautious?: boolean;
   /** Begins before the range and ends behind it where its chunks do, if that is known. */
   wholeChunks?: boolean;
-  /** What comes is only looked at until the next is asked for, so its memory may be used again. */
+  /** True if each piece is used only until the next is requested, so its memory may be reused. */
   lent?: boolean;
 }
 

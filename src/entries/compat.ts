@@ -17,11 +17,11 @@ export { isXetError, XetError, type XetErrorCode } from '../core/errors.ts';
 export const downloadFile = /* @__PURE__ */ calls.downloadFileBy(compatPlatform);
 /** Size, entity tag and address of a file; null where there is none. */
 export const fileDownloadInfo = /* @__PURE__ */ calls.fileDownloadInfoBy(compatPlatform);
-/** What a folder of a repository holds; everything below it with `recursive`. */
+/** Entries of a folder in a repository; everything below it with `recursive`. */
 export const listFiles = /* @__PURE__ */ calls.listFilesBy(compatPlatform);
-/** What some paths are; those that do not exist are left out. */
+/** Entries of some paths; missing paths are omitted. */
 export const pathsInfo = /* @__PURE__ */ calls.pathsInfoBy(compatPlatform);
-/** Whether there is such a file. */
+/** True if the file exists. */
 export const fileExists = /* @__PURE__ */ calls.fileExistsBy(compatPlatform);
 /** One commit of one file. */
 export const uploadFile = /* @__PURE__ */ calls.uploadFileBy(uploadPlatform);
@@ -43,11 +43,11 @@ export const deleteRepo = /* @__PURE__ */ calls.deleteRepoBy(compatPlatform);
 export const createBranch = /* @__PURE__ */ calls.createBranchBy(compatPlatform);
 /** Removes a branch; its commits stay until nothing leads to them. */
 export const deleteBranch = /* @__PURE__ */ calls.deleteBranchBy(compatPlatform);
-/** Whether there is such a repository for whoever asks. */
+/** True if the repository exists and the caller may see it. */
 export const repoExists = /* @__PURE__ */ calls.repoExistsBy(compatPlatform);
 /** Throws a `HubApiError` if the repository cannot be read. */
 export const checkRepoAccess = /* @__PURE__ */ calls.checkRepoAccessBy(compatPlatform);
-/** Whose token this is. */
+/** The user or organization that owns the token. */
 export const whoAmI = /* @__PURE__ */ calls.whoAmIBy(compatPlatform);
 /** Commits from the newest on. */
 export const listCommits = /* @__PURE__ */ calls.listCommitsBy(compatPlatform);

@@ -2,7 +2,7 @@ import { XetError } from '../core/errors.ts';
 
 type Bytes = ReadableStream<Uint8Array>;
 
-/** How a body ended. */
+/** Outcome of a body. */
 export type BodyOutcome = { how: 'whole' } | { how: 'failed'; error: unknown } | { how: 'cancelled' };
 
 export interface BodyParts {

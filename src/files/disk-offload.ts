@@ -27,7 +27,7 @@ export interface NoteFolders {
   verifiedFiles: string | undefined;
 }
 
-/** What takes many small steps on a disk, each as one call. Plain data goes in and comes out. */
+/** Disk steps that consist of many file system calls, each as one call with plain data. */
 export interface DiskSteps {
   /** As a store finds a file at a commit. */
   find(store: StoreFolders, repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
@@ -35,9 +35,9 @@ export interface DiskSteps {
   existing(place: PlaceInStore): Promise<ExistingFile | undefined>;
   /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
   put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
-  /** What files looked like when these steps found, or wrote, them. */
+  /** Fingerprints of files when these steps found or wrote them. */
   looks(files: readonly { path: string; etag: string }[]): Promise<(SeenFile | undefined)[]>;
-  /** How a file is built, if that is known. */
+  /** Recipe of a file, if known. */
   recipe(fileHash: string): Promise<Recipe | undefined>;
   /** Keeps how a file is built. */
   keepRecipe(recipe: Recipe): Promise<void>;
@@ -47,15 +47,18 @@ export interface DiskSteps {
 export interface DiskHelp {
   /** That so many files will be looked for and written soon: whether that is worth help is decided here. */
   expect(files: number): void;
-  /** Whether there is help just now. */
+  /** True while the disk thread is available. */
   readonly isThere: boolean;
-  /** What a step comes to: `here` is taken where there is no help, or none any more. */
+  /** Result of a step; `here` runs it on this thread if the disk thread is unavailable or lost. */
   take<Name extends keyof DiskSteps>(
     name: Name,
     args: Parameters<DiskSteps[Name]>,
     here: () => ReturnType<DiskSteps[Name]>,
   ): ReturnType<DiskSteps[Name]>;
-  /** Whether there is help, and memory for so many bytes that are to be handed over: then it is taken until `letGo`. */
+  /**
+   * Reserves memory for bytes that are handed to the disk thread, until `letGo`. False if the thread or the memory is
+   * unavailable.
+   */
   tryHold(bytes: number): boolean;
   letGo(bytes: number): void;
   /** Waits for what was begun. From then on all is done where it is asked for. */
@@ -68,7 +71,7 @@ export interface DiskCall {
   args: unknown[];
 }
 
-/** What the thread does: steps in the order in which they were asked for, as many as there are. */
+/** Service of the disk thread: runs steps in order. */
 export interface DiskService {
   /** @param folders the same for all calls. */
   run(folders: NoteFolders, calls: readonly DiskCall[]): Promise<Result<unknown>[]>;

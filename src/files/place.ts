@@ -18,9 +18,9 @@ export interface HeldPart extends ByteRange {
  * not published stays for the next try, in this process or another.
  */
 export interface FileSink {
-  /** What is in place and was hashed again: ascending, apart from each other. */
+  /** Parts that are in place and were hashed again; ascending and disjoint. */
   readonly held: readonly HeldPart[];
-  /** What an earlier try wrote without knowing its chunks, so that only the whole file can tell if it is right. */
+  /** Parts that an earlier attempt wrote without chunk records; only the file hash can verify them. */
   readonly unchecked: readonly ByteRange[];
   /** Bytes that are in place. */
   read(range: ByteRange): AsyncIterable<Uint8Array>;
@@ -34,7 +34,7 @@ export interface FileSink {
   close(): Promise<void>;
 }
 
-/** Where one file of a repository goes on this machine. */
+/** Destination of one file of a repository on this machine. */
 export interface Place {
   /** The path, if the right file is already there, having checked it. */
   existing(signal: AbortSignal): Promise<ExistingFile | undefined>;
@@ -65,7 +65,7 @@ export interface EarlierFile {
  * checked or absent.
  */
 export interface RepoStore {
-  /** Told that so many files of a commit will be looked for, and most of them written, soon. */
+  /** Announces that many files of a commit will be looked up soon, and most of them written. */
   expect?(files: number, repo: RepoId, commit: string): Promise<void> | void;
   place(file: ResolvedFile, revision: string): Place;
   /** The commit that a revision stood for when a server was last asked; a commit stands for itself. */
@@ -74,16 +74,16 @@ export interface RepoStore {
   /** All files of a commit, as they were listed once. */
   tree(repo: RepoId, commit: string): Promise<ListEntry[] | undefined>;
   noteTree(repo: RepoId, commit: string, entries: readonly ListEntry[]): Promise<void>;
-  /** Whether a server said that a commit has no such file. */
+  /** True if a server reported that the commit has no such file. */
   knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean>;
   noteMissing(repo: RepoId, commit: string, path: string): Promise<void>;
-  /** Told what a snapshot has brought, or found in place, so that the next one finds it sooner. Never fails. */
+  /** Notes the files of a snapshot, so that the next one finds them sooner. Never rejects. */
   noteSnapshot?(repo: RepoId, commit: string, files: readonly BroughtFile[]): Promise<void>;
   /** A file at a commit, if it is here. */
   find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
   /** Other versions of a file that are here, the latest first: most of their chunks are likely the same. */
   earlier(file: ResolvedFile): Promise<EarlierFile[]>;
-  /** Where the files of a commit are: what a snapshot gives to its caller. */
+  /** Folder of a commit's files, as a snapshot returns it. */
   folder(repo: RepoId, commit: string): string;
 }
 
@@ -92,11 +92,11 @@ export interface RepoStoreOptions {
   localDir?: string | undefined;
   /** The Hub cache folder, if not the environment's. */
   cacheDir?: string | undefined;
-  /** What is known of files on this disk, so that they need not be hashed each time. */
+  /** Notes on verified files, which save hashing them again. */
   known: KnownFiles;
-  /** What may take steps on the disk for many files. */
+  /** Disk thread for many files. */
   help?: DiskHelp | undefined;
-  /** What a page needs to write in place. */
+  /** Starts the worker that a page needs to write in place. */
   spawnWorker?: SpawnWorker | undefined;
 }
 

@@ -13,16 +13,16 @@ import type { FilesSeen, SeenFile, SnapshotsSeen } from './verified-files.ts';
 /** Files that are looked at together. */
 const LOOKS_AT_ONCE = 64;
 
-/** What is noted of a snapshot, and what has become of it. */
+/** Notes on a snapshot, and their state in this run. */
 interface Noted {
   /** The folder of the snapshot. */
   root: string;
   files: FilesSeen;
-  /** Where files are that look as they did, by paths in the repository, until they are taken for what they are. */
+  /** Local paths of unchanged files by path in the repository, until they are used. */
   same: Map<string, string>;
   /** Paths of files that were. */
   taken: Set<string>;
-  /** How many look otherwise, or are noted nowhere. */
+  /** Number of files that changed or have no note. */
   others: number;
 }
 

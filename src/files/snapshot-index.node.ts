@@ -10,7 +10,7 @@ import type { FilesSeen, SeenFile } from './verified-files.ts';
 /** Notes are forgotten when they are so old, in milliseconds: snapshots come and go. */
 const FORGOTTEN_MS = 90 * 24 * 60 * 60 * 1000;
 
-/** What the files of snapshots looked like, in one file a snapshot: `v1/snapshots/<sha256 of folder and commit>`. */
+/** Fingerprints of the files of snapshots, one file per snapshot: `v1/snapshots/<sha256 of folder and commit>`. */
 export class SnapshotLooks {
   readonly #folder: string;
   readonly #temporary: string;

@@ -1,6 +1,6 @@
 import type { KnownFiles } from './verified-files.ts';
 
-/** Where there is no file system, no file is known. */
+/** Without a file system, no file is known. */
 export function memoryKnownFiles(): KnownFiles {
   return {
     remember: async () => {},

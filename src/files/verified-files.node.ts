@@ -170,7 +170,7 @@ class FolderKnownFiles implements KnownFiles {
     return text === undefined ? undefined : decodeStamp(text);
   }
 
-  /** What was known of it then is what it has to look like: whether it still does is seen the next time. */
+  /** The noted fingerprint is the expected one; the next look compares it. */
   async #look(path: string, etag: string): Promise<SeenFile | undefined> {
     const stamp = this.#recent.get(path) ?? this.#recent.get((await ifDiskAllows(() => realpath(path))) ?? '');
     if (stamp?.etag !== etag) return undefined;
@@ -207,7 +207,7 @@ class FolderKnownFiles implements KnownFiles {
   }
 }
 
-/** How a file looks once nothing can be written to it without showing. Undefined where that cannot be had. */
+/** Fingerprint of a file after which every write is visible; undefined if that is impossible. */
 async function settle(path: string, look: FileLook | undefined): Promise<BigIntStats | undefined> {
   const before = await stat(path, { bigint: true });
   if (!before.isFile() || (look && isOther(before, look))) return undefined;

@@ -13,7 +13,7 @@ export interface FileLook {
   mtimeNs: bigint;
 }
 
-/** What a file looked like when its content was known. */
+/** Fingerprint of a file when its content was verified. */
 export interface SeenFile {
   etag: string;
   verified: Verified;
@@ -26,18 +26,18 @@ export interface SeenFile {
   inode: string;
 }
 
-/** What the files of a snapshot looked like when they were last verified, by their paths in the repository. */
+/** Fingerprints of a snapshot's files at their last verification, by path in the repository. */
 export type FilesSeen = ReadonlyMap<string, SeenFile>;
 
 /** One note for each snapshot, so that one look at each of its files says that they are what they were. */
 export interface SnapshotsSeen {
-  /** What is noted of the snapshot of a commit in a folder. */
+  /** Notes on the snapshot of a commit in a folder. */
   read(root: string, commit: string): Promise<FilesSeen | undefined>;
   /** Notes it, in place of what was noted. What cannot be noted is no error. */
   write(root: string, commit: string, files: FilesSeen): Promise<void>;
-  /** How the file at a path looked when this object found it to have this etag. */
+  /** Fingerprint of the file at a path when this object verified its etag. */
   look(path: string, etag: string): Promise<SeenFile | undefined>;
-  /** Whether the file at a path still looks so. Links are followed. */
+  /** True if the file at a path still has this fingerprint. Links are followed. */
   isSame(path: string, seen: SeenFile): Promise<boolean>;
 }
 
@@ -52,12 +52,15 @@ export interface KnownFiles {
    * @param look the file as it was verified: another one that got its name since is not remembered.
    */
   remember(path: string, content: FileContent, look?: FileLook): Promise<void>;
-  /** How the file at a path was verified to have this etag, and a size in bytes, if it is unchanged since. Links are followed. */
+  /**
+   * Verification method of the file at a path for this etag and size in bytes, if it is unchanged since. Links are
+   * followed.
+   */
   check(path: string, etag: string, size?: number): Promise<Verified | undefined>;
   /** Unchanged files with this content, by their xet file hash. */
   pathsOf(xetHash: string): Promise<string[]>;
   forget(path: string): Promise<void>;
-  /** What the files of snapshots looked like; undefined where files are nowhere kept. */
+  /** Fingerprints of snapshot files; undefined where nothing is stored. */
   snapshots?: SnapshotsSeen;
   /** Files that are remembered, and the bytes that this takes. */
   usage(): Promise<{ bytes: number; files: number }>;

@@ -5,12 +5,12 @@ import * as later from 'node:fs/promises';
 const SLOW_MS = 0.3;
 /** One call that took much longer says nothing of the others. */
 const MAX_COUNTED_MS = 2;
-/** How many of the last calls that is judged by. */
+/** Number of recent calls that the decision is based on. */
 const JUDGED_CALLS = 32;
 /** After so many calls on a slow disk it is looked at again. */
 const LOOK_AGAIN_CALLS = 1000;
 
-/** Whether the disk answers so fast that waiting for an answer takes less than being called when it is there. */
+/** True if the disk is so fast that a synchronous call costs less than an asynchronous one. */
 export class Pace {
   #averageMs = 0;
   #slowCalls = 0;

@@ -7,8 +7,8 @@ import { readSmall } from './small-files.node.ts';
 const HOUR_MS = 60 * 60 * 1000;
 
 /**
- * Whether the disk failed, not the program: full, read-only, no permission, gone. To a cache that is the same as
- * having nothing; anything else is a mistake of ours and must be seen.
+ * True if the disk failed rather than the program: full, read-only, no permission, gone. A cache treats that as a miss;
+ * anything else is a bug and must surface.
  */
 export function isDiskError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && ('syscall' in error || isNotAllowed(error));

@@ -3,7 +3,7 @@ import { isMainThread, workerData } from 'node:worker_threads';
 import { withDescriptor } from '../core/descriptors.node.ts';
 import { type Disk, quickDisk } from './adaptive-fs.node.ts';
 
-/** What the thread that takes steps on the disk is told to be. */
+/** Worker data that marks the disk thread. */
 export const DISK_THREAD = 'xetkit-disk';
 
 /** The file system, as this thread uses it: where programs run nobody waits for a disk, in the thread for it all do. */

@@ -49,12 +49,12 @@ function homeOf(env: Environment): string | undefined {
   }
 }
 
-/** Whether copies are wanted in place of links. */
+/** True if copies are wanted instead of links. */
 export function symlinksDisabled(env: Environment = environment): boolean {
   return isTrue(env.HF_HUB_DISABLE_SYMLINKS);
 }
 
-/** Whether content is to stay within the folder of its own repository. */
+/** True if content stays within its repository's folder. */
 export function sharedBlobsDisabled(env: Environment = environment): boolean {
   return isTrue(env.HF_HUB_DISABLE_SHARED_BLOBS) || isTrue(env.HF_HUB_DISABLE_XET);
 }

@@ -1,6 +1,6 @@
 import { type FileHandle, nameOf, type SyncAccessHandle } from './opfs.ts';
 
-/** Whether files can be written in place on this thread: it takes a dedicated worker. */
+/** True if this thread can write files in place, which requires a dedicated worker. */
 export const writesInPlace = (): boolean =>
   typeof FileSystemFileHandle !== 'undefined' && 'createSyncAccessHandle' in FileSystemFileHandle.prototype;
 
@@ -24,7 +24,7 @@ export async function openInPlace(file: FileHandle): Promise<SyncAccessHandle> {
   return whileInUse(file, file.createSyncAccessHandle());
 }
 
-/** Whether an error means that somebody else has a file open. */
+/** True if an error means that the file is open elsewhere. */
 export const isTaken = (error: unknown): boolean => /^NoModificationAllowed|^InvalidState/.test(nameOf(error));
 
 /** Fills `into` from an offset on; gives how many bytes there were, which are fewer only where the file ends. */

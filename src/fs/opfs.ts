@@ -1,6 +1,6 @@
 import { XetError } from '../core/errors.ts';
 
-/** What a dedicated worker has of a file in the page's own storage: it writes in place, and nobody else may. */
+/** Access handle of a file in OPFS: a dedicated worker writes in place, exclusively. */
 export interface SyncAccessHandle {
   read(into: Uint8Array, options: { at: number }): number;
   write(bytes: Uint8Array, options: { at: number }): number;

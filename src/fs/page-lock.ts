@@ -1,6 +1,6 @@
 export interface LockOptions {
   signal: AbortSignal;
-  /** Told once if somebody else has it. */
+  /** Called once if the lock is held elsewhere. */
   onWait: () => void;
 }
 

@@ -50,7 +50,7 @@ export function isBelow(path: string, root: string): boolean {
   return path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
-/** Where a path leads when all links are followed; undefined if it leads nowhere. */
+/** Resolves all links of a path; undefined if the target does not exist. */
 export function realPath(path: string): Promise<string | undefined> {
   return realpath(path).catch(() => undefined);
 }

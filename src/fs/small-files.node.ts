@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type DiskFile, lstat, open, rename, rm, stat, writeFile } from './disk.node.ts';
 import { makeFolder } from './disk-errors.node.ts';
 
-/** What keeps backup programs out of a folder of downloads; see https://bford.info/cachedir/ */
+/** Tag that keeps backup programs out of a folder of downloads; see https://bford.info/cachedir/ */
 const CACHEDIR_TAG = [
   'Signature: 8a477f597d28d172789f06886806bc55',
   '# This file is a cache directory tag made by xetkit.',
@@ -115,7 +115,7 @@ export function isFile(path: string): Promise<boolean> {
 /** Files take whole blocks of a disk; this is the size nearly everywhere. */
 const BLOCK_BYTES = 4096;
 
-/** What a file of this length takes. */
+/** Bytes on disk of a file with this length. */
 export function onDisk(bytes: number): number {
   return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
 }

@@ -10,7 +10,7 @@ export class BodyCutter {
   /** Bytes that are certain to come: of the body, or of the chunk that has begun. */
   #left: number;
   readonly #framing: Framing;
-  /** What of the text between chunks has come. */
+  /** Text between chunks that was received so far. */
   #line = '';
   #lineBytes = 0;
   #awaits: 'size' | 'data' | 'end of data' | 'trailer';
@@ -23,12 +23,12 @@ export class BodyCutter {
     this.#done = this.#left === 0 && framing.kind !== 'chunked';
   }
 
-  /** Whether all of the body has been seen. */
+  /** True if the whole body was received. */
   get done(): boolean {
     return this.#done;
   }
 
-  /** Whether the body is all that comes before the other side ends. */
+  /** True if the body ends when the connection closes. */
   get endsWithConnection(): boolean {
     return this.#framing.kind === 'rest';
   }

@@ -10,12 +10,12 @@ export interface AnswerHead {
   readonly idleMs: number;
 }
 
-/** How long a body is: some bytes, in chunks that say how long they are, or all that comes. */
+/** Framing of a body: a length in bytes, chunked, or until the connection closes. */
 export type Framing = { kind: 'length'; bytes: number } | { kind: 'chunked' } | { kind: 'rest' };
 
 /** Servers that say nothing about it close what is idle after five seconds or more. */
 const IDLE_MS = 4000;
-/** How much earlier than a server says: what is sent is under way for a while. */
+/** Margin before the server's own idle timeout, as requests take time to arrive. */
 const IDLE_MARGIN_MS = 1000;
 const EMPTY: Framing = { kind: 'length', bytes: 0 };
 const MAX_HEAD_BYTES = 64 * 1024;
@@ -31,7 +31,7 @@ export class MalformedAnswer extends TypeError {
 /** Collects the head of an answer, however it comes. */
 export class HeadCollector {
   readonly #decoder = new TextDecoder('latin1');
-  /** How much of the end of a head the last bytes were. */
+  /** Number of bytes of the end-of-head marker that were matched. */
   #matched = 0;
   /** All lines up to the empty one, once they are there. */
   text = '';

@@ -1,4 +1,4 @@
-/** What reads a body: `read` gives a piece, or that there are no more. */
+/** Reader of a body: `read` returns the next piece, or the end. */
 export interface PieceReader {
   read(): Promise<Piece>;
   cancel(): Promise<void>;

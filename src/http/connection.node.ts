@@ -14,10 +14,10 @@ export class Connection {
   readonly #onIdle: (idleMs: number) => void;
   #socket: Socket | undefined;
   #exchange: Exchange | undefined;
-  /** Whether it has carried a request before. */
+  /** True if it has carried a request before. */
   wasUsed = false;
 
-  /** What its socket reads into. */
+  /** Blocks that its socket reads into. */
   readonly into: ReadInto = {
     buffer: () => this.#blocks.room(this.#exchange?.expectedBytes ?? 0),
     callback: (bytes, room) => this.#take(room.subarray(0, bytes)),

@@ -3,11 +3,11 @@ import { type AnswerHead, HeadCollector, MalformedAnswer, parseAnswerHead } from
 import type { Piece } from './body-reader.ts';
 import type { Block } from './read-blocks.ts';
 
-/** What waits unread before the sender is held back, in bytes. */
+/** Unread bytes after which the sender is paused. */
 const HIGH_WATER_BYTES = 256 * 1024;
 const CLOSED = 'the other side closed the connection';
 
-/** What an exchange asks of its connection. */
+/** Calls of an exchange to its connection. */
 interface Line {
   resume(): void;
   close(): void;
@@ -46,7 +46,7 @@ export class Exchange {
     this.#line = line;
   }
 
-  /** Whether any of the answer has come. */
+  /** True if any byte of the response was received. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -64,7 +64,7 @@ export class Exchange {
     return this.#head;
   }
 
-  /** What has come, as little as one byte: of use until the next is asked for. */
+  /** The received bytes, at least one; valid until the next are requested. */
   async lend(): Promise<Piece> {
     this.#takeBack();
     await this.#content();
@@ -100,7 +100,7 @@ export class Exchange {
     this.#line.resume();
   }
 
-  /** What the connection has read for it. @returns false where nothing more is to be read for now. */
+  /** Takes bytes that the connection read. @returns false to pause reading */
   take(bytes: Uint8Array, block: Block): boolean {
     try {
       const rest = this.#takeHead(bytes);

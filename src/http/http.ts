@@ -15,7 +15,7 @@ import { responseError } from './response-error.ts';
 import { MAX_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 import { Tries } from './tries.ts';
 
-/** What sends a request: the platform's `fetch`, or yours. */
+/** Sends a request: the platform's `fetch`, or a custom one. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
 /** Of an answer; names in any case. */
@@ -33,7 +33,7 @@ export interface Answer {
   readonly body: AnswerBody | null;
 }
 
-/** How long to wait for a server. */
+/** Timeouts for a server. */
 export interface Timeouts {
   /** Longest wait for the head of an answer, in milliseconds. */
   connectMs: number;
@@ -43,7 +43,7 @@ export interface Timeouts {
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 20_000, stallMs: 20_000 };
 
-/** Told before each wait: what failed, and when the next attempt starts. */
+/** Report of a failed attempt and the delay before the next one. */
 export interface RetryNotice {
   /** Which service failed. */
   kind: UrlKind;
@@ -51,11 +51,11 @@ export interface RetryNotice {
   url: string;
   /** The one that failed, from 1 on. */
   attempt: number;
-  /** How many there are at most. */
+  /** Largest number of attempts. */
   attempts: number;
   /** Milliseconds until the next one. */
   delayMs: number;
-  /** What failed. */
+  /** The failure. */
   error: XetError;
 }
 
@@ -71,7 +71,7 @@ export interface HttpOptions {
   fetch: SendingFetch;
   /** True if nothing goes to an address that is not encrypted, but for what the caller names. */
   encrypted?: boolean | undefined;
-  /** Whether it also takes a body that is an array of pieces. */
+  /** True if it also accepts a body that is an array of pieces. */
   takesPieces?: boolean | undefined;
   rewriteUrl?: ((url: string, kind: UrlKind) => string) | undefined;
   timeouts: HttpTimeouts;
@@ -82,7 +82,7 @@ export interface HttpOptions {
   random?: () => number;
 }
 
-/** How much longer than others a request waits. */
+/** Factors by which a request waits longer than others. */
 export interface Patience {
   /** Bytes of its body: the answer comes only when all of that is sent. */
   sendBytes?: number;
@@ -233,7 +233,7 @@ export class Http {
     return this.#options.retry;
   }
 
-  /** Whether a body in pieces is sent as it is; else it is put together for each attempt. */
+  /** True if a body in pieces is sent unchanged; otherwise it is joined for each attempt. */
   get takesPieces(): boolean {
     return this.#options.takesPieces ?? false;
   }

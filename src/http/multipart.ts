@@ -4,7 +4,7 @@ import { parseContentRange } from './content-range.ts';
 
 /** Bytes of one part of a `multipart/byteranges` answer, as they arrive. */
 export interface PartPiece {
-  /** Where these bytes lie in the whole resource. */
+  /** Offset of these bytes in the whole resource. */
   start: number;
   bytes: Uint8Array;
 }
@@ -29,7 +29,7 @@ export async function* readMultipart(
 ): AsyncGenerator<PartPiece, void, undefined> {
   const missing = new Set(asked.map(({ start, end }) => `${start}-${end}`));
   let buffer: Uint8Array = new Uint8Array();
-  /** Where the part that is being read goes on, or undefined between parts. */
+  /** Offset at which the current part continues; undefined between parts. */
   let part: ByteRange | undefined;
   let ended = false;
   for await (const chunk of chunks) {

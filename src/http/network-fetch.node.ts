@@ -25,7 +25,10 @@ tellFailuresBy(({ code, text, name }) => {
 /** Deno and Bun go by the same variables themselves, and have a `fetch` that costs little. */
 export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
 
-/** What sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also takes bodies in pieces, and goes by what the environment says about proxies and certificates. */
+/**
+ * Sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also accepts bodies in pieces, and follows
+ * the environment's settings for proxies and certificates.
+ */
 export function makeNodeFetch(env: Environment): SendingFetch {
   return async (input, init, rewrite) => {
     const fetch = beneath(globalThis.fetch);

@@ -15,13 +15,13 @@ const MAX_READ_OFF_MS = 1000;
 
 type Body = string | Uint8Array | Pieces | undefined;
 
-/** Whether {@link nodeRequest} can send it. */
+/** True if {@link nodeRequest} can send the body. */
 export const isPlainBody = (body: unknown): body is Body =>
   body === undefined || typeof body === 'string' || body instanceof Uint8Array || Array.isArray(body);
 
 /**
- * What `fetch` does, over connections of our own: a quarter of the work for each byte or less, and nothing to be loaded first.
- * Errors are like those of `fetch`.
+ * Equivalent of `fetch` over our own connections, at a quarter of the CPU time per byte or less and without loading
+ * undici. Errors have the form of `fetch` errors.
  */
 export async function nodeRequest(
   input: string,

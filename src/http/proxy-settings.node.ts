@@ -3,7 +3,7 @@ import { XetError } from '../core/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** How a server is reached. */
+/** Route to a server. */
 export interface Route {
   /** Through which it is asked. */
   proxy?: URL | undefined;
@@ -21,7 +21,7 @@ export function routeTo(url: URL, env: Environment): Route {
   return { proxy: proxyFor(url, env), certificates };
 }
 
-/** What a proxy is told about whoever asks, if its address says so. */
+/** `Proxy-Authorization` value from the credentials in a proxy's URL. */
 export function basicCredentials({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
   return `Basic ${Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')}`;

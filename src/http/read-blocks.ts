@@ -12,7 +12,7 @@ const spare: Uint8Array<ArrayBuffer>[] = [];
 /** Memory that a connection reads into, from its beginning to its end, and again when nobody looks at it any more. */
 export class Block {
   readonly memory: Uint8Array<ArrayBuffer>;
-  /** Where reading goes on. */
+  /** Position at which reading continues. */
   used = 0;
   /** Whoever reads into it, and all who look at what was read. */
   #holders = 1;
@@ -31,7 +31,7 @@ export class Block {
   }
 }
 
-/** Where a connection reads into: the rest of a block as long as that is worth it, then another block. */
+/** Memory that a connection reads into: the rest of a block while it is large enough, then another block. */
 export class ReadBlocks {
   #block = new Block(FIRST_BYTES);
 

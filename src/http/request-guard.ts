@@ -39,7 +39,7 @@ export class RequestGuard {
     });
   }
 
-  /** What a failed fetch or read means: the caller's abort, a timeout, or the network. */
+  /** Maps a failed fetch or read to the caller's abort, a timeout or a network error. */
   explain(error: unknown): unknown {
     if (this.#outer?.aborted) return this.#outer.reason;
     if (isXetError(error)) return error;

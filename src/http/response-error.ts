@@ -8,7 +8,7 @@ const ERROR_BODY_LIMIT = 4096;
 /** The status is known, and nobody waits longer for its reason. */
 const MAX_EXPLANATION_MS = 5000;
 
-/** What an unwanted answer means, as a typed error. Reads at most a few KiB of the body and drops the rest. */
+/** Maps an error response to a typed error. Reads at most a few KiB of the body and drops the rest. */
 export async function responseError(
   response: Answer,
   { kind, method = 'GET', headers: sent }: Pick<RequestSpec, 'kind' | 'method' | 'headers'>,

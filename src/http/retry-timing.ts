@@ -1,6 +1,6 @@
 import type { AnswerHeaders } from './http.ts';
 
-/** How often and how long to wait between attempts at one request. */
+/** Number of attempts of a request and the delays between them. */
 export interface RetryPolicy {
   /** Attempts in all, the first included; at least 1. */
   attempts: number;
@@ -30,7 +30,7 @@ export function retryDelay(
   return serverAsksMs === undefined ? own : Math.max(serverAsksMs + own / 4, own);
 }
 
-/** What `Retry-After` or `RateLimit` ask for, in milliseconds from now; undefined if they say nothing usable. */
+/** Delay that `Retry-After` or `RateLimit` requests, in milliseconds from now; undefined without a usable value. */
 export function requestedWait(headers: AnswerHeaders, nowMs: number): number | undefined {
   const retryAfter = headers.get('retry-after')?.trim();
   if (retryAfter) {

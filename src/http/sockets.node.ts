@@ -11,7 +11,7 @@ import { isTransientStatus, PROXY_ADVICE } from './response-error.ts';
 /** When the system begins to ask whether the other side is still there. */
 const KEEP_ALIVE_MS = 1000;
 
-/** How Node reads into memory that it is given (`onread` of `net.connect` and `tls.connect`). */
+/** Options for reading into given memory (`onread` of `net.connect` and `tls.connect`). */
 export interface ReadInto {
   buffer(): Uint8Array;
   callback(bytes: number, room: Uint8Array): boolean;
@@ -25,7 +25,7 @@ export interface OpenSocket {
 
 type Tls = typeof import('node:tls');
 let tls: Tls | undefined;
-/** What makes the next connection to a host quicker to be encrypted. */
+/** TLS sessions by host, which shorten the next handshake. */
 const sessions = new Map<string, Buffer>();
 const contexts = new Map<string, SecureContext>();
 

@@ -28,12 +28,12 @@ export interface FileInfo {
   xetHash: string | undefined;
 }
 
-/** What a download needs beside {@link FileInfo}. */
+/** {@link FileInfo} with the details that a download needs. */
 export interface ResolvedFile extends FileInfo {
   repo: RepoId;
-  /** Where the bytes can be had over plain HTTP. */
+  /** URL of the content over plain HTTP. */
   url: string;
-  /** Where to ask for a CAS read token. */
+  /** URL of a CAS read token. */
   tokenUrl: string;
   /** The first bytes of a file that is not in a CAS, which came with the answer about it; all of a short one. */
   beginning?: Uint8Array | undefined;
@@ -42,7 +42,7 @@ export interface ResolvedFile extends FileInfo {
 export interface ResolveOptions {
   signal?: AbortSignal | undefined;
   http?: Http;
-  /** Whether the beginning of a file that is not in a CAS is asked for along with the rest, as its content is wanted too. */
+  /** Requests the beginning of a file outside the CAS together with its metadata. */
   beginning?: boolean;
   /** True if it waits while this device is offline, as what is under way does. */
   waits?: boolean | undefined;
@@ -58,13 +58,16 @@ export interface HubOptions {
 }
 
 const FILE_INFO_TYPE = 'application/vnd.xet-fileinfo+json';
-/** What an answer about a file has at most. Most files that describe a model are shorter: whoever wants one asks once. */
+/**
+ * Largest metadata response with the beginning of a file, in bytes. Most configuration files are shorter, so they cost
+ * one request.
+ */
 const MAX_BYTES = 64 * 1024;
 
 /** The Hub's side of a download: what a path means, and who may ask the CAS. */
 export class HubClient {
   readonly endpoint: string;
-  /** What its requests go through. */
+  /** HTTP client of its requests. */
   readonly http: Http;
   readonly #options: HubOptions;
   /** By the user and password of the endpoint. */
@@ -98,8 +101,8 @@ export class HubClient {
   };
 
   /**
-   * What a path stands for. One request: the Hub answers with Xet file information in place of a redirect
-   * that a page could not see, and with a single byte of a file that is not in a CAS, or its beginning.
+   * Resolves a path with one request. The Hub answers with Xet file information instead of a redirect that a page could
+   * not see, or with one byte, or the beginning, of a file outside the CAS.
    */
   async resolve(repo: RepoId, revision: string, path: string, options: ResolveOptions = {}): Promise<ResolvedFile> {
     const { signal, http = this.http, waits } = options;
@@ -181,7 +184,7 @@ export class HubClient {
     return source;
   }
 
-  /** Where a CAS read token for files of a repository is had. */
+  /** URL of a CAS read token for files of a repository. */
   tokenUrl(repo: RepoId, commit: string): string {
     return apiUrl(this.endpoint, repo, 'xet-read-token', commit);
   }
@@ -243,7 +246,7 @@ function plainFile({ headers, status }: Reply): KnownFile {
   };
 }
 
-/** What an answer holds of the beginning of a file, if it says so and holds no more than was asked for. */
+/** Beginning of a file in a response, if it is declared and not longer than requested. */
 async function readBeginning(answer: Reply): Promise<Uint8Array | undefined> {
   const range = parseContentRange(answer.headers.get('content-range'))?.range;
   if (range?.start !== 0 || range.end > MAX_BYTES) {
@@ -269,7 +272,7 @@ export function contentIdOf(linkedTag: string | null, ownTag: string | null): st
   return (linkedTag === null ? isCommit(id) : isContentId(id)) ? id : undefined;
 }
 
-/** Whether an entity tag is a git sha1 or a sha256, by which content can be checked. */
+/** True if an etag is a git sha1 or a sha256, which can verify content. */
 export function isContentId(etag: string): boolean {
   return isCommit(etag) || isHashHex(etag);
 }

@@ -82,7 +82,7 @@ function shown(path: string): string {
   return path.slice(0, 120).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
-/** What the Hub would say of a file that was listed at a commit, without asking. */
+/** Resolved file of a listed entry at a commit, without a request. */
 export function fileOf(hub: HubClient, repo: RepoId, commit: string, entry: ListEntry): ResolvedFile {
   const { path, size, xetHash } = entry;
   const url = resolveUrl(hub.endpoint, repo, commit, path);

@@ -2,7 +2,7 @@ import { XetError } from '../core/errors.ts';
 import { decoded } from '../core/secrets.ts';
 import type { RepoDesignation, RepoId, RepoType } from './types.ts';
 
-/** What an `hf://` address or a page of the Hub points to. */
+/** Target of an `hf://` URI or a page URL of the Hub. */
 export interface RepoLocation {
   /** Which repository. */
   repo: RepoId;
@@ -204,7 +204,7 @@ export function givenFolder(path: string | undefined): string | undefined {
   return givenPath(path.slice(0, end));
 }
 
-/** Whether a revision is a commit in full, and so stands for the same for ever. */
+/** True if a revision is a full commit id, which never changes. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }

@@ -21,7 +21,7 @@ export function incomplete(url: string, wanted: string): XetError {
   return badAnswer(url, `did not answer with ${wanted}`);
 }
 
-/** What a repository holds. */
+/** Type of a repository. */
 export type RepoType = 'model' | 'dataset' | 'space';
 
 /** A repository: `'owner/name'` is a model, `'datasets/owner/name'` and `'spaces/owner/name'` say so. */
@@ -29,7 +29,7 @@ export type RepoDesignation = string | { type: RepoType; name: string };
 
 /** A repository by type and name. */
 export interface RepoId {
-  /** What it holds. */
+  /** Its type. */
   type: RepoType;
   /** `owner/name`; a few old models have no owner. */
   name: string;

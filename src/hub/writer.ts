@@ -8,7 +8,7 @@ import { lineOf, type Operation } from './operations.ts';
 import { apiUrl, repoText } from './repo.ts';
 import type { RepoId, RepoType } from './types.ts';
 
-/** Where a commit goes: onto a branch, or beside one as a pull request. */
+/** Target of a commit: a branch, or a pull request against one. */
 export interface CommitTarget {
   repo: RepoId;
   /** A branch, or `refs/pr/N`. */
@@ -16,11 +16,11 @@ export interface CommitTarget {
   createPr: boolean;
 }
 
-/** What the Hub says about a file that is to be uploaded. */
+/** Preupload result of a file. */
 export interface PreuploadResult {
   path: string;
   mode: 'lfs' | 'regular';
-  /** Whether a `.gitignore` leaves it out. */
+  /** True if a `.gitignore` excludes it. */
   ignored: boolean;
   /** Of what has this path now: sha256 of a large file, git blob id of a small one. */
   presentId: string | undefined;
@@ -74,12 +74,12 @@ export class HubWriter {
     this.#attempts = attempts;
   }
 
-  /** Where a CAS token that may write is had. */
+  /** URL of a CAS write token. */
   tokenUrl({ repo, branch, createPr }: CommitTarget): string {
     return `${apiUrl(this.#hub.endpoint, repo, 'xet-write-token', branch)}${createPr ? '?create_pr=1' : ''}`;
   }
 
-  /** How each of the files is to be uploaded, in their order, and the head of the branch, if it has one. */
+  /** Preupload results of the files, in their order, and the head of the branch, if any. */
   async preupload(
     target: CommitTarget,
     files: readonly PreuploadFile[],
@@ -186,7 +186,7 @@ export class HubWriter {
     }
   }
 
-  /** Whether at a commit everything is as some operations make it. */
+  /** True if a commit already contains the result of all operations. */
   async #holds(repo: RepoId, commit: string, operations: readonly Operation[], signal: AbortSignal): Promise<boolean> {
     const paths = operations.map(({ path }) => path);
     const entries = await pathsInfo(this.#hub, repo, commit, paths, signal);
@@ -199,7 +199,7 @@ export class HubWriter {
     });
   }
 
-  /** What the Hub has against the head of a model or dataset card, and what it only remarks. */
+  /** Validation errors and warnings of the Hub for the metadata of a model or dataset card. */
   async checkCard(
     type: RepoType,
     content: string,

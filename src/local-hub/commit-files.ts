@@ -10,13 +10,13 @@ import type { Tree, TreeFile } from './repo/tree.ts';
 import { collect } from './store/collect.ts';
 import { wholeObject } from './store/store.ts';
 
-/** How to commit. */
+/** Options of a commit. */
 export interface CommitOptions extends IngestOptions {
   /** The commit's title. */
   message?: string;
   /** Default `main`. A branch that does not exist yet starts at `main`. */
   branch?: string;
-  /** Whether files go through Xet: those that a client would put there (`auto`, the default), all, or none. */
+  /** Files that are stored in Xet: those that a client would store there (`auto`, the default), all, or none. */
   xet?: 'auto' | 'always' | 'never';
   /** Files to delete. */
   deletions?: string[];

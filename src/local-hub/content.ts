@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import { readExactly, readPieces } from './store/read-pieces.ts';
 
-/** What a file shall hold: bytes, text, or the content of a file on disk. */
+/** Content of a file: bytes, text, or a file on disk. */
 export type Content = Uint8Array | string | { file: string };
 
 /** Content that can be read more than once without holding all of it. */

@@ -6,7 +6,7 @@ import type { Settings } from './options.ts';
 import type { RepoStore } from './repo/repo-store.ts';
 import type { Store } from './store/store.ts';
 
-/** What every handler needs. */
+/** Context of every handler. */
 export interface HubContext {
   settings: Settings;
   codec: Codec;

@@ -1,4 +1,4 @@
-/** What a request is for; faults and request counts go by it. */
+/** Kind of a request, for fault rules and request counts. */
 export type RequestKind =
   | 'resolve'
   | 'resolve-cache'
@@ -22,7 +22,7 @@ export type RequestKind =
   | 'telemetry'
   | 'other';
 
-/** What goes wrong. Offsets and lengths are bytes of the response body. */
+/** Fault to inject. Offsets and lengths are bytes of the response body. */
 export type FaultAction =
   /** The connection closes before there is an answer. */
   | { action: 'refuse' }
@@ -56,9 +56,9 @@ export type FaultAction =
 /** Which requests are met, and by what. */
 export type FaultRule = FaultAction & {
   kind: RequestKind | 'any';
-  /** How many requests it hits; default 1. */
+  /** Number of requests it applies to. Default: 1. */
   times?: number;
-  /** How many matching requests pass unharmed before the first hit. */
+  /** Number of matching requests that pass before the first fault. Default: 0. */
   after?: number;
   /** Which paths it is for (without the query); default all. */
   match?: (path: string) => boolean;
@@ -78,11 +78,11 @@ interface ArmedRule {
   hits: number;
 }
 
-/** What the server does wrong, on purpose. At most one rule hits a request: the first that fits. */
+/** Injected faults. At most one rule applies to a request: the first that matches. */
 export class FaultPlan {
   /** Waited before every answer, in milliseconds. */
   latencyMs = 0;
-  /** What one connection may receive in a second, in bytes of body; 0 means all it can. */
+  /** Body bytes that one connection receives per second; 0 means unlimited. */
   bytesPerSecond = 0;
   #rules: ArmedRule[] = [];
 

@@ -19,13 +19,13 @@ import { frameEnds, XorbIndex } from './store/xorb-index.ts';
 const MAX_XORB_BYTES = 64 * 1024 * 1024;
 
 export interface IngestOptions {
-  /** How the chunks of new xorbs are stored. Default `auto`. */
+  /** Compression of chunks in new xorbs. Default: `auto`. */
   compression?: CompressionChoice;
   /** Cuts xorbs after so many chunks, to make files of many terms. Default 8192. */
   chunksPerXorb?: number;
 }
 
-/** Where a chunk is: in a stored xorb, or in the one that is being filled. */
+/** Location of a chunk: in a stored xorb, or in the one being filled. */
 interface Place {
   xorb: string | undefined;
   index: number;

@@ -4,13 +4,13 @@ import { parseHost, parseOrigin } from './http/sender.ts';
 
 /** An access token's owner and what it may do. */
 export interface TokenGrant {
-  /** Who it is. */
+  /** Name of the user. */
   name: string;
-  /** Whether they may write. Default: false. */
+  /** True if the user may write. Default: false. */
   write?: boolean;
 }
 
-/** How to run a Hub. */
+/** Options of a local Hub. */
 export interface LocalHubOptions {
   /** Folder for everything that lasts. Default: a fresh temporary folder, removed on `close()`. One Hub per folder at a time. */
   dir?: string;
@@ -41,18 +41,18 @@ export interface LocalHubOptions {
   readOnly?: boolean;
   /** The clock, in milliseconds since 1970. Tokens, signed addresses, commits and the `Date` header go by it. */
   now?: () => number;
-  /** How long Xet tokens hold. Default 3600. */
+  /** Lifetime of Xet tokens, in seconds. Default: 3600. */
   tokenLifetimeSeconds?: number;
-  /** How long signed addresses hold. Default 3600. */
+  /** Lifetime of signed URLs, in seconds. Default: 3600. */
   urlLifetimeSeconds?: number;
   /**
-   * What a signed xorb address accepts: only the ranges it was made for, each as a whole (`exact`), or any part
-   * of them (`subset`, the default and what production does).
+   * Ranges that a signed xorb URL accepts: only those it was signed for, each as a whole (`exact`), or any part of them
+   * (`subset`, the default, as in production).
    */
   rangeRule?: 'exact' | 'subset';
   /** Reconstruction versions offered; others answer 404. Default both. */
   reconstructionVersions?: (1 | 2)[];
-  /** Whether xorbs may be uploaded through grants. Default true. */
+  /** True if xorbs may be uploaded through grants. Default: true. */
   grants?: boolean;
   /** Shard upload versions offered; others answer 404. Default both. */
   shardVersions?: (1 | 2)[];

@@ -12,9 +12,9 @@ const COMMIT_ID = /^[0-9a-f]{40}$/;
 export interface SeededRepo extends RepoId {
   /** The newest one. */
   commit: string;
-  /** Whether there was anything to commit. */
+  /** True if there was anything to commit. */
   changed: boolean;
-  /** How many files it has now. */
+  /** Number of files it has now. */
   files: number;
 }
 

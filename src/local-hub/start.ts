@@ -30,7 +30,7 @@ export type { LocalHubOptions, TokenGrant } from './options.ts';
 export type { RepoDesignation, RepoId, RepoType } from './repo/repo-id.ts';
 export type { SeededRepo } from './seed.ts';
 
-/** What can be set of a repository from the server's side. */
+/** Repository settings that the server can change. */
 export type RepoSettings = Partial<Pick<RepoRecord, 'private' | 'gated' | 'allowed' | 'disabled'>>;
 
 /** A running Hub. */
@@ -39,7 +39,7 @@ export interface LocalHub extends AsyncDisposable {
   readonly url: string;
   /** The folder that holds everything. */
   readonly dir: string;
-  /** What goes wrong on purpose. */
+  /** Injected faults. */
   readonly faults: FaultPlan;
   /** The latest 100 000 requests, oldest first. */
   readonly requests: readonly RequestRecord[];

@@ -155,7 +155,7 @@ export interface VerifyCacheOptions {
   signal?: AbortSignal;
   /** Called after each file. */
   onFile?: (checked: CheckedBlob) => void;
-  /** Told of all files together. */
+  /** Called with the progress over all files. */
   onProgress?: OnProgress;
 }
 

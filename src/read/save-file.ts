@@ -23,7 +23,7 @@ export interface SaveOptions {
    * stream.
    */
   signal?: AbortSignal;
-  /** Told a few times a second how far it is, last of all that it is done. */
+  /** Called a few times per second with the progress, and once at the end. */
   onProgress?: OnProgress;
   /** Fetches again what is already there. Default: false. */
   force?: boolean;

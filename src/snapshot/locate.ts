@@ -11,7 +11,7 @@ export interface LocateParts {
   http: Http;
   hub: HubClient;
   store: RepoStore;
-  /** Whether no server may be asked. */
+  /** True if no server may be contacted. */
   offline: boolean;
   onWarning: (message: string) => void;
 }
@@ -20,7 +20,7 @@ export interface Wanted {
   repo: RepoId;
   revision: string;
   path: string;
-  /** Whether what is here does not count. */
+  /** True if local copies are ignored. */
   force: boolean;
   signal: AbortSignal;
 }
@@ -28,13 +28,13 @@ export interface Wanted {
 export interface Located {
   file: ResolvedFile;
   place: Place;
-  /** Whether the Hub said so just now. */
+  /** True if the Hub was asked. */
   asked: boolean;
 }
 
 /**
- * What a path at a revision stands for. A file that is here at a given commit costs no request, and one that is here
- * at the last known commit of a branch serves while the Hub cannot be reached.
+ * Resolves a path at a revision. A file that is local at a given commit costs no request, and one that is local at the
+ * last known commit of a branch is used while the Hub cannot be reached.
  */
 export async function locate(parts: LocateParts, wanted: Wanted): Promise<Located> {
   const { store, offline } = parts;

@@ -1,4 +1,4 @@
-/** What decides which names a file can have: the file systems that a system usually has. */
+/** Platform whose usual file systems decide which file names are valid. */
 export type NamePlatform = 'windows' | 'darwin' | 'other';
 
 const EVERYWHERE: readonly NamePlatform[] = ['windows', 'darwin', 'other'];
@@ -6,16 +6,16 @@ const EVERYWHERE: readonly NamePlatform[] = ['windows', 'darwin', 'other'];
 export interface UnusableName {
   path: string;
   reason: string;
-  /** Where it cannot be used. */
+  /** Platforms that reject it. */
   on: readonly NamePlatform[];
 }
 
 /** Names that become one where case or Unicode form are not told apart. */
 export interface Collision {
   paths: string[];
-  /** Whether all of them are folders: their files then end up in one folder, but none is lost. */
+  /** True if all of them are folders: their files end up in one folder, and none is lost. */
   folders: boolean;
-  /** Where they become one. */
+  /** Platforms on which they collide. */
   on: readonly NamePlatform[];
 }
 
@@ -49,7 +49,7 @@ const INVISIBLE = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;
 /** Also the short name that Windows makes of it, and the endings that Windows drops. */
 const GIT = /^(?:\.git|git~\d+)[. ]*$/i;
 
-/** What could leave the folder, or mean something else than a file in it, under the rules of any system. */
+/** Matches names that could leave the folder, or do not denote a file in it, on any platform. */
 function unsafeReason(path: string): Found | undefined {
   const reason = (() => {
     if (path === '') return 'it is empty';
@@ -103,7 +103,7 @@ function windowsReason(path: string): Found | undefined {
   return undefined;
 }
 
-/** What each platform's usual file systems make of a name before they compare it. */
+/** Normalisation that each platform's usual file systems apply before comparing names. */
 const FOLDS: Partial<Record<NamePlatform, (name: string) => string>> = {
   // NTFS maps single UTF-16 units, and takes both forms of a letter with an accent for different names.
   windows: (name) =>
@@ -195,7 +195,7 @@ export function leftOutText(leftOut: ReadonlyMap<string, string>, repo: string):
   );
 }
 
-/** Where Python's client and this one keep what they know of a folder. */
+/** Metadata folder of Python's client and this one. */
 function isNote(path: string): boolean {
   return /^\.cache(?:\/huggingface(?:\/.*)?)?$/is.test(path);
 }

@@ -42,7 +42,7 @@ export interface SnapshotSelection {
   signal?: AbortSignal;
 }
 
-/** What planning asks. */
+/** Dependencies of planning. */
 export interface PlanParts {
   http: Http;
   hub: HubClient;
@@ -66,7 +66,7 @@ export interface LeftOutFile {
   reason: string;
 }
 
-/** What there is to do, over all files. */
+/** Totals over all files. */
 export interface SnapshotTotals {
   /** Number of files. */
   files: number;
@@ -88,13 +88,13 @@ export interface SnapshotPlan {
   revision: string;
   /** The one commit that every file is of. */
   commit: string;
-  /** Where the files will be. */
+  /** Folder of the files. */
   folder: string;
   files: PlannedFile[];
   totals: SnapshotTotals;
   warnings: string[];
   leftOut: LeftOutFile[];
-  /** Whether no server may be asked, or none answered: then all files are held, at this commit. */
+  /** True if no server may be asked or none answered; then all files are local at this commit. */
   local: boolean;
   /** All entries of the commit, if they were listed for this plan: worth noting. */
   listing: ListEntry[] | undefined;
@@ -251,7 +251,7 @@ async function askOn<T>(ask: () => Promise<T>, problem: string): Promise<T> {
   }
 }
 
-/** What is here at a commit, if everything that is wanted is; or why not. */
+/** Local entries of a commit if all wanted files are local; otherwise the reason. */
 async function standIn(
   query: Query,
   commit: string | undefined,
@@ -272,7 +272,7 @@ async function standIn(
   }
 }
 
-/** What is known of a commit without asking anybody. */
+/** Entries of a commit known without a request. */
 async function fromHere(query: Query, commit: string | undefined): Promise<Contents> {
   const { repo, revision, selection, store } = query;
   if (commit === undefined) {
@@ -303,7 +303,7 @@ async function fromHere(query: Query, commit: string | undefined): Promise<Conte
 /** An id that git gives to nothing, so that no file has it. */
 const NO_OID = '0'.repeat(40);
 
-/** What a listing would say of a file that is here; without one an entry that nothing can hold, to be counted. */
+/** Listing entry of a local file; for a missing file, an entry without content, so that it is counted. */
 function entryOf(path: string, held: HeldFile | undefined): ListEntry {
   const etag = held && isContentId(held.etag) ? held.etag : NO_OID;
   const [oid, sha256] = etag.length === 64 ? [NO_OID, etag] : [etag, undefined];

@@ -33,16 +33,16 @@ export {
 
 /** Which files to fetch, and whom to tell. */
 export interface SnapshotOptions extends SnapshotSelection {
-  /** Told of all files together. */
+  /** Called with the progress over all files. */
   onProgress?: OnProgress;
-  /** Told of each file when it is in place. */
+  /** Called for each file once it is in place. */
   onFile?: (file: SnapshotFile) => void;
 }
 
 /** One file of a snapshot. All of them are of the same commit. */
 export type SnapshotFile = DownloadResult;
 
-/** What a snapshot did. */
+/** Result of a snapshot. */
 export interface SnapshotResult {
   /** The folder that holds the files under their paths in the repository. */
   folder: string;
@@ -60,7 +60,7 @@ export interface SnapshotResult {
   seconds: number;
 }
 
-/** What a snapshot would do, as {@link SnapshotResult} tells what one did. */
+/** Preview of a snapshot, in the form of {@link SnapshotResult}. */
 export interface SnapshotPreview {
   /** The folder that would hold the files. */
   folder: string;
@@ -72,7 +72,7 @@ export interface SnapshotPreview {
   leftOut: LeftOutFile[];
   /** Over all files. */
   totals: SnapshotTotals;
-  /** What would go less well than it could. */
+  /** Warnings. */
   warnings: string[];
 }
 
@@ -88,18 +88,18 @@ export interface SnapshotPreviewFile {
   etag: string;
   /** Undefined for files that the Hub keeps in git. */
   xetHash: string | undefined;
-  /** Whether its content is on this machine, so that nothing is to be fetched. */
+  /** True if its content is on this machine, so nothing is fetched. */
   held: boolean;
 }
 
-/** How one file is brought to its place: gives what is there already, if it is right, or fetches. */
+/** Brings one file to its place: verifies an existing file, or fetches it. */
 export type FetchFile = (
   file: ResolvedFile,
   place: Place,
   settings: { signal: AbortSignal; force: boolean; onProgress: OnProgress; log: MetricsLog; ahead: Ahead | undefined },
 ) => Promise<DownloadOutcome>;
 
-/** What fetching a snapshot leans on. */
+/** Dependencies of fetching a snapshot. */
 export interface SnapshotParts extends PlanParts {
   fetchFile: FetchFile;
   /** The form of batch reconstruction that each CAS answers, if known. */
@@ -116,7 +116,7 @@ const HELD_FILES_AT_ONCE = 128;
 /** A large file uses the network well by itself. */
 const LARGE_FILES_AT_ONCE = 8;
 
-/** What a plan would do, for people and programs that only want to know. */
+/** Converts a plan to its public preview. */
 export function previewOf({ folder, commit, files, totals, warnings, leftOut }: SnapshotPlan): SnapshotPreview {
   return {
     folder,
@@ -241,7 +241,7 @@ function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINIT
   ];
 }
 
-/** What the Hub said, for the next time and for when it cannot be asked. */
+/** Notes the Hub's answers for the next snapshot and for offline use. */
 async function note({ store }: SnapshotParts, { repo, revision, commit, listing, local }: SnapshotPlan): Promise<void> {
   if (local) return;
   await Promise.all([

@@ -6,7 +6,7 @@ import type { KnownFiles } from '../verified-files.ts';
 
 const READ_BYTES = 1024 * 1024;
 
-/** What a file has to be. */
+/** Expected content of a file. */
 export interface WantedContent {
   etag: string;
   /** Bytes. */
@@ -23,8 +23,7 @@ export function nodeContentHash(algorithm: 'sha1' | 'sha256'): ContentHash {
 }
 
 /**
- * How the file at a path was found to be the one that is wanted, or undefined if it is not, or not there. It is
- * hashed unless it is known and unchanged.
+ * Verifies the file at a path; undefined if it is missing or different. It is hashed unless it is known and unchanged.
  */
 export async function checkContent(
   path: string,
@@ -47,7 +46,7 @@ export async function checkContent(
   return verified;
 }
 
-/** Whether the content of a file has an entity tag; undefined also for tags that are not made from content. */
+/** Compares a file's content with an etag; undefined also for etags that are not content hashes. */
 export async function hashMatches(
   path: string,
   etag: string,
@@ -116,7 +115,9 @@ export async function lookAt(path: string): Promise<BigIntStats | undefined> {
   return found?.isFile() ? found : undefined;
 }
 
-/** Whether a file was written to since. To remember a file may set its time back, also while another one reads it. */
+/**
+ * True if a file was written to since. Remembering a file may set its time back, even while another process reads it.
+ */
 export function isNewer(now: BigIntStats | undefined, before: BigIntStats): boolean {
   return now === undefined || now.ino !== before.ino || now.size !== before.size || now.mtimeNs > before.mtimeNs;
 }

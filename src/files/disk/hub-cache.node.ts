@@ -31,7 +31,7 @@ export class HubCache implements RepoStore {
   readonly #shared: SharedBlobs;
   readonly #fence: Fence;
   readonly #trees = new Map<string, TreeFiles>();
-  /** What was noted by this object: all files of a snapshot would note the same. */
+  /** Notes written by this object; all files of a snapshot would write the same. */
   readonly #noted = new Set<string>();
   #tagged: Promise<void> | undefined;
 
@@ -181,7 +181,7 @@ class CachePlace implements Place {
   readonly #around: Surroundings;
   readonly #blob: string;
   readonly #pointer: string;
-  /** Whether content that other repositories share was looked at and found to be wrong. */
+  /** True if content shared with other repositories was found to be corrupt. */
   #sharedIsWrong = false;
 
   constructor(file: ResolvedFile, around: Surroundings) {
@@ -281,7 +281,7 @@ class CachePlace implements Place {
     }
   }
 
-  /** Whether a link could be made. */
+  /** Creates a link; false if the system refuses. */
   async #putLink(): Promise<boolean> {
     const target = relative(dirname(this.#pointer), this.#blob);
     const made = await makeLink(target, this.#pointer);
@@ -303,12 +303,12 @@ class CachePlace implements Place {
   }
 }
 
-/** What is at the end of a path, or that nothing is. */
+/** Status of the file that a path leads to; undefined if there is none. */
 type Look = BigIntStats | undefined;
 
 const lookAt = (path: string): Promise<Look> => stat(path, { bigint: true }).catch(() => undefined);
 
-/** Whether it is one file. Where a system has no numbers for files, none is another's. */
+/** True if both are the same file. Always false on systems without inode numbers. */
 function isSame(a: Look, b: Look): boolean {
   return a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
 }
@@ -328,7 +328,7 @@ async function makeLink(target: string, path: string): Promise<'made' | 'exists'
   }
 }
 
-/** What a revision stands for; a commit stands for itself. */
+/** Commit of a revision; a commit is returned unchanged. */
 async function writeRef(fence: Fence, repo: string, revision: string, commit: string): Promise<void> {
   if (revision === commit) return;
   const ref = within(join(repo, 'refs'), revision);

@@ -109,7 +109,7 @@ export class LocalDir implements RepoStore {
     return { localPath: target, size: found.size, etag: metadata.etag };
   }
 
-  /** What is about to be replaced. */
+  /** The file that will be replaced. */
   async earlier({ path, commit, etag }: ResolvedFile): Promise<EarlierFile[]> {
     const target = tryWithin(this.#root, path);
     const metadata = target === undefined ? undefined : await this.#notes.read(path);
@@ -200,7 +200,7 @@ class LocalPlace implements Place {
     return verified;
   }
 
-  /** What the Hub cache folder has need not be fetched. */
+  /** Copies the file from the Hub cache folder, if it is there. */
   async #copyFromCache(signal: AbortSignal): Promise<Verified | undefined> {
     for (const source of await this.#sources()) {
       try {
@@ -262,7 +262,7 @@ class LocalPlace implements Place {
   }
 }
 
-/** What a client would take for its own notes. Not all file systems tell upper from lower case. */
+/** True for paths that clients would take for their own metadata, ignoring case as some file systems do. */
 const NOTE = /^\.cache(?:\/huggingface(?:\/.*)?)?$/is;
 
 /** A short name that stands for a path in a repository. */

@@ -5,7 +5,7 @@ import { within } from '../../fs/safe-paths.node.ts';
 import { createIfMissing, tagFolder, writeInOneStep } from '../../fs/small-files.node.ts';
 import { isCommit } from '../../hub/repo.ts';
 
-/** What was noted about a file when it was put into a folder of the user's own. */
+/** Metadata of a file in a local folder, written when the file was placed. */
 export interface LocalMetadata {
   commit: string;
   etag: string;
@@ -31,7 +31,7 @@ export class LocalNotes {
     this.folder = join(root, '.cache', 'huggingface');
   }
 
-  /** Where unfinished files wait. */
+  /** Folder of unfinished files. */
   get unfinished(): string {
     return join(this.folder, 'download');
   }
@@ -41,7 +41,7 @@ export class LocalNotes {
     return within(this.unfinished, `${path}.lock`);
   }
 
-  /** What was noted about a file, if the file has not been changed since. */
+  /** Metadata of a file, if it is unchanged since. */
   async read(path: string): Promise<LocalMetadata | undefined> {
     const metadata = parseMetadata((await readBelow(this.#fence, this.#metadata(path))) ?? '');
     const found = metadata && (await stat(within(this.#root, path)).catch(() => undefined));

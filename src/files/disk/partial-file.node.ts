@@ -15,7 +15,7 @@ import { writeAll } from '../../fs/write-all.node.ts';
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../journal.ts';
 import type { FileSink, HeldPart } from '../place.ts';
 
-/** What a partial file is a part of; one that says something else is of no use. */
+/** Identity of the file that a partial file belongs to; another identity makes it useless. */
 export interface PartialIdentity {
   etag: string;
   size: number;
@@ -69,7 +69,7 @@ export class PartialFile implements FileSink {
   #journalEnd: number;
   /** Journal entries are written one after the other: a gap would hide what lies behind it. */
   #noting: Promise<void> = Promise.resolve();
-  /** Whether it has anything that another try could use. */
+  /** True if it holds data that another attempt could use. */
   #useful: boolean;
   #closed = false;
 
@@ -379,7 +379,7 @@ interface RecoverParts {
   copy: DiskFile | undefined;
 }
 
-/** What the journal says of the data, as far as the data agrees. */
+/** Journal entries that match the data. */
 async function recover(data: DiskFile, journal: Uint8Array, { size, signal, copy }: RecoverParts): Promise<Left> {
   const present = (await data.stat()).size;
   const entries = withoutOverlaps(decodeEntries(journal, size)).filter(({ start }) => start < present);

@@ -79,7 +79,7 @@ export async function acquirePythonLock(path: string, options: PythonLockOptions
   }
 }
 
-/** Whether somebody has the lock now; undefined where that cannot be told. */
+/** True if the lock is held; undefined if unknown. */
 export async function isPythonLockHeld(path: string): Promise<boolean | undefined> {
   const handle = await open(path, constants.O_RDWR | NO_FOLLOW).catch((error: NodeJS.ErrnoException) => error.code);
   if (handle === 'ENOENT') return false;

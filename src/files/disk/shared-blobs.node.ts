@@ -48,7 +48,7 @@ export class SharedBlobs {
     this.folder = join(this.#cacheDir, 'blobs');
   }
 
-  /** Whether there is a store, of the one kind that is known. */
+  /** True if a store of the known kind exists. */
   async exists(): Promise<boolean> {
     const marker = join(this.folder, MARKER);
     const [folder, file] = await Promise.all([lstatOf(this.folder), lstatOf(marker)]);
@@ -62,7 +62,7 @@ export class SharedBlobs {
     return (await this.#isPhysical(dirname(entry))) && (await isUsable(entry, size)) ? entry : undefined;
   }
 
-  /** What a blob of a repository links to in the store, whether that is there or not. */
+  /** Store path that a repository's blob links to, whether or not it exists. */
   async targetOf(blob: string): Promise<string | undefined> {
     const target = await readlink(blob).catch(() => undefined);
     if (target === undefined || !BLOB_OF_REPO.test(this.#name(blob))) return undefined;

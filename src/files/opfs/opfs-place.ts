@@ -90,10 +90,10 @@ export class OpfsPlace implements Place {
   }
 }
 
-/** What has become of a file that is whole. */
+/** Outcome of a finished file. */
 export interface Published {
   path: string;
-  /** Told how it was found to be right. */
+  /** Called with the verification method. */
   note?: (verified: Verified) => Promise<void>;
 }
 

@@ -33,7 +33,7 @@ interface OpenPart {
   end: number;
   stream: FileSystemWritableFileStream;
   records: ChunkRecordList;
-  /** Whether its chunks are not known. */
+  /** True if its chunks are unknown. */
   plain: boolean;
 }
 

@@ -7,12 +7,12 @@ import { type FileHandle, folderAt, opfsRoot, removeFrom, type SyncAccessHandle,
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../journal.ts';
 import type { HeldPart } from '../place.ts';
 
-/** What a partial file is a part of, and where it lies. */
+/** Identity and location of a partial file. */
 export interface PartialSpec {
   folders: string[];
   /** Of the file that it will be. */
   name: string;
-  /** What it is a part of; one that says something else is of no use. */
+  /** Identity of the file it belongs to; another identity makes it useless. */
   header: Uint8Array;
   /** Of the whole file, in bytes. */
   size: number;
@@ -57,7 +57,7 @@ export class PartialData implements PartialStore {
   readonly #data: SyncAccessHandle;
   readonly #journal: SyncAccessHandle;
   #journalEnd: number;
-  /** Whether it has anything that another try could use. */
+  /** True if it holds data that another attempt could use. */
   #useful: boolean;
   #closed = false;
 
@@ -179,14 +179,14 @@ function checkRoom(data: SyncAccessHandle, size: number): void {
   data.truncate(now);
 }
 
-/** What a journal says, if it is about the same file. */
+/** Entries of a journal, if it belongs to the same file. */
 function readJournal(journal: SyncAccessHandle, { header, size }: PartialSpec): JournalEntry[] {
   const content = readAll(journal, 0, journal.getSize());
   if (!header.every((byte, index) => content[index] === byte)) return [];
   return decodeEntries(content.subarray(header.length), size);
 }
 
-/** What the journal says of the data, as far as the data agrees. */
+/** Journal entries that match the data. */
 async function recover(data: SyncAccessHandle, entries: readonly JournalEntry[]): Promise<Left> {
   const left: Left = { held: [], unchecked: [] };
   const present = data.getSize();

@@ -12,9 +12,9 @@ import { type Left, PartialData, type PartialSpec, type PartialStore } from './p
 /** Failures are data: the class and the name of an error do not survive the way. */
 type Result<T> = { value: T } | { error: StorageFailure };
 
-/** What the worker does for one file. */
+/** Worker calls for one file. */
 interface PartialWorker {
-  /** Whether files can be written in place there. */
+  /** True if the worker can write files in place. */
   ready(): boolean;
   open(spec: PartialSpec): Promise<Result<Left>>;
   write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<Result<void>>;

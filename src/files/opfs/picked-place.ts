@@ -8,21 +8,21 @@ import type { ExistingFile } from '../held-file.ts';
 import type { FileSink, Place } from '../place.ts';
 import { openStaged } from './opfs-place.ts';
 
-/** What is needed of a `FileSystemFileHandle`. */
+/** The used part of a `FileSystemFileHandle`. */
 export interface WritableFile {
   /** Folders are no files. */
   readonly kind: 'file';
   /** As the user sees it. */
   readonly name: string;
-  /** What is in it. */
+  /** Its content. */
   getFile(): Promise<Blob>;
   /** A stream that replaces what is in it when it is closed. */
   createWritable?(): Promise<WritableStream<Uint8Array>>;
-  /** Whether the page may write: `granted`, `prompt` or `denied`. */
+  /** Write permission of the page: `granted`, `prompt` or `denied`. */
   queryPermission?(options: { mode: 'readwrite' }): Promise<string>;
 }
 
-/** Where files wait that are to go elsewhere. */
+/** Folder of unfinished files that will be copied elsewhere. */
 const FOLDERS = ['.xetkit', 'saving'];
 
 /**

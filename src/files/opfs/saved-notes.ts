@@ -2,7 +2,7 @@ import { isVerified, type Verified } from '../../core/content-hash.ts';
 import { isCount, isRecord } from '../../core/json-values.ts';
 import { fileIn, folderAt, opfsRoot } from '../../fs/opfs.ts';
 
-/** What a file was found to be, and by what it is recognised as the same. */
+/** Verification result of a file, and the properties that identify it. */
 export interface SavedNote {
   etag: string;
   xetHash: string | null;
@@ -14,10 +14,10 @@ export interface SavedNote {
   verified: Verified;
 }
 
-/** What a note is about, out of the way of what applications keep. */
+/** Kinds of notes, each in a folder apart from application data. */
 export type NoteKind = 'saved' | 'commits' | 'trees';
 
-/** What is noted under a key. A convenience: without it servers are asked, and files hashed, again. */
+/** Note with a key. Only an optimisation: without it, servers are asked and files hashed again. */
 export async function readNote(kind: NoteKind, key: string): Promise<string | undefined> {
   try {
     const file = await fileIn(await folderAt(await opfsRoot(), ['.xetkit', kind], false), await nameFor(key));
@@ -38,7 +38,7 @@ export async function writeNote(kind: NoteKind, key: string, text: string): Prom
   }
 }
 
-/** What is noted of a file that was saved at a path. */
+/** Note on a file that was saved at a path. */
 export async function readSaved(path: string): Promise<SavedNote | undefined> {
   const text = await readNote('saved', path);
   try {

@@ -13,7 +13,7 @@ import type { XorbIndex } from '../store/xorb-index.ts';
 /** Half a terabyte in the largest chunks. */
 const MAX_FILE_CHUNKS = 4 * 1024 * 1024;
 
-/** What a good shard registers. */
+/** Content that a valid shard registers. */
 export interface CheckedShard {
   files: StoredFile[];
   xorbs: XorbIndex[];

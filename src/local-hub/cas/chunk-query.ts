@@ -4,10 +4,13 @@ import { maySeeShardOf } from '../hub/content-access.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
 
-/** How long a client may go on using an answer. */
+/** Validity of a response, in seconds. */
 const KEY_LIFETIME_SECONDS = 7 * 24 * 3600;
 
-/** Where a chunk is stored: its shard's xorbs with chunk hashes that only show what the client already knows. */
+/**
+ * Answers a chunk query: the xorbs of the chunk's shard, with keyed hashes that reveal only what the client already
+ * knows. Xet protocol: global deduplication.
+ */
 export async function sendChunkAnswer(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
   const caller = requireScope(context, exchange, 'read');
   const { codec, store, dedupKey } = context;

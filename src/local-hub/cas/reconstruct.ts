@@ -19,11 +19,11 @@ export interface Reconstruction {
   /** Unpacked bytes of the first term that come before the asked range. */
   offsetIntoFirstRange: number;
   terms: AnsweredTerm[];
-  /** What to fetch of each xorb, in chunk order; every term lies in one of its xorb's ranges. */
+  /** Ranges to fetch of each xorb, in chunk order; every term lies in one of its xorb's ranges. */
   fetches: Map<string, FetchRange[]>;
 }
 
-/** What a client needs for a range of a file. `indexes` holds every xorb that the file is made of. */
+/** Reconstruction of a range of a file. `indexes` holds every xorb of the file. */
 export function reconstruct(
   file: StoredFile,
   indexes: Map<string, XorbIndex>,

@@ -3,7 +3,7 @@ import { pause } from './pause.ts';
 
 export type Pieces = AsyncIterable<Uint8Array>;
 
-/** How a body ends after it was tampered with. */
+/** Ending of a body with an injected fault. */
 export type Ending = 'whole' | 'cut' | 'reset';
 
 /** A body as a fault leaves it: what to announce, what to send, and how the connection ends. */

@@ -3,7 +3,7 @@ import type { Exchange, ResponseHeaders } from './exchange.ts';
 /** Which part of the service an address belongs to: they differ in what a page of another origin may see. */
 export type Family = 'hub' | 'cas' | 'signed';
 
-/** What the Hub lets a page read. The token headers are not among them: pages use the JSON. */
+/** Headers that pages may read. Token headers are excluded: pages use the JSON. */
 const HUB_EXPOSED = [
   'X-Repo-Commit',
   'X-Request-Id',

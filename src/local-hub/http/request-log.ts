@@ -2,7 +2,7 @@ import type { RequestKind } from '../faults.ts';
 
 /** One request that was served, or is being served. */
 export interface RequestRecord {
-  /** What was asked for. */
+  /** The request. */
   kind: RequestKind;
   /** As in `GET`. */
   method: string;
@@ -14,7 +14,7 @@ export interface RequestRecord {
   bytesSent: number;
   /** The `Range` header, as it was sent. */
   range?: string;
-  /** Whether the request carried an `Authorization` header. */
+  /** True if the request had an `Authorization` header. */
   authorized: boolean;
   /** By the Hub's clock, in milliseconds. */
   startedAt: number;

@@ -3,7 +3,7 @@ import { HubError } from '../hub-error.ts';
 import type { Family } from './cors.ts';
 import type { Exchange } from './exchange.ts';
 
-/** What will answer a request. */
+/** Handler of a request. */
 export interface Route {
   family: Family;
   kind: RequestKind;

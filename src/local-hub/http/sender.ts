@@ -22,8 +22,8 @@ export interface SenderRules {
 }
 
 /**
- * Who sent a request: a program (`direct`), a page of this server (`own`), a page of an origin that was allowed
- * (`allowed`), or any other page (`foreign`).
+ * Sender of a request: a program (`direct`), a page of this server (`own`), a page of an allowed origin (`allowed`), or
+ * any other page (`foreign`).
  */
 export type Sender = 'direct' | 'own' | 'allowed' | 'foreign';
 

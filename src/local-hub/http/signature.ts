@@ -25,7 +25,7 @@ export function signPath(signer: Signer, path: string, fields: Record<string, st
   return `${path}?${query}`;
 }
 
-/** Whether this path and query were made by {@link signPath} and still hold at `nowMs`. */
+/** True if this path and query were signed by {@link signPath} and are still valid at `nowMs`. */
 export function checkSignedPath(signer: Signer, path: string, query: URLSearchParams, nowMs: number): boolean {
   const signed = new URLSearchParams(query);
   const [signature = '', ...others] = signed.getAll(SIGNATURE);

@@ -4,7 +4,7 @@ import { HubError } from '../hub-error.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 
-/** Who asks. `name` is `undefined` for somebody without a token. */
+/** The caller. `name` is undefined without a token. */
 export interface Visitor {
   name: string | undefined;
   write: boolean;

@@ -29,8 +29,8 @@ export async function sendBridge(context: HubContext, exchange: Exchange, hash: 
 }
 
 /**
- * What the redirect to here said. huggingface_hub follows a redirect that stays on the Hub's own host, as this
- * one does, and looks for the facts in the last answer.
+ * Headers of the redirect to this URL. huggingface_hub follows a redirect on the Hub's own host, and reads metadata
+ * from the last response.
  */
 function repeatedFacts(context: HubContext, exchange: Exchange, { hash, size }: StoredFile): ResponseHeaders {
   const [plural, ...name] = exchange.query.get('repo')?.split('/') ?? [];

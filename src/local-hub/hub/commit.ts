@@ -147,7 +147,7 @@ async function largeFile(
   return largeTreeFile(oid, object);
 }
 
-/** What a tree says about a stored large file. */
+/** Tree entry of a stored large file. */
 export function largeTreeFile(sha256: string, { xetHash, size }: LargeObject): TreeFile {
   const pointer = Buffer.from(pointerText(sha256, size));
   return { size, oid: gitBlobId(pointer), lfs: { sha256, pointerSize: pointer.length }, xetHash };

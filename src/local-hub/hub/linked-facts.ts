@@ -2,7 +2,7 @@ import { baseUrl, casUrl, type HubContext } from '../context.ts';
 import type { Exchange, ResponseHeaders } from '../http/exchange.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 
-/** What a client needs to know of a large file to fetch it through Xet. */
+/** Headers with which a client fetches a large file over Xet. */
 export function linkedFacts(
   context: HubContext,
   exchange: Exchange,

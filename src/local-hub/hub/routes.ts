@@ -20,7 +20,7 @@ import { sendToken } from './xet-token.ts';
 
 type Handler = (context: HubContext, exchange: Exchange, id: RepoId, rest: string[]) => Promise<void>;
 
-/** What can follow a repository's name below `/api/{type}s/`, by method. */
+/** Routes after a repository's name below `/api/{type}s/`, by method. */
 const ACTIONS: Record<string, [RequestKind, Handler]> = {
   'GET revision': ['revision', (c, x, id, rest) => sendRepoInfo(c, x, id, rest.join('/'))],
   'GET tree': ['tree', sendTree],

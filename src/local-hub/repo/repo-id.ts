@@ -2,12 +2,12 @@ import { isRepoName } from '../../hub/repo.ts';
 
 export { isRepoName };
 
-/** What a repository holds. */
+/** Type of a repository. */
 export type RepoType = 'model' | 'dataset' | 'space';
 
 /** A repository; `name` is `owner/name`, or one word for the oldest models. */
 export interface RepoId {
-  /** What it holds. */
+  /** Its type. */
   type: RepoType;
   /** As in `owner/name`. */
   name: string;
@@ -27,7 +27,7 @@ export function typeOfPlural(plural: string | undefined): RepoType | undefined {
   return TYPES.find((type) => `${type}s` === plural);
 }
 
-/** What stands before a repository's name in addresses for people. */
+/** Prefix of a repository's name in page URLs. */
 export function urlPrefix(type: RepoType): string {
   return type === 'model' ? '' : `${type}s/`;
 }

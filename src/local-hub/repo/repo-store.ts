@@ -5,7 +5,7 @@ import type { StagingArea } from '../store/atomic-file.ts';
 import { Repo, type RepoRecord } from './repo.ts';
 import { isRepoName, type RepoId, type RepoType } from './repo-id.ts';
 
-/** Where models without an owner are kept: no owner can have this name. */
+/** Folder of models without an owner; no owner can have this name. */
 const NO_OWNER = '~';
 
 /** All repositories of a Hub. */

@@ -8,7 +8,7 @@ import { RecentMap } from '../store/recent-map.ts';
 import type { RepoId } from './repo-id.ts';
 import { decodeTree, encodeTree, type Tree, treeId } from './tree.ts';
 
-/** What is true of a repository whatever its revision. */
+/** Properties of a repository, independent of revisions. */
 export interface RepoRecord {
   /** 24 hex digits. */
   id: string;

@@ -36,7 +36,10 @@ export function treeId(encoded: string): string {
   return createHash('sha1').update('tree\0').update(encoded).digest('hex');
 }
 
-/** What lies in a folder (`''` is the root), folders first; with `recursive` also what lies below. `undefined`: no such folder. */
+/**
+ * Entries of a folder (`''` is the root), folders first; with `recursive` also everything below. Undefined if the
+ * folder does not exist.
+ */
 export function listFolder(tree: Tree, folder: string, recursive: boolean): FolderEntry[] | undefined {
   if (folder !== '' && !folderIds(tree).has(folder)) return undefined;
   const start = folder === '' ? '' : `${folder}/`;

@@ -6,7 +6,10 @@ import { STAGING } from './hub-folder.ts';
 
 const STAGED_NAME = /^[0-9a-f]{24}$/;
 
-/** Where files are written before they get their name, so that a killed process leaves no half of one behind. */
+/**
+ * Staging folder: files are written here before they are renamed into place, so a killed process leaves no partial
+ * file.
+ */
 export class StagingArea {
   readonly folder: string;
   readonly #confirm: () => Promise<void>;

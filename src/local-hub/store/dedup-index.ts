@@ -92,7 +92,10 @@ export class DedupIndex {
   }
 }
 
-/** Whether a chunk's hash alone makes it one to ask about: its last word divides evenly. */
+/**
+ * True if a chunk's hash alone makes it eligible for a query: its last word modulo 1024 is 0. Xet protocol: global
+ * deduplication.
+ */
 export function isEligible(chunk: string): boolean {
   return BigInt(`0x${chunk.slice(48)}`) % GLOBAL_DEDUP_MODULUS === 0n;
 }

@@ -12,7 +12,7 @@ export interface StoredTerm {
   verification: string;
 }
 
-/** How a file is put together. */
+/** Terms of a file. */
 export interface StoredFile {
   hash: string;
   size: number;
@@ -20,7 +20,7 @@ export interface StoredFile {
   terms: StoredTerm[];
 }
 
-/** What a commit names a large file by. */
+/** Content hashes that a commit uses for a large file. */
 export interface LargeObject {
   xetHash: string;
   size: number;

@@ -2,7 +2,7 @@ import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength } from '
 import type { ByteRange, ChunkRange } from '../../core/ranges.ts';
 import { FRAME_HEADER_BYTES } from '../../xorb/frames.ts';
 
-/** What the server knows about a stored xorb without reading its frames. */
+/** Index of a stored xorb. */
 export class XorbIndex {
   readonly hash: string;
   readonly chunks: ChunkRecords;
@@ -33,7 +33,7 @@ export class XorbIndex {
     return this.unpacked.at(-1) ?? 0;
   }
 
-  /** Where the frames of a run of chunks are in the stored body. */
+  /** Byte range of a run of chunks in the stored body. */
   bytes(range: ChunkRange): ByteRange {
     return { start: range.start === 0 ? 0 : (this.ends[range.start - 1] ?? 0), end: this.ends[range.end - 1] ?? 0 };
   }
