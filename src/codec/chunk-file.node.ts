@@ -3,7 +3,7 @@ import { hashToHex } from '../core/hash.ts';
 import { open } from '../fs/disk.node.ts';
 import { loadCodec } from './load.node.ts';
 
-export interface ChunkedFile {
+export interface FileChunks {
   /** Bytes. */
   size: number;
   records: ChunkRecords;
@@ -18,7 +18,7 @@ export async function chunkFile(
   path: string,
   signal: AbortSignal,
   onBlock?: (bytes: Uint8Array) => void,
-): Promise<ChunkedFile> {
+): Promise<FileChunks> {
   const codec = await loadCodec();
   const handle = await open(path);
   const chunker = codec.chunker();

@@ -12,7 +12,7 @@ export interface CommitContext {
   onWarning: (message: string) => void;
 }
 
-export interface CommitOptions {
+export interface CommitPlan {
   title: string;
   description: string;
   /** Head that the commit must be based on. */
@@ -25,7 +25,7 @@ export interface CommitOptions {
 export async function commitAll(
   { writer, budget, onWarning }: CommitContext,
   firstTarget: CommitTarget,
-  { title, description, parentCommit, head }: CommitOptions,
+  { title, description, parentCommit, head }: CommitPlan,
   operations: AsyncIterable<Operation>,
   signal: AbortSignal,
 ): Promise<(MadeCommit & { title: string })[]> {

@@ -14,7 +14,7 @@ const codec = await loadCodec();
 codecVectorSuite('local', async () => localVectorCodec(codec), vectors, vitestHooks);
 
 describe('naive chunker', () => {
-  test('gives the vectors, so it can stand for the rule elsewhere', () => {
+  test('the naive chunker reproduces the vectors', () => {
     const { chunking } = vectors;
     expect(naiveChunkEnds(splitMix64(0, 1_000_000), vectors)).toEqual(chunking.random1MB_seed0);
     expect(naiveChunkEnds(new Uint8Array(1_000_000).fill(59), vectors)).toEqual(chunking.const59_1MB);
@@ -26,8 +26,8 @@ describe('naive chunker', () => {
   });
 });
 
-describe('checksum', () => {
-  test('is CRC-64/NVME, however the bytes are split', () => {
+describe('Codec.crc64', () => {
+  test('the checksum is CRC-64/NVME, however the bytes are split', () => {
     const sum = (parts: Uint8Array[]) => parts.reduce((before, part) => codec.crc64(part, before), 0n);
     expect(sum([new TextEncoder().encode('123456789')])).toBe(0xae8b14860a799888n);
     expect(sum([])).toBe(0n);
@@ -38,16 +38,16 @@ describe('checksum', () => {
   });
 });
 
-describe('loading', () => {
-  test('one codec for a thread, whoever asks', async () => {
+describe('Codec.load', () => {
+  test('all calls on a thread return the same codec', async () => {
     const [first, second] = await Promise.all([loadCodec(), loadCodec()]);
     expect(first).toBe(codec);
     expect(second).toBe(codec);
   });
 });
 
-describe('what the codec hands out', () => {
-  test('is a copy that later calls leave alone', () => {
+describe('results of a codec', () => {
+  test('results are copies that later calls do not change', () => {
     const chunk = splitMix64(5, 100_000);
     const records = recordsOf([[hashToHex(codec.chunkHash(chunk)), chunk.length]]);
     const { body } = codec.serializeXorb(chunk, records, undefined, 'none');
@@ -59,7 +59,7 @@ describe('what the codec hands out', () => {
     expect(kept.chunks).toEqual(records);
   });
 
-  test('comes from views into larger buffers too', () => {
+  test('input can be a view into a larger buffer', () => {
     const data = splitMix64(6, 1000);
     expect(codec.chunkHash(data.subarray(13, 700))).toEqual(codec.chunkHash(data.slice(13, 700)));
     const records = recordsOf([[hashToHex(codec.chunkHash(data)), 1000]]);
@@ -68,17 +68,17 @@ describe('what the codec hands out', () => {
     expect(codec.decodeRun(padded.subarray(7, 7 + body.length)).data).toEqual(data);
   });
 
-  test('is nothing for no frames', () => {
+  test('decoding no frames gives no chunks', () => {
     expect(codec.decodeRun(new Uint8Array())).toEqual({ data: new Uint8Array(), chunks: new Uint8Array() });
   });
 });
 
-describe('partial file hashes', () => {
+describe('Codec.partialFileHash', () => {
   const { chunkList, fileHash } = vectors.referenceDataset;
   const part = (start: number, end: number) =>
     codec.partialFileHash(recordsOf(chunkList.slice(start, end)), start === 0, end === chunkList.length);
 
-  test('merge into the hash of the file', () => {
+  test('partial hashes merge into the hash of the file', () => {
     for (const cuts of [[], [1], [400], [795], [100, 101, 102], [200, 200, 600]]) {
       const bounds = [0, ...cuts, chunkList.length];
       const runs = bounds.slice(1).map((end, index) => part(bounds[index]!, end));
@@ -89,13 +89,13 @@ describe('partial file hashes', () => {
     }
   });
 
-  test('of an empty file', () => {
+  test('the partial hash of an empty file is the zero hash', () => {
     const empty = codec.partialFileHash(new Uint8Array(), true, true);
     expect(hashToHex(empty.fileHash())).toBe(ZERO_HASH);
     empty.free();
   });
 
-  test('refuse what does not fit', () => {
+  test('partial hashes that do not fit together are refused', () => {
     const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
     expect(() => part(0, 10).fileHash()).toThrow(invalid);
     expect(() => part(10, 796).fileHash()).toThrow(invalid);
@@ -123,7 +123,7 @@ describe('shards', () => {
     return writer;
   };
 
-  test('the reference file, as it is uploaded and as it is stored', () => {
+  test('the reference file is written and read in upload and storage form', () => {
     const writer = write();
     for (const bytes of [writer.toUpload(), writer.toStore()]) {
       const shard = codec.readShard(bytes);
@@ -150,13 +150,13 @@ describe('shards', () => {
     writer.free();
   });
 
-  test('a digest is stored with its groups of eight bytes reversed', () => {
+  test('a sha256 digest is stored with reversed groups of eight bytes', () => {
     // Header, file, term and proof are 48 bytes each; the digest comes next.
     const stored = write().toUpload().subarray(192, 200);
     expect(Buffer.from(stored).toString('hex')).toBe('1276f752b25512f4');
   });
 
-  test('the reference file as an answer to a dedup query', () => {
+  test('the reference file is written and read in keyed form', () => {
     const key = hashFromHex(file.dedupeKey);
     const shard = codec.readShard(write().toKeyed(key, 1_700_000_000, 1_900_000_000));
     expect(shard.key).toEqual(key);
@@ -170,7 +170,7 @@ describe('shards', () => {
     expect(xorb!.globalDedup).toEqual(offered);
   });
 
-  test('the same file twice is there once', () => {
+  test('a file that is added twice is stored once', () => {
     const writer = codec.shardWriter();
     for (const size of [1, 2]) {
       const terms = [{ xorb: file.xorbHash, unpackedLength: size, chunks: { start: 0, end: 1 } }];
@@ -180,7 +180,7 @@ describe('shards', () => {
     expect(files.map(({ terms }) => terms[0]?.unpackedLength)).toEqual([2]);
   });
 
-  test('of two entries for one file, the first counts', () => {
+  test('the first of two entries for one file is read', () => {
     const [bytes, other] = [1, 2].map((size) => {
       const writer = codec.shardWriter();
       const terms = [{ xorb: file.xorbHash, unpackedLength: size, chunks: { start: 0, end: 1 } }];
@@ -193,7 +193,7 @@ describe('shards', () => {
     expect(files.map(({ terms }) => terms[0]?.unpackedLength)).toEqual([1]);
   });
 
-  test('an empty file beside others', () => {
+  test('an empty file can be stored beside others', () => {
     const writer = write();
     writer.addFile({ hash: ZERO_HASH, terms: [], verification: [], sha256: undefined });
     const { files } = codec.readShard(writer.toUpload());
@@ -201,7 +201,7 @@ describe('shards', () => {
     expect(files).toHaveLength(2);
   });
 
-  test('what is refused', () => {
+  test('values that a shard cannot store are refused', () => {
     const writer = codec.shardWriter();
     const terms = [{ xorb: file.xorbHash, unpackedLength: 1, chunks: { start: 0, end: 1 } }];
     const good = { hash: file.fileHash, terms, verification: [], sha256: undefined };

@@ -48,10 +48,10 @@ const onlyWorker = ({ workers }: { workers: ManualWorker[] }, index = 0): Manual
 };
 const callsOf = (fake: { workers: ManualWorker[] }) => fake.workers.flatMap((worker) => worker.calls);
 
-describe('work that is to come', () => {
+describe('CodecPool.expect', () => {
   const MUCH = 1024 * 1024;
 
-  test('has its worker before it is there', async () => {
+  test('a worker is started before large input arrives', async () => {
     const { spawn, workers } = codecWorkers(loadCodec);
     const pool = makePool({ spawn, size: 3 });
     pool.expect(MUCH - 1);
@@ -64,7 +64,7 @@ describe('work that is to come', () => {
     expect(workers).toHaveLength(1);
   });
 
-  test('starts nothing where there are to be no workers', () => {
+  test('no worker is started in a pool of size 0 or a closed pool', () => {
     const { spawn, workers } = codecWorkers(loadCodec);
     makePool({ spawn, size: 0 }).expect(MUCH);
     const closed = makePool({ spawn });
@@ -74,8 +74,8 @@ describe('work that is to come', () => {
   });
 });
 
-describe('without a codec for this thread', () => {
-  test('the least is done by a worker', async () => {
+describe('a pool without a codec on the calling thread', () => {
+  test('even small input runs on a worker', async () => {
     const { spawn, workers } = codecWorkers(loadCodec);
     const pool = makePool({ load: undefined, spawn });
     const records = codec.decodeRun(framesOf(1)).chunks;
@@ -85,7 +85,7 @@ describe('without a codec for this thread', () => {
     expect(pool.counts).toEqual({ sent: 2, here: 0, lost: 0 });
   });
 
-  test('where there are no workers it is told what to hand in', async () => {
+  test('without workers the error names threadCodec', async () => {
     const onWarning = vi.fn();
     const pool = makePool({ load: undefined, spawn: undefined, onWarning });
     const error = await rejectionOf(pool.decodeRun(framesOf(1)));
@@ -93,7 +93,7 @@ describe('without a codec for this thread', () => {
     expect(onWarning).not.toHaveBeenCalled();
   });
 
-  test('where no worker can be started it is told why', async () => {
+  test('if no worker can be started the error says why', async () => {
     const onWarning = vi.fn();
     const spawn = () => {
       throw new Error('refused by the policy');
@@ -108,8 +108,8 @@ describe('without a codec for this thread', () => {
   });
 });
 
-describe('results', () => {
-  test.each([1, 2, 3])('of %i workers are those of the calling thread', async (size) => {
+describe('results of a pool', () => {
+  test.each([1, 2, 3])('results of %i workers equal those of the calling thread', async (size) => {
     const { spawn, workers } = codecWorkers(loadCodec);
     const pool = makePool({ spawn, size });
     const runs = Array.from({ length: 12 }, (_, seed) => framesOf(seed, LARGE + seed * 1000));
@@ -133,7 +133,7 @@ describe('results', () => {
     expect(pool.counts.lost).toBe(0);
   });
 
-  test('errors of a worker keep what they say about another attempt', async () => {
+  test('errors of a worker keep their retryable flag', async () => {
     const failing = codecWith(() => {
       throw new XetError('QUOTA', 'Too much.', { retryable: true });
     });
@@ -146,7 +146,7 @@ describe('results', () => {
     });
   });
 
-  test('the frames are given away', async () => {
+  test('the frames are transferred', async () => {
     const { spawn } = codecWorkers(loadCodec);
     const pool = makePool({ spawn });
     const frames = framesOf(1).slice();
@@ -155,8 +155,8 @@ describe('results', () => {
   });
 });
 
-describe('the calling thread', () => {
-  test('does everything when there are to be no workers', async () => {
+describe('a pool on the calling thread', () => {
+  test('a pool of size 0 runs everything on the calling thread', async () => {
     const spawn = vi.fn();
     const pool = makePool({ spawn, size: 0 });
     const frames = framesOf(1);
@@ -165,13 +165,13 @@ describe('the calling thread', () => {
     expect(pool.counts).toEqual({ sent: 0, here: 1, lost: 0 });
   });
 
-  test('does everything where there are none', async () => {
+  test('a pool on a platform without workers runs everything on the calling thread', async () => {
     const pool = makePool({ size: 4 });
     const frames = framesOf(1);
     expect(await pool.decodeRun(frames.slice())).toEqual(codec.decodeRun(frames));
   });
 
-  test('does what is small, for which no worker is started', async () => {
+  test('small input runs on the calling thread, and starts no worker', async () => {
     const { spawn, workers } = codecWorkers(loadCodec);
     const pool = makePool({ spawn });
     const small = framesOf(1, 5000);
@@ -179,7 +179,7 @@ describe('the calling thread', () => {
     expect(workers).toHaveLength(0);
   });
 
-  test('a trap on it is CODEC_CRASHED', async () => {
+  test('a trap on the calling thread is CODEC_CRASHED', async () => {
     const load = async () =>
       codecWith(() => {
         throw trap();
@@ -190,7 +190,7 @@ describe('the calling thread', () => {
 });
 
 describe('back-pressure', () => {
-  test('no worker is sent a third task while two are under way', async () => {
+  test('no worker is sent a third task while it has two', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn, size: 2 });
     const results = Array.from({ length: 11 }, () => pool.decodeRun(input()));
@@ -237,15 +237,15 @@ describe('back-pressure', () => {
   });
 });
 
-describe('abort', () => {
-  test('before the start sends nothing', async () => {
+describe('aborts of a pool', () => {
+  test('an abort before the call sends nothing', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     expect(await rejectionOf(pool.decodeRun(input(), AbortSignal.abort('before')))).toBe('before');
     expect(fake.workers).toHaveLength(0);
   });
 
-  test('of a task that waits keeps it from ever being sent', async () => {
+  test('a waiting task that is aborted is never sent', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const controller = new AbortController();
@@ -263,7 +263,7 @@ describe('abort', () => {
     expect(callsOf(fake)).toHaveLength(3);
   });
 
-  test('of a task under way rejects at once, and the worker goes on with the others', async () => {
+  test('a running task that is aborted rejects at once, and its worker continues with others', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const controller = new AbortController();
@@ -280,7 +280,7 @@ describe('abort', () => {
     expect(pool.counts.lost).toBe(0);
   });
 
-  test('takes one listener, however many tasks', async () => {
+  test('a signal has one abort listener for any number of tasks', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const controller = new AbortController();
@@ -308,7 +308,7 @@ describe('a trap', () => {
   }
   const guilty = () => input().fill(1, 0, 1);
 
-  test('costs one worker and one more try', async () => {
+  test('a trap costs one worker and one retry', async () => {
     const { spawn, workers } = trapping(1);
     const pool = makePool({ spawn });
     expect((await pool.decodeRun(guilty())).data).toEqual(Uint8Array.of(1));
@@ -316,7 +316,7 @@ describe('a trap', () => {
     expect(workers.map((worker) => worker.terminated)).toEqual([true, false]);
   });
 
-  test('a second one of the same input is CODEC_CRASHED', async () => {
+  test('a second trap on the same input is CODEC_CRASHED', async () => {
     const { spawn, workers } = trapping(Number.POSITIVE_INFINITY);
     const pool = makePool({ spawn });
     const error = await rejectionOf(pool.decodeRun(guilty()));
@@ -328,7 +328,7 @@ describe('a trap', () => {
     expect((await pool.decodeRun(input())).data).toEqual(Uint8Array.of(0));
   });
 
-  test.each([1, 3])('costs the other tasks of %i workers nothing', async (size) => {
+  test.each([1, 3])('a trap on one of %i workers does not fail other tasks', async (size) => {
     const { spawn } = trapping(Number.POSITIVE_INFINITY);
     const pool = makePool({ spawn, size });
     const results = await Promise.allSettled(
@@ -341,7 +341,7 @@ describe('a trap', () => {
     expect(pool.counts.lost).toBe(6);
   });
 
-  test('of a task that was aborted is not tried again', async () => {
+  test('an aborted task that trapped is not retried', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const controller = new AbortController();
@@ -355,7 +355,7 @@ describe('a trap', () => {
     expect(callsOf(fake)).toHaveLength(1);
   });
 
-  test('and then a close leaves nobody waiting', SOON, async () => {
+  test('closing the pool after a trap rejects all tasks', SOON, async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const results = [1, 2].map(() => rejectionOf(pool.decodeRun(input())));
@@ -370,7 +370,7 @@ describe('a trap', () => {
 });
 
 describe('a worker that dies', () => {
-  test('takes along what it had, and leaves what it had not been sent', async () => {
+  test('tasks of a dead worker reject, and tasks not sent yet run elsewhere', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const gone = [1, 2].map(() => rejectionOf(pool.decodeRun(input())));
@@ -393,7 +393,7 @@ describe('a worker that dies', () => {
     expect(pool.counts.lost).toBe(1);
   });
 
-  test('before it was ready leaves everything', async () => {
+  test('tasks of a worker that dies before it is ready run elsewhere', async () => {
     const fake = manualWorkers({ ready: false });
     const pool = makePool({ spawn: fake.spawn });
     const results = [1, 2].map(() => pool.decodeRun(input()));
@@ -407,7 +407,7 @@ describe('a worker that dies', () => {
     expect(await Promise.all(results)).toEqual([decoded(), decoded()]);
   });
 
-  test('more than once is one loss', async () => {
+  test('a worker that reports its death twice is lost once', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const result = rejectionOf(pool.decodeRun(input()));
@@ -417,7 +417,7 @@ describe('a worker that dies', () => {
     expect(pool.counts.lost).toBe(1);
   });
 
-  test('while it is idle is replaced when there is work', async () => {
+  test('a worker that dies idle is replaced when there is work', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const first = pool.decodeRun(input());
@@ -439,7 +439,7 @@ describe('workers that cannot be started', () => {
     return { pool: makePool({ spawn, size, load, onWarning: (text) => warnings.push(text) }), warnings };
   };
 
-  test('fall back to the calling thread and say so once: the constructor throws', SOON, async () => {
+  test('a throwing Worker constructor is reported once, and work runs on the calling thread', SOON, async () => {
     const spawn = vi.fn(() => {
       throw new Error('blocked by policy');
     });
@@ -451,7 +451,7 @@ describe('workers that cannot be started', () => {
     expect(spawn.mock.calls.length).toBeLessThan(5);
   });
 
-  test('fall back to the calling thread and say so once: they never get ready', SOON, async () => {
+  test('workers that never get ready are reported once, and work runs on the calling thread', SOON, async () => {
     const fake = manualWorkers({ ready: false });
     const spawn = () => {
       const spawned = fake.spawn();
@@ -465,7 +465,7 @@ describe('workers that cannot be started', () => {
     expect(pool.counts).toMatchObject({ here: 5 });
   });
 
-  test('fall back to the calling thread: the module does not load', SOON, async () => {
+  test('if workers cannot load the module, work runs on the calling thread', SOON, async () => {
     const { spawn } = codecWorkers(async () => {
       throw new XetError('UNSUPPORTED', 'No WebAssembly here.');
     });
@@ -474,7 +474,7 @@ describe('workers that cannot be started', () => {
     expect(warnings).toHaveLength(1);
   });
 
-  test('leave the one that could be started to do the work', SOON, async () => {
+  test('if further workers cannot be started, the first one does all work', SOON, async () => {
     const fake = manualWorkers();
     const spawn = vi.fn(() => {
       if (fake.workers.length > 0) throw new Error('one is enough');
@@ -492,7 +492,7 @@ describe('workers that cannot be started', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('leave nobody waiting when that one dies as well', SOON, async () => {
+  test('no task is left waiting when the last worker dies', SOON, async () => {
     const first = manualWorkers();
     const others = manualWorkers({ ready: false });
     const { pool } = fallback(() => {
@@ -512,8 +512,8 @@ describe('workers that cannot be started', () => {
   });
 });
 
-describe('close', () => {
-  test('rejects what is under way, what is not sent and what waits', SOON, async () => {
+describe('CodecPool.close', () => {
+  test('close() rejects running, unsent and waiting tasks', SOON, async () => {
     const fake = manualWorkers({ ready: false });
     const pool = makePool({ spawn: fake.spawn, size: 2 });
     const results = Array.from({ length: 9 }, () => rejectionOf(pool.decodeRun(input())));
@@ -525,7 +525,7 @@ describe('close', () => {
     expect(fake.workers.map((worker) => worker.terminated)).toEqual([true, true]);
   });
 
-  test('is the end: nothing is taken after it', async () => {
+  test('tasks after close() are rejected', async () => {
     const { spawn, workers } = codecWorkers(loadCodec);
     const pool = makePool({ spawn });
     pool.close();
@@ -535,7 +535,7 @@ describe('close', () => {
     expect(workers).toHaveLength(0);
   });
 
-  test('a worker that ends because of it is no loss', async () => {
+  test('a worker that ends because of close() is not counted as lost', async () => {
     const fake = manualWorkers();
     const pool = makePool({ spawn: fake.spawn });
     const result = rejectionOf(pool.decodeRun(input()));

@@ -50,7 +50,7 @@ function bytes(maxLength: number): fc.Arbitrary<Uint8Array> {
 }
 
 describe('chunker', () => {
-  test('any split gives the chunks of the naive chunker', () => {
+  test('chunks equal those of the naive chunker, however the input is split', () => {
     const data = fc.array(bytes(90_000), { minLength: 1, maxLength: 4 }).map(concat);
     holds(120, fc.tuple(data, fc.array(fc.nat(1_000_000), { maxLength: 12 })), ([input, positions]) => {
       const splits = positions.map((position) => position % (input.length + 1)).sort((a, b) => a - b);
@@ -65,7 +65,7 @@ describe('chunker', () => {
     });
   });
 
-  test('pieces of one size, whatever the size', () => {
+  test('input in pieces of any one size gives the same chunks', () => {
     const data = concat([splitMix64(9, 150_000), new Uint8Array(150_000), splitMix64(10, 50_000)]);
     const expected = chunkInPieces(codec, data, []);
     holds(60, fc.integer({ min: 16, max: 140_000 }), (step) => {
@@ -82,7 +82,7 @@ function recordsFor(chunks: Uint8Array[]): Uint8Array {
 }
 
 describe('xorbs', () => {
-  test('what is packed comes out, and the records with it', () => {
+  test('a packed xorb decodes to its chunks and records', () => {
     const chunks = fc.array(bytes(20_000), { minLength: 1, maxLength: 40 });
     holds(120, fc.tuple(chunks, fc.array(fc.nat(39), { maxLength: 5 }), scheme), ([parts, cuts, compression]) => {
       const starts = new Set([0, ...cuts.filter((cut) => cut < parts.length)]);
@@ -100,7 +100,7 @@ describe('xorbs', () => {
     });
   });
 
-  test('are the same packed in place, whatever the room', () => {
+  test('packInPlace gives the same frames for any buffer size', () => {
     const chunks = fc.array(bytes(20_000), { minLength: 1, maxLength: 20 });
     holds(120, fc.tuple(chunks, fc.nat(400_000)), ([parts, spare]) => {
       const records = recordsFor(parts);
@@ -117,7 +117,7 @@ describe('xorbs', () => {
     });
   });
 
-  test('runs of frames can be cut between frames', () => {
+  test('frames can be decoded in separate runs', () => {
     const chunks = fc.array(bytes(3000), { minLength: 2, maxLength: 12 });
     holds(60, fc.tuple(chunks, scheme, fc.nat(11)), ([parts, compression, at]) => {
       const records = recordsFor(parts);
@@ -172,7 +172,7 @@ describe('damaged frames', () => {
     expect(run.chunks).toEqual(records);
   };
 
-  test('cut short at every byte', () => {
+  test('frames that are truncated at any byte are refused', () => {
     const whole: number[] = [];
     for (let length = 0; length < good.length; length++) {
       const run = attempt(() => codec.decodeRun(good.subarray(0, length)));
@@ -185,7 +185,7 @@ describe('damaged frames', () => {
     expectStillWell();
   });
 
-  test('every single bit', () => {
+  test('frames with any flipped bit are refused or decode to other chunks', () => {
     let refused = 0;
     for (let bit = 0; bit < good.length * 8; bit++) {
       const bad = good.slice();
@@ -203,7 +203,7 @@ describe('damaged frames', () => {
     expectStillWell();
   });
 
-  test('several bytes at once', () => {
+  test('frames with several changed bytes are refused or decode to other chunks', () => {
     const damage = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 });
     holds(2000, damage, (changes) => {
       const bad = good.slice();
@@ -214,7 +214,7 @@ describe('damaged frames', () => {
     expectStillWell();
   });
 
-  test('large chunks', () => {
+  test('damaged frames of large chunks are refused or decode to other chunks', () => {
     const chunk = Uint8Array.from({ length: 131_072 }, (_, index) => 97 + ((index * (index >> 5)) % 23));
     const record = recordsFor([chunk]);
     const bodies = (['lz4', 'bg4-lz4'] as const).map(
@@ -230,7 +230,7 @@ describe('damaged frames', () => {
     expectStillWell();
   });
 
-  test('random bytes as frames', () => {
+  test('random bytes are refused as frames, and never trap', () => {
     holds(2000, fc.uint8Array({ maxLength: 300 }), (noise) => {
       const run = attempt(() => codec.decodeRun(noise));
       if (run) expectHonest(run);
@@ -238,7 +238,7 @@ describe('damaged frames', () => {
     expectStillWell();
   });
 
-  test('random bytes behind a good header', () => {
+  test('random bytes after a valid frame header are refused, and never trap', () => {
     const payload = fc.uint8Array({ maxLength: 300 });
     holds(2000, fc.tuple(fc.nat(2), fc.nat(131_072), payload, fc.boolean()), ([kind, length, noise, magic]) => {
       const body = magic ? concat([Uint8Array.of(0x04, 0x22, 0x4d, 0x18), noise]) : noise;
@@ -304,7 +304,7 @@ function offered(hash: string): boolean {
 }
 
 describe('shards', () => {
-  test('upload and store form hold what was written, in hash order', () => {
+  test('upload and storage form contain everything written, in hash order', () => {
     holds(200, shardContent, (content) => {
       const writer = writerOf(content);
       const expected: Shard = {
@@ -323,7 +323,7 @@ describe('shards', () => {
     });
   });
 
-  test('keyed form holds the xorbs under keyed hashes', () => {
+  test('keyed form contains the xorbs with keyed chunk hashes', () => {
     const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).filter((raw) => raw.some((byte) => byte !== 0));
     const expiry = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
     holds(150, fc.tuple(shardContent, key, expiry), ([content, secret, seconds]) => {
@@ -372,7 +372,7 @@ describe('damaged shards', () => {
     keyed: writer.toKeyed(splitMix64(12, 32), 1, 2),
   };
 
-  test.each(Object.entries(forms))('cut short at every byte: %s', (_, good) => {
+  test.each(Object.entries(forms))('a shard that is truncated at any byte is refused: %s', (_, good) => {
     const expected = codec.readShard(good);
     for (let length = 0; length < good.length; length++) {
       expect(
@@ -383,7 +383,7 @@ describe('damaged shards', () => {
     expect(codec.readShard(good)).toEqual(expected);
   });
 
-  test.each(Object.entries(forms))('single bits: %s', (_, good) => {
+  test.each(Object.entries(forms))('a shard with a flipped bit is read or refused: %s', (_, good) => {
     const expected = codec.readShard(good);
     // Every seventh, which comes by each bit of a byte; the Rust tests flip them all.
     for (let bit = 0; bit < good.length * 8; bit += 7) {
@@ -397,7 +397,7 @@ describe('damaged shards', () => {
     expect(codec.readShard(good)).toEqual(expected);
   });
 
-  test('counts far beyond the end', () => {
+  test('a shard with counts beyond its end is refused', () => {
     for (const count of [1000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
       const bad = forms.upload.slice();
       new DataView(bad.buffer).setUint32(48 + 36, count, true);
@@ -408,7 +408,7 @@ describe('damaged shards', () => {
     }
   });
 
-  test('random bytes as shards', () => {
+  test('random bytes are refused as shards, and never trap', () => {
     holds(2000, fc.tuple(fc.uint8Array({ maxLength: 600 }), fc.boolean()), ([noise, tagged]) => {
       attempt(() => codec.readShard(tagged ? concat([forms.upload.subarray(0, 48), noise]) : noise));
     });
@@ -417,7 +417,7 @@ describe('damaged shards', () => {
 });
 
 describe('hashes', () => {
-  test('text and bytes, there and back', () => {
+  test('hashes are converted to text and back', () => {
     holds(500, fc.uint8Array({ minLength: 32, maxLength: 32 }), (raw) => {
       const text = hashToHex(raw);
       expect(text).toMatch(/^[0-9a-f]{64}$/);
@@ -426,14 +426,14 @@ describe('hashes', () => {
     });
   });
 
-  test('anything else is refused as an argument', () => {
+  test('text that is not a hash is INVALID_ARGUMENT', () => {
     holds(500, fc.string({ maxLength: 80 }), (text) => {
       fc.pre(!/^[0-9a-f]{64}$/i.test(text));
       expect(() => hashFromHex(text)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
     });
   });
 
-  test('runs of a file merge into its hash, however it was cut', () => {
+  test('partial hashes of any division of a file merge into its hash', () => {
     const chunks = fc.array(fc.tuple(hashHex, fc.nat(131_072)), { maxLength: 120 });
     holds(150, fc.tuple(chunks, fc.array(fc.nat(120), { maxLength: 6 })), ([list, cuts]) => {
       const records = recordsOf(list);

@@ -155,8 +155,8 @@ function plain(found: GgufValue): unknown {
 
 const parse = (file: Uint8Array) => readGgufHeader(new MemorySource(file));
 
-describe('a good file', () => {
-  test('gives what was put into it, in all versions and both byte orders', async () => {
+describe('readGgufHeader on a valid file', () => {
+  test('all values are read, in all versions and both byte orders', async () => {
     const entries = fc.dictionary(fc.string({ minLength: 1, maxLength: 12 }), value, { maxKeys: 8 });
     const version = fc.constantFrom(1, 2, 3);
     await holdsAsync(400, fc.tuple(entries, version, fc.boolean()), async ([all, of, little]) => {
@@ -169,7 +169,7 @@ describe('a good file', () => {
     });
   });
 
-  test('says where its tensors are', async () => {
+  test('the places of tensors are read', async () => {
     const writer = new Writer().head(4, 2);
     writer.string('general.alignment').value({ type: 4, is: 64 });
     writer.string('general.architecture').value({ type: 8, is: 'llama' });
@@ -199,7 +199,7 @@ describe('a good file', () => {
     expect(metadata.get('scores')).toEqual(new Float32Array([0, 0.5, 1, 1.5, 2]));
   });
 
-  test('a large vocabulary is read in pieces, to its end and no further', async () => {
+  test('a large vocabulary is read in pieces, and nothing after the header', async () => {
     const words = Array.from({ length: 150_000 }, (_, index): Value => ({ type: 8, is: `word-${index}` }));
     const writer = new Writer().head(0, 2);
     writer.string('tokenizer.ggml.tokens').value({ type: 9, is: words, of: 8 });
@@ -218,7 +218,7 @@ describe('a good file', () => {
     for (const [index, [start]] of source.reads.entries()) expect(start).toBe(source.reads[index - 1]?.[1] ?? 0);
   });
 
-  test('over the network the header costs a few requests, and an abort ends it', async () => {
+  test('reading a header over the network takes a few requests, and can be aborted', async () => {
     const words = Array.from({ length: 60_000 }, (_, index): Value => ({ type: 8, is: `word-${index}` }));
     const writer = new Writer().head(1, 1).string('tokens').value({ type: 9, is: words, of: 8 });
     writer.tensor('weights', [1_000_000], 0, 0).padTo(32).raw(new Uint8Array(4_000_000));
@@ -235,7 +235,7 @@ describe('a good file', () => {
   });
 });
 
-describe('a file that cannot be true', () => {
+describe('readGgufHeader on a malformed file', () => {
   const entry = () => new Writer().head(0, 1).string('key');
   const tensorOf = (shape: (number | bigint)[], type = 0, offset: number | bigint = 0, data = 64) =>
     new Writer().head(1, 0).tensor('a', shape, type, offset).padTo(32).raw(new Uint8Array(data));
@@ -304,12 +304,12 @@ describe('a file that cannot be true', () => {
     expect((error as Error).message.length).toBeLessThan(400);
   });
 
-  test.each([0, 4, 1000, 0x0400_0000, 0xffff_ffff])('a version %d that nobody knows', async (version) => {
+  test.each([0, 4, 1000, 0x0400_0000, 0xffff_ffff])('the unknown version %d is UNSUPPORTED', async (version) => {
     const writer = new Writer().raw(new TextEncoder().encode('GGUF')).uint32(version).size(0).size(0);
     expect(await rejectionOf(parse(writer.bytes))).toMatchObject({ code: 'UNSUPPORTED' });
   });
 
-  test('a header that goes on and on ends at its limit', async () => {
+  test('an endless header is refused at the size limit', async () => {
     const writer = new Writer()
       .head(0, 1)
       .string('x')
@@ -333,7 +333,7 @@ describe('a file that cannot be true', () => {
     expect(texts.bytesRead).toBeLessThanOrEqual(1_000_000);
   });
 
-  test('any change of a good file is read or refused', async () => {
+  test('any changed file is read or refused', async () => {
     const writer = new Writer().head(2, 3);
     writer.string('general.alignment').value({ type: 4, is: 32 });
     writer.string('words').value({

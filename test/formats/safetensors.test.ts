@@ -33,8 +33,8 @@ const tensors = fc.uniqueArray(
   { selector: ({ name }) => name, maxLength: 8 },
 );
 
-describe('a good file', () => {
-  test('gives what was put into it, whatever the order in the header', async () => {
+describe('readSafetensors on a valid file', () => {
+  test('all tensors are read, in any order of the header', async () => {
     const options = fc.record({ all: tensors, padding: fc.nat(9), metadata: fc.dictionary(fc.string(), fc.string()) });
     await holdsAsync(300, options, async ({ all, padding, metadata }) => {
       const named = all.filter(({ name }) => name !== '__metadata__');
@@ -82,7 +82,7 @@ describe('a good file', () => {
     ['U32', new Uint32Array([1, 4_294_967_295])],
     ['I64', new BigInt64Array([-1n, 2n])],
     ['U64', new BigUint64Array([1n, 2n ** 63n])],
-  ])('%s comes as an array of its kind', async (dtype, values) => {
+  ])('a tensor of type %s is read as its typed array', async (dtype, values) => {
     const bytes = new Uint8Array(values.buffer);
     const file = fileOf(JSON.stringify({ a: { dtype, shape: [2], data_offsets: [0, bytes.length] } }), bytes);
     const found = await (await parse(file)).read('a');
@@ -90,7 +90,7 @@ describe('a good file', () => {
     expect(found.constructor).toBe(values.constructor);
   });
 
-  test('a source that gives views at odd places is read all the same', async () => {
+  test('a source that returns misaligned views is read', async () => {
     const values = new Float64Array([Math.PI, Math.E]);
     const file = fileOf(
       JSON.stringify({ a: { dtype: 'F64', shape: [2], data_offsets: [0, 16] } }),
@@ -105,13 +105,13 @@ describe('a good file', () => {
     expect(await (await readSafetensors(source)).read('a')).toEqual(values);
   });
 
-  test('a Blob is a few lines away', async () => {
+  test('a Blob can be wrapped as a source', async () => {
     const blob = new Blob([weights(1, 3).slice()]);
     const read = async (start: number, end: number) => new Uint8Array(await blob.slice(start, end).arrayBuffer());
     expect((await readSafetensors({ size: blob.size, read })).tensors.size).toBeGreaterThan(3);
   });
 
-  test('over the network the header costs one request of each kind', async () => {
+  test('reading a header over the network takes one request of each kind', async () => {
     const model = weights(8, 3);
     const hub = await sourceHub();
     await hub.commitFiles('owner/model', { 'model.safetensors': model }, { xet: 'always' });
@@ -128,14 +128,14 @@ describe('a good file', () => {
     expect(await rejectionOf(readSafetensors(file, { signal: stop.signal }))).toBe(stop.signal.reason);
   });
 
-  test('a name that is not there', async () => {
+  test('reading an unknown tensor is INVALID_ARGUMENT', async () => {
     const { read } = await parse(fileOf('{}'));
     for (const name of ['x', '__proto__', '__metadata__'])
       expect(await rejectionOf(read(name))).toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 });
 
-describe('a file that cannot be true is PROTOCOL', () => {
+describe('readSafetensors on a malformed file', () => {
   const one = (tensor: object, data = 0) => fileOf(JSON.stringify({ a: tensor }), data);
   const two = (a: [number, number], b: [number, number], data: number) =>
     fileOf(
@@ -191,18 +191,18 @@ describe('a file that cannot be true is PROTOCOL', () => {
     expect((error as Error).message.length).toBeLessThan(400);
   });
 
-  test('no header is read that is longer than allowed', async () => {
+  test('a header longer than the limit is not read', async () => {
     const source = new MemorySource(fileOf('{}', 0, 100_000_001n), 2 ** 40);
     expect(await rejectionOf(readSafetensors(source))).toMatchObject({ code: 'PROTOCOL' });
     expect(source.bytesRead).toBe(8);
   });
 
-  test('a source that gives less than was asked for', async () => {
+  test('a source that returns too few bytes is PROTOCOL', async () => {
     const source = { size: 100, read: async () => new Uint8Array(1) };
     expect(await rejectionOf(readSafetensors(source))).toMatchObject({ code: 'PROTOCOL' });
   });
 
-  test('any change of a good file is read or refused', async () => {
+  test('any changed file is read or refused', async () => {
     const good = fileOf(
       JSON.stringify({
         __metadata__: { format: 'pt' },

@@ -50,7 +50,7 @@ function* piecesOf(bytes: Uint8Array, lengths: readonly number[]): Generator<Uin
   }
 }
 
-test('blocks are the chunks of the file, whatever the pieces it comes in, and its sha256 is right', async () => {
+test("cutFile yields all chunks of a file and its sha256, regardless of the input's pieces", async () => {
   const noise = randomBytes(2_500_000, 1);
   const words = text(2_500_000, 2);
   const cases = fc.record({
@@ -80,14 +80,14 @@ test('blocks are the chunks of the file, whatever the pieces it comes in, and it
   });
 });
 
-test('a small file takes little memory', async () => {
+test('cutFile uses little memory for a small file', async () => {
   const { hash, context } = cutter({ blockBytes: 4096 * KIB });
   const { value: block } = await cutFile([randomBytes(1000, 1)], hash, context).next();
   expect(block?.memory.bytes).toBe(1000);
   expect(block?.bytes.buffer.byteLength).toBe(1000);
 });
 
-test('the next block is read and hashed while one is cut, and no more than that', async () => {
+test('cutFile reads and hashes exactly one block while another is being cut', async () => {
   const { spawn, workers } = manualWorkers();
   const pool = new CodecPool({ size: 1, spawn });
   onTestFinished(() => pool.close());
@@ -112,7 +112,7 @@ test('the next block is read and hashed while one is cut, and no more than that'
   expect(await rejectionOf(first)).toMatchObject({ code: 'CLOSED' });
 });
 
-test('where there is no room for another block it is read once the one before has gone on', async () => {
+test('cutFile waits for memory in flight before it reads the next block', async () => {
   const { hash, context } = cutter({ blockBytes: 512 * KIB, limitBytes: 700 * KIB });
   let read = 0;
   function* source() {
@@ -130,7 +130,7 @@ test('where there is no room for another block it is read once the one before ha
   await blocks.return();
 });
 
-test('what cannot be read, and an abort, are told, and the source is left', async () => {
+test('cutFile rejects when its source fails or is aborted, and closes the source', async () => {
   let left = 0;
   async function* failing(fails: () => void) {
     try {

@@ -42,10 +42,10 @@ const wantedOf = (records: ChunkRecords, position: number) => ({
   length: chunkLength(records, position),
 });
 
-describe('a table of chunks', () => {
+describe('ChunkTable', () => {
   const parts = fc.array(fc.tuple(fc.nat(2), fc.array(fc.nat(30), { minLength: 1, maxLength: 12 })), { maxLength: 12 });
 
-  test('gives places that have the chunk, and all that follow one', () => {
+  test('every place found contains the chunk, also the places after another one', () => {
     holds(60, parts, (added) => {
       const table = new ChunkTable();
       const xorbs: number[][] = [[], [], []];
@@ -68,7 +68,7 @@ describe('a table of chunks', () => {
     });
   });
 
-  test('a hash with another length is not the chunk; nor is one that begins like it', () => {
+  test('a chunk with another length, or with only the same first hash bytes, is not found', () => {
     const table = new ChunkTable();
     table.add('a', 5, recordsOf([4, 6]));
     expect(table.find(wantedOf(recordsOf([6]), 0))).toEqual({ xorb: 'a', index: 6 });
@@ -76,7 +76,7 @@ describe('a table of chunks', () => {
     expect(table.find(wantedOf(recordsOf([8]), 0))).toBeUndefined();
   });
 
-  test('what is there is not counted twice, and no xorb has more than 8192 chunks', () => {
+  test("known chunks are counted once, and chunks beyond a xorb's 8192 are ignored", () => {
     const table = new ChunkTable();
     table.add('a', 0, recordsOf([1, 2, 3]));
     table.add('a', 0, recordsOf([1, 2, 3]));
@@ -98,8 +98,8 @@ function keyedShard(key = new Uint8Array(32).fill(7), expirySeconds = 2000, chun
   return shard;
 }
 
-describe('what an upload knows', () => {
-  test('keyed answers are found by the hashes under their key, until it ends', async () => {
+describe('ChunkIndex', () => {
+  test('chunks of a keyed shard are found by keyed hash until the key expires', async () => {
     const index = new ChunkIndex();
     index.learn(codec.readShard(keyedShard()), 1500);
     index.learn(codec.readShard(keyedShard(new Uint8Array(32).fill(8))), 1500);
@@ -111,7 +111,7 @@ describe('what an upload knows', () => {
     expect((await late.lookup(records, keyHashes, 1500)).find(0, undefined)).toBeUndefined();
   });
 
-  test('its own chunks are known from the moment on that they have a place; a run goes on where it is', async () => {
+  test("an upload's own chunks are found as soon as they have a place, and runs continue in their xorb", async () => {
     const index = new ChunkIndex();
     const known = await index.lookup(records, keyHashes, 0);
     expect(known.find(3, undefined)).toBeUndefined();
@@ -121,7 +121,7 @@ describe('what an upload knows', () => {
     expect(known.find(4, { xorb: 'other', index: 9 })).toEqual({ xorb: 'other', index: 10 });
   });
 
-  test('the first chunk of a file may be asked about, and one in 1024', () => {
+  test("a file's first chunk and one chunk in 1024 are eligible for queries", () => {
     const made = Array.from({ length: 5000 }, (_, at) => {
       const one = record(at);
       new DataView(one.buffer).setUint32(24, at, true);
@@ -146,10 +146,10 @@ async function queriesOf(handler: Parameters<typeof serve>[0]) {
   return new ChunkQueries({ http, tokens: new CasTokenSource(http, hub, async () => ({})), pool });
 }
 
-describe('questions to the CAS', () => {
+describe('ChunkQueries', () => {
   const hash = chunkHashHex(records, 0);
 
-  test('an answer is a shard, 404 means not known', async () => {
+  test('a 200 response is read as a shard, and 404 means that the chunk is unknown', async () => {
     const handler = inTurn((request, response) => {
       expect(request.url).toBe(`/v1/chunks/default/${hash}`);
       expect(request.headers.authorization).toBe('Bearer secret');
@@ -161,7 +161,7 @@ describe('questions to the CAS', () => {
     expect(handler.requests).toHaveLength(2);
   });
 
-  test('429 is not asked again, and nothing else is', async () => {
+  test('a 429 response is not retried and stops all queries', async () => {
     const handler = inTurn(status(429, { 'retry-after': '60' }));
     const queries = await queriesOf(handler);
     expect(await queries.query(hash, signal)).toBeUndefined();
@@ -173,14 +173,14 @@ describe('questions to the CAS', () => {
     ['garbage', status(200, {}, 'no shard')],
     ['failures', status(500)],
     ['refusals', status(403)],
-  ])('%s mean not known, a few times', async (_, answer) => {
+  ])('%s means that the chunk is unknown, and stops queries after a few times', async (_, answer) => {
     const handler = inTurn(answer);
     const queries = await queriesOf(handler);
     for (let time = 0; time < 10; time++) expect(await queries.query(hash, signal)).toBeUndefined();
     expect(handler.requests.length).toBeLessThanOrEqual(8);
   });
 
-  test('eight at once, no more; an abort ends them', async () => {
+  test('at most eight queries run at once, and an abort ends them', async () => {
     let now = 0;
     let most = 0;
     const queries = await queriesOf((_, response) => {
@@ -197,7 +197,7 @@ describe('questions to the CAS', () => {
   });
 });
 
-describe('recipes', () => {
+describe('KnownRecipes', () => {
   const half = chunkCount(records) >> 1;
   const recipe: Recipe = {
     fileHash: hashToHex(codec.fileHash(records)),
@@ -217,7 +217,7 @@ describe('recipes', () => {
     records,
   };
 
-  test('are used as far as the CAS confirms them, which is asked once and only if chunks are shared', async () => {
+  test('recipes that share chunks are confirmed by the CAS once, and only confirmed terms are used', async () => {
     let asked = 0;
     const known = new KnownRecipes([recipe], async () => {
       asked++;
@@ -234,14 +234,14 @@ describe('recipes', () => {
     expect(view.find(half, undefined)).toBeUndefined();
   });
 
-  test('an unknown file is worth nothing', async () => {
+  test('a recipe whose file the CAS does not know is not used', async () => {
     const known = new KnownRecipes([recipe], async () => undefined);
     let added = 0;
     await known.confirm(records, () => void added++, signal);
     expect(added).toBe(0);
   });
 
-  test('likely ones are read first, others up to a limit', async () => {
+  test('recipes of likely files are read first, others up to a size limit', async () => {
     const store = memoryRecipeStore();
     await store.put(recipe);
     expect(await readRecipes(store, [], 0)).toEqual([]);

@@ -23,8 +23,8 @@ async function leftBy(
   return { paths: paths.filter((path) => path !== '.gitattributes').sort(), commits: commits.length };
 }
 
-describe('one commit', () => {
-  test('replaces the content of a folder, of which unchanged files stay', async () => {
+describe('deletions of an upload', () => {
+  test('a folder is replaced by the uploaded files, and unchanged files stay', async () => {
     const before = ['d/old.txt', 'd/same.txt', 'd/deep/old.txt', 'd2/x', 'other.txt'];
     const files = [file('d/same.txt'), file('d/new.txt'), file('d/deep/new.txt')];
     expect(await leftBy(before, { files, deletions: ['d/'] })).toEqual({
@@ -46,7 +46,7 @@ describe('one commit', () => {
     ],
     ['what is named twice', ['d/a', 'd/e/b', 'c'], { deletions: ['d/', 'd/a', 'd/e/'] }, ['c']],
     ['a path with dots in front', ['a', 'b'], { deletions: ['./a'] }, ['b']],
-  ])('replaces %s', async (_, before, options, paths) => {
+  ])('an upload replaces %s', async (_, before, options, paths) => {
     expect(await leftBy(before, options)).toEqual({ paths, commits: 1 });
   });
 
@@ -55,19 +55,19 @@ describe('one commit', () => {
     ['one of several patterns', ['d/*.bin', 'nothing'], ['a.txt', 'd/c.txt', 'new.txt']],
     ['everything but the attributes', '*', ['new.txt']],
     ['nothing', 'A.TXT', ['a.txt', 'd/b.bin', 'd/c.txt', 'new.txt']],
-  ])('deletes what matches and is not uploaded: %s', async (_, deletePatterns, paths) => {
+  ])('deletePatterns delete matching files that are not uploaded: %s', async (_, deletePatterns, paths) => {
     const before = ['a.txt', 'd/b.bin', 'd/c.txt', 'new.txt'];
     expect(await leftBy(before, { files: [file('new.txt')], deletePatterns })).toMatchObject({ paths });
   });
 
-  test('deletes what is ignored of an upload into a folder that is replaced', async () => {
+  test('ignored files of an upload into a replaced folder are deleted', async () => {
     const files = [file('.gitignore', '*.log\n'), file('d/a.log', 'new'), file('d/b.txt')];
     expect(await leftBy(['d/a.log', 'd/c.txt'], { files, deletions: 'd/' })).toMatchObject({
       paths: ['.gitignore', 'd/b.txt'],
     });
   });
 
-  test('of deletions that are not there is an error that names them, and changes nothing', async () => {
+  test('deleting a path that does not exist is an error that names it, and changes nothing', async () => {
     expect(await rejectionOf(leftBy(['a'], { files: [file('b')], deletions: ['none'] }))).toMatchObject({
       code: 'ENTRY_NOT_FOUND',
     });
@@ -77,7 +77,7 @@ describe('one commit', () => {
   });
 });
 
-test('exactly what was named and is not uploaded is deleted, whatever is there', async () => {
+test('exactly the named paths that are not uploaded are deleted', async () => {
   const path = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
   const paths = fc.uniqueArray(path, { maxLength: 6 });
   await fc.assert(

@@ -11,7 +11,7 @@ const limits = fc.record({
   maxChunks: fc.integer({ min: 1, max: 50 }),
 });
 
-test('chunks go into xorbs in order, each as full as the limits let it be', () => {
+test('XorbPacker fills xorbs in order, each up to its limits', () => {
   holds(300, fc.tuple(lengths, limits), ([sizes, { maxBytes, maxChunks }]) => {
     const packer = new XorbPacker({ maxBytes, maxChunks });
     const xorbs: number[][] = [];
@@ -31,7 +31,7 @@ test('chunks go into xorbs in order, each as full as the limits let it be', () =
   });
 });
 
-test('64 MiB that cannot be compressed stay below 64 MiB with their headers', () => {
+test('a xorb of incompressible chunks stays below 64 MiB including frame headers', () => {
   const packer = new XorbPacker();
   let chunks = 0;
   while (packer.next(131_072).xorb === 0) chunks++;
@@ -84,7 +84,7 @@ function build(chunks: number[], foreign: number[][], blocks: number[], rule = n
   return { terms: chooser.terms.terms, stored, fresh, refused, lengthOf };
 }
 
-test('the terms of a file give its chunks again, each once, and no two of them could be one', () => {
+test('the terms of a file contain each of its chunks once, and no two terms could be merged', () => {
   holds(400, fc.tuple(content, knownXorbs, fc.array(fc.nat(300), { maxLength: 4 })), ([chunks, foreign, blocks]) => {
     const { terms, stored, lengthOf } = build(chunks, foreign, blocks);
     const expanded = terms.flatMap(({ xorb, chunks: { start, end } }) =>
@@ -107,7 +107,7 @@ test('the terms of a file give its chunks again, each once, and no two of them c
   });
 });
 
-test('until a file has 128 terms, whatever is known is not stored again', () => {
+test('known chunks are not stored again until a file has 128 terms', () => {
   holds(
     200,
     fc.tuple(
@@ -132,7 +132,7 @@ function scattered(run: number, runs: number) {
   return { chunks: chunks.length, fresh: fresh.length };
 }
 
-test('short runs are refused once there are many of them, long ones never', () => {
+test('short runs of known chunks are refused once a file has many of them, long runs never', () => {
   expect(scattered(4, 300).fresh).toBe(0);
   expect(scattered(8, 300).fresh).toBe(0);
   const { chunks, fresh } = scattered(3, 300);
@@ -145,7 +145,7 @@ test('short runs are refused once there are many of them, long ones never', () =
   expect(rule.allows(2)).toBe(false);
 });
 
-test('a chunk that would scatter a scattered file further is stored anew, behind the others that are', () => {
+test('a known chunk that would fragment a fragmented file further is stored again, next to the other stored ones', () => {
   const xorb = Array.from({ length: 10_000 }, (_, chunk) => chunk);
   const runs = Array.from({ length: 200 }, (_, at) => [at * 20, at * 20 + 1, at * 20 + 2]);
   const single = Array.from({ length: 100 }, (_, at) => 5000 + at * 20);
@@ -157,7 +157,7 @@ test('a chunk that would scatter a scattered file further is stored anew, behind
   expect(terms.slice(200).every(({ xorb: name }) => typeof name === 'number')).toBe(true);
 });
 
-test('after a refusal the average has to get back to what it should be', () => {
+test('after a refusal the average run length must recover before short runs are allowed', () => {
   const rule = new FragmentationRule({ window: 4, chunksPerTerm: 8, tolerance: 0.5 });
   for (let term = 0; term < 3; term++) rule.added(3, false);
   expect(rule.allows(1)).toBe(true);

@@ -12,7 +12,7 @@ import { randomBytes } from '../support/samples.ts';
 
 const never = new AbortController().signal;
 
-describe('shards', () => {
+describe('shardGroups', () => {
   const file = (number: number, terms: number): ShardFile => ({
     hash: String(number).padStart(64, '0'),
     terms: Array.from({ length: terms }, () => ({ xorb: '1', unpackedLength: 1, chunks: { start: 0, end: 1 } })),
@@ -21,7 +21,7 @@ describe('shards', () => {
   });
   const counts = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 30 });
 
-  test('hold everything once, xorbs before files, none too large unless one thing alone is', () => {
+  test('shards contain every xorb and file once, xorbs first, within the size limit unless a single item exceeds it', () => {
     holds(300, fc.tuple(counts, counts, fc.integer({ min: 500, max: 20_000 })), ([chunks, terms, maxBytes]) => {
       const xorbs = chunks.map((count, number) => ({ hash: `x${number}`, count }));
       const files = terms.map((count, number) => file(number, count));
@@ -41,17 +41,17 @@ describe('shards', () => {
     });
   });
 
-  test('are mostly one, and none for nothing', () => {
+  test('a typical upload needs one shard, an empty one none', () => {
     expect(shardGroups([{ hash: 'x', count: 8192 }], [file(1, 100)])).toHaveLength(1);
     expect(shardGroups([], [])).toEqual([]);
   });
 });
 
-describe('frames of a xorb', () => {
+describe('FramePieces', () => {
   const BLOCK = 4000;
   const framesOf = (lengths: number[]) => lengths.map((length, index) => randomBytes(length, index));
 
-  test('come out in order, and take as much memory as is said', () => {
+  test('frames keep their order, and take exactly the reported memory', () => {
     holds(200, fc.array(fc.integer({ min: 1, max: 2 * BLOCK }), { maxLength: 40 }), (lengths) => {
       const pieces = new FramePieces(new RunBuffers(BLOCK), BLOCK);
       const frames = framesOf(lengths);
@@ -63,7 +63,7 @@ describe('frames of a xorb', () => {
     });
   });
 
-  test('stay where they are if they are many, and are put together if they are few', () => {
+  test('large runs of frames keep their buffers, small ones are copied together', () => {
     const blocks = new RunBuffers(BLOCK);
     const pieces = new FramePieces(blocks, BLOCK);
     const frames = framesOf([...Array<number>(30).fill(100), 3000, 1001, ...Array<number>(30).fill(100)]);
@@ -73,7 +73,7 @@ describe('frames of a xorb', () => {
     expect(taken.map(({ buffer }) => frames.some((one) => one.buffer === buffer))).toEqual([false, true, true, false]);
   });
 
-  test('that were put together leave their memory to others', () => {
+  test('buffers of copied frames can be reused', () => {
     const blocks = new RunBuffers(BLOCK);
     const memory = blocks.take(BLOCK);
     new FramePieces(blocks, BLOCK).push(memory.subarray(0, 10));
@@ -82,7 +82,7 @@ describe('frames of a xorb', () => {
   });
 });
 
-describe('working ahead', () => {
+describe('prefetch', () => {
   async function* numbers(made: number[], ended: () => void) {
     try {
       for (let number = 0; number < 10; number++) {
@@ -94,7 +94,7 @@ describe('working ahead', () => {
     }
   }
 
-  test('gives all in order, and is so far ahead and no farther', async () => {
+  test('all values arrive in order, and at most maxAhead are requested in advance', async () => {
     const made: number[] = [];
     const seen: number[] = [];
     let ended = 0;
@@ -113,7 +113,7 @@ describe('working ahead', () => {
     expect(ended).toBe(1);
   });
 
-  test('ends what it takes from when nobody takes any more', async () => {
+  test('the generator ends when the consumer stops', async () => {
     let ended = 0;
     for await (const number of prefetch(
       numbers([], () => void ended++),
@@ -125,7 +125,7 @@ describe('working ahead', () => {
     expect(ended).toBe(1);
   });
 
-  test('an error comes in its turn; an abort at once', async () => {
+  test('an error is thrown in order, an abort at once', async () => {
     async function* failing() {
       yield 1;
       throw new Error('broken');
@@ -148,7 +148,7 @@ describe('working ahead', () => {
   });
 });
 
-test('memory that an upload lease is free when it ends, also what comes late', async () => {
+test('ending a MemoryLease releases all of its memory, also memory acquired later', async () => {
   const budget = new MemoryBudget(100, 20);
   const lease = new MemoryLease(budget);
   await lease.acquire(50, () => false, never);

@@ -22,8 +22,8 @@ const hash = hashToHex(packed.hash);
 /** In pieces of whatever length. */
 const body = () => [packed.body.slice(0, 1), packed.body.slice(1, 300_000), packed.body.slice(300_000)];
 
-describe('a xorb', () => {
-  test('goes through a grant, with its headers and without a token; the second time nothing is sent', async () => {
+describe('XorbUploader', () => {
+  test("a xorb is sent to its grant's URL with the grant's headers and no token, and is not sent twice", async () => {
     const hub = await uploadHub();
     const uploader = new XorbUploader(partsFor(hub));
     expect(await uploader.upload(hash, body(), signal)).toMatchObject({
@@ -35,7 +35,7 @@ describe('a xorb', () => {
     expect(pathsOf(hub, 'grant')).toHaveLength(3);
   });
 
-  test('goes to the CAS where no grants are offered, which is asked once', async () => {
+  test('a CAS without grants is asked for one once, and receives the xorbs itself', async () => {
     const hub = await uploadHub({ grants: false });
     const uploader = new XorbUploader(partsFor(hub));
     expect(await uploader.upload(hash, body(), signal)).toMatchObject({
@@ -48,7 +48,7 @@ describe('a xorb', () => {
     expect(pathsOf(hub, 'xorb-upload')).toHaveLength(1);
   });
 
-  test('is sent to a CAS that does not say what it has, which is asked once', async () => {
+  test('a CAS that cannot say whether it has a xorb is asked once, and receives the xorbs', async () => {
     const asked: string[] = [];
     const cas = await serve((request, response) => {
       asked.push(request.method ?? '');
@@ -67,7 +67,7 @@ describe('a xorb', () => {
     expect(asked.filter((method) => method === 'HEAD')).toHaveLength(1);
   });
 
-  test.each([400, 404, 405, 501])('goes to a CAS that answers %i to the question for a grant', async (code) => {
+  test.each([400, 404, 405, 501])('a xorb is sent to a CAS that answers a grant request with %i', async (code) => {
     const hub = await uploadHub();
     hub.faults.add({ kind: 'grant', action: 'status', status: code, times: 99 });
     const uploader = new XorbUploader(partsFor(hub));
@@ -81,7 +81,7 @@ describe('a xorb', () => {
     ['a word for a proxy', { headers: { 'Proxy-Authorization': 'Basic x' } }],
     ['what a cloud asks of its own machines', { headers: { 'Metadata-Flavor': 'Google' } }],
     ['no encryption, where the CAS has it', { url: 'http://storage.example/x' }],
-  ])('is sent nowhere by a grant with %s', async (_, rest) => {
+  ])('a xorb is not sent to a grant with %s', async (_, rest) => {
     const asked: string[] = [];
     const grant = { id: '1', method: 'PUT', url: 'https://storage.example/x', headers: {}, ...rest };
     const cas = await serve((request, response) => {
@@ -110,7 +110,7 @@ describe('a xorb', () => {
     expect(asked).toHaveLength(1);
   });
 
-  test.each([400, 403, 409])('asks for another grant after %i', async (code) => {
+  test.each([400, 403, 409])('another grant is requested after %i', async (code) => {
     const hub = await uploadHub();
     hub.faults.add({ kind: 'xorb-upload', action: 'status', status: code, times: 2 });
     const uploader = new XorbUploader(partsFor(hub));
@@ -130,14 +130,14 @@ describe('a xorb', () => {
     expect(pathsOf(hub, 'xorb-upload').at(-1)).toBe(`/cas/v1/xorbs/default/${hash}`);
   });
 
-  test('asks anew where the data of a grant was not found', async () => {
+  test('another grant is requested if the data of the first one was not found', async () => {
     const hub = await uploadHub();
     hub.faults.add({ kind: 'grant', action: 'status', status: 404, match: (path) => path.includes('xorb-commits') });
     expect(await new XorbUploader(partsFor(hub)).upload(hash, body(), signal)).toMatchObject({ inserted: true });
     expect(pathsOf(hub, 'xorb-upload')).toHaveLength(2);
   });
 
-  test('is sent again after a failure, and with a new token after 401', async () => {
+  test('a xorb is sent again after a failure, and with a new token after 401', async () => {
     const hub = await uploadHub({ grants: false });
     hub.faults.add({ kind: 'xorb-upload', action: 'status', status: 503 });
     hub.faults.add({ kind: 'xorb-upload', action: 'status', status: 401 });
@@ -146,14 +146,14 @@ describe('a xorb', () => {
     expect(pathsOf(hub, 'token')).toHaveLength(2);
   });
 
-  test('that is not what its name says is refused, once', async () => {
+  test('a xorb that does not match its hash is rejected, and not retried', async () => {
     const hub = await uploadHub({ grants: false });
     const error = await rejectionOf(new XorbUploader(partsFor(hub)).upload('1'.repeat(64), body(), signal));
     expect(error).toMatchObject({ name: 'XetError', code: 'PROTOCOL', status: 400 });
     expect(pathsOf(hub, 'xorb-upload')).toHaveLength(1);
   });
 
-  test('an answer that says nothing is no success; an abort is one at once', async () => {
+  test('a response without a result is an error, and an abort rejects at once', async () => {
     const cas = await serve((request, response) => {
       if (request.url?.includes('xorb-grants')) return status(404)(request, response);
       request.resume();
@@ -171,7 +171,7 @@ describe('a xorb', () => {
     ['an address of another kind', { id: 'a', method: 'PUT', url: 'file:///etc/passwd', headers: {} }],
     ['another method', { id: 'a', method: 'DELETE', url: 'http://127.0.0.1:1/', headers: {} }],
     ['headers that are no text', { id: 'a', method: 'PUT', url: 'http://127.0.0.1:1/', headers: { a: 1 } }],
-  ])('a grant with %s is not followed', async (_, grant) => {
+  ])('a xorb is not sent to a malformed grant with %s', async (_, grant) => {
     const cas = await serve(status(201, {}, JSON.stringify(grant)));
     const error = await rejectionOf(new XorbUploader(await partsOn(cas)).upload(hash, body(), signal));
     expect(error).toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('grant') });
@@ -198,7 +198,7 @@ function shardOf(terms = chunkCount(records)): Uint8Array {
   return writeShard.run(codec, records, [{ hash, count: chunkCount(records) }], [file]);
 }
 
-describe('a shard', () => {
+describe('ShardUploader', () => {
   test.each([[1], [2], [1, 2]] as (1 | 2)[][])(
     'is registered by the versions that are offered: %s %s',
     async (...versions) => {
@@ -225,7 +225,7 @@ describe('a shard', () => {
   const line = (value: unknown) => `${JSON.stringify(value)}\n`;
   const said = (...lines: unknown[]) => status(200, {}, lines.map(line).join(''));
 
-  test('goes again where the server says so, or its answer ends too early', async () => {
+  test('a shard is sent again if the server says so or its response ends early', async () => {
     const handler = inTurn(
       said({ type: 'validating', verified: 0, total: 1 }),
       said({ type: 'error', message: 'busy', retryable: true }),
@@ -256,7 +256,7 @@ describe('a shard', () => {
       said(...Array.from({ length: 200 }, () => ({ type: 'x'.repeat(10_000) })), { type: 'result' }),
       { code: 'PROTOCOL' },
     ],
-  ])('an answer of %s is an error', async (_, answer, expected) => {
+  ])('a response of %s to a shard is an error', async (_, answer, expected) => {
     const error = await rejectionOf(new ShardUploader(await partsOn(await serve(answer))).upload(shardOf(), signal));
     expect(error).toMatchObject(expected);
   });

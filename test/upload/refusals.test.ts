@@ -29,13 +29,13 @@ function refusing(times: number, refusal: Told) {
   return ({ path }: Passed) => (path.includes('/commit/') && times-- > 0 ? refusal : undefined);
 }
 
-describe('a Hub that has not heard of the data yet', () => {
+describe('a Hub that does not see the stored data yet', () => {
   const words = [
     'Your push was rejected because an LFS pointer pointed to a file that does not exist: a.bin',
     'The object was not found in Xet storage',
     'Invalid file change: a.bin',
   ];
-  test.each(words)('is asked again with waits that double (%s)', async (error) => {
+  test.each(words)('the commit is retried with doubling waits (%s)', async (error) => {
     const { client, retries, commits } = await station(refusing(3, told(400, { error })));
     const { files } = await client.upload({ repo, files: large });
     expect(files).toMatchObject([{ status: 'uploaded' }]);
@@ -46,7 +46,7 @@ describe('a Hub that has not heard of the data yet', () => {
     expect(retries.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
   });
 
-  test('for too long is told of: the data is stored, and the next upload sends nothing', async () => {
+  test('a persistent refusal is reported, and the next upload sends nothing again', async () => {
     const lag = told(400, { error: words[0] });
     const { client, hub, commits } = await station(refusing(5, lag));
     const error = await rejectionOf(client.upload({ repo, files: large }));
@@ -59,7 +59,7 @@ describe('a Hub that has not heard of the data yet', () => {
     expect(hub.requests.filter(({ kind }) => kind === 'xorb-upload')).toEqual([]);
   });
 
-  test('is no reason to repeat a commit of small files, or one that is wrong for another reason', async () => {
+  test('commits of small files, and commits refused for another reason, are not retried', async () => {
     const first = await station(refusing(9, told(400, { error: words[2] })));
     expect(await rejectionOf(first.client.upload({ repo, files: small }))).toMatchObject({ code: 'PROTOCOL' });
     expect(first.commits()).toHaveLength(1);
@@ -69,8 +69,8 @@ describe('a Hub that has not heard of the data yet', () => {
   });
 });
 
-describe('the limit of commits in an hour', () => {
-  test('is told of after one more attempt where nothing says when to come back', async () => {
+describe('the hourly limit of commits', () => {
+  test('a limit without Retry-After is reported after one more attempt', async () => {
     const { client, commits } = await station(refusing(9, told(429, { error: 'Too many commits' })));
     const error = await rejectionOf(client.upload({ repo, files: small }));
     expect(error).toMatchObject({ code: 'RATE_LIMITED', status: 429, retryable: true });
@@ -78,7 +78,7 @@ describe('the limit of commits in an hour', () => {
     expect(commits()).toHaveLength(2);
   });
 
-  test('is told of at once where the Hub asks for more than a few minutes', async () => {
+  test('a limit of more than a few minutes is reported at once', async () => {
     const hour = told(429, { error: 'Too many commits' }, { 'retry-after': '3600' });
     const { client, commits } = await station(refusing(9, hour));
     const error = await rejectionOf(client.upload({ repo, files: small }));
@@ -86,7 +86,7 @@ describe('the limit of commits in an hour', () => {
     expect(commits()).toHaveLength(1);
   });
 
-  test('is waited for where the Hub says how long', async () => {
+  test('a short Retry-After is obeyed', async () => {
     const { client, commits } = await station(refusing(4, told(429, { error: 'Slow' }, { 'retry-after': '0' })));
     expect((await client.upload({ repo, files: small })).commits).toHaveLength(1);
     expect(commits()).toHaveLength(5);
@@ -100,7 +100,7 @@ describe('a server without Xet', () => {
     ['501', told(501, {})],
     ['a page', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }],
     ['JSON of another kind', told(200, { token: 'x' })],
-  ])('is called that (%s), and small files go without', async (_, answer) => {
+  ])('a server without Xet is reported as such (%s), and accepts small files', async (_, answer) => {
     const { client, commits } = await station(({ path }) => (path.includes('/xet-write-token/') ? answer : undefined));
     const error = await rejectionOf(client.upload({ repo, files: [large, small] }));
     expect(error).toMatchObject({
@@ -112,7 +112,7 @@ describe('a server without Xet', () => {
     expect(commits()).toHaveLength(1);
   });
 
-  test('is not what refuses a token', async () => {
+  test('a server that refuses a token is not reported as one without Xet', async () => {
     const { client } = await station(({ path }) =>
       path.includes('/xet-write-token/') ? told(403, { error: 'no' }) : undefined,
     );
@@ -121,7 +121,7 @@ describe('a server without Xet', () => {
 });
 
 describe('without an access token', () => {
-  test.each([401, 403])('a refusal says to set one (%i)', async (status) => {
+  test.each([401, 403])('a refusal without a token says to set one (%i)', async (status) => {
     const { client } = await station(
       ({ path }) =>
         path.includes('/preupload/') ? told(status, { error: 'Invalid username or password.' }) : undefined,
@@ -132,7 +132,7 @@ describe('without an access token', () => {
     expect((error as Error).message).toMatch(/HF_TOKEN/);
   });
 
-  test('a real Hub refuses, and deleting as well', async () => {
+  test('the local Hub refuses uploads and deletions without a token', async () => {
     const hub = await sourceHub({ tokens: { hf_writer: { name: 'owner', write: true } }, openWrites: false });
     await hub.createRepo(repo);
     const client = sourceClient(hub);
@@ -144,7 +144,7 @@ describe('without an access token', () => {
     }
   });
 
-  test('with one, a refusal says nothing of that', async () => {
+  test('a refusal with a token does not say to set one', async () => {
     const { client } = await station(({ path }) =>
       path.includes('/preupload/') ? told(403, { error: 'no' }) : undefined,
     );

@@ -41,7 +41,7 @@ async function folderOf(files: Record<string, string>): Promise<string> {
   return root;
 }
 
-describe('a single item', () => {
+describe('files given as a single item', () => {
   test.each<[string, (folder: string) => UploadOptions['files'], string[]]>([
     ['the path of a folder', (folder) => folder, ['a.txt', 'in/b.txt']],
     ['the path of a file', (folder) => join(folder, 'a.txt'), ['a.txt']],
@@ -52,14 +52,14 @@ describe('a single item', () => {
     ['a path and a folder', (folder) => ({ path: './to/', content: folder }), ['to/a.txt', 'to/in/b.txt']],
     ['a list', (folder) => [folder], ['a.txt', 'in/b.txt']],
     ['a set', (folder) => new Set([join(folder, 'a.txt')]), ['a.txt']],
-  ])('%s is uploaded as what it is', async (_, make, expected) => {
+  ])('%s is uploaded as a single item', async (_, make, expected) => {
     const folder = await folderOf({ 'a.txt': 'a', 'in/b.txt': 'b' });
     const at = await station();
     await at.client.upload({ repo, files: make(folder) });
     expect(await pathsIn(at)).toEqual(expected);
   });
 
-  test('a relative path is no list of its characters', async () => {
+  test('a relative path is not treated as a list of characters', async () => {
     const folder = await folderOf({ 'ck/a.txt': 'a', 'k/other.txt': SECRET });
     const cwd = vi.spyOn(process, 'cwd').mockReturnValue(folder);
     const opened = vi.spyOn(nodeLocalFiles, 'open');
@@ -81,7 +81,7 @@ describe('a single item', () => {
     ['a Blob without a name', new Blob(['x'])],
     ['a list of numbers', [5]],
     ['a list of nothing', [null]],
-  ])('%s is INVALID_ARGUMENT', async (_, files) => {
+  ])('%s as files is INVALID_ARGUMENT', async (_, files) => {
     const { client } = await station();
     expect(await rejectionOf(client.upload({ repo, files: files as string }))).toMatchObject({
       name: 'XetError',
@@ -89,7 +89,7 @@ describe('a single item', () => {
     });
   });
 
-  test('to delete is one path, in every option that takes a list', async () => {
+  test('a string is a single path in every option that takes a list', async () => {
     const at = await station();
     await at.client.upload({ repo, files: await folderOf({ zz: 'z', z: 'z', 'd/a.txt': 'a', 'd/b.bin': 'b' }) });
     await at.client.deleteFiles({ repo, paths: 'zz' });
@@ -114,9 +114,9 @@ describe('a single item', () => {
   );
 });
 
-describe('what is too broad to be meant', () => {
+describe('folders that are too broad to be meant', () => {
   const broad = ['/', homedir(), `${homedir()}/`, dirname(homedir()), '//'];
-  test.each(broad)('%j is refused, and nothing in it is read', async (path) => {
+  test.each(broad)('the folder %j is refused, and nothing in it is read', async (path) => {
     const { client, hub } = await station();
     for (const files of [path, [path], { path: 'to', content: path }, pathToFileURL(path)]) {
       expect(await rejectionOf(client.upload({ repo, files }))).toMatchObject({
@@ -127,7 +127,7 @@ describe('what is too broad to be meant', () => {
     expect(hub.requests.filter(({ kind }) => kind === 'preupload' || kind === 'commit')).toEqual([]);
   });
 
-  test('another name of it is refused, too', async ({ skip }) => {
+  test('another path to a refused folder is refused', async ({ skip }) => {
     const home = await folderOf({ 'a.txt': SECRET });
     const other = `${home}-mounted`;
     await mkdir(other);
@@ -147,7 +147,7 @@ describe('what is too broad to be meant', () => {
     }
   });
 
-  test('a link to it is refused, too', async () => {
+  test('a link to a refused folder is refused', async () => {
     const { client } = await station();
     const folder = await folderOf({});
     await symlink('/', join(folder, 'innocent'));
@@ -156,7 +156,7 @@ describe('what is too broad to be meant', () => {
     });
   });
 
-  test('a home folder is uploaded where that is forced, and what is in one is as any other folder', async () => {
+  test('a home folder is uploaded with force, and folders in it without', async () => {
     const home = await folderOf({ 'project/a.txt': 'a' });
     vi.stubEnv('HOME', home);
     try {
@@ -170,7 +170,7 @@ describe('what is too broad to be meant', () => {
     }
   });
 
-  test('an empty path names nothing', async () => {
+  test('an empty path is refused', async () => {
     const { client } = await station();
     for (const files of ['', [''], { path: 'to', content: '' }]) {
       expect(await rejectionOf(client.upload({ repo, files, force: true }))).toMatchObject({
@@ -182,7 +182,7 @@ describe('what is too broad to be meant', () => {
 });
 
 describe('links in a folder', () => {
-  test('are followed within it, and left out with a warning where they lead out', async () => {
+  test('links within the folder are followed, and links out of it are skipped with a warning', async () => {
     const outside = await folderOf({ 'secret.txt': SECRET, 'dir/secret.txt': SECRET });
     const folder = await folderOf({ 'a.txt': 'a', 'in/b.txt': 'b' });
     await symlink(join(outside, 'secret.txt'), join(folder, 'out.txt'));
@@ -198,7 +198,7 @@ describe('links in a folder', () => {
     expect(await pathsIn(at)).toEqual(['a.txt', 'in/b.txt', 'in/linked.txt', 'out.txt']);
   });
 
-  test('of a snapshot in the Hub cache folder lead to its content', async () => {
+  test('links of a snapshot in the Hub cache folder are followed to its blobs', async () => {
     const at = await station();
     await at.client.upload({
       repo,
@@ -248,7 +248,7 @@ describe('links in a folder', () => {
     },
   );
 
-  test('of other kinds than files are left out, and nothing waits for a pipe', async () => {
+  test('links to folders and pipes are skipped without blocking', async () => {
     const folder = await folderOf({ 'a.txt': 'a' });
     execFileSync('mkfifo', [join(folder, 'pipe')]);
     const at = await station();

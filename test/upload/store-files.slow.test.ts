@@ -60,7 +60,7 @@ async function expectStored(hub: LocalHub, files: Uint8Array[]): Promise<void> {
   for (const [at, bytes] of files.entries()) expect(same(await download(hub, `${at}.bin`), bytes)).toBe(true);
 }
 
-describe('what was uploaded is downloaded again', () => {
+describe('files that are stored and downloaded again', () => {
   const kinds: [string, () => Uint8Array[]][] = [
     ['random', () => [randomBytes(9_000_000, 1)]],
     ['compressible', () => [text(6_000_000, 2)]],
@@ -69,7 +69,7 @@ describe('what was uploaded is downloaded again', () => {
     ['tiny', () => [Uint8Array.of(0), text(100, 4), randomBytes(8192, 5), randomBytes(131_072, 6)]],
     ['many small', () => Array.from({ length: 60 }, (_, seed) => text(2000 + seed * 700, 100 + seed))],
   ];
-  test.each(kinds)('%s', async (_, make) => {
+  test.each(kinds)('%s content is stored, and downloads are identical', async (_, make) => {
     const hub = await uploadHub({ checkSha256: true });
     const files = make();
     const { upload, budget } = uploaderFor(hub);
@@ -87,7 +87,7 @@ describe('what was uploaded is downloaded again', () => {
     await expectStored(hub, files);
   });
 
-  test('more than a xorb holds, through workers, within a small budget', async () => {
+  test('a file larger than a xorb is stored through workers within a small memory budget', async () => {
     const hub = await uploadHub();
     const bytes = randomBytes(80 * MIB, 8);
     const { spawn } = codecWorkers(loadCodec);
@@ -103,7 +103,7 @@ describe('what was uploaded is downloaded again', () => {
     await expectStored(hub, [bytes]);
   });
 
-  test.each([0, 0.5])('blocks take the memory of those before; part of them that is known: %d', async (known) => {
+  test.each([0, 0.5])('blocks reuse the buffers of earlier blocks if a share of %d of them is known', async (known) => {
     const hub = await uploadHub();
     const bytes = randomBytes(80 * MIB, 21);
     if (known > 0) await uploaderFor(hub).upload([bytes.subarray(0, known * bytes.length)]);
@@ -126,7 +126,7 @@ describe('what was uploaded is downloaded again', () => {
     expect(memory.size).toBeLessThan((2 / 3) * blocks);
   });
 
-  test('xorbs of 64 MiB where there is memory for them', async () => {
+  test('xorbs have up to 64 MiB if the memory budget allows', async () => {
     const hub = await uploadHub();
     const bytes = randomBytes(80 * MIB, 9);
     const { upload, budget } = uploaderFor(hub, { budget: new MemoryBudget(512 * MIB, 128 * MIB) });
@@ -137,7 +137,7 @@ describe('what was uploaded is downloaded again', () => {
     await expectStored(hub, [bytes]);
   });
 
-  test('nothing: an empty file has no chunks, and nothing is registered', async () => {
+  test('an empty file has no chunks, and nothing is registered for it', async () => {
     const hub = await uploadHub();
     const { files } = await uploaderFor(hub).upload([new Uint8Array()]);
     expect(files).toEqual([
@@ -149,7 +149,7 @@ describe('what was uploaded is downloaded again', () => {
 });
 
 describe('what is stored is not sent again', () => {
-  test('the same upload posts no xorb, whoever makes it', async () => {
+  test('a repeated upload sends no xorb', async () => {
     const hub = await uploadHub();
     const files = [weights(6, 11), text(300_000, 12)];
     await uploaderFor(hub).upload(files);
@@ -160,7 +160,7 @@ describe('what is stored is not sent again', () => {
     await expectStored(hub, files);
   });
 
-  test('a variant of 5 % sends little more than what changed', async () => {
+  test('storing a variant with 5 % changes sends little more than the changes', async () => {
     const hub = await uploadHub();
     const base = randomBytes(24_000_000, 13);
     await uploaderFor(hub).upload([base]);
@@ -177,7 +177,7 @@ describe('what is stored is not sent again', () => {
     await expectStored(hub, [base, variant]);
   });
 
-  test('files of one upload share their chunks, and the CAS need not know any', async () => {
+  test('files of one upload share chunks without help of the CAS', async () => {
     const hub = await uploadHub();
     const base = randomBytes(3_000_000, 16);
     const files = [base, base, new Uint8Array(Buffer.concat([randomBytes(50_000, 17), base]))];
@@ -186,7 +186,7 @@ describe('what is stored is not sent again', () => {
     await expectStored(hub, files);
   });
 
-  test('recipes lead to chunks that the CAS gives no answer about; on another server they are not believed', async () => {
+  test('recipes provide chunks that the CAS does not report, and are not trusted on another server', async () => {
     const hub = await uploadHub();
     const base = randomBytes(4_000_000, 18);
     const [first] = (await uploaderFor(hub).upload([base])).files;
@@ -218,8 +218,8 @@ async function hashesOf(bytes: Uint8Array): Promise<Map<string, number>> {
   return found;
 }
 
-describe('when something goes wrong', () => {
-  test('xorbs come before the shard, whatever order their answers come in', async () => {
+describe('failures while files are stored', () => {
+  test('all xorbs are stored before the shard is sent', async () => {
     const hub = await uploadHub({ grants: false });
     hub.faults.add({ kind: 'xorb-upload', action: 'delay', ms: 150 });
     const { upload } = uploaderFor(hub, { budget: new MemoryBudget(32 * MIB, 8 * MIB) });
@@ -228,7 +228,7 @@ describe('when something goes wrong', () => {
     expect(kinds.lastIndexOf('xorb-upload')).toBeLessThan(kinds.indexOf('shard-upload'));
   });
 
-  test('a xorb that is not taken ends the upload, and no shard is sent', async () => {
+  test('a rejected xorb ends the upload before a shard is sent', async () => {
     const hub = await uploadHub({ grants: false });
     hub.faults.add({ kind: 'xorb-upload', action: 'status', status: 403, times: 99, after: 1 });
     const { upload, budget } = uploaderFor(hub, { budget: new MemoryBudget(32 * MIB, 8 * MIB) });
@@ -237,7 +237,7 @@ describe('when something goes wrong', () => {
     expect(budget.usedBytes).toBe(0);
   });
 
-  test('passing failures of every kind are survived', async () => {
+  test('temporary failures of every kind are retried', async () => {
     const hub = await uploadHub();
     for (const kind of ['xorb-upload', 'shard-upload', 'grant', 'chunk-query', 'token'] as const) {
       hub.faults.add({ kind, action: 'status', status: 503 });
@@ -248,7 +248,7 @@ describe('when something goes wrong', () => {
     await expectStored(hub, files);
   });
 
-  test('what a source throws is what the upload throws; so is a piece that is no bytes', async () => {
+  test('errors of a source, and pieces that are not bytes, reject the upload', async () => {
     const hub = await uploadHub();
     const { context, budget } = uploaderFor(hub);
     const signal = new AbortController().signal;
@@ -264,7 +264,7 @@ describe('when something goes wrong', () => {
   });
 
   test.each(['source', 'xorb-upload', 'shard-upload', 'chunk-query'] as const)(
-    'an abort while waiting for %s ends it, and gives all memory back',
+    'an abort while waiting for %s ends the upload and releases its memory',
     async (where) => {
       const hub = await uploadHub({ grants: false });
       if (where !== 'source') hub.faults.add({ kind: where, action: 'delay', ms: 60_000, times: 9 });
@@ -283,7 +283,7 @@ describe('when something goes wrong', () => {
     },
   );
 
-  test('a source is read no further ahead than there is memory for what was read', async () => {
+  test('a source is read ahead only as far as the memory budget allows', async () => {
     const hub = await uploadHub({ grants: false });
     hub.faults.add({ kind: 'xorb-upload', action: 'stall', afterBytes: 0, ms: 100_000, times: 99 });
     const budget = new MemoryBudget(32 * MIB, 8 * MIB);

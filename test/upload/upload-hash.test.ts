@@ -16,7 +16,7 @@ function poolWith(workers: number): CodecPool {
   return pool;
 }
 
-test('a digest does not depend on the pieces', async () => {
+test('workerSha256 does not depend on how the bytes are split', async () => {
   const pool = poolWith(0);
   const cuts = fc.array(fc.nat(), { maxLength: 6 });
   await holdsAsync(300, fc.tuple(fc.nat(700), cuts, fc.nat(1e6)), async ([length, positions, seed]) => {
@@ -27,7 +27,7 @@ test('a digest does not depend on the pieces', async () => {
   });
 });
 
-test('every length about the end of a block is padded right', async () => {
+test('workerSha256 pads lengths around a block boundary correctly', async () => {
   const pool = poolWith(0);
   for (let length = 0; length <= 200; length++) {
     const bytes = randomBytes(length, length);
@@ -37,7 +37,7 @@ test('every length about the end of a block is padded right', async () => {
   }
 });
 
-test('megabytes go through workers, which remember nothing of them; the bytes stay the caller’s', async () => {
+test("workerSha256 hashes megabytes on stateless workers, and leaves the caller's bytes intact", async () => {
   const pool = poolWith(2);
   const bytes = randomBytes(9_000_001, 7);
   const hash = workerSha256(pool, signal);
@@ -52,7 +52,7 @@ test('megabytes go through workers, which remember nothing of them; the bytes st
   expect(pool.counts.sent).toBeGreaterThan(8);
 });
 
-test('an abort ends it', async () => {
+test('an abort ends workerSha256', async () => {
   const stop = new AbortController();
   const hash = workerSha256(poolWith(1), stop.signal);
   stop.abort(new Error('enough'));

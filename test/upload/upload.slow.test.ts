@@ -70,8 +70,8 @@ const FILES = {
   'odd name #1 % ü.txt': text(4000, 3),
 };
 
-describe('a folder', () => {
-  test('is uploaded in one commit, small files in git and large ones over Xet; a second time changes nothing', async () => {
+describe('uploading a folder', () => {
+  test('a folder is uploaded in one commit, small files to git and large ones over Xet, and a repetition changes nothing', async () => {
     const { hub, upload } = await station();
     const folder = await folderOf(FILES);
     const result = await upload([folder], { title: 'All of it', description: 'And why' });
@@ -104,7 +104,7 @@ describe('a folder', () => {
     expect(requestsOf(hub, 'commit')).toEqual([]);
   });
 
-  test('goes below a path, by patterns, without what belongs to other tools, and with linked files', async () => {
+  test('a folder is uploaded below a path, filtered by patterns, with linked files and without folders of other tools', async () => {
     const { hub, upload } = await station();
     const folder = await folderOf({
       'a.bin': randomBytes(3000, 4),
@@ -124,7 +124,7 @@ describe('a folder', () => {
     ]);
   });
 
-  test('takes nothing from outside of it through links, but the content of a snapshot in the Hub cache folder', async () => {
+  test('links out of a folder are not followed, except for the blobs of a snapshot in the Hub cache folder', async () => {
     const { hub, upload } = await station();
     const outside = await folderOf({ 'secret.txt': text(40, 30), 'in/secret.txt': text(40, 31) });
     const folder = await folderOf({ 'a.txt': text(30, 32) });
@@ -142,7 +142,7 @@ describe('a folder', () => {
     expect(Object.keys(await contentOf(hub)).sort()).toEqual(['a.txt', 'b.txt']);
   });
 
-  test('of which nothing is left says why', async () => {
+  test('a folder in which no file is selected is an error that explains why', async () => {
     const { hub, upload } = await station();
     const folder = await folderOf({ 'a.bin': randomBytes(30, 4) });
     expect(await rejectionOf(upload([folder], { include: '*.bim' }))).toMatchObject({
@@ -154,7 +154,7 @@ describe('a folder', () => {
     expect(requestsOf(hub, 'commit')).toEqual([]);
   });
 
-  test("leaves out what the repository's .gitignore names, also one that comes with it", async () => {
+  test("files that match the repository's .gitignore, or the uploaded one, are ignored", async () => {
     const { hub, upload } = await station();
     const files = { '.gitignore': encode('*.log\n'), 'a.txt': text(50, 1), 'b.log': text(50, 2) };
     const result = await upload([await folderOf(files)]);
@@ -165,7 +165,7 @@ describe('a folder', () => {
   });
 });
 
-describe('content of every form', () => {
+describe('types of content', () => {
   const small = text(900, 20);
   const large = randomBytes(2_300_000, 21);
   async function* pieces(bytes: Uint8Array) {
@@ -197,7 +197,7 @@ describe('content of every form', () => {
     expect(result.files).toMatchObject([{ path: 'large.bin', mode: 'lfs', size: large.length, sha256: sha256(large) }]);
   });
 
-  test('text of unknown length that is short goes into git, of any length more into the CAS', async () => {
+  test('a short stream of text is stored in git, a longer one in the CAS', async () => {
     const { hub, upload } = await station();
     const long = text(2 * MIB, 22);
     const result = await upload([
@@ -239,7 +239,7 @@ describe('content of every form', () => {
     return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
   }
 
-  test('an address whose connection breaks is gone on with, and gets no token', async () => {
+  test('a broken download of a URL resumes, and sends no token', async () => {
     const { hub, upload } = await station();
     const { url, seen } = await serve(large, { breaks: 2 });
     await upload([{ path: 'a.bin', content: new URL(url) }]);
@@ -253,7 +253,7 @@ describe('content of every form', () => {
     expect(seen.every(({ authorization }) => authorization === undefined)).toBe(true);
   });
 
-  test('an address that breaks without saying how to go on commits nothing', async () => {
+  test('a broken download of a URL that cannot resume commits nothing', async () => {
     const { hub, upload } = await station();
     const { url } = await serve(large, { breaks: 99, tag: null });
     expect(await rejectionOf(upload([{ path: 'a.bin', content: new URL(url) }]))).toMatchObject({ code: 'NETWORK' });
@@ -261,8 +261,8 @@ describe('content of every form', () => {
   });
 });
 
-describe('a commit', () => {
-  test('deletes files and folders with what it adds', async () => {
+describe('commits of an upload', () => {
+  test('a commit adds and deletes files and folders', async () => {
     const { hub, client, upload } = await station();
     await upload([await folderOf(FILES)]);
     const before = (await commitsOf(hub)).length;
@@ -278,7 +278,7 @@ describe('a commit', () => {
     });
   });
 
-  test('for a head that has moved is a conflict, and commits nothing', async () => {
+  test('parentCommit rejects with CONFLICT if the head has moved, and commits nothing', async () => {
     const { hub, upload } = await station();
     const [first] = await commitsOf(hub);
     await upload([{ path: 'a.txt', content: encode('a') }], { parentCommit: first?.id });
@@ -287,7 +287,7 @@ describe('a commit', () => {
     expect(Object.keys(await contentOf(hub))).toEqual(['a.txt']);
   });
 
-  test('can be a pull request, also of a branch, by somebody who may not write', async () => {
+  test('a pull request can be opened on a branch without write permission', async () => {
     const hub = await sourceHub({ tokens: { hf_reader: { name: 'reader' } }, openWrites: false });
     await hub.createRepo(repo);
     const client = sourceClient(hub, { accessToken: 'hf_reader' });
@@ -304,7 +304,7 @@ describe('a commit', () => {
     expect(Object.keys(await contentOf(hub, 'refs/pr/1')).sort()).toEqual(['a.bin', 'b.txt']);
   });
 
-  test('that a server makes at once in place of a pull request is told of', async () => {
+  test('a warning tells that a server committed instead of opening a pull request', async () => {
     const hub = await sourceHub();
     await hub.createRepo(repo);
     const warnings: string[] = [];
@@ -319,7 +319,7 @@ describe('a commit', () => {
     expect(warnings).toEqual([expect.stringContaining(`made commit ${commit} on 'main'`)]);
   });
 
-  test('of more than the Hub takes at once is several, on top of each other', async () => {
+  test("an upload that exceeds the Hub's limits is committed in several parts", async () => {
     const { hub, upload } = await station();
     const [first] = await commitsOf(hub);
     const files = Array.from({ length: 1005 }, (_, at) => ({ path: `f/${at}.txt`, content: encode(`file ${at}`) }));
@@ -364,7 +364,7 @@ describe('a commit', () => {
     expect(result.commits).toMatchObject([{ oid: result.commit, title: 'The same' }]);
   });
 
-  test('that opens a pull request is not tried again where it may have been made', async () => {
+  test('a commit that may have opened a pull request is not retried', async () => {
     const { hub, upload } = await station();
     hub.faults.add({ kind: 'commit', action: 'reset', afterBytes: 5 });
     const error = await rejectionOf(upload([{ path: 'a.txt', content: encode('a') }], { createPr: true }));
@@ -373,7 +373,7 @@ describe('a commit', () => {
   });
 });
 
-describe('nothing is committed', () => {
+describe('failed uploads', () => {
   test.each([
     ['a path that leaves the repository', [{ path: '../a', content: encode('a') }]],
     ['a path of git', [{ path: 'x/.git/config', content: encode('a') }]],
@@ -405,7 +405,7 @@ describe('nothing is committed', () => {
     expect(requestsOf(hub, 'commit')).toEqual([]);
   });
 
-  test('where the branch is not there, or the repository', async () => {
+  test('nothing is committed if the branch or repository does not exist', async () => {
     const { hub, client, upload } = await station();
     const files = [{ path: 'a/b.txt', content: encode('a') }];
     expect(await rejectionOf(upload(files, { branch: 'none' }))).toMatchObject({ code: 'REVISION_NOT_FOUND' });
@@ -426,7 +426,7 @@ describe('nothing is committed', () => {
         await rename(`${path}.new`, path);
       },
     ],
-  ])('of a file that %s before it is read to its end', async (_, change) => {
+  ])('nothing is committed if a file %s while it is read', async (_, change) => {
     const hub = await sourceHub();
     await hub.createRepo(repo);
     const path = join(await folderOf({ 'a.bin': randomBytes(2_000_000, 40) }), 'a.bin');
@@ -467,7 +467,7 @@ describe('nothing is committed', () => {
     expect(await contentOf(hub)).toEqual(hashesOf({ 'a.bin': files[0]?.content ?? new Uint8Array() }));
   });
 
-  test('where the Hub has something against the card', async () => {
+  test('nothing is committed if the Hub rejects the repository card', async () => {
     const hub = await sourceHub();
     await hub.createRepo(repo);
     const warnings: string[] = [];
@@ -498,7 +498,7 @@ describe('nothing is committed', () => {
     expect(Object.keys(await contentOf(hub))).toEqual(['README.md']);
   });
 
-  test('after an abort, at whatever the upload waits for', async () => {
+  test('nothing is committed after an abort at any stage', async () => {
     for (const kind of ['preupload', 'token', 'xorb-upload', 'shard-upload', 'commit'] as const) {
       const { hub, client } = await station();
       hub.faults.add({ kind, action: 'delay', ms: 3_600_000, times: 99 });
@@ -514,7 +514,7 @@ describe('nothing is committed', () => {
     }
   });
 
-  test('after an abort while a source gives nothing, before it is asked how and after', async () => {
+  test('nothing is committed after an abort while a source is silent', async () => {
     const { hub, client } = await station();
     async function* silent(first: number) {
       if (first > 0) yield randomBytes(first, 43);
@@ -532,7 +532,7 @@ describe('nothing is committed', () => {
     expect(requestsOf(hub, 'commit')).toEqual([]);
   });
 
-  test('offline, or where the client is closed', async () => {
+  test('nothing is committed offline or after close()', async () => {
     const { hub, client } = await station();
     const files = [{ path: 'a', content: encode('a') }];
     const offline = sourceClient(hub, { offline: true });
@@ -544,7 +544,7 @@ describe('nothing is committed', () => {
 });
 
 describe('what is stored is not sent again', () => {
-  test('a variant of 5 % sends little more than its changes, by whichever machine', async () => {
+  test('a variant with 5 % changes sends little more than the changes, from any machine', async () => {
     const { hub, upload } = await station();
     const base = randomBytes(24_000_000, 50);
     await upload([{ path: 'model.bin', content: base }]);
@@ -561,7 +561,7 @@ describe('what is stored is not sent again', () => {
     expect(await contentOf(hub)).toEqual(hashesOf({ 'model.bin': base, 'variant.bin': variant }));
   });
 
-  test('a fine-tune of a model that was only downloaded here needs no question to find it', async () => {
+  test('a fine-tune of a downloaded model finds its chunks without queries', async () => {
     const { hub, upload } = await station();
     const base = randomBytes(12_000_000, 53);
     await upload([{ path: 'model.bin', content: base }]);
@@ -578,7 +578,7 @@ describe('what is stored is not sent again', () => {
     expect(asked.filter((hash) => known.has(hash))).toEqual([]);
   });
 
-  test('an upload that was ended by a failure goes on with what it had stored', async () => {
+  test('an upload that failed resumes with the data it had stored', async () => {
     const { hub, client } = await station();
     const content = randomBytes(30_000_000, 55);
     const small = sourceClient(hub, { accessToken: 'hf_local', memoryBudget: 32 * MIB });
@@ -600,7 +600,7 @@ describe('what is stored is not sent again', () => {
 });
 
 describe('repositories and branches', () => {
-  test('are made, and told where they are', async () => {
+  test('repositories and branches are created, and their URLs are returned', async () => {
     const hub = await sourceHub();
     const client = sourceClient(hub, { accessToken: 'hf_local' });
     expect(await client.createRepo({ repo: 'datasets/owner/data', private: true })).toEqual({
@@ -623,7 +623,7 @@ describe('repositories and branches', () => {
   });
 });
 
-test('progress only grows, knows its totals, and ends with everything', async () => {
+test('upload progress never decreases, knows its totals, and ends complete', async () => {
   const { client } = await station();
   const seen: Parameters<NonNullable<UploadOptions['onProgress']>>[0][] = [];
   const content = randomBytes(9_000_000, 60);

@@ -11,11 +11,11 @@ import { rejectionOf } from '../support/property.ts';
 
 const timeout = { tickMs: 10, ticks: 3 };
 
-describe('a worker that owes an answer', () => {
+describe('Liveness', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test('is given up after so many ticks without a word, once', () => {
+  test('a silent worker is given up once, after the set number of ticks', () => {
     const silent = vi.fn();
     const liveness = new Liveness(silent, timeout);
     void liveness.watch(new Promise(() => undefined));
@@ -25,7 +25,7 @@ describe('a worker that owes an answer', () => {
     expect(silent).toHaveBeenCalledTimes(1);
   });
 
-  test('has as long again after each word', async () => {
+  test('each sign of life restarts the count', async () => {
     const silent = vi.fn();
     const liveness = new Liveness(silent, timeout);
     void liveness.watch(new Promise(() => undefined));
@@ -47,7 +47,7 @@ describe('a worker that owes an answer', () => {
     expect(silent).not.toHaveBeenCalled();
   });
 
-  test('is asked for a sign of life at each tick, and nothing is asked of one that owes nothing', async () => {
+  test('a worker is pinged on each tick while an answer is outstanding, and only then', async () => {
     const ping = vi.fn();
     const liveness = new Liveness(() => undefined, timeout, ping);
     vi.advanceTimersByTime(100);
@@ -61,7 +61,7 @@ describe('a worker that owes an answer', () => {
     liveness.stop();
   });
 
-  test('has not been silent while the computer slept', () => {
+  test('time during which the computer slept does not count', () => {
     const silent = vi.fn();
     const liveness = new Liveness(silent, timeout);
     void liveness.watch(new Promise(() => undefined));
@@ -101,7 +101,7 @@ describe.each([
   ['hangs', 'for (;;) ;'],
   ['says nothing', 'return;'],
 ])('a codec worker that %s without an event', (_what, step) => {
-  test('costs one retry, and the next one does the work', async () => {
+  test('its task fails as retryable, and the worker is replaced only when there is work', async () => {
     let started = 0;
     const pool = new CodecPool({
       size: 1,
@@ -121,7 +121,7 @@ describe.each([
   });
 });
 
-test('a codec worker that never says that it is ready is done without', async () => {
+test('without workers that get ready, work runs on the calling thread', async () => {
   const pool = new CodecPool({
     size: 1,
     load: loadCodec,
@@ -136,7 +136,7 @@ test('a codec worker that never says that it is ready is done without', async ()
   expect(pool.counts).toMatchObject({ lost: 2, here: 1 });
 });
 
-describe('a worker that serves calls', () => {
+describe('WorkerClient', () => {
   const lost: Error[] = [];
   const callsOf = (script: string) => {
     lost.length = 0;
@@ -153,13 +153,13 @@ describe('a worker that serves calls', () => {
     return calls;
   };
 
-  test('is lost where it gives no sign of life', async () => {
+  test('a worker that does not answer pings is lost', async () => {
     const calls = callsOf("require('node:worker_threads').parentPort.on('message', () => { for (;;) ; });");
     expect(await rejectionOf(calls.call(() => calls.remote.work()))).toBe(lost[0]);
     expect(lost).toHaveLength(1);
   });
 
-  test('may take its time where it gives one', async () => {
+  test('a worker that answers pings may take its time', async () => {
     const script = `
       require('node:worker_threads').parentPort.on('message', (ports) => {
         ports['xetkit-echo'].on('message', () => ports['xetkit-echo'].postMessage(undefined));

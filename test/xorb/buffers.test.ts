@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { RunBuffers } from '../../src/xorb/buffers.ts';
 
-test('memory that comes back is given again, and no more of it is kept than was said', () => {
+test('RunBuffers reuses returned buffers, and keeps at most maxSpare', () => {
   const buffers = new RunBuffers(100, 2);
   const taken = [1, 2, 3].map(() => buffers.take(60).buffer);
   for (const buffer of taken) buffers.give(buffer);
@@ -15,7 +15,7 @@ test.each([
   [50, 100],
   [100, 100],
   [101, 101],
-])('%d bytes fit into memory of %d', (length, memory) => {
+])('a view of %d bytes gets memory of %d bytes', (length, memory) => {
   const buffers = new RunBuffers(100);
   const fitting = buffers.fitting(length);
   expect([fitting.length, fitting.buffer.byteLength, buffers.memoryFor(length)]).toEqual([length, memory, memory]);

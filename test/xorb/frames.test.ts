@@ -62,8 +62,8 @@ const optionsFor = (stream: Uint8Array, size: number): CutterOptions => ({
   runBytes: size,
 });
 
-describe('a valid stream', () => {
-  test('gives the same runs however it is split', () => {
+describe('FrameCutter on a valid stream', () => {
+  test('a stream gives the same runs however it is split', () => {
     holds(300, fc.tuple(shapes, positions, runBytes), ([given, cuts, size]) => {
       const frames = framesOf(given);
       const stream = concat(frames);
@@ -75,7 +75,7 @@ describe('a valid stream', () => {
     });
   });
 
-  test('comes byte by byte as well', () => {
+  test('a stream can be pushed byte by byte', () => {
     const given = [1, 0, 300, 7].map((payload) => ({ payload, unpacked: 1000 }));
     const frames = framesOf(given);
     const stream = concat(frames);
@@ -91,7 +91,7 @@ describe('a valid stream', () => {
     );
   });
 
-  test('a run ends with the frame that brings it to its size, compressed or unpacked', () => {
+  test('a run ends with the frame that reaches its size, compressed or uncompressed', () => {
     holds(200, fc.tuple(shapes, positions, runBytes), ([given, cuts, size]) => {
       const stream = concat(framesOf(given));
       const runs = cutAll(splitAt(stream, cuts), optionsFor(stream, size));
@@ -108,7 +108,7 @@ describe('a valid stream', () => {
     });
   });
 
-  test('runs begin short where that is asked for, and double', () => {
+  test('runs start at firstRunBytes and double', () => {
     holds(200, fc.tuple(shapes, positions, runBytes, runBytes), ([given, cuts, one, other]) => {
       const stream = concat(framesOf(given));
       const [shortest, longest] = [Math.min(one, other), Math.max(one, other)];
@@ -128,7 +128,7 @@ describe('a valid stream', () => {
     });
   });
 
-  test('a run is given as soon as it is whole', () => {
+  test('a run is yielded as soon as it is complete', () => {
     const frames = framesOf([1, 2, 3].map(() => ({ payload: 92, unpacked: 100 })));
     const cutter = new FrameCutter(optionsFor(concat(frames), 100));
     const [first = new Uint8Array(), ...rest] = frames;
@@ -136,7 +136,7 @@ describe('a valid stream', () => {
     expect(pushAll(cutter, rest)).toHaveLength(2);
   });
 
-  test('no buffer is longer than a run and a frame, or than what is left', () => {
+  test('no buffer exceeds a run plus a frame, or the rest of the stream', () => {
     holds(200, fc.tuple(shapes, positions, runBytes), ([given, cuts, size]) => {
       const stream = concat(framesOf(given));
       const options = optionsFor(stream, size);
@@ -147,14 +147,14 @@ describe('a valid stream', () => {
     });
   });
 
-  test('a stream that is announced as endless takes no more', () => {
+  test('a stream of unknown length needs no larger buffers', () => {
     const [first = new Uint8Array()] = framesOf([{ payload: 100, unpacked: 100 }]);
     const cutter = new FrameCutter({ firstChunk: 0, start: 0, length: Number.MAX_SAFE_INTEGER, runBytes: 50 });
     const [run] = cutter.push(first);
     expect(run?.frames.buffer.byteLength).toBe(50 + MAX_FRAME_BYTES);
   });
 
-  test("runs are nobody else's: what follows does not change them", () => {
+  test('runs do not change while the rest of the stream is cut', () => {
     const given = Array.from({ length: 20 }, (_, index) => ({ payload: 50 + index, unpacked: 60 }));
     const frames = framesOf(given);
     const stream = concat(frames);
@@ -173,7 +173,7 @@ describe('a valid stream', () => {
     expect(copies.length).toBeGreaterThan(5);
   });
 
-  test('the caller may use its own buffer again', () => {
+  test('the caller can reuse its buffer after push()', () => {
     const given = [{ payload: 100, unpacked: 100 }];
     const stream = concat(framesOf(given));
     const reused = stream.slice();
@@ -188,7 +188,7 @@ describe('a valid stream', () => {
     expect(cutAll([], { firstChunk: 0, start: 0, length: 0, runBytes: 100 })).toEqual([]);
   });
 
-  test('frames of the greatest lengths pass', () => {
+  test('frames of the maximum length are accepted', () => {
     const given = [
       { payload: 256 * KIB, unpacked: 128 * KIB },
       { payload: 0, unpacked: 0 },
@@ -200,8 +200,8 @@ describe('a valid stream', () => {
   });
 });
 
-describe('where it stands', () => {
-  test('says the first chunk and byte that are not whole yet', () => {
+describe('position of a FrameCutter', () => {
+  test('nextChunk and nextStart name the first incomplete frame', () => {
     holds(200, fc.tuple(shapes, fc.nat(40_000), runBytes), ([given, position, size]) => {
       const frames = framesOf(given);
       const stream = concat(frames);
@@ -222,7 +222,7 @@ describe('where it stands', () => {
     });
   });
 
-  test('a stream that breaks off anywhere, any number of times, goes on from the last whole frame', () => {
+  test('a stream that breaks anywhere, any number of times, resumes at the last complete frame', () => {
     const breaks = fc.array(fc.tuple(fc.nat(5000), fc.boolean()), { maxLength: 12 });
     holds(300, fc.tuple(shapes, breaks, runBytes), ([given, stops, size]) => {
       const frames = framesOf(given);
@@ -243,10 +243,10 @@ describe('where it stands', () => {
   });
 });
 
-describe('a footer', () => {
+describe('a xorb footer', () => {
   const footer = concat([new TextEncoder().encode('XETBLOB'), Uint8Array.of(1), splitMix64(3, 200)]);
 
-  test('ends the stream, and what follows is not looked at', () => {
+  test('a footer ends the stream, and the rest is ignored', () => {
     holds(200, fc.tuple(shapes, positions, runBytes), ([given, cuts, size]) => {
       const frames = framesOf(given);
       const stream = concat([...frames, footer]);
@@ -259,7 +259,7 @@ describe('a footer', () => {
     });
   });
 
-  test('is none where a frame is not at its start', () => {
+  test('footer bytes inside a frame do not end the stream', () => {
     const given = [{ payload: 300, unpacked: 300 }];
     const [one = new Uint8Array()] = framesOf(given);
     one.set(footer.subarray(0, 100), 50);
@@ -269,10 +269,10 @@ describe('a footer', () => {
   });
 });
 
-describe('what is malformed is PROTOCOL', () => {
+describe('FrameCutter on malformed data', () => {
   const malformed = { name: 'XetError', code: 'PROTOCOL', retryable: true };
 
-  test('a stream that ends inside of a frame', () => {
+  test('a stream that ends inside a frame is PROTOCOL', () => {
     holds(200, fc.tuple(shapes, fc.nat(40_000), positions, runBytes), ([given, position, cuts, size]) => {
       const frames = framesOf(given);
       const stream = concat(frames);
@@ -284,7 +284,7 @@ describe('what is malformed is PROTOCOL', () => {
     });
   });
 
-  test('more bytes than were announced', () => {
+  test('more bytes than announced are PROTOCOL', () => {
     holds(200, fc.tuple(shapes, fc.nat(40_000), positions, runBytes), ([given, position, cuts, size]) => {
       const stream = concat(framesOf([{ payload: 10, unpacked: 10 }, ...given]));
       const length = position % stream.length;
@@ -307,7 +307,7 @@ describe('what is malformed is PROTOCOL', () => {
     ['more bytes than any chunk has', header(0, 10, 128 * KIB + 1)],
     ['the most bytes that three bytes can say', header(0, 10, 0xffffff)],
     ['nearly a footer', new TextEncoder().encode('XETBLOC\x01')],
-  ])('a header with %s', (_, bad) => {
+  ])('a header with %s is PROTOCOL', (_, bad) => {
     const good = framesOf([{ payload: 20, unpacked: 20 }]);
     const stream = concat([...good, bad, new Uint8Array(300)]);
     for (const cuts of [[], [good.length + 3], [1, 2, 30]]) {
@@ -318,12 +318,12 @@ describe('what is malformed is PROTOCOL', () => {
     }
   });
 
-  test('a frame that is longer than what is left', () => {
+  test('a frame that is longer than the rest of the stream is PROTOCOL', () => {
     const stream = concat([header(0, 1000, 1000), new Uint8Array(500)]);
     expect(thrownBy(() => cutAll([stream], optionsFor(stream, 1e6)))).toMatchObject(malformed);
   });
 
-  test('arbitrary bytes throw nothing else', () => {
+  test('arbitrary bytes throw nothing but PROTOCOL', () => {
     const bytes = fc.uint8Array({ maxLength: 600 });
     holds(500, fc.tuple(bytes, positions, runBytes), ([stream, cuts, size]) => {
       try {
