@@ -9,7 +9,7 @@ const found = (text: string, addresses = hub) => {
   return `${repo.type} ${repo.name} ${revision} ${path}`;
 };
 
-describe('an address of a file', () => {
+describe('HubAddresses', () => {
   test.each([
     ['https://hub.example/owner/name/resolve/main/model.bin', 'model owner/name main model.bin'],
     ['https://hub.example/gpt2/resolve/main/a/b/c.bin', 'model gpt2 main a/b/c.bin'],
@@ -32,7 +32,7 @@ describe('an address of a file', () => {
     ['hf://datasets/owner/name@refs/convert/parquet/a/x', 'dataset owner/name refs/convert/parquet a/x'],
     ['hf://spaces/owner/name@feature%2Fone/a%23b', 'space owner/name feature/one a#b'],
     ['hf://Owner/Name/ä b', 'model Owner/Name main ä b'],
-  ])('%s', (text, expected) => expect(found(text)).toBe(expected));
+  ])('the file of %s is found', (text, expected) => expect(found(text)).toBe(expected));
 
   test.each([
     'https://hub.example/',
@@ -66,16 +66,16 @@ describe('an address of a file', () => {
     'hf://kernels/owner/name/x',
     'data:text/plain,/owner/name/resolve/main/x',
     'blob:https://hub.example/0b6f',
-  ])('none in %s', (text) => expect(found(text)).toBeUndefined());
+  ])('no file is found in %s', (text) => expect(found(text)).toBeUndefined());
 
-  test('below a path of the endpoint', () => {
+  test('an endpoint with a path is recognised', () => {
     const below = new HubAddresses('https://site.example/hub');
     expect(found('https://site.example/hub/owner/name/resolve/main/x', below)).toBe('model owner/name main x');
     expect(found('https://site.example/owner/name/resolve/main/x', below)).toBeUndefined();
     expect(found('https://site.example/hubs/name/resolve/main/x', below)).toBeUndefined();
   });
 
-  test('at another name of the Hub', () => {
+  test('URLs of an alias are recognised, and marked', () => {
     const mirrored = new HubAddresses('https://mirror.example', ['https://huggingface.co']);
     const address = (text: string) => mirrored.find(new URL(text));
     expect(address('https://huggingface.co/owner/name/resolve/main/x')?.alias).toBe(true);
@@ -83,7 +83,7 @@ describe('an address of a file', () => {
     expect(address('hf://owner/name/x')?.alias).toBe(false);
   });
 
-  test('is where plain HTTP has it', () => {
+  test('an address contains its URL over plain HTTP', () => {
     expect(hub.find(new URL('hf://datasets/o/n@refs/pr/2/a b#x'))?.url).toBe(
       'https://hub.example/datasets/o/n/resolve/refs%2Fpr%2F2/a%20b',
     );

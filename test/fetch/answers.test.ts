@@ -76,7 +76,7 @@ async function both(path: string, init: RequestInit = {}) {
 
 const resolve = (path: string) => `owner/model/resolve/main/${path.split('/').map(encodeURIComponent).join('/')}`;
 
-describe.each(['GET', 'HEAD'])('%s', (method) => {
+describe.each(['GET', 'HEAD'])('a %s response equals that of the Hub', (method) => {
   describe.each(Object.keys(files))('%s', (name) => {
     test.each([
       undefined,
@@ -95,7 +95,7 @@ describe.each(['GET', 'HEAD'])('%s', (method) => {
       'bytes=0-1,5-6',
       'bytes=x',
       'items=0-1',
-    ])('Range: %s', async (range) => {
+    ])('for Range: %s', async (range) => {
       const headers: HeadersInit = range === undefined ? {} : { range };
       const { ours, plain } = await both(resolve(name), { method, headers });
       expect(ours).toEqual(plain);
@@ -103,7 +103,7 @@ describe.each(['GET', 'HEAD'])('%s', (method) => {
     });
   });
 
-  describe('what is not there, or not for everyone', () => {
+  describe('errors equal those of the Hub', () => {
     const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
     test.each([
       ['a missing file', 'owner/model/resolve/main/missing.bin', {}],
@@ -123,21 +123,21 @@ describe.each(['GET', 'HEAD'])('%s', (method) => {
       ['a model where there is a dataset', 'owner/data/resolve/main/part.parquet', {}],
       ['another spelling', 'Owner/Model/resolve/main/model.safetensors', {}],
       ['a file to be saved', `${resolve('model.safetensors')}?download=true`, {}],
-    ])('%s', async (_, path, headers) => {
+    ])('for %s', async (_, path, headers) => {
       const { ours, plain } = await both(path, { method, headers });
       expect(ours).toEqual(plain);
     });
   });
 });
 
-test('at a commit', async () => {
+test('a file at a commit is served', async () => {
   const { commit } = await hub.commitFiles('owner/model', { 'config.json': text(2000, 40) });
   const { ours, plain } = await both(`owner/model/resolve/${commit}/config.json`);
   expect(ours).toEqual(plain);
   expect(ours.headers['x-repo-commit']).toBe(commit);
 });
 
-test('at a branch with a slash in its name, escaped or not', async () => {
+test('a file at a branch with a slash in its name is served, percent-encoded or not', async () => {
   const api = `${hub.url}/api/models/owner/model/branch/feature%2Fone`;
   const made = await fetch(api, { method: 'POST', headers: { authorization: `Bearer ${GOOD}` }, body: '{}' });
   expect(made.ok).toBe(true);
@@ -148,7 +148,7 @@ test('at a branch with a slash in its name, escaped or not', async () => {
   }
 });
 
-test('says how a file is to be shown and called', async () => {
+test('Content-Disposition states the file name and how to show it', async () => {
   const said = async (path: string) =>
     (await xetFetch(`${hub.url}/${path}`, { method: 'HEAD' })).headers.get('content-disposition');
   expect(await said(resolve('odd name #1 ü%.bin'))).toBe(
@@ -159,7 +159,7 @@ test('says how a file is to be shown and called', async () => {
   );
 });
 
-describe('a condition', () => {
+describe('conditional requests', () => {
   const path = resolve('random.bin');
   const ask = (headers: HeadersInit, method = 'GET') => xetFetch(`${hub.url}/${path}`, { headers, method });
   const tagsOf = async () => {
@@ -167,7 +167,7 @@ describe('a condition', () => {
     return { etag: headers.get('etag') ?? '', linked: headers.get('x-linked-etag') ?? '' };
   };
 
-  test('If-None-Match: 304 without a body, for the tag of the CDN and that of the Hub', async () => {
+  test('If-None-Match with the tag of the CDN or of the Hub gives 304 without a body', async () => {
     const { etag, linked } = await tagsOf();
     expect(linked).not.toBe(etag);
     for (const tag of [etag, linked, `W/${etag}`, `"other", ${etag}`, '*']) {
@@ -180,7 +180,7 @@ describe('a condition', () => {
     expect((await ask({ 'if-none-match': '"other"' })).status).toBe(200);
   });
 
-  test('If-None-Match of a small file', async () => {
+  test('If-None-Match works for a small file', async () => {
     const url = `${hub.url}/${resolve('deep/er/notes.txt')}`;
     const etag = (await xetFetch(url)).headers.get('etag') ?? '';
     expect((await xetFetch(url, { headers: { 'if-none-match': etag } })).status).toBe(304);
@@ -190,13 +190,13 @@ describe('a condition', () => {
     expect(new Uint8Array(await changed.arrayBuffer())).toEqual(text(500, 60));
   });
 
-  test('If-Match', async () => {
+  test('If-Match gives 412 for another version', async () => {
     const { etag } = await tagsOf();
     expect((await ask({ 'if-match': etag })).status).toBe(200);
     expect((await ask({ 'if-match': '"other"' })).status).toBe(412);
   });
 
-  test('If-Range: the range while the tag holds, else all', async () => {
+  test('If-Range gives the range for the current version, and else the whole file', async () => {
     const { etag, linked } = await tagsOf();
     const range = 'bytes=10-19';
     for (const tag of [etag, linked]) expect((await ask({ range, 'if-range': tag })).status).toBe(206);
@@ -208,13 +208,13 @@ describe('a condition', () => {
   });
 });
 
-describe('an hf:// address', () => {
+describe('hf:// URLs', () => {
   test.each([
     ['hf://owner/model/random.bin', `${resolve('random.bin')}`],
     ['hf://owner/model@main/deep/er/notes.txt', resolve('deep/er/notes.txt')],
     ['hf://owner/model/odd name %231 ü%25.bin', resolve('odd name #1 ü%.bin')],
     ['hf://datasets/owner/data/part.parquet', 'datasets/owner/data/resolve/main/part.parquet'],
-  ])('%s', async (address, path) => {
+  ])('%s is served', async (address, path) => {
     const plain = await shown(await fetch(`${hub.url}/${path}`, { headers: { range: 'bytes=1-400' } }));
     for (const input of [address, new URL(address), new Request(address)]) {
       const response = await xetFetch(input, { headers: { range: 'bytes=1-400' }, cache: 'no-cache' });
@@ -224,7 +224,7 @@ describe('an hf:// address', () => {
   });
 });
 
-test('the ways to ask: text, URL, Request, and what replaces what', async () => {
+test('a string, a URL and a Request are accepted, and init overrides the Request', async () => {
   const url = `${hub.url}/${resolve('random.bin')}`;
   const whole = { status: 200, length: '700000' };
   const part = { status: 206, length: '10' };

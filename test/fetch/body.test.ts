@@ -27,8 +27,8 @@ function body(parts: Partial<BodyParts> & Pick<BodyParts, 'read'>) {
   return { stream, read, endings: () => onSettled.mock.calls.map(([ending]) => ending) };
 }
 
-describe('a body', () => {
-  test('gives what comes, but for empty pieces, and says that it is whole', async () => {
+describe('createBody', () => {
+  test('a body passes on all non-empty pieces, and reports that it is complete', async () => {
     const counts: number[] = [];
     const { read, endings } = body({
       read: () => streamOf(bytes(1), bytes(), bytes(2, 3, 4)),
@@ -38,14 +38,14 @@ describe('a body', () => {
     expect([counts, endings()]).toEqual([[1, 3], [{ how: 'whole' }]]);
   });
 
-  test('leaves the memory of others alone', async () => {
+  test('a body does not detach the buffers of its source', async () => {
     const shared = bytes(9, 1, 2, 3, 4, 9);
     const { read } = body({ read: () => streamOf(shared.subarray(1, 5)) });
     expect(await read()).toEqual([1, 2, 3, 4]);
     expect([...shared]).toEqual([9, 1, 2, 3, 4, 9]);
   });
 
-  test('of another length than was promised fails', async () => {
+  test('a body of an unexpected length fails', async () => {
     for (const piece of [bytes(1, 2, 3), bytes(1, 2, 3, 4, 5)]) {
       const { read, endings } = body({ read: () => streamOf(piece) });
       await expect(read()).rejects.toMatchObject({ code: 'PROTOCOL' });
@@ -53,7 +53,7 @@ describe('a body', () => {
     }
   });
 
-  test('fails for the reason for which reading failed', async () => {
+  test('a body fails with the error of its source', async () => {
     for (const reason of [new XetError('CODEC_CRASHED', 'The codec crashed.'), new TypeError('a bug')]) {
       for (const pieces of [[reason], [bytes(1), reason]]) {
         const { read, endings } = body({ read: () => streamOf(...pieces) });
@@ -91,7 +91,7 @@ describe('a body', () => {
     },
   );
 
-  test('that is cancelled takes the reason along', async () => {
+  test('a cancelled body passes the reason to its source', async () => {
     const cancel = vi.fn();
     const { stream, endings } = body({
       read: () => new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(bytes(1)), cancel }),
@@ -103,7 +103,7 @@ describe('a body', () => {
     expect(endings()).toEqual([{ how: 'cancelled' }]);
   });
 
-  test('that nobody reads is settled by an abort, and reads nothing when cancelled', async () => {
+  test('an unread body is settled by an abort, and starts no reading when cancelled', async () => {
     const stop = new AbortController();
     const read = vi.fn(() => streamOf(bytes(1, 2, 3, 4)));
     const aborted = body({ read, signal: stop.signal });
@@ -115,7 +115,7 @@ describe('a body', () => {
     expect(read).not.toHaveBeenCalled();
   });
 
-  test('is the same where there are no byte streams', async () => {
+  test('a body works without byte streams', async () => {
     const without = new Proxy(ReadableStream, {
       construct(target, [source, ...rest]) {
         if (source?.type === 'bytes') throw new TypeError('not here');

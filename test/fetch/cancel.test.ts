@@ -42,8 +42,8 @@ const bodies: Record<string, (given: Given) => Promise<ReadableStream<Uint8Array
   'the blob of another client': async ({ hub }) => (await downloadFile({ ...target, hubUrl: hub.url }))!.stream(),
 };
 
-describe('a body that is cancelled while its first bytes are awaited asks for nothing more', () => {
-  test.each(Object.entries(bodies))('%s', async (_name, bodyOf) => {
+describe('a body that is cancelled before its first byte makes no more requests', () => {
+  test.each(Object.entries(bodies))('body of %s', async (_name, bodyOf) => {
     const given = await hubWithLarge();
     const { hub } = given;
     const stalled = hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: 0, times: 1e9 });
@@ -65,7 +65,7 @@ describe('a body that is cancelled while its first bytes are awaited asks for no
   });
 });
 
-test('a target that breaks while the first bytes are awaited ends the saving', async () => {
+test('a target that fails before the first byte ends saveFile', async () => {
   const { hub, client } = await hubWithLarge();
   const stalled = hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: 0, times: 1e9 });
   let controller: WritableStreamDefaultController | undefined;

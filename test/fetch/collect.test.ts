@@ -4,8 +4,8 @@ import { buffered, responseFrom } from '../../src/fetch/response.ts';
 const url = 'https://hub.example/file';
 const head = { status: 206, headers: { 'content-type': 'application/x-own', etag: '"e"' } };
 
-describe('an answer in one piece', () => {
-  test('is the same answer', async () => {
+describe('buffered', () => {
+  test('a buffered response equals the original', async () => {
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
         controller.enqueue(Uint8Array.of(1, 2));
@@ -22,7 +22,7 @@ describe('an answer in one piece', () => {
     expect([...new Uint8Array(await response!.arrayBuffer())]).toEqual([1, 2, 3]);
   });
 
-  test('is none if it takes too long, and is fetched no further', async () => {
+  test('a response that takes too long is cancelled', async () => {
     const cancel = vi.fn();
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue(Uint8Array.of(1)),
@@ -32,7 +32,7 @@ describe('an answer in one piece', () => {
     expect(cancel).toHaveBeenCalledTimes(1);
   });
 
-  test('fails with its body', async () => {
+  test('an error of the body is thrown', async () => {
     const reason = new Error('corrupt');
     const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(reason) });
     await expect(buffered(responseFrom(url, body, head), 1000)).rejects.toBe(reason);

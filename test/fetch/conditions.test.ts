@@ -3,7 +3,7 @@ import { checkPreconditions, rangeApplies } from '../../src/fetch/preconditions.
 
 const tags = ['aaa', 'bbb'];
 
-describe('conditions', () => {
+describe('preconditions', () => {
   test.each([
     [{}, 'proceed'],
     [{ 'if-none-match': '"aaa"' }, 'not-modified'],
@@ -20,7 +20,7 @@ describe('conditions', () => {
     [{ 'if-match': '"ccc"', 'if-none-match': '"aaa"' }, 'failed'],
     [{ 'if-modified-since': 'Sat, 29 Oct 1994 19:43:31 GMT' }, 'proceed'],
     [{ 'if-unmodified-since': 'Sat, 29 Oct 1994 19:43:31 GMT' }, 'proceed'],
-  ])('%j', (headers, expected) => expect(checkPreconditions(new Headers(headers), tags)).toBe(expected));
+  ])('%j is evaluated', (headers, expected) => expect(checkPreconditions(new Headers(headers), tags)).toBe(expected));
 
   test.each([
     [undefined, true],
@@ -30,7 +30,7 @@ describe('conditions', () => {
     ['"ccc"', false],
     ['*', false],
     ['Sat, 29 Oct 1994 19:43:31 GMT', false],
-  ])('If-Range: %s', (value, expected) => {
+  ])('If-Range: %s is evaluated', (value, expected) => {
     const headers = new Headers(value === undefined ? {} : { 'if-range': value });
     expect(rangeApplies(headers, tags)).toBe(expected);
   });

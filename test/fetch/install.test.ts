@@ -88,8 +88,8 @@ async function installed(
 const whole = async (response: Response | undefined) => digest(new Uint8Array(await response!.arrayBuffer()));
 const kinds = (hub: LocalHub) => new Set(hub.requests.map(({ kind }) => kind));
 
-describe('a service worker', () => {
-  test('answers for files of the Hub, bit by bit where a page listens', async () => {
+describe('installXet', () => {
+  test('Hub files are streamed while a page replies to pings', async () => {
     const { hub, url, ask, page } = await installed();
     hub.faults.bytesPerSecond = 4_000_000;
     const answer = await ask(new Request(url));
@@ -104,7 +104,7 @@ describe('a service worker', () => {
     expect(kinds(hub)).not.toContain('bridge');
   });
 
-  test('answers in one piece where none does, while that is soon done', async () => {
+  test('without such a page, files that arrive soon are buffered', async () => {
     const { hub, url, ask, page } = await installed({}, { page: 'deaf' });
     const answer = await ask(new Request(url));
     expect([answer?.url, answer?.headers.get('etag'), answer?.headers.get('content-length')]).toEqual([
@@ -118,7 +118,7 @@ describe('a service worker', () => {
     expect([page('page').asked, kinds(hub).has('bridge')]).toEqual([1, false]);
   });
 
-  test('leaves large files to the network where none does, and says so once', async () => {
+  test('without such a page, large files are left to the network with one warning', async () => {
     const warnings: string[] = [];
     const { hub, url, ask, original } = await installed(
       { onWarning: (message) => warnings.push(message) },
@@ -136,7 +136,7 @@ describe('a service worker', () => {
     expect(kinds(hub)).toContain('xorb');
   });
 
-  test('asks nobody where the browser lets it finish', async () => {
+  test('no page is pinged if the browser lets the worker finish', async () => {
     const { hub, url, ask, page } = await installed({}, { page: 'deaf' }, true);
     await hub.commitFiles('owner/model', { 'large.bin': large });
     const answer = await ask(new Request(url.replace('model.bin', 'large.bin')));
@@ -145,7 +145,7 @@ describe('a service worker', () => {
     expect([page('page').asked, kinds(hub).has('bridge')]).toEqual([0, false]);
   });
 
-  test('asks nobody for small files', async () => {
+  test('no page is pinged for small files', async () => {
     const { url, ask, page } = await installed({}, { page: 'deaf' });
     expect(await whole(await ask(new Request(url.replace('model.bin', 'small.bin'))))).toBe(
       digest(model.slice(0, 500_000)),
@@ -153,7 +153,7 @@ describe('a service worker', () => {
     expect(page('page').asked).toBe(0);
   });
 
-  test('answers a client of which the browser says nothing', async () => {
+  test('requests of clients that the browser cannot look up are served', async () => {
     const { hub, url, ask, page } = await installed({}, { stuck: 'waiting', one: 'listens' });
     hub.faults.bytesPerSecond = 4_000_000;
     expect(await whole(await ask(new Request(url), 'stuck'))).toBe(digest(model));
@@ -163,7 +163,7 @@ describe('a service worker', () => {
     expect(kinds(hub)).not.toContain('bridge');
   });
 
-  test('asks again after a while, and gives up a body when nobody answers any more', async () => {
+  test('pages are pinged again during a body, which fails when they stop replying', async () => {
     const { hub, url, ask, page } = await installed();
     hub.faults.bytesPerSecond = 300_000;
     vi.useFakeTimers({ toFake: ['setInterval', 'performance'] });
@@ -188,7 +188,7 @@ describe('a service worker', () => {
     await expect(ended()).rejects.toMatchObject({ code: 'CLOSED' });
   });
 
-  test('answers what has no body, has failed or is not wanted', async () => {
+  test('responses without a body, errors and aborted requests are served', async () => {
     const { url, ask } = await installed();
     const status = async (request: Request) => (await ask(request))?.status;
     expect(await status(new Request(url, { method: 'HEAD' }))).toBe(200);
@@ -199,7 +199,7 @@ describe('a service worker', () => {
     await expect(ask(new Request(url, { signal: AbortSignal.abort('enough') }))).rejects.toBe('enough');
   });
 
-  test('leaves everything else alone, at once', async () => {
+  test('other requests are left to the browser at once', async () => {
     const { hub, url, ask, xet } = await installed();
     for (const request of [
       new Request('https://elsewhere.example/owner/model/resolve/main/model.bin'),
@@ -212,7 +212,7 @@ describe('a service worker', () => {
     expect(hub.requests).toEqual([]);
   });
 
-  test('tells the page that asked how it goes, and no other', async () => {
+  test('only the requesting page receives progress', async () => {
     const { url, ask, page } = await installed({}, { page: 'listens', other: 'listens' });
     await whole(await ask(new Request(url)));
     await vi.waitFor(() => expect(page('page').heard.at(-1)?.done).toBe(true));
@@ -224,7 +224,7 @@ describe('a service worker', () => {
     expect(page('other').heard).toEqual([]);
   });
 
-  test('tells the pages where a worker asked, any of which may keep it running', async () => {
+  test("all pages receive progress of a worker's request, and any of them can keep the service worker running", async () => {
     const { url, ask, page } = await installed({}, { worker: 'worker', one: 'deaf', two: 'listens' });
     const answer = await ask(new Request(url), 'worker');
     await whole(answer);
@@ -233,7 +233,7 @@ describe('a service worker', () => {
     expect(page('worker').heard).toEqual([]);
   });
 
-  test('tells why it failed', async () => {
+  test('the last progress message of a failed download contains the error', async () => {
     const { hub, url, ask, page } = await installed();
     hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 100_000, times: 1e9 });
     await expect(whole(await ask(new Request(url)))).rejects.toMatchObject({ code: 'INTEGRITY' });
@@ -241,14 +241,14 @@ describe('a service worker', () => {
     expect(page('page').heard.some(({ done }) => done)).toBe(false);
   });
 
-  test('keeps silent if it is to', async () => {
+  test('progress: false sends no messages', async () => {
     const { url, ask, page } = await installed({ progress: false });
     await whole(await ask(new Request(url)));
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(page('page').heard).toEqual([]);
   });
 
-  test('takes charge of open pages, unless it is not to', async () => {
+  test('open pages are claimed unless claim is false', async () => {
     for (const [claim, times] of [
       [undefined, 1],
       [false, 0],
@@ -260,7 +260,7 @@ describe('a service worker', () => {
     }
   });
 
-  test('starts no workers, and says nothing of it', async () => {
+  test('no codec workers are started, and no warning is given', async () => {
     const warnings: string[] = [];
     const { url, ask } = await installed({ onWarning: (message) => warnings.push(message) });
     await whole(await ask(new Request(url)));
@@ -268,7 +268,7 @@ describe('a service worker', () => {
   });
 });
 
-describe('a page', () => {
+describe('onXetProgress', () => {
   const progress = {
     type: 'xetkit-progress',
     url: 'https://hub.example/x',
@@ -279,7 +279,7 @@ describe('a page', () => {
     done: false,
   };
 
-  test('hears of its downloads, answers whether they are still wanted, and can stop', () => {
+  test('a page receives progress, replies to pings, and can stop listening', () => {
     const source = { postMessage: vi.fn() };
     const startMessages = vi.fn();
     const container = Object.assign(new EventTarget(), { startMessages });

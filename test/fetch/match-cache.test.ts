@@ -37,8 +37,8 @@ async function asLibrariesDo(cache: MatchCache, names: string[]): Promise<Uint8A
   return new Uint8Array(await response.arrayBuffer());
 }
 
-describe('a cache of the Hub', () => {
-  test('has its files, through Xet', async () => {
+describe('createXetCache', () => {
+  test('Hub files are found over Xet', async () => {
     const { hub, cache, url } = await cacheOfHub();
     const found = await asLibrariesDo(cache, ['/models/owner/model/onnx/model.onnx', url]);
     expect(found).toEqual(content);
@@ -48,7 +48,7 @@ describe('a cache of the Hub', () => {
     await response?.body?.cancel();
   });
 
-  test('misses what the Hub does not have, or not for everyone, so that libraries hear it from the Hub', async () => {
+  test("missing and private files are misses, so that libraries meet the Hub's error", async () => {
     const { hub, cache, url } = await cacheOfHub();
     await hub.setRepo('owner/model', { private: true });
     expect(await cache.match(url)).toBeUndefined();
@@ -56,7 +56,7 @@ describe('a cache of the Hub', () => {
     expect(await asLibrariesDo(cache, [`${url}.missing`])).toBeUndefined();
   });
 
-  test('misses what is elsewhere, without asking there', async () => {
+  test('other URLs are misses without a request', async () => {
     const { cache } = await cacheOfHub();
     const other = await otherServer();
     expect(await cache.match(`${other.url}/file.bin`)).toBeUndefined();
@@ -66,7 +66,7 @@ describe('a cache of the Hub', () => {
     expect(other.seen).toEqual([]);
   });
 
-  test('leaves what is elsewhere to another cache, and keeps nothing twice', async () => {
+  test('other URLs are left to the rest cache, and Hub files are not stored twice', async () => {
     const { kept, rest } = restOf();
     const { cache, url } = await cacheOfHub(rest);
     const other = await otherServer();
@@ -82,7 +82,7 @@ describe('a cache of the Hub', () => {
     expect(await cache.match(file)).toBeUndefined();
   });
 
-  test('keeps nobody waiting who puts a copy before reading the answer, whoever has the file', async () => {
+  test('put() of a clone does not wait for the original to be read', async () => {
     const { cache, url } = await cacheOfHub();
     const other = await otherServer();
     for (const [name, length] of [

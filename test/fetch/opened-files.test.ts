@@ -24,7 +24,7 @@ function openedFiles() {
   return { said, clock, asked, open };
 }
 
-test('ranges of a moment ask once', async () => {
+test('range requests within a moment open a file once', async () => {
   const { asked, open, clock } = openedFiles();
   const first = await open(true, false);
   expect(await open(true, false)).toBe(first);
@@ -33,7 +33,7 @@ test('ranges of a moment ask once', async () => {
   expect(asked).toEqual([false, false]);
 });
 
-test('who wants all of it asks each time, and for its beginning once', async () => {
+test('requests for a whole file ask the Hub each time, and fetch its beginning once', async () => {
   const { asked, open } = openedFiles();
   const facts = await open(true, false);
   const first = await open(false, true);
@@ -43,7 +43,7 @@ test('who wants all of it asks each time, and for its beginning once', async () 
   expect(asked).toEqual([false, true, false, false]);
 });
 
-test.each(['etag', 'commit'] as const)('another %s is another file', async (fact) => {
+test.each(['etag', 'commit'] as const)('a changed %s opens the file again', async (fact) => {
   const { asked, said, open } = openedFiles();
   const first = await open(false, true);
   said[fact] = 'other';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { requestedRange } from '../../src/fetch/preconditions.ts';
 
-describe('a Range header', () => {
+describe('requestedRange', () => {
   test.each([
     ['bytes=0-0', { start: 0, end: 1 }],
     ['bytes=0-99', { start: 0, end: 100 }],
@@ -35,9 +35,9 @@ describe('a Range header', () => {
     ['bytes: 0-1', undefined],
     ['', undefined],
     [null, undefined],
-  ])('%j of 1000 bytes', (header, expected) => expect(requestedRange(header, 1000)).toEqual(expected));
+  ])('%j of 1000 bytes is parsed', (header, expected) => expect(requestedRange(header, 1000)).toEqual(expected));
 
-  test.each(['bytes=0-', 'bytes=0-0', 'bytes=-1'])('%s of nothing', (header) =>
+  test.each(['bytes=0-', 'bytes=0-0', 'bytes=-1'])('%s of an empty file is unsatisfiable', (header) =>
     expect(requestedRange(header, 0)).toBe('unsatisfiable'),
   );
 
@@ -47,7 +47,7 @@ describe('a Range header', () => {
       first === undefined ? at >= size - (last ?? 0) : at >= first && at <= (last ?? size),
     );
 
-  test('names the very bytes that counting them gives', () => {
+  test('a range selects exactly the bytes that the RFC describes', () => {
     const position = fc.option(fc.integer({ min: 0, max: 40 }), { nil: undefined });
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 30 }), position, position, (size, first, last) => {
@@ -65,7 +65,7 @@ describe('a Range header', () => {
     );
   });
 
-  test('is never read as a range outside of the file, whatever it says', () => {
+  test('no header selects bytes outside the file', () => {
     const text = fc.oneof(fc.string(), fc.stringMatching(/^bytes=[-0-9, ]{0,12}$/));
     fc.assert(
       fc.property(text, fc.nat(100), (header, size) => {

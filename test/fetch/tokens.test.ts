@@ -15,8 +15,8 @@ async function hubWithPrivate() {
   return { hub, url: `${hub.url}/owner/private/resolve/main/model.bin` };
 }
 
-describe('a token that a request brings', () => {
-  test('opens what it may, and goes to the Hub only', async () => {
+describe('a token that a request carries', () => {
+  test("a request's token opens private files, and is sent only to the Hub", async () => {
     const { hub, url } = await hubWithPrivate();
     const original = countingFetch();
     const xetFetch = fetchFor(hub, { fetch: original });
@@ -34,7 +34,7 @@ describe('a token that a request brings', () => {
     expect(seen(hub, 'xorb').every(({ authorized }) => !authorized)).toBe(true);
   });
 
-  test('is another than that of the client, which it does not replace', async () => {
+  test("a request's token overrides the client's for that request only", async () => {
     const { hub, url } = await hubWithPrivate();
     const xetFetch = fetchFor(hub, { client: { ...clientOptions(hub), accessToken: 'hf_mine' } });
     const status = async (headers: HeadersInit) => {
@@ -47,7 +47,7 @@ describe('a token that a request brings', () => {
     expect(await status(bearer('hf_yours'))).toBe(200);
   });
 
-  test('does not open for others what was read with it', async () => {
+  test('files opened with a token are not served to requests without it', async () => {
     const { hub, url } = await hubWithPrivate();
     const xetFetch = fetchFor(hub);
     const range = { range: 'bytes=0-9' };
@@ -56,7 +56,7 @@ describe('a token that a request brings', () => {
     expect((await xetFetch(url, { headers: { ...range, ...bearer('hf_wrong') } })).status).toBe(401);
   });
 
-  test('is passed on with its request where the client is not ours to make', async () => {
+  test('a request with a token is passed on if the client was passed in', async () => {
     const { hub, url } = await hubWithPrivate();
     const client = new XetClient(clientOptions(hub));
     const original = countingFetch();
@@ -73,7 +73,7 @@ describe('a token that a request brings', () => {
   });
 });
 
-describe('clients of tokens', () => {
+describe('TokenClients', () => {
   function made() {
     const closed: string[] = [];
     const clientOf = (name: string): FetchClient => ({
@@ -89,7 +89,7 @@ describe('clients of tokens', () => {
     return { clients: new TokenClients(clientOf('own'), { closesOwn: true, make }), closed, names };
   }
 
-  test('are kept, a few of them, those that were used last', () => {
+  test('the most recently used clients are kept, up to a limit', () => {
     const { clients, closed, names } = made();
     const use = (token: string) => clients.lease(token)?.release();
     for (const token of ['a', 'b', 'c', 'd', 'a', 'e']) use(token);
@@ -101,7 +101,7 @@ describe('clients of tokens', () => {
     expect(closed).toEqual(['b', 'c']);
   });
 
-  test('are not closed while they are at work', async () => {
+  test('a leased client is not closed before its release', async () => {
     const { clients, closed } = made();
     const [first, second] = [clients.lease('a'), clients.lease('a')];
     for (const token of ['b', 'c', 'd', 'e']) clients.lease(token)?.release();

@@ -20,8 +20,8 @@ async function hubWithModel(): Promise<{ hub: LocalHub; url: string; smallUrl: s
 
 const whole = async (response: Response) => new Uint8Array(await response.arrayBuffer());
 
-describe('a body', () => {
-  test('comes through Xet, not over the bridge', async () => {
+describe('bodies of createXetFetch', () => {
+  test('a body is fetched over Xet, not over the bridge', async () => {
     const { hub, url } = await hubWithModel();
     const response = await fetchFor(hub)(url);
     expect(digest(await whole(response))).toBe(digest(model));
@@ -29,7 +29,7 @@ describe('a body', () => {
     expect(seen(hub, 'bridge')).toEqual([]);
   });
 
-  test('is fetched only when it is read', async () => {
+  test('a body is fetched only when it is read', async () => {
     const { hub, url } = await hubWithModel();
     const response = await fetchFor(hub)(url);
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -37,7 +37,7 @@ describe('a body', () => {
     await response.body?.cancel();
   });
 
-  test('a second time from the caches of the client', async () => {
+  test("a repeated body comes from the client's caches", async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     await whole(await xetFetch(url));
@@ -46,7 +46,7 @@ describe('a body', () => {
     expect(seen(hub, 'xorb')).toEqual([]);
   });
 
-  test('can be read into memory of the reader, as that of a real answer', async () => {
+  test("a body can be read into the reader's own buffer", async () => {
     const { hub, url } = await hubWithModel();
     const response = await fetchFor(hub)(url);
     const reader = response.body!.getReader({ mode: 'byob' });
@@ -61,7 +61,7 @@ describe('a body', () => {
     expect(hash.digest('hex')).toBe(digest(model));
   });
 
-  test('of a copy', async () => {
+  test('both clones of a response have the whole body', async () => {
     const { hub, url } = await hubWithModel();
     const response = await fetchFor(hub)(url);
     const copy = response.clone();
@@ -71,7 +71,7 @@ describe('a body', () => {
     expect(copy.clone).toBeDefined();
   });
 
-  test('as text and as JSON', async () => {
+  test('a body can be read as text and as JSON', async () => {
     const hub = await hubFor();
     await hub.commitFiles('owner/model', { 'config.json': new TextEncoder().encode('{"a":"ü"}') });
     const url = `${hub.url}/owner/model/resolve/main/config.json`;
@@ -79,7 +79,7 @@ describe('a body', () => {
     expect(await (await fetchFor(hub)(url)).text()).toBe('{"a":"ü"}');
   });
 
-  test('that is cancelled ends the download', async () => {
+  test('cancelling a body ends the download', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.bytesPerSecond = 500_000;
     const response = await fetchFor(hub)(url);
@@ -94,7 +94,7 @@ describe('a body', () => {
     expect(sent()).toBe(bytes);
   });
 
-  test('that is corrupt fails, and is not made good over plain HTTP', async () => {
+  test('a corrupt body fails, and is not fetched over plain HTTP', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 100_000, times: 1e9 });
     const warnings: string[] = [];
@@ -105,7 +105,7 @@ describe('a body', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('of many ranges at once', async () => {
+  test('many ranges can be requested at once', async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     const starts = Array.from({ length: 40 }, (_, index) => index * 300_000);
@@ -120,10 +120,10 @@ describe('a body', () => {
   });
 });
 
-describe('what the Hub said a moment ago', () => {
+describe('cached metadata of createXetFetch', () => {
   const range = { range: 'bytes=0-9' };
 
-  test('will do for a range, not for all, for a condition or where it must be fresh', async () => {
+  test('cached metadata is used for ranges, but not for whole files, conditions or fresh requests', async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     const asks = async (init?: RequestInit) => {
@@ -142,7 +142,7 @@ describe('what the Hub said a moment ago', () => {
     expect(await asks({ headers: range, cache: 'no-store' })).toBe(1);
   });
 
-  test('is no answer to a file that was not there', async () => {
+  test('a missing file is looked up again', async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     const later = url.replace('model.safetensors', 'later.txt');
@@ -152,11 +152,11 @@ describe('what the Hub said a moment ago', () => {
   });
 });
 
-describe('an abort', () => {
+describe('aborts of createXetFetch', () => {
   const reason = new Error('enough');
   const aborted = AbortSignal.abort(reason);
 
-  test('before it begins', async () => {
+  test('an abort before the call rejects with its reason', async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     await expect(xetFetch(url, { signal: aborted })).rejects.toBe(reason);
@@ -167,7 +167,7 @@ describe('an abort', () => {
     await taken.body?.cancel();
   });
 
-  test('while the Hub is asked', async () => {
+  test('an abort during the request to the Hub rejects with its reason', async () => {
     const { hub, url } = await hubWithModel();
     // The Hub holds its answer for longer than any test lasts: only the abort can end this.
     const held = hub.faults.add({ kind: 'resolve', action: 'delay', ms: 3_600_000 });
@@ -179,7 +179,7 @@ describe('an abort', () => {
     expect(seen(hub, 'resolve').map(({ status }) => status)).toEqual([0]);
   });
 
-  test('of one of two who ask for the same leaves the other alone', async () => {
+  test('an abort of one of two equal requests does not affect the other', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.latencyMs = 100;
     const xetFetch = fetchFor(hub);
@@ -192,7 +192,7 @@ describe('an abort', () => {
     expect(seen(hub, 'resolve').length).toBe(1);
   });
 
-  test('in the middle of a body', async () => {
+  test('an abort in the middle of a body ends the download', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.bytesPerSecond = 1_000_000;
     const stop = new AbortController();
@@ -212,8 +212,8 @@ describe('an abort', () => {
   });
 });
 
-describe('progress', () => {
-  test('of a whole file and of a range, by address', async () => {
+describe('progress of createXetFetch', () => {
+  test('progress of whole files and ranges is reported by URL', async () => {
     const { hub, url, smallUrl } = await hubWithModel();
     const reports: [string, FetchProgress][] = [];
     const xetFetch = fetchFor(hub, { onProgress: (...report) => reports.push(report) });
@@ -230,7 +230,7 @@ describe('progress', () => {
     expect(reports.at(-1)).toMatchObject([smallUrl, { loaded: 10, total: 10, done: true }]);
   });
 
-  test('never says done of what was cancelled or failed', async () => {
+  test('cancelled and failed bodies are never reported as done', async () => {
     const { hub, url } = await hubWithModel();
     const reports: FetchProgress[] = [];
     // Each with caches of its own: what the first one had fetched would do for the second.
@@ -244,8 +244,8 @@ describe('progress', () => {
   });
 });
 
-describe('everything else is passed on as it came', () => {
-  test('other hosts, addresses, methods and wishes', async () => {
+describe('requests that createXetFetch passes on', () => {
+  test('other hosts, URLs, methods and options are passed on unchanged', async () => {
     const { hub, url } = await hubWithModel();
     const other = await otherServer();
     const original = countingFetch();
@@ -283,7 +283,7 @@ describe('everything else is passed on as it came', () => {
     expect(other.seen.length).toBe(3);
   });
 
-  test('its answers, too', async () => {
+  test('responses to requests that are passed on are returned unchanged', async () => {
     const { hub } = await hubWithModel();
     const other = await otherServer();
     const response = await fetchFor(hub)(`${other.url}/owner/name/resolve/main/x?a=b`, { headers: { 'x-mine': '1' } });
@@ -297,7 +297,7 @@ describe('everything else is passed on as it came', () => {
     expect(other.seen[0]!.headers.authorization).toBeUndefined();
   });
 
-  test('what is no address at all fails as ever', async () => {
+  test("an invalid URL fails as in the platform's fetch", async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     await expect(xetFetch('not an address')).rejects.toBeInstanceOf(TypeError);
@@ -306,7 +306,7 @@ describe('everything else is passed on as it came', () => {
     await expect(xetFetch(url, { headers: [['bad name', 'x']] })).rejects.toBeInstanceOf(TypeError);
   });
 
-  test('an hf:// address in a way that Xet does not know goes to the Hub', async () => {
+  test('an hf:// URL with unsupported options is passed on to the Hub', async () => {
     const { hub, url } = await hubWithModel();
     const original = countingFetch();
     const xetFetch = fetchFor(hub, { fetch: original });
@@ -320,8 +320,8 @@ describe('everything else is passed on as it came', () => {
   });
 });
 
-describe('another name of the Hub', () => {
-  test('is answered from the endpoint, but for requests that bring a token', async () => {
+describe('aliases of createXetFetch', () => {
+  test('URLs of an alias are served from the endpoint, unless the request carries a token', async () => {
     const { hub, url } = await hubWithModel();
     const other = await otherServer();
     const xetFetch = fetchFor(hub, { aliases: [other.url] });
@@ -337,8 +337,8 @@ describe('another name of the Hub', () => {
   });
 });
 
-describe('in place of the fetch of the platform', () => {
-  test('with clients of its own and of others, none of which asks it again', async () => {
+describe('createXetFetch as the global fetch', () => {
+  test('no client calls the global fetch that it serves', async () => {
     const { hub, url, smallUrl } = await hubWithModel();
     const platform = globalThis.fetch;
     onTestFinished(() => {
@@ -356,7 +356,7 @@ describe('in place of the fetch of the platform', () => {
     }
   });
 
-  test('twice over', async () => {
+  test('two of them can be nested', async () => {
     const { hub, smallUrl } = await hubWithModel();
     const platform = globalThis.fetch;
     onTestFinished(() => {
@@ -368,8 +368,8 @@ describe('in place of the fetch of the platform', () => {
   });
 });
 
-describe('where Xet cannot serve', () => {
-  test('as the Hub speaks another language: passed on once, with a warning', async () => {
+describe('failures of createXetFetch', () => {
+  test('a request to a Hub without Xet is passed on once, with a warning', async () => {
     const { hub, url } = await hubWithModel();
     // A mirror that has the bytes, and says nothing of commits.
     const mirror = vi.fn(async (input: string | URL | Request, _init?: RequestInit) => {
@@ -387,7 +387,7 @@ describe('where Xet cannot serve', () => {
     await expect(strict(url)).rejects.toSatisfy((error) => isXetError(error, 'PROTOCOL'));
   });
 
-  test('as the CAS is gone: the client goes on over plain HTTP by itself', async () => {
+  test('without a CAS the client falls back to plain HTTP', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.add({ kind: 'reconstruction', action: 'status', status: 404, times: 1e9 });
     const warnings: string[] = [];
@@ -396,7 +396,7 @@ describe('where Xet cannot serve', () => {
     expect(warnings).toEqual([expect.stringContaining('plain HTTP')]);
   });
 
-  test('as storage lies, which no answer with the right tags may hide: fails', async () => {
+  test('corrupt storage fails the body, even if its tags match', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.add({ kind: 'reconstruction', action: 'status', status: 404, times: 1e9 });
     let whole200 = 0;
@@ -422,13 +422,13 @@ describe('where Xet cannot serve', () => {
     expect(whole200).toBe(0);
   });
 
-  test('as the Hub is not to be reached: rejects', async () => {
+  test('an unreachable Hub rejects', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.add({ kind: 'resolve', action: 'refuse', times: 1e9 });
     await expect(fetchFor(hub)(url)).rejects.toSatisfy((error) => isXetError(error, 'NETWORK'));
   });
 
-  test('as the Hub asks for patience: its own answer', async () => {
+  test('a 429 of the Hub is returned', async () => {
     const { hub, url } = await hubWithModel();
     const headers = { 'retry-after': '7000' };
     hub.faults.add({ kind: 'resolve', action: 'status', status: 429, headers, body: 'slow down', times: 1e9 });
@@ -437,14 +437,14 @@ describe('where Xet cannot serve', () => {
     expect(await response.text()).toBe('slow down');
   });
 
-  test('as the Hub is broken: its own answer', async () => {
+  test('a server error of the Hub is returned', async () => {
     const { hub, url } = await hubWithModel();
     hub.faults.add({ kind: 'resolve', action: 'status', status: 503, body: 'down', times: 1e9 });
     const response = await fetchFor(hub)(url);
     expect([response.status, response.statusText, await response.text()]).toEqual([503, 'Service Unavailable', 'down']);
   });
 
-  test('as it was closed', async () => {
+  test('a closed fetch rejects', async () => {
     const { hub, url } = await hubWithModel();
     const xetFetch = fetchFor(hub);
     await xetFetch.close();
@@ -452,7 +452,7 @@ describe('where Xet cannot serve', () => {
   });
 });
 
-test('a file of many sizes around a chunk, whole and in parts', async () => {
+test('files of sizes around a chunk are served whole and in parts', async () => {
   const hub = await hubFor();
   const sizes = [1, 8191, 65_536, 131_073, 300_000];
   const files = Object.fromEntries(sizes.map((size) => [`${size}.bin`, randomBytes(size, size)]));
