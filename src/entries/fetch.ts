@@ -1,5 +1,5 @@
 /**
- * `xetkit/fetch`: a `fetch` that gets files of the Hub through Xet.
+ * `xetkit/fetch`: a `fetch` that gets files of the Hub over Xet.
  * @module
  */
 
@@ -10,7 +10,7 @@ import { makeXetFetch, type XetFetch, type XetFetchOptions } from '../fetch/xet-
 export * from '../fetch/exports.ts';
 
 /**
- * A `fetch` that gets files of the Hub through Xet, and passes everything else on untouched.
+ * A `fetch` that gets files of the Hub over Xet, and passes all other requests on unchanged.
  *
  * @example
  * ```js
@@ -18,8 +18,8 @@ export * from '../fetch/exports.ts';
  *
  * const xetFetch = createXetFetch();
  * const url = `${process.env.HF_ENDPOINT}/owner/model/resolve/main/model.safetensors`;
- * const answer = await xetFetch(url, { headers: { range: 'bytes=0-1023' } });
- * console.log(answer.status, (await answer.arrayBuffer()).byteLength);
+ * const response = await xetFetch(url, { headers: { range: 'bytes=0-1023' } });
+ * console.log(response.status, (await response.arrayBuffer()).byteLength);
  * await xetFetch.close();
  * ```
  */
@@ -27,7 +27,7 @@ export function createXetFetch(options: XetFetchOptions = {}): XetFetch {
   return makeXetFetch(options, (clientOptions) => new XetClient(clientOptions));
 }
 
-/** A cache that has every file of the Hub, for libraries that take one, such as transformers.js as `env.customCache`. */
+/** A cache that contains every file of the Hub, for libraries that accept one, such as transformers.js (`env.customCache`). */
 export function createXetCache(options: XetCacheOptions = {}): XetCache {
   return makeXetCache(options, (clientOptions) => new XetClient(clientOptions));
 }

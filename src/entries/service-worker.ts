@@ -1,5 +1,5 @@
 /**
- * `xetkit/service-worker`: files of the Hub through Xet for all pages of a site, whatever asks for them.
+ * `xetkit/service-worker`: serves files of the Hub over Xet to all pages of a site, for every kind of request.
  * @module
  */
 
@@ -13,7 +13,7 @@ export type { XetProgressMessage } from '../fetch/worker-messages.ts';
 export type { FetchProgress } from '../fetch/xet-fetch.ts';
 
 /**
- * Has this service worker answer requests for files of the Hub. In its script, a module:
+ * Serves requests for files of the Hub from this service worker. In its script, a module:
  *
  * <!-- service worker -->
  * ```js
@@ -21,7 +21,7 @@ export type { FetchProgress } from '../fetch/xet-fetch.ts';
  * installXet(self, { client: { endpoint: 'https://huggingface.co' } });
  * ```
  *
- * In its pages, so that browsers other than Chromium let it finish what takes long:
+ * In its pages, so that browsers other than Chromium let it finish long downloads:
  *
  * <!-- page -->
  * ```js
@@ -42,9 +42,8 @@ interface BrandedNavigator {
 }
 
 /**
- * Chromium runs a worker for as long as a body takes that comes from it (seen in 156, over seven minutes). Firefox
- * stops it after 30 s without an event, and ends the body as if it were whole (seen in 153). Nothing can be
- * asked to tell which it will be.
+ * Chromium keeps a service worker running until its bodies are complete (seen in 156, for over seven minutes). Firefox
+ * stops it after 30 s without an event, and ends the body as if it were complete (seen in 153). No API tells which.
  */
 function isChromium(): boolean {
   const { userAgentData } = navigator as BrandedNavigator;
