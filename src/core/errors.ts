@@ -99,7 +99,7 @@ export function badAnswer(url: string, did: string, details: XetErrorDetails = {
 export const NO_LONGER_WANTED = new XetError('CLOSED', 'The download has ended.');
 
 /**
- * Whether this is a {@link XetError}, of one of the codes if some are named. Holds across copies of the package.
+ * True if a value is a {@link XetError}, with one of the codes if any are given. Works across copies of the package.
  *
  * @example
  * ```js

@@ -12,7 +12,7 @@ export interface AdoptParts {
   caches: LocalCaches;
 }
 
-/** What smaller files could save is less than what asking for it costs. */
+/** Below this size, asking costs more than reuse saves. */
 const WORTH_BYTES = 8 * 1024 * 1024;
 /** Earlier versions that are looked into. */
 const MAX_EARLIER = 2;
@@ -62,7 +62,7 @@ export class Adoption {
     return xetHash === undefined || (await this.#parts.caches.termsOf(xetHash, size)) !== undefined;
   }
 
-  /** How a file is built, as its CAS says. */
+  /** Reconstruction of a file from its CAS. */
   async #terms(file: ResolvedFile, signal: AbortSignal): Promise<readonly Term[]> {
     const { engine } = this.#parts;
     if (!engine.overXet(file)) return [];

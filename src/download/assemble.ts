@@ -10,7 +10,7 @@ import type { SignedUrls } from './signed-urls.ts';
 
 /** All that makes a part of a file: what is to be fetched, and what is here. */
 export interface Stage {
-  /** What is wanted; local parts may reach beyond it, as they are whole chunks. */
+  /** Wanted range; local parts may extend beyond it, as they are whole chunks. */
   range: ByteRange;
   plan: Plan;
   /** Addresses for the sections of the plan. */

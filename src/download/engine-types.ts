@@ -21,16 +21,16 @@ export interface EngineParts {
   attempts: number;
   /** Asks for several ranges at once; undefined where that costs a preflight. */
   together?: FetchTogether | undefined;
-  /** How much one request for data asks for at most, in bytes. Default: no limit. */
+  /** Largest data request, in bytes. Default: no limit. */
   requestBytes?: number | undefined;
-  /** Whether files come through the CAS at all. */
+  /** True if files come through the CAS. */
   xet: boolean;
-  /** Whether plain HTTP may step in where Xet cannot serve. */
+  /** True if plain HTTP may replace Xet when it cannot serve. */
   fallback: boolean;
   onWarning: (message: string) => void;
-  /** Whether files are written from start to end. */
+  /** True if files are written from start to end. */
   sequentialWrites?: boolean | undefined;
-  /** What this machine remembers of files and chunks. */
+  /** Caches of recipes and chunks. */
   caches?: LocalCaches | undefined;
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes?: number;
@@ -45,14 +45,14 @@ export interface ReadOptions {
   /** Everything over the network, whatever is on this machine. */
   networkOnly?: boolean;
   onNetworkBytes?: (bytes: number) => void;
-  /** Told of content that came from this machine. */
+  /** Called with bytes of content that came from this machine. */
   onCachedBytes?: (bytes: number) => void;
 }
 
 export interface StreamOptions extends ReadOptions {
-  /** Told how the whole file was found to be right, before the end. */
+  /** Called with the verification method of the whole file, before the end. */
   onVerified?: (verified: Verified) => void;
-  /** What other reads of the file asked the CAS, and will. */
+  /** Reconstructions shared with other reads of the file. */
   sections?: Sections;
   /** Fetches little more than is taken, as the reader may leave at any moment. */
   cautious?: boolean;
@@ -67,11 +67,11 @@ export interface FillOptions extends ReadOptions {
   ahead?: Ahead | undefined;
   /** Over plain HTTP from the start, as Xet could not serve this file a moment ago. */
   plain?: boolean;
-  /** Told when plain HTTP steps in. */
+  /** Called when plain HTTP replaces Xet. */
   onFallback?: () => void;
-  /** Told of bytes that need not be fetched, as they are in place. */
+  /** Called with bytes that are already in place. */
   onFound?: (bytes: number) => void;
 }
 
-/** Where a whole file is put together, in any order. */
+/** Target of a whole file that is written in any order. */
 export type FillTarget = Pick<FileSink, 'held' | 'unchecked' | 'read' | 'write'>;

@@ -26,8 +26,8 @@ import { Stages } from './stages.ts';
 const WINDOW_BYTES = 2 * 1024 ** 3;
 
 /**
- * What all downloads of a client share, and the first and the last step of each. In between `read-range` gives bytes in file
- * order, `bring-range` and `fill-file` in any order.
+ * Shared state of all downloads of a client, and the first and last step of each. In between, `read-range` delivers
+ * bytes in file order, `bring-range` and `fill-file` in any order.
  */
 export class DownloadEngine {
   readonly parts: EngineParts;
@@ -43,12 +43,12 @@ export class DownloadEngine {
     this.#rules = new RangeRules(parts.requestBytes);
   }
 
-  /** Where one download of many notes its share of the client's requests and bytes. */
+  /** Log of one download, which also counts into the client's log. */
   newLog(): MetricsLog {
     return new MetricsLog(this.parts.http.log);
   }
 
-  /** Whether this file's bytes come from a CAS. */
+  /** True if this file's bytes come from a CAS. */
   overXet(file: ResolvedFile): file is CasFile {
     return this.parts.xet && file.xetHash !== undefined;
   }
@@ -91,13 +91,13 @@ export class DownloadEngine {
     return 'plain';
   }
 
-  /** What plain HTTP takes. */
+  /** Dependencies of plain HTTP. */
   plainSource(http: Http): PlainSource {
     const { hub, makeHash, attempts } = this.parts;
     return { http, headers: hub.headers, makeHash, attempts };
   }
 
-  /** What a read of a range over Xet needs. `keep` says that the bytes leave no file and are worth keeping. */
+  /** Prepares a read of a range over Xet. `keep` stores its chunks, because no file is left behind. */
   async begin(
     file: CasFile,
     range: ByteRange,

@@ -23,12 +23,12 @@ export interface RunSource extends RangeSource {
   buffers: RunBuffers;
   /** Attempts in a row without a single new frame before it gives up. */
   attempts: number;
-  /** Whether somebody waits for these bytes right now. */
+  /** True if a reader waits for these bytes now. */
   needed: () => boolean;
   onNetworkBytes: (bytes: number) => void;
 }
 
-/** What gives runs of several ranges of one xorb for one request; what it does not give is left to requests of their own. */
+/** Fetches runs of several ranges of one xorb with one request; missing ranges are left to separate requests. */
 export type FetchTogether = (source: RunSource, parts: RangePart[]) => AsyncGenerator<FrameRun, void, undefined>;
 
 /** A connection is given up for no less: what is read to its end can be used again. */
@@ -120,7 +120,7 @@ export class RangePart {
     });
   }
 
-  /** Whether all bytes are there. */
+  /** True if all bytes were received. */
   get received(): boolean {
     return this.cutter.received === this.range.bytes.end;
   }

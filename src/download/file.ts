@@ -138,7 +138,7 @@ interface FillingParts {
 /** From the engine into the sink, counting. */
 class Filling {
   readonly #parts: FillingParts;
-  /** Whether Xet has turned out not to serve this file. */
+  /** True if Xet cannot serve this file. */
   #plain = false;
   network = 0;
   cached = 0;
@@ -195,7 +195,7 @@ class Filling {
   }
 }
 
-/** What a download did. */
+/** Result of a download. */
 export interface DownloadResult {
   /** Path in the repository. */
   path: string;
@@ -209,7 +209,7 @@ export interface DownloadResult {
   commit: string;
   /** Undefined for files that the Hub keeps in git. */
   xetHash: string | undefined;
-  /** How the whole content was checked; there is no success without. */
+  /** Verification method; a download never succeeds unverified. */
   verified: Verified;
   /** Bytes that came over the network, and content bytes that were already on this machine. */
   bytes: { network: number; cache: number; local: number };

@@ -7,8 +7,8 @@ interface FrameStart {
 }
 
 /**
- * Where in the ranges of a read chunks were found to begin. A range that is needed again for chunks in its middle need not
- * come from its start; and if what is remembered was corrupt, the next try remembers nothing.
+ * Known offsets of chunks in the ranges of a read. A range that is needed again for chunks in its middle can start
+ * there. If the offsets came from corrupt data, the next attempt starts without them.
  */
 export class FrameStarts {
   readonly #known = new WeakMap<FetchRange, FrameStart[]>();

@@ -1,6 +1,6 @@
 import { NO_LONGER_WANTED } from '../core/errors.ts';
 
-/** How fast requests for data usually are, to tell a slow one from a slow network. */
+/** Usual speed of data requests, to tell a slow request from a slow network. */
 export class Pace {
   #bytesPerMs: number | undefined;
 
@@ -11,7 +11,7 @@ export class Pace {
     this.#bytesPerMs = this.#bytesPerMs === undefined ? rate : this.#bytesPerMs * 0.8 + rate * 0.2;
   }
 
-  /** Whether a request that has given so few bytes in so long is far behind the others. */
+  /** True if a request is far behind the others, by its bytes and its time. */
   isSlow(bytes: number, waitedMs: number): boolean {
     return (
       waitedMs >= PATIENCE_MS && this.#bytesPerMs !== undefined && bytes / waitedMs < this.#bytesPerMs / FAR_BEHIND
@@ -30,7 +30,7 @@ export interface HedgeOptions {
   from: number;
   signal: AbortSignal;
   pace: Pace;
-  /** Whether somebody waits for these bytes right now. */
+  /** True if a reader waits for these bytes now. */
   needed: () => boolean;
 }
 
@@ -128,7 +128,7 @@ class Stream {
     );
   }
 
-  /** What was read; undefined at the end. */
+  /** The bytes read; undefined at the end. */
   async take(): Promise<Uint8Array | undefined> {
     const { done, value } = await this.#read();
     this.#next = undefined;

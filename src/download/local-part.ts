@@ -34,9 +34,9 @@ const NONE = new Uint8Array();
 
 export interface RunOptions {
   signal: AbortSignal;
-  /** Told of content that came from this machine, in bytes. */
+  /** Called with the bytes of content that came from this machine. */
   onLocal: (bytes: number) => void;
-  /** How to have bytes that a local part could not give after all. */
+  /** Fetches bytes that a local part could not deliver. */
   elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
   /** Finds chunks on this machine that were fetched earlier in this read, if they were kept. */
   kept?: ((piece: Piece) => Promise<LocalPart[]>) | undefined;

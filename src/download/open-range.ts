@@ -23,8 +23,9 @@ type Rule = 'parts' | 'whole ranges' | 'all ranges at once';
 const MAX_ORIGINS = 32;
 
 /**
- * What servers of signed addresses turned out to accept, by origin, so that each refusal costs once. A range comes step by
- * step where answers that nobody reads would pile up on this side of the connection, unless a server serves whole ranges only.
+ * Request forms that servers of signed URLs accept, by origin, so that each refusal costs once. A range is fetched in
+ * steps where unread responses would pile up on this side of the connection, unless the server serves only whole
+ * ranges.
  */
 export class RangeRules {
   readonly #stepBytes: number;

@@ -52,7 +52,7 @@ export async function* readPlain(
 }
 
 export interface PlainTarget extends PlainOptions {
-  /** What is in place: ascending, apart from each other. */
+  /** Parts in place, ascending and disjoint. */
   had: readonly ByteRange[];
   read: (range: ByteRange) => AsyncIterable<Uint8Array>;
   write: (at: number, bytes: Uint8Array) => Promise<void>;

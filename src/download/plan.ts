@@ -39,7 +39,7 @@ export interface Job {
   again: boolean;
 }
 
-/** What to fetch, in the order in which the file needs it. */
+/** Jobs to fetch, in the order of first use in the file. */
 export interface Plan {
   pieces: Piece[];
   jobs: Job[];
@@ -50,7 +50,7 @@ export interface Section {
   from: Reconstruction;
   /** The bytes of the file that it was asked for. */
   span: ByteRange;
-  /** Whether it must reach to the end of the span and no further, as that is the end of the file. */
+  /** True if it must end exactly at the end of the span, because that is the end of the file. */
   exact: boolean;
   /** Ascending, apart from each other, within the span. */
   wanted: readonly ByteRange[];
@@ -100,7 +100,7 @@ export function wasteOf(plan: Plan): number {
 
 export interface PlanOptions {
   maxHeldBytes: number;
-  /** Whether the server may be asked for several ranges at once. */
+  /** True if several ranges may be requested at once. */
   group?: boolean;
   /** True if the server of an address serves all of its ranges or none. */
   allAtOnce?: (url: string) => boolean;
@@ -110,7 +110,7 @@ export interface PlanOptions {
 const SMALL_RANGE_BYTES = 256 * 1024;
 const MAX_RANGES_AT_ONCE = 100;
 
-/** Whether the ranges of an address are worth one request. */
+/** True if the ranges of a URL are worth one joint request. */
 function isFragmented({ ranges }: SignedXorb): boolean {
   const bytes = ranges.reduce((sum, range) => sum + range.bytes.end - range.bytes.start, 0);
   return ranges.length > 1 && bytes / ranges.length < SMALL_RANGE_BYTES;

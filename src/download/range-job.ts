@@ -48,15 +48,15 @@ export interface JobContext {
   backlog?: MemoryBudget | undefined;
   /** Largest request in bytes, if smaller than servers and browsers allow. */
   stepBytes?: (() => number) | undefined;
-  /** Whether decoded bytes take the memory of their frames: whoever is done with a batch gives that back to `buffers`. */
+  /** True if decoded bytes reuse the memory of their frames; the consumer of a batch returns it to `buffers`. */
   inPlace?: boolean | undefined;
   /** False for chunks of which it is known that they are others than these. */
   isRight?: ((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined;
-  /** Told of each run that was decoded, before anybody else sees it; they wait for it. */
+  /** Called with each decoded run before it is delivered; delivery waits for it. */
   onRun?: ((xorb: string, run: ChunkRun) => Promise<void>) | undefined;
 }
 
-/** What a job is to fetch. */
+/** Range and chunks that a job fetches. */
 export interface JobSpec {
   xorb: string;
   urls: SignedUrls;
@@ -68,7 +68,7 @@ export interface JobSpec {
 /** Of a batch: where later pieces want more than this part of it, all of it is kept. */
 const WORTH_KEEPING_ALL = 0.75;
 
-/** What a job holds beside its batches: the run it is collecting. */
+/** Memory that a job holds besides its batches: the run it is collecting. */
 export const JOB_BYTES = RUN_BYTES + 256 * 1024;
 
 /**

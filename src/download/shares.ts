@@ -4,7 +4,7 @@ import type { ByteRange } from '../core/ranges.ts';
 import type { Piece } from './plan.ts';
 import type { Batch } from './range-job.ts';
 
-/** What a piece takes of a batch: bounds in its data, where they belong in the file, and whole chunks. */
+/** Part of a batch that belongs to a piece: bounds in its data, offset in the file, and complete chunks. */
 export interface Share extends ByteRange {
   at: number;
   chunks: ChunkRecords;

@@ -22,7 +22,7 @@ export interface StagesOptions {
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes: number;
   plan: PlanOptions;
-  /** Where chunks may be found on this machine. */
+  /** Caches in which chunks may be found. */
   caches: LocalCaches | undefined;
   /** Reconstructions of whole files that were asked for together. */
   ahead?: Ahead | undefined;
@@ -30,14 +30,17 @@ export interface StagesOptions {
   sections?: Sections | undefined;
   /** Gives the chunks that the range meets as a whole: they are fetched whole anyway. */
   wholeChunks?: boolean | undefined;
-  /** Told how many file bytes the CAS is about to be asked for, before it is. */
+  /** Called before a request to the CAS, with the number of file bytes it covers. */
   onAsk?: ((bytes: number) => void) | undefined;
   signal: AbortSignal;
 }
 
 /** Holes that are worth a question each; more of them are asked for together, with what lies between. */
 const MAX_HOLES_ASKED = 32;
-/** What may be fetched for nothing before asking anew is cheaper: a part of the whole, or about a round trip's worth. */
+/**
+ * Unneeded bytes that may be fetched before another request is cheaper: a share of the whole, or about one round trip's
+ * worth.
+ */
 const WASTE_SHARE = 0.01;
 const WASTE_BYTES = 256 * 1024;
 
@@ -146,7 +149,7 @@ export class Stages {
     return inTurns(planDownload(section, this.#options.plan), this.#options.signal);
   }
 
-  /** How to build a span: as others have asked already, where that brings little else, or anew. */
+  /** Reconstruction of a span: one that was requested before, if it brings little else, or a new one. */
   async #section(span: ByteRange): Promise<Asked> {
     const { cas, fileHash, fileSize, sections, onAsk, signal } = this.#options;
     for (const known of sections?.covering(span) ?? []) {
@@ -163,7 +166,7 @@ export class Stages {
     return sections ? sections.ask(span, ask, signal) : ask(signal);
   }
 
-  /** What was asked for many files at once may give a file no range of its own, but one that it shares with others. */
+  /** A batch reconstruction may give a file a range that it shares with others; undefined if that costs too much. */
   async #fromAhead(span: ByteRange, signal: AbortSignal): Promise<Reconstruction | undefined> {
     const { ahead, fileHash, fileSize } = this.#options;
     if (span.start > 0 || span.end < fileSize) return undefined;
@@ -173,7 +176,7 @@ export class Stages {
   }
 }
 
-/** Whether jobs bring little beside what is wanted. */
+/** True if jobs fetch little besides what is wanted. */
 function isCheap(plan: Plan, wanted: readonly ByteRange[]): boolean {
   return wasteOf(plan) <= Math.max(WASTE_BYTES, WASTE_SHARE * lengthOf(wanted));
 }

@@ -10,7 +10,7 @@ export interface FileReadsParts {
   file: ResolvedFile;
   /** Ends all reads. */
   signal: AbortSignal;
-  /** What else it takes to save the file. */
+  /** Dependencies of saving the file. */
   spawnWorker?: SpawnWorker | undefined;
   onWarning?: ((message: string) => void) | undefined;
 }

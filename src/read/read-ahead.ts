@@ -2,11 +2,11 @@ import type { ByteRange } from '../core/ranges.ts';
 
 /** Reads that follow one another: where the next is expected, and how much was fetched for them. */
 interface Trail {
-  /** Where the last read ended. */
+  /** End of the last read. */
   at: number;
   /** Bytes of the last fetch; 0 before there was one for its own sake. */
   windowBytes: number;
-  /** Where the last fetch ended. */
+  /** End of the last fetch. */
   fetchedEnd: number;
 }
 
@@ -20,7 +20,7 @@ const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Readers of columns follow several places of a file in turn. */
 const MAX_TRAILS = 8;
 
-/** What to fetch around a read: more of the file the longer a reader goes straight on. Does no I/O. */
+/** Decides what to fetch around a read: more of the file the longer reads are sequential. Does no I/O. */
 export class ReadAhead {
   readonly #fileBytes: number;
   readonly #mostBytes: number;
@@ -41,10 +41,7 @@ export class ReadAhead {
     this.#latest(trail);
   }
 
-  /**
-   * What to fetch for a read, which has bytes that are not here: at least those. Notes the read as
-   * {@link follow} does.
-   */
+  /** Range to fetch for a read with missing bytes: at least those. Notes the read as {@link follow} does. */
   window(read: ByteRange, missing: ByteRange): ByteRange {
     if (missing.end - missing.start >= this.#mostBytes) {
       this.follow(read);

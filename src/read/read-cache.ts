@@ -5,7 +5,7 @@ import { type ByteRange, without } from '../core/ranges.ts';
 export interface Fetched {
   /** When it began, on the memory's own clock. */
   readonly since: number;
-  /** Whether what it brought is a whole file that was found to be right. */
+  /** True if the fetch brought a whole verified file. */
   verified: boolean;
 }
 
@@ -27,7 +27,7 @@ const FETCH_PART = 4;
 const MIN_BYTES = 1024 * 1024;
 /** Bytes of a block: what goes, goes in such pieces. */
 const BLOCK_BYTES = 128 * 1024;
-/** What a block takes beside its bytes: objects, and its places in the lists. */
+/** Overhead of a block in bytes: objects and list entries. */
 const OVERHEAD_BYTES = 256;
 
 /**
@@ -36,7 +36,7 @@ const OVERHEAD_BYTES = 256;
  */
 export class ReadMemory {
   readonly limitBytes: number;
-  /** What one fetch may bring to be kept, in bytes. */
+  /** Largest fetch that is kept, in bytes. */
   readonly fetchBytes: number;
   readonly #budget: MemoryBudget;
   /** By file, ascending, apart from each other. */
@@ -96,7 +96,7 @@ export class ReadMemory {
     }
   }
 
-  /** Whether a range is here, all of it, and was found to be right. */
+  /** True if the whole range is held and verified. */
   isVerified(file: string, range: ByteRange): boolean {
     const blocks = this.#within(file, range);
     return blocks.length > 0 && blocks.every(({ fetched }) => fetched.verified) && without(range, blocks).length === 0;

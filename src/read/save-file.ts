@@ -11,12 +11,12 @@ import { saveToStream } from './save-stream.ts';
 import { readsOf, XetFile } from './xet-file.ts';
 
 /**
- * Where a file is to go: a path in the page's own storage (OPFS), a `FileSystemFileHandle` of a file in it or of one
- * that the user picked, or any stream.
+ * Destination of a saved file: a path in the origin private file system (OPFS), a `FileSystemFileHandle` of a file in
+ * it or of one that the user picked, or any stream.
  */
 export type SaveTarget = { opfs: string } | WritableFile | WritableStream<Uint8Array>;
 
-/** How to save. */
+/** Options of `saveFile`. */
 export interface SaveOptions {
   /**
    * Stops it: the promise rejects with its reason. What was fetched by then is kept for the next time, except for a

@@ -5,11 +5,11 @@ import type { ByteRange } from '../core/ranges.ts';
 export interface FlightParts {
   /** The bytes to come; what comes may begin before them and end behind them. */
   range: ByteRange;
-  /** Whether an earlier try gave corrupt data, so that this one goes past all caches. */
+  /** True if an earlier attempt delivered corrupt data, so that this one bypasses all caches. */
   fresh: boolean;
-  /** Whether nobody is to be told before the end, as only then it is known that the bytes are right. */
+  /** True if bytes are delivered only at the end, when they are known to be correct. */
   untilEnd: boolean;
-  /** Whether it comes in whatever order: then nobody can join it once it has begun. */
+  /** True if bytes arrive in any order; then it cannot be joined once it has begun. */
   anyOrder: boolean;
   /** Fetches the range, each byte once. `take` copies what it is given; of a whole file `held` gives what has come. */
   bring: (
@@ -19,7 +19,7 @@ export interface FlightParts {
   ) => Promise<void>;
   /** Copies what comes, for later; undefined where it would be too much. */
   keep: ((content: Content) => void) | undefined;
-  /** Told once, before anybody else, that it has ended. */
+  /** Called once when it has ended, before any waiter. */
   onEnd: (error?: unknown) => void;
 }
 
@@ -43,8 +43,8 @@ interface Waiting extends ByteRange {
 }
 
 /**
- * What was fetched ahead goes on for so long when nobody waits for it, in milliseconds: the reader will be back for it,
- * and if he is not, it must not keep a process alive.
+ * Time in milliseconds for which a read-ahead continues without a waiter: the reader will probably return, but it must
+ * not keep a process alive.
  */
 const ALONE_MS = 2000;
 
@@ -55,7 +55,7 @@ export class Flight {
   readonly #parts: FlightParts;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<Waiting>();
-  /** Where what can still be joined begins. */
+  /** Start of the part that can still be joined. */
   #at: number;
   /** Bytes that have not come. */
   #left: number;
@@ -71,12 +71,12 @@ export class Flight {
     void this.#run();
   }
 
-  /** Whether it can still be joined. */
+  /** True if it can still be joined. */
   get isOpen(): boolean {
     return !this.#ended && !this.#stop.signal.aborted;
   }
 
-  /** What is still to come, as far as it can be joined. */
+  /** Remaining range that can be joined. */
   get ahead(): ByteRange {
     return { start: this.#at, end: this.range.end };
   }

@@ -87,7 +87,7 @@ export class SharedReads implements FileReads {
     return passengers;
   }
 
-  /** What to fetch for a hole: what lies around it as well, but for what is here or will soon be. */
+  /** Range to fetch for a hole: its surroundings as well, except what is held or on its way. */
   #worthFetching(read: ByteRange, hole: ByteRange): ByteRange {
     const { memory } = this.parts;
     const window = this.#ahead.window(read, hole);

@@ -6,7 +6,7 @@ import type { FileReads } from './file-reads.ts';
 /** Slices up to this length are fetched before their stream begins, in bytes: so they share what other reads have. */
 const SMALL_STREAM_BYTES = 1024 * 1024;
 
-/** What a file reads from; for modules of this package. */
+/** Source of a file's reads; for modules of this package. */
 export let readsOf: (file: XetFile) => { reads: FileReads; range: ByteRange };
 
 /**
