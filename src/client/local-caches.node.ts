@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
 import { cacheFolders, type OpenLocalCaches } from '../cache/cache-settings.ts';
 import { openFolderChunkStore } from '../cache/chunks/chunk-store.node.ts';
-import { WriteBehindStore } from '../cache/chunks/write-behind-store.ts';
+import { writeBehindStore } from '../cache/chunks/write-behind-store.ts';
 import { FileSources, type SourceFile } from '../cache/file-sources.ts';
 import { LocalCaches } from '../cache/local-caches.ts';
 import { openFolderRecipeStore } from '../cache/recipes/recipe-store.node.ts';
@@ -47,7 +47,7 @@ export const openCaches: OpenLocalCaches = ({ pool, budget, spawnWorker, ...opti
     chunks:
       folders.chunks === undefined
         ? undefined
-        : new WriteBehindStore(openFolderChunkStore(folders.chunks, { maxBytes, hash }), budget),
+        : writeBehindStore(openFolderChunkStore(folders.chunks, { maxBytes, hash }), budget),
     chunkLimitBytes: maxBytes,
     folders: dirs,
     sources: hasSources

@@ -1,7 +1,7 @@
 import { cacheFolders, type OpenLocalCaches } from '../cache/cache-settings.ts';
 import { type ChunkStore, forwarding } from '../cache/chunks/chunk-store.ts';
 import { openWebChunkStore } from '../cache/chunks/chunk-store.web.ts';
-import { WriteBehindStore } from '../cache/chunks/write-behind-store.ts';
+import { writeBehindStore } from '../cache/chunks/write-behind-store.ts';
 import { LocalCaches } from '../cache/local-caches.ts';
 import { noRecipes } from '../cache/recipes/recipe-store.ts';
 import { openWebRecipeStore } from '../cache/recipes/recipe-store.web.ts';
@@ -19,7 +19,7 @@ export const openCaches: OpenLocalCaches = ({ spawnWorker, budget, onWarning, ..
   return new LocalCaches({
     recipes: recipes === undefined ? noRecipes : openWebRecipeStore(`${recipes}-shards`, { onWarning }),
     known: memoryKnownFiles(),
-    chunks: chunks === undefined ? undefined : new WriteBehindStore(lazily(openChunks), budget),
+    chunks: chunks === undefined ? undefined : writeBehindStore(lazily(openChunks), budget),
     chunkLimitBytes: maxBytes,
     folders: undefined,
     budget,

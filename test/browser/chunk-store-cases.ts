@@ -3,7 +3,7 @@ import { openIndexedDbChunkStore } from '../../src/cache/chunks/chunk-store.inde
 import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
 import type { ChunkStore, ChunkStoreUsage } from '../../src/cache/chunks/chunk-store.ts';
 import { openWebChunkStore } from '../../src/cache/chunks/chunk-store.web.ts';
-import { RemoteChunkStore } from '../../src/cache/chunks/chunk-store.worker.ts';
+import { openWorkerChunkStore } from '../../src/cache/chunks/chunk-store.worker.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../support/chunk-samples.ts';
@@ -46,8 +46,8 @@ function spawnFrom(script: string): SpawnedWorker {
     terminate: () => worker.terminate(),
   };
 }
-const spawnStoreWorker = (fileBytes?: number) =>
-  spawnFrom(fileBytes === undefined ? '/store-worker.js' : `/store-worker.js?fileBytes=${fileBytes}`);
+const spawnStoreWorker = (minFileBytes?: number) =>
+  spawnFrom(minFileBytes === undefined ? '/store-worker.js' : `/store-worker.js?minFileBytes=${minFileBytes}`);
 
 let databases = 0;
 const freshName = () => `test-${Date.now()}-${++databases}`;
@@ -74,18 +74,18 @@ const inWhatever: StoreKind = {
   },
 };
 /** By a worker of its own, as pages have it. */
-async function openInWorker(name: string, maxBytes: number, fileBytes?: number): Promise<ChunkStore> {
-  const spawn = () => spawnStoreWorker(fileBytes);
-  const store = await RemoteChunkStore.open(spawn, name, { maxBytes, onLost: () => undefined });
+async function openInWorker(name: string, maxBytes: number, minFileBytes?: number): Promise<ChunkStore> {
+  const spawn = () => spawnStoreWorker(minFileBytes);
+  const store = await openWorkerChunkStore(spawn, name, { maxBytes, onLost: () => undefined });
   if (!store) throw new Error('No worker could be started.');
   return store;
 }
-const inWorkerWith = (fileBytes?: number): StoreKind => ({
+const inWorkerWith = (minFileBytes?: number): StoreKind => ({
   shared: true,
   ownHash: true,
   place: async () => {
     const name = freshName();
-    return { open: ({ maxBytes }) => openInWorker(name, maxBytes, fileBytes) };
+    return { open: ({ maxBytes }) => openInWorker(name, maxBytes, minFileBytes) };
   },
 });
 const inWorker = inWorkerWith();

@@ -1,53 +1,63 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
-import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
+import { type ChunkRecords, joinBytes, totalLength } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
-import { normalizeIdbError } from '../idb.ts';
-import { type NewEntry, storedBytes } from './batches.ts';
-import type { ChunkStoreUsage } from './chunk-store.ts';
-import { encodeEntryHead } from './entry-format.ts';
+import { openWithin, type Transaction, transact } from '../idb.ts';
+import type { NewEntry } from './batches.ts';
+import type { ChunkRun, ChunkStoreUsage } from './chunk-store.ts';
+import { encodeEntryHead, entryBytes } from './entry-format.ts';
 import type { FilePlace } from './opfs-chunk-files.web.ts';
 
 export type Key = [xorb: string, start: number, end: number];
 
-/** What is known of an entry without its bytes, so that a use does not write them anew. */
+/** Metadata of an entry, apart from its bytes so that noting a use does not rewrite them. */
 export interface EntryInfo {
   /** Counted against the limit. */
   bytes: number;
-  /** Milliseconds since 1970. */
+  /** Last use, in milliseconds since 1970. */
   usedMs: number;
-  /** What its chunks are: those in its head are read together with all of its bytes. */
+  /** A copy of the records: those in the entry's head cannot be read without all of its bytes. */
   records: ChunkRecords;
-  /** Where its bytes are, if not in the database. Entries of one file come and go together. */
+  /** Place of the bytes if they are in a file and not in the database. All entries of a file are removed together. */
   place?: FilePlace;
 }
 
-interface Schema extends DBSchema {
+export interface Schema extends DBSchema {
   info: { key: Key; value: EntryInfo; indexes: { usedMs: number; file: string } };
   /** Head and bytes in one. */
   data: { key: Key; value: Uint8Array };
-  /** One record: what all entries take. Every transaction that changes entries changes it, or removes it. */
+  /** One record with the sum over all entries. Each transaction that changes entries updates or removes it. */
   usage: { key: string; value: ChunkStoreUsage };
 }
 
-type StoreName = 'info' | 'data' | 'usage';
 export type Database = IDBPDatabase<Schema>;
-export type Update = IDBPTransaction<Schema, StoreName[], 'readwrite'>;
+export type Update = Transaction<Schema>;
+/** The body of one transaction. */
+export type Step<T> = (update: Update, removed: RemovedFiles) => Promise<T>;
+/** Files whose entries a transaction removes. They are deleted once it has succeeded. */
+export type RemovedFiles = Set<string>;
 
-const STORES: StoreName[] = ['info', 'data', 'usage'];
-/** Some browsers never answer when the database is broken. */
+/** A new entry whose bytes may already be in a file. */
+export type PlacedEntry = NewEntry & { place?: FilePlace };
+
+const STORES: ('info' | 'data' | 'usage')[] = ['info', 'data', 'usage'];
 const OPEN_TIMEOUT_MS = 10_000;
-/** Cached data may be lost in a crash of the machine; waiting for the disk would cost more. */
-const RELAXED = { durability: 'relaxed' } as const;
+/** Size of an entry beside its bytes: keys, indexes, and what the browser adds. */
+const OVERHEAD_BYTES = 1024;
+
+/** Returns the bytes that an entry of these chunks counts against the limit. */
+export const storedBytes = (run: Pick<ChunkRun, 'chunks' | 'records'>) => entryBytes(run) + OVERHEAD_BYTES;
 
 /**
- * Rejects with `CACHE` where there is no IndexedDB, or none that works.
- * @param onLost told if the database goes away later
+ * Opens the database. Rejects with `CACHE` where there is no working IndexedDB.
+ *
+ * @param onLost called if the database is lost later.
  */
 export async function openDatabase(name: string, onLost: (reason: string) => void): Promise<Database> {
   try {
     if (typeof indexedDB === 'undefined') throw new Error('there is none');
-    const database = await withTimeout(
+    const database = await openWithin(
+      OPEN_TIMEOUT_MS,
       openDB<Schema>(name, 2, {
         upgrade(database, before, _, change) {
           if (before < 1) {
@@ -55,7 +65,7 @@ export async function openDatabase(name: string, onLost: (reason: string) => voi
             database.createObjectStore('data');
             database.createObjectStore('usage');
           }
-          // Where someone else has a database by this name, opening it says so.
+          // If another program owns a database by this name, opening it reports that.
           change.done.catch(() => undefined);
           if (before < 2) change.objectStore('info').createIndex('file', 'place.file');
         },
@@ -64,8 +74,8 @@ export async function openDatabase(name: string, onLost: (reason: string) => voi
       }),
     );
     try {
-      // A database of someone else by that name, or one that is broken, shows itself here.
-      await transact(database, checkCount);
+      // Fails for a broken database, or one of another program.
+      await changeEntries(database, checkCount);
       return database;
     } catch (error) {
       database.close();
@@ -76,65 +86,24 @@ export async function openDatabase(name: string, onLost: (reason: string) => voi
   }
 }
 
-async function withTimeout(opening: Promise<Database>): Promise<Database> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error('it does not open'));
-      // Should it open after all, an open connection would only be in the way of others.
-      opening.then(
-        (database) => database.close(),
-        () => undefined,
-      );
-    }, OPEN_TIMEOUT_MS);
-  });
-  return Promise.race([opening, timeout]).finally(() => clearTimeout(timer));
-}
-
 export function unusable(cause: unknown): XetError {
   const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.+$/, '');
   return new XetError('CACHE', `The browser's database cannot be used: ${reason}.`, { cause });
 }
 
-/** All of a step, or nothing of it. In it nothing may be awaited but the database, or it ends too early. */
-export async function transact<T>(database: Database, step: (update: Update) => Promise<T>): Promise<T> {
-  const update: Update = database.transaction(STORES, 'readwrite', RELAXED);
-  // A quota is often noticed only at the end, and then not told by the requests.
-  const ended = update.done.then(
-    () => undefined,
-    (error: unknown) => ({ error }),
-  );
-  try {
-    const result = await step(update);
-    const failed = await ended;
-    if (failed) throw failed.error;
-    return result;
-  } catch (error) {
-    const byUs = abort(update);
-    const failed = await ended;
-    // A step that goes on when the transaction is over learns only that it is.
-    throw failed && !byUs ? failed.error : normalizeIdbError(error);
-  }
+/** Runs a step as one transaction over all stores. */
+export function changeEntries<T>(database: Database, step: (update: Update) => Promise<T>): Promise<T> {
+  return transact<T, Schema, 'readwrite'>(database, STORES, 'readwrite', step);
 }
 
-/** Whether it was not over yet. */
-function abort(update: Update): boolean {
-  try {
-    update.abort();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** What the keys of entries and the entries are read from. If it comes to nothing, the requests made of it say so. */
+/** Begins a transaction that reads entries. If it fails, so do its requests. */
 export function beginRead(database: Database): IDBPTransaction<Schema, ('info' | 'data')[]> {
-  const look = database.transaction(['info', 'data']);
-  look.done.catch(() => undefined);
-  return look;
+  const read = database.transaction(['info', 'data']);
+  read.done.catch(() => undefined);
+  return read;
 }
 
-/** Of all entries of a xorb. */
+/** Returns the key range of all entries of a xorb. */
 export function keysOf(xorb: string): IDBKeyRange {
   return IDBKeyRange.bound([xorb, 0], [xorb, Number.POSITIVE_INFINITY]);
 }
@@ -143,12 +112,12 @@ export function rangeOf([, start, end]: Key): ChunkRange {
   return { start, end };
 }
 
-/** What all entries take; they are counted anew where the count is missing. */
+/** Returns the usage of all entries, counting them if the sum is missing. */
 export async function readUsage(update: Update): Promise<ChunkStoreUsage> {
   const usage = (await update.objectStore('usage').get('all')) ?? sumOf(await update.objectStore('info').getAll());
   const { bytes, entries } = usage;
   if (Number.isFinite(bytes) && bytes >= 0 && Number.isInteger(entries) && entries >= 0) return { bytes, entries };
-  // What cannot be counted cannot be bounded.
+  // Entries that cannot be counted cannot be bounded.
   await removeAll(update);
   return { bytes: 0, entries: 0 };
 }
@@ -157,26 +126,38 @@ function sumOf(all: (EntryInfo | null)[]): ChunkStoreUsage {
   return { bytes: all.reduce((sum, info) => sum + (info?.bytes ?? Number.NaN), 0), entries: all.length };
 }
 
-/** Forgets the count if something was lost or added that was not counted. */
+/** Removes the stored sum if entries were lost or added without being counted. */
 async function checkCount(update: Update): Promise<void> {
   const { entries } = await readUsage(update);
   if (entries !== (await update.objectStore('info').count())) await update.objectStore('usage').delete('all');
   await update.objectStore('info').index('usedMs').count();
 }
 
-/** Adds rows that are not there yet, and makes room for them. Together they are no larger than the limit. */
+/** Assigns places to entries whose bytes are written to a file one after the other. */
+export function placeInFile(file: string, entries: readonly NewEntry[]): PlacedEntry[] {
+  let at = 0;
+  return entries.map((entry) => {
+    const placed = { ...entry, place: { file, at } };
+    at += totalLength(entry.records);
+    return placed;
+  });
+}
+
+/** Adds entries that are not there yet, and evicts others for them. Together they are no larger than the limit. */
 export async function addEntries(
   update: Update,
-  rows: readonly NewEntry[],
+  candidates: readonly PlacedEntry[],
   maxBytes: number,
-  gone: Gone,
+  removed: RemovedFiles,
 ): Promise<void> {
-  const keys = await Promise.all(rows.map((row) => update.objectStore('info').getKey(keyOf(row))));
-  const entries = rows.filter((_, index) => !keys[index]).map((row) => ({ ...row, bytes: storedBytes(row) }));
+  const keys = await Promise.all(candidates.map((entry) => update.objectStore('info').getKey(keyOf(entry))));
+  const entries = candidates
+    .filter((_, index) => !keys[index])
+    .map((entry) => ({ ...entry, bytes: storedBytes(entry) }));
   const added = entries.reduce((sum, { bytes }) => sum + bytes, 0);
   // Another tab was faster.
-  if (entries.length === 0) for (const { place } of rows) if (place) gone.add(place.file);
-  await evict(update, maxBytes - added, 'store', gone);
+  if (entries.length === 0) for (const { place } of candidates) if (place) removed.add(place.file);
+  await evict(update, maxBytes - added, 'store', removed);
   const usage = await readUsage(update);
   const usedMs = Date.now();
   const puts = entries.flatMap(({ xorb, chunks, records, pieces, place, bytes }) => {
@@ -192,29 +173,29 @@ export async function addEntries(
 
 const keyOf = ({ xorb, chunks }: Pick<NewEntry, 'xorb' | 'chunks'>): Key => [xorb, chunks.start, chunks.end];
 
-/** What is done in one transaction. */
-export type Step<T> = (update: Update, gone: Gone) => Promise<T>;
-
-/** Files of entries that a transaction removes: they go when it has ended well. */
-export type Gone = Set<string>;
-
 /**
- * Removes the oldest until at most so many bytes are left; gives those freed.
- * @param count `forget` for a transaction that only removes: browsers let such a one pass where the quota is used up
+ * Removes the least recently used entries until at most `maxBytes` remain. Returns the number of bytes freed.
+ *
+ * @param count `forget` for a transaction that only removes: browsers allow that even if the quota is used up.
  */
-export async function evict(update: Update, maxBytes: number, count: 'store' | 'forget', gone: Gone): Promise<number> {
+export async function evict(
+  update: Update,
+  maxBytes: number,
+  count: 'store' | 'forget',
+  removed: RemovedFiles,
+): Promise<number> {
   const usage = await readUsage(update);
   const before = usage.bytes;
   if (before <= maxBytes) return 0;
   let cursor = await update.objectStore('info').index('usedMs').openCursor();
   for (; cursor && usage.bytes > maxBytes; cursor = await cursor.continue()) {
-    const removed = await removeEntry(update, cursor.primaryKey, cursor.value, gone);
-    usage.bytes -= removed.reduce((sum, { bytes }) => sum + bytes, 0);
-    usage.entries -= removed.length;
+    const infos = await removeEntry(update, cursor.primaryKey, cursor.value, removed);
+    usage.bytes -= infos.reduce((sum, { bytes }) => sum + bytes, 0);
+    usage.entries -= infos.length;
   }
   if (usage.bytes > maxBytes) {
-    // There is nothing left and still something is counted: the count was wrong.
-    await removeAll(update, gone);
+    // No entries remain and bytes are still counted: the count was wrong.
+    await removeAll(update, removed);
     return before;
   }
   if (count === 'store') await update.objectStore('usage').put(usage, 'all');
@@ -222,18 +203,18 @@ export async function evict(update: Update, maxBytes: number, count: 'store' | '
   return before - usage.bytes;
 }
 
-/** Removes an entry, whatever is left of it. */
-export async function dropEntry(update: Update, key: Key, gone: Gone): Promise<void> {
+/** Removes an entry, or whatever is left of it. */
+export async function dropEntry(update: Update, key: Key, removed: RemovedFiles): Promise<void> {
   const info = await update.objectStore('info').get(key);
-  await Promise.all([removeEntry(update, key, info, gone), update.objectStore('usage').delete('all')]);
+  await Promise.all([removeEntry(update, key, info, removed), update.objectStore('usage').delete('all')]);
 }
 
-/** With all others of its file. Gives what was known of them. */
+/** Removes an entry with all others of its file. Returns their metadata. */
 async function removeEntry(
   update: Update,
   key: Key,
   info: EntryInfo | null | undefined,
-  gone: Gone,
+  removed: RemovedFiles,
 ): Promise<EntryInfo[]> {
   const infos = update.objectStore('info');
   const file: unknown = info?.place?.file;
@@ -241,13 +222,13 @@ async function removeEntry(
     await Promise.all([infos.delete(key), update.objectStore('data').delete(key)]);
     return info ? [info] : [];
   }
-  const [keys, removed] = await Promise.all([infos.index('file').getAllKeys(file), infos.index('file').getAll(file)]);
+  const [keys, found] = await Promise.all([infos.index('file').getAllKeys(file), infos.index('file').getAll(file)]);
   await Promise.all(keys.map((each) => infos.delete(each)));
-  gone.add(file);
-  return removed;
+  removed.add(file);
+  return found;
 }
 
-/** Notes that entries are used now, and those that go with them. */
+/** Sets the time of use of entries, and of all others in their files. */
 export async function noteUses(update: Update, keys: readonly Key[]): Promise<void> {
   const infos = update.objectStore('info');
   const usedMs = Date.now();
@@ -262,7 +243,7 @@ export async function noteUses(update: Update, keys: readonly Key[]): Promise<vo
   }
 }
 
-/** The files that have bytes of entries. */
+/** Returns the files that hold bytes of entries. */
 export async function blobFiles(update: Update): Promise<Set<string>> {
   const files = new Set<string>();
   const index = update.objectStore('info').index('file');
@@ -271,8 +252,8 @@ export async function blobFiles(update: Update): Promise<Set<string>> {
   return files;
 }
 
-/** @param gone left out where it is not worth knowing: files that nothing leads to are removed when a store is opened */
-export async function removeAll(update: Update, gone?: Gone): Promise<void> {
-  if (gone) for (const file of await blobFiles(update)) gone.add(file);
+/** @param removed omitted where unused files may stay: opening a store removes them. */
+export async function removeAll(update: Update, removed?: RemovedFiles): Promise<void> {
+  if (removed) for (const file of await blobFiles(update)) removed.add(file);
   await Promise.all(STORES.map((store) => update.objectStore(store).clear()));
 }

@@ -2,24 +2,23 @@ import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import { isQuotaError } from '../idb.ts';
-import { adjacentEntries } from './batches.ts';
 import {
   beginRead,
   blobFiles,
+  changeEntries,
   type Database,
   dropEntry,
   type EntryInfo,
   evict,
-  type Gone,
   type Key,
   keysOf,
   noteUses,
   openDatabase,
+  type RemovedFiles,
   rangeOf,
   readUsage,
   removeAll,
   type Step,
-  transact,
   unusable,
 } from './chunk-database.ts';
 import {
@@ -36,27 +35,27 @@ import {
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 import { ENTRY_VERSION } from './entry-format.ts';
-import { type EntryPart, partOf, recordsFor, type StoredEntry } from './entry-slice.ts';
 import { OpfsChunkFiles } from './opfs-chunk-files.web.ts';
+import { adjacentEntries, type EntrySlice, recordsOfInfo, type StoredEntry, sliceEntry } from './stored-entry.ts';
 import { ChunkWriter } from './writer.ts';
 
 export interface IndexedDbChunkStoreOptions extends ChunkStoreOptions {
-  /** Called once if the database is lost for good while it is in use. From then on the store is empty. */
+  /** Called once if the database is lost for good while it is in use. The store is empty from then on. */
   onLost?: ((reason: string) => void) | undefined;
-  /** What is shorter than so many bytes goes into the database itself. */
-  fileBytes?: number | undefined;
+  /** Groups of runs with fewer bytes are stored in the database itself. Default: 256 KiB. */
+  minFileBytes?: number | undefined;
 }
 
-/** How long a use of an entry may wait before it is written down. */
-const NOTE_AFTER_MS = 1000;
+/** Delay before the use of an entry is written down. */
+const NOTE_DELAY_MS = 1000;
 
-/** Pages of a site share their quota with all else it stores. */
+/** The pages of a site share their quota with everything else it stores. */
 const QUOTA_SHARE = 0.5;
 
 /**
- * A chunk store in a database, for any number of pages and workers at once; a dedicated worker writes the bytes into files
- * of the page's own storage, where there is one. Rejects with `CACHE` where there is no working IndexedDB, as in some
- * private windows. `maxBytes` is capped at half of what the browser grants the site.
+ * Opens a chunk store in a database, for any number of pages and workers at once. A dedicated worker writes bytes to
+ * files of the page's own storage if there is one. Rejects with `CACHE` where there is no working IndexedDB, as in some
+ * private windows. `maxBytes` is capped at half of the site's quota.
  */
 export async function openIndexedDbChunkStore(name: string, options: IndexedDbChunkStoreOptions): Promise<ChunkStore> {
   let store: IndexedDbChunkStore | undefined;
@@ -66,8 +65,8 @@ export async function openIndexedDbChunkStore(name: string, options: IndexedDbCh
     store?.lose(reason);
   };
   const database = await openDatabase(`${name}-chunks-v${ENTRY_VERSION}`, onLost);
-  const [granted, files] = await Promise.all([grantedBytes(), OpfsChunkFiles.open(`${name}-v${ENTRY_VERSION}`)]);
-  store = new IndexedDbChunkStore(database, files, { ...options, maxBytes: Math.min(options.maxBytes, granted) });
+  const [quota, files] = await Promise.all([quotaBytes(), OpfsChunkFiles.open(`${name}-v${ENTRY_VERSION}`)]);
+  store = new IndexedDbChunkStore(database, files, { ...options, maxBytes: Math.min(options.maxBytes, quota) });
   if (lost !== undefined) store.lose(lost);
   return store;
 }
@@ -77,34 +76,34 @@ class IndexedDbChunkStore implements ChunkStore {
   readonly #files: OpfsChunkFiles | undefined;
   readonly #hash: HashChunk;
   readonly #onLost: ((reason: string) => void) | undefined;
-  readonly #puts: ChunkWriter;
+  readonly #writer: ChunkWriter;
   /** Entries whose use is to be written down. */
   readonly #used = new Map<string, Key>();
   #noteTimer: ReturnType<typeof setTimeout> | undefined;
-  /** What nobody waits for but the end. */
-  readonly #beside = new Set<Promise<void>>();
+  /** Work that only `close` waits for. */
+  readonly #background = new Set<Promise<void>>();
   #state: 'open' | 'lost' | 'closed' = 'open';
 
   constructor(
     database: Database,
     files: OpfsChunkFiles | undefined,
-    { maxBytes, hash, onLost, fileBytes }: IndexedDbChunkStoreOptions,
+    { maxBytes, hash, onLost, minFileBytes }: IndexedDbChunkStoreOptions,
   ) {
     this.#database = database;
     this.#files = files;
     this.#hash = hash;
     this.#onLost = onLost;
-    this.#puts = new ChunkWriter({
+    this.#writer = new ChunkWriter({
       database,
       files,
       maxBytes,
-      fileBytes,
+      minFileBytes,
       isOpen: () => this.#state === 'open',
       change: (step) => this.#transact(step),
       writeNotes: () => this.#writeNotes(),
       fail: (error) => this.#fail(error),
     });
-    if (files?.canWrite) this.#run(this.#tidy(files));
+    if (files?.canWrite) this.#run(this.#removeOrphans(files));
   }
 
   async find(xorb: string, chunks: ChunkRange): Promise<ChunkRange[]> {
@@ -115,7 +114,7 @@ class IndexedDbChunkStore implements ChunkStore {
     return contiguousRecords(await this.#entriesOf(xorb), chunks, async ({ start, end }) => {
       const key: Key = [xorb, start, end];
       const info = await this.#info(key);
-      return info && recordsFor(key, info);
+      return info && recordsOfInfo(key, info);
     });
   }
 
@@ -124,13 +123,13 @@ class IndexedDbChunkStore implements ChunkStore {
     const entries = await this.#entriesOf(xorb);
     for (const first of entriesWith(entries, chunks.start)) {
       const keys = adjacentEntries(first, entries, chunks).map(({ start, end }): Key => [xorb, start, end]);
-      const loaded = await this.#loadRow(keys, chunks);
+      const loaded = await this.#load(keys, chunks);
       // The transaction is over by now: it would not wait for a hash.
       const { good, damaged } = loaded ? await checkRun(loaded, this.#hash) : { good: undefined, damaged: true };
       if (damaged) {
         const wrong = good?.chunks.end ?? chunks.start;
         const key = keys.find(([, start, end]) => start <= wrong && wrong < end);
-        if (key) await this.#attempt((update, gone) => dropEntry(update, key, gone));
+        if (key) await this.#attempt((update, removed) => dropEntry(update, key, removed));
       }
       if (good) return good;
     }
@@ -140,13 +139,14 @@ class IndexedDbChunkStore implements ChunkStore {
   async put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     if (this.#state !== 'open') return;
-    await this.#puts.put({ xorb, run });
+    await this.#writer.put({ xorb, run });
   }
 
   async drop(xorb: string): Promise<void> {
     assertXorb(xorb);
-    await this.#attempt(async (update, gone) => {
-      for (const key of await update.objectStore('info').getAllKeys(keysOf(xorb))) await dropEntry(update, key, gone);
+    await this.#attempt(async (update, removed) => {
+      const keys = await update.objectStore('info').getAllKeys(keysOf(xorb));
+      for (const key of keys) await dropEntry(update, key, removed);
     });
   }
 
@@ -156,24 +156,24 @@ class IndexedDbChunkStore implements ChunkStore {
 
   async prune(maxBytes: number): Promise<number> {
     this.#writeNotes();
-    return this.#change((update, gone) => evict(update, maxBytes, 'forget', gone));
+    return this.#change((update, removed) => evict(update, maxBytes, 'forget', removed));
   }
 
   async clear(): Promise<void> {
-    await this.#change((update, gone) => removeAll(update, gone));
+    await this.#change((update, removed) => removeAll(update, removed));
   }
 
   async close(): Promise<void> {
     const wasOpen = this.#state === 'open';
     this.#writeNotes();
     this.#state = 'closed';
-    await this.#puts.over();
-    await Promise.all(this.#beside);
+    await this.#writer.idle();
+    await Promise.all(this.#background);
     await this.#files?.close();
     if (wasOpen) this.#database.close();
   }
 
-  /** Gives the database up. Closing it also lets those go on who want to delete it. */
+  /** Gives the database up. Closing it unblocks whoever wants to delete it. */
   lose(reason: string): void {
     if (this.#state !== 'open') return;
     this.#state = 'lost';
@@ -194,25 +194,25 @@ class IndexedDbChunkStore implements ChunkStore {
     }
   }
 
-  /** Chunks of entries in a row, not hashed yet, up to the first that is not what its key says or cannot be read. */
-  async #loadRow(keys: readonly Key[], chunks: ChunkRange): Promise<ChunkRun | undefined> {
+  /** Loads chunks of adjacent entries, not hashed yet, up to the first entry that is invalid or unreadable. */
+  async #load(keys: readonly Key[], chunks: ChunkRange): Promise<ChunkRun | undefined> {
     if (this.#state !== 'open') return undefined;
-    const parts: EntryPart[] = [];
+    const slices: EntrySlice[] = [];
     for (const entry of await this.#get(keys)) {
-      const part = partOf(entry, chunks);
-      if (!part) break;
-      parts.push(part);
-      if (Math.abs(Date.now() - part.usedMs) >= USE_STEP_MS) this.#noteUse(entry.key);
+      const slice = sliceEntry(entry, chunks);
+      if (!slice) break;
+      slices.push(slice);
+      if (Math.abs(Date.now() - slice.usedMs) >= USE_STEP_MS) this.#noteUse(entry.key);
     }
-    const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+    const bytes = new Uint8Array(slices.reduce((sum, { length }) => sum + length, 0));
     let end = 0;
-    const filled: EntryPart[] = [];
-    for (const part of parts) {
-      const into = bytes.subarray(end, end + part.length);
-      if ('bytes' in part) into.set(part.bytes);
-      else if (!(await this.#files?.read(part.file, part.at, into))) break;
-      filled.push(part);
-      end += part.length;
+    const filled: EntrySlice[] = [];
+    for (const slice of slices) {
+      const into = bytes.subarray(end, end + slice.length);
+      if ('bytes' in slice) into.set(slice.bytes);
+      else if (!(await this.#files?.read(slice.file, slice.at, into))) break;
+      filled.push(slice);
+      end += slice.length;
     }
     const [first] = filled;
     const last = filled.at(-1);
@@ -234,30 +234,28 @@ class IndexedDbChunkStore implements ChunkStore {
     }
   }
 
-  /** Entries as they are stored, up to the first that cannot be read. */
+  /** Returns entries as they are stored, up to the first that cannot be read. */
   async #get(keys: readonly Key[]): Promise<StoredEntry[]> {
     try {
-      const look = beginRead(this.#database);
+      const transaction = beginRead(this.#database);
+      const [infos, datas] = [transaction.objectStore('info'), transaction.objectStore('data')];
       return await Promise.all(
         keys.map(async (key) => {
-          const [info, data] = await Promise.all([
-            look.objectStore('info').get(key),
-            look.objectStore('data').get(key),
-          ]);
+          const [info, data] = await Promise.all([infos.get(key), datas.get(key)]);
           return { key, info, data };
         }),
       );
     } catch {
-      // Browsers keep large values in files of their own, and one may be missing while the rest works: all requests of the
-      // transaction fail then. The entry is dropped; if that fails as well, the database is given up.
+      // Browsers keep large values in files, and if one is missing all requests of the transaction fail although the
+      // rest of the database works. The entry is dropped; if that fails as well, the database is given up.
       return keys.length > 1 ? this.#get(keys.slice(0, 1)) : [];
     }
   }
 
-  /** Writes down that an entry was used, some time soon: each transaction that writes would make reads wait. */
+  /** Writes the use of an entry down later: each transaction that writes delays reads. */
   #noteUse(key: Key): void {
     this.#used.set(key.join(), key);
-    this.#noteTimer ??= setTimeout(() => this.#writeNotes(), NOTE_AFTER_MS);
+    this.#noteTimer ??= setTimeout(() => this.#writeNotes(), NOTE_DELAY_MS);
   }
 
   #writeNotes(): void {
@@ -269,19 +267,19 @@ class IndexedDbChunkStore implements ChunkStore {
   }
 
   #run(work: Promise<void> = Promise.resolve()): void {
-    const done = work.finally(() => this.#beside.delete(done));
-    this.#beside.add(done);
+    const done = work.finally(() => this.#background.delete(done));
+    this.#background.add(done);
   }
 
-  /** Removes files that nothing leads to. */
-  async #tidy(files: OpfsChunkFiles): Promise<void> {
+  /** Removes files that no entry refers to. */
+  async #removeOrphans(files: OpfsChunkFiles): Promise<void> {
     await this.#attempt(async (update) => {
       const known = await blobFiles(update);
       this.#run(files.removeUnknown(known));
     });
   }
 
-  /** A change that the caller is told about if it fails. */
+  /** Runs a step whose failure the caller sees. */
   async #change<T>(step: Step<T>): Promise<T> {
     if (this.#state === 'closed') throw new XetError('CLOSED', 'The chunk cache was closed.');
     try {
@@ -291,7 +289,7 @@ class IndexedDbChunkStore implements ChunkStore {
     }
   }
 
-  /** A change that may fail: all it does is keep the cache in order. */
+  /** Runs a step that only keeps the cache in order: lack of space does not matter, other failures end the store. */
   async #attempt(step: Step<unknown>): Promise<void> {
     if (this.#state !== 'open') return;
     await this.#transact(step).catch((error: unknown) => {
@@ -299,27 +297,27 @@ class IndexedDbChunkStore implements ChunkStore {
     });
   }
 
-  /** All of a step or nothing of it, and then the files that it leaves without a use. */
+  /** Runs all of a step or nothing of it, and then deletes files whose entries it removed. */
   async #transact<T>(step: Step<T>): Promise<T> {
-    const gone: Gone = new Set();
-    const result = await transact(this.#database, (update) => step(update, gone));
-    if (gone.size > 0) await this.#files?.remove(gone);
+    const removed: RemovedFiles = new Set();
+    const result = await changeEntries(this.#database, (update) => step(update, removed));
+    if (removed.size > 0) await this.#files?.remove(removed);
     return result;
   }
 
-  /** An error that is not about room: whatever it is, the database is no longer one that can be relied on. */
+  /** Gives the database up after an error other than lack of space: it can no longer be relied on. */
   #fail(error: unknown): void {
     this.lose(error instanceof Error ? error.message : String(error));
   }
 }
 
-/** Half of the quota, or no limit where the browser does not tell. */
-async function grantedBytes(): Promise<number> {
+/** Returns half of the quota, or no limit where the browser does not reveal it. */
+async function quotaBytes(): Promise<number> {
   try {
     const { quota } = await navigator.storage.estimate();
     return quota === undefined ? Number.POSITIVE_INFINITY : quota * QUOTA_SHARE;
   } catch {
-    // Not there, or refused: then the quota shows itself by an error.
+    // Missing or refused. Then the quota shows by an error.
     return Number.POSITIVE_INFINITY;
   }
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { type ChunkRecords, joinBytes } from '../../core/chunks.ts';
+import type { ChunkRecords } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import { SerialQueue } from '../../core/serial-queue.ts';
 import { diskErrors } from '../../fs/disk-errors.node.ts';
 import { onDisk } from '../../fs/small-files.node.ts';
 import { NegativeCache } from '../negative-cache.ts';
+import { coalesceRuns, missingRuns, type NewEntry, type XorbRun } from './batches.ts';
 import {
   type EntryFile,
   entriesOf,
@@ -31,13 +32,10 @@ import {
   entriesWith,
   type HashChunk,
   PUT_PAUSE_MS,
-  partOfRun,
   rangesWithin,
-  subtractRanges,
 } from './chunk-runs.ts';
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 import { ENTRY_VERSION, encodeEntryHead, entryBytes } from './entry-format.ts';
-import { inRows, type WaitingRun } from './waiting-runs.ts';
 
 /** After having put this share of the limit, one asks whether others did as well, and looks what is there then. */
 const RESCAN_SHARE = 0.01;
@@ -70,12 +68,12 @@ class FolderChunkStore implements ChunkStore {
   #oldest: StoredFile[] | undefined;
   /** An estimate: as of the last look, and one's own changes since. */
   #bytes = 0;
-  #putSinceAsked = 0;
+  #putSinceScan = 0;
   #failedPuts = 0;
   #pausedUntil = 0;
   readonly #turns = new SerialQueue();
   /** Runs whose turn has not come. */
-  readonly #waiting: WaitingRun[] = [];
+  readonly #waiting: XorbRun[] = [];
   /** Many small files are made of the same few xorbs, and each of them asks. */
   readonly #missing = new NegativeCache();
   #closed = false;
@@ -113,7 +111,7 @@ class FolderChunkStore implements ChunkStore {
     if (this.#closed) return;
     this.#waiting.push({ xorb, run });
     // One that went with those before it finds nothing to do when its turn comes.
-    await this.#turns.run(() => this.#keepWaiting());
+    await this.#turns.run(() => this.#writeWaiting());
   }
 
   async drop(xorb: string): Promise<void> {
@@ -131,7 +129,7 @@ class FolderChunkStore implements ChunkStore {
   prune(maxBytes: number): Promise<number> {
     return this.#turns.run(async () => {
       this.#assertOpen();
-      return diskErrors(this.#folder, () => this.#lookAndEvict(maxBytes));
+      return diskErrors(this.#folder, () => this.#scanAndEvict(maxBytes));
     });
   }
 
@@ -139,7 +137,7 @@ class FolderChunkStore implements ChunkStore {
     return this.#turns.run(async () => {
       this.#assertOpen();
       await diskErrors(this.#folder, async () => {
-        await this.#lookAndEvict(0);
+        await this.#scanAndEvict(0);
         await tidyUp(this.#folder);
       });
     });
@@ -160,47 +158,44 @@ class FolderChunkStore implements ChunkStore {
     return entries;
   }
 
-  async #keepWaiting(): Promise<void> {
-    for (const { xorb, runs } of inRows(this.#waiting.splice(0), MAX_ENTRY_BYTES)) {
+  async #writeWaiting(): Promise<void> {
+    const waiting = this.#waiting.splice(0);
+    for (const xorb of new Set(waiting.map((one) => one.xorb))) {
       try {
-        const whole = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
-        for (const missing of subtractRanges(whole, await entriesOf(this.#folder, xorb))) {
+        const runs = waiting.filter((one) => one.xorb === xorb);
+        const missing = missingRuns(runs, new Map([[xorb, await entriesOf(this.#folder, xorb)]]));
+        for (const entry of coalesceRuns(missing, MAX_ENTRY_BYTES)) {
           if (performance.now() < this.#pausedUntil) return;
-          await this.#keep(
-            xorb,
-            runs.flatMap((run) => rangesWithin([run.chunks], missing).map((chunks) => partOfRun(run, chunks))),
-          );
+          await this.#write(entry);
         }
         this.#failedPuts = 0;
       } catch {
-        // No permission, a full disk, a folder that is none: a cache may fail to keep things. Trying each time
-        // would only slow down what it is there to speed up.
+        // No permission, a full disk, a file in place of the folder: a cache may fail to store. Trying each time would
+        // only slow down what it is meant to speed up.
         if (++this.#failedPuts >= MAX_FAILED_PUTS) this.#pause();
       }
     }
   }
 
-  /** Writes runs that follow each other as one entry. */
-  async #keep(xorb: string, runs: readonly ChunkRun[]): Promise<void> {
-    const chunks = { start: runs[0]?.chunks.start ?? 0, end: runs.at(-1)?.chunks.end ?? 0 };
-    const about = { chunks, records: joinBytes(runs.map(({ records }) => records)) };
-    const bytes = onDisk(entryBytes(about));
+  async #write(entry: NewEntry): Promise<void> {
+    const { xorb, chunks, pieces } = entry;
+    const bytes = onDisk(entryBytes(entry));
     if (!(await this.#makeRoom(bytes))) return;
     const path = entryPath(this.#folder, xorb, chunks);
     this.#missing.delete(xorb);
-    const parts = [encodeEntryHead(xorb, about), ...runs.map((run) => run.bytes)];
+    const parts = [encodeEntryHead(xorb, entry), ...pieces];
     try {
       await writeEntry(this.#folder, path, parts);
     } catch (error) {
       if (!isFull(error)) throw error;
-      // Once, and no more for a while: if others fill the disk, it would all go for nothing.
+      // Evicts once, and not again for a while: if others fill the disk, evicting more would be in vain.
       this.#pause();
-      await this.#look();
+      await this.#scan();
       await this.#evict(this.#bytes - Math.max(4 * bytes, this.#bytes * FULL_DISK_SHARE));
       await writeEntry(this.#folder, path, parts);
     }
     this.#bytes += bytes;
-    this.#putSinceAsked += bytes;
+    this.#putSinceScan += bytes;
   }
 
   #pause(): void {
@@ -210,10 +205,10 @@ class FolderChunkStore implements ChunkStore {
   /** Whether so many bytes may be added now. */
   async #makeRoom(bytes: number): Promise<boolean> {
     if (bytes > this.#maxBytes) return false;
-    if (!this.#oldest || this.#putSinceAsked >= this.#maxBytes * RESCAN_SHARE) {
+    if (!this.#oldest || this.#putSinceScan >= this.#maxBytes * RESCAN_SHARE) {
       const alone = await isOnlyWriter(this.#folder, this.#writer);
-      if (!alone || !this.#oldest) await this.#look();
-      this.#putSinceAsked = 0;
+      if (!alone || !this.#oldest) await this.#scan();
+      this.#putSinceScan = 0;
     }
     if (this.#bytes + bytes > this.#maxBytes) await this.#evictFor(bytes);
     this.#oldest?.splice(MAX_REMEMBERED);
@@ -224,21 +219,21 @@ class FolderChunkStore implements ChunkStore {
     const target = Math.max(0, this.#maxBytes * (1 - SPARE_SHARE) - bytes);
     await this.#evict(target);
     // The list may be used up, or all on it were used since.
-    if (this.#bytes > target) await this.#lookAndEvict(target);
+    if (this.#bytes > target) await this.#scanAndEvict(target);
   }
 
-  async #look(): Promise<void> {
+  async #scan(): Promise<void> {
     const { entries, bytes } = await scanEntries(this.#folder);
     this.#oldest = entries;
     this.#bytes = bytes;
   }
 
   /** Removes the oldest until so many bytes are left; gives those freed. Throws if entries cannot be removed. */
-  async #lookAndEvict(maxBytes: number): Promise<number> {
+  async #scanAndEvict(maxBytes: number): Promise<number> {
     let sum = 0;
     // What others read or put in the meantime is met by the second round, unless they are very busy.
     for (let round = 0; round < 2; round++) {
-      await this.#look();
+      await this.#scan();
       const { freed, failure } = await this.#evict(maxBytes);
       sum += freed;
       if (this.#bytes <= maxBytes) break;

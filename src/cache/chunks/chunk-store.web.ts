@@ -3,19 +3,19 @@ import type { ChunkStoreOptions } from './chunk-runs.ts';
 import { openIndexedDbChunkStore } from './chunk-store.indexeddb.ts';
 import { memoryChunkStore } from './chunk-store.memory.ts';
 import { type ChunkStore, forwarding } from './chunk-store.ts';
-import { RemoteChunkStore } from './chunk-store.worker.ts';
+import { openWorkerChunkStore } from './chunk-store.worker.ts';
 
 export interface WebChunkStoreOptions extends ChunkStoreOptions {
-  /** What starts a worker that uses the database; without it this thread does. */
+  /** Starts the worker that uses the database. Without it, this thread does. */
   spawnWorker?: SpawnWorker | undefined;
-  /** Told once if chunks are kept in memory only. */
+  /** Called once if chunks are cached in memory only. */
   onWarning?: (message: string) => void;
 }
 
-/** A page has less memory than disk, and other things to do with it. */
+/** Limit in memory, which pages have less of than disk space. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
-/** A chunk store in the browser's database; in memory where that cannot be had, and from the moment it breaks. */
+/** Opens a chunk store in the browser's database, or in memory where that is refused and once it breaks. */
 export async function openWebChunkStore(
   name: string,
   { maxBytes, hash, spawnWorker, onWarning }: WebChunkStoreOptions,
@@ -28,7 +28,7 @@ export async function openWebChunkStore(
   };
   const onLost = (reason: string) => void inMemory(`the browser's database was lost (${reason}).`);
   try {
-    const remote = spawnWorker && (await RemoteChunkStore.open(spawnWorker, name, { maxBytes, onLost }));
+    const remote = spawnWorker && (await openWorkerChunkStore(spawnWorker, name, { maxBytes, onLost }));
     const opened = remote ?? (await openIndexedDbChunkStore(name, { maxBytes, hash, onLost }));
     current ??= opened;
   } catch (error) {

@@ -2,29 +2,29 @@ import { SerialQueue } from '../../core/serial-queue.ts';
 import { isTaken, openInPlace, readInto, whileInUse, writeAll, writesInPlace } from '../../fs/in-place.ts';
 import { folderAt, namesIn, opfsRoot, removeFrom, type SyncAccessHandle } from '../../fs/opfs.ts';
 
-/** Where the bytes of an entry begin. */
+/** Place of an entry's bytes. */
 export interface FilePlace {
   file: string;
-  /** Bytes. */
+  /** Offset in bytes. */
   at: number;
 }
 
 const MAX_OPEN = 64;
-/** Nobody else can remove a file that is open. */
+/** An open file cannot be removed by other tabs. */
 const CLOSE_AFTER_MS = 2000;
 
-/** A file that nobody knows may be one that another tab is about to note. */
+/** Age from which a file without entries is an orphan: another tab may be about to add its entries. */
 const ORPHAN_AFTER_MS = 600_000;
 
 /**
- * Files of the page's own storage that hold the bytes of entries: written once and never changed, so that any number of
- * tabs may read them. Only a dedicated worker can write them, and reads them at once and with one copy.
+ * Files in the page's own storage (OPFS) with the bytes of entries. They are written once and never changed, so any
+ * number of tabs may read them. Only a dedicated worker can write them, and it reads them synchronously with one copy.
  */
 export class OpfsChunkFiles {
   readonly #folder: FileSystemDirectoryHandle;
-  /** What was read from last, in that order: files have runs of several places of a xorb, and opening one takes a while. */
+  /** Open files, least recently read first: a file has runs from several places of a xorb, and opening it takes a while. */
   readonly #open = new Map<string, SyncAccessHandle>();
-  #letGoTimer: ReturnType<typeof setTimeout> | undefined;
+  #closeTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #turns = new SerialQueue();
   readonly canWrite = writesInPlace();
 
@@ -32,7 +32,7 @@ export class OpfsChunkFiles {
     this.#folder = folder;
   }
 
-  /** Undefined where the browser keeps no files. */
+  /** Resolves to undefined where the browser has no file storage. */
   static async open(name: string): Promise<OpfsChunkFiles | undefined> {
     try {
       return new OpfsChunkFiles(await folderAt(await opfsRoot(), [name], true));
@@ -41,7 +41,7 @@ export class OpfsChunkFiles {
     }
   }
 
-  /** Writes a new file, and gives its name. What cannot be written whole leaves none. */
+  /** Writes a new file and returns its name. A failed write leaves no file. */
   async write(pieces: readonly Uint8Array[]): Promise<string> {
     const file = `${Date.now().toString(36)}-${crypto.randomUUID()}`;
     try {
@@ -62,7 +62,7 @@ export class OpfsChunkFiles {
     }
   }
 
-  /** Fills `into` from a place on; says whether all of it was there. */
+  /** Fills `into` from an offset on. Returns false if the file is missing, unreadable or too short. */
   read(file: string, at: number, into: Uint8Array): Promise<boolean> {
     return this.#turns.run(async () => {
       try {
@@ -76,26 +76,26 @@ export class OpfsChunkFiles {
         into.set(bytes);
         return true;
       } catch {
-        // It is gone, or cannot be read: the entry is of no use then.
-        this.#letGo(file);
+        // Whatever the reason, the entry is of no use then.
+        this.#close(file);
         return false;
       }
     });
   }
 
-  /** Removes files; one that another tab is reading stays until somebody looks for {@link removeUnknown}. */
+  /** Removes files. One that another tab is reading stays until {@link removeUnknown}. */
   remove(files: Iterable<string>): Promise<void> {
     return this.#turns.run(async () => {
       for (const file of files) {
-        this.#letGo(file);
+        this.#close(file);
         await removeFrom(this.#folder, file);
       }
     });
   }
 
-  /** Removes what was written and never noted, as by a tab that was closed meanwhile. */
+  /** Removes orphans, such as files of a tab that was closed before it added their entries. */
   async removeUnknown(known: ReadonlySet<string>): Promise<void> {
-    // If it cannot be looked into, what is to be removed is met again.
+    // If the folder cannot be listed now, the next store tries again.
     const names = await namesIn(this.#folder).catch(() => []);
     const unknown = names.filter((file) => {
       const age = Date.now() - Number.parseInt(file, 36);
@@ -104,25 +104,25 @@ export class OpfsChunkFiles {
     await this.remove(unknown);
   }
 
-  /** Lets go of what is open, when all that was asked for is done. */
+  /** Closes all open files once pending calls are done. */
   close(): Promise<void> {
     return this.#turns.run(async () => {
-      clearTimeout(this.#letGoTimer);
-      for (const file of [...this.#open.keys()]) this.#letGo(file);
+      clearTimeout(this.#closeTimer);
+      for (const file of [...this.#open.keys()]) this.#close(file);
     });
   }
 
-  /** Undefined where this thread, or just now, cannot have it. */
+  /** Resolves to undefined if this thread cannot open files, or another tab has this one open. */
   async #opened(file: string): Promise<SyncAccessHandle | undefined> {
     if (!this.canWrite) return undefined;
     const handle = this.#open.get(file) ?? (await this.#opening(file));
     if (!handle) return undefined;
     this.#open.delete(file);
     this.#open.set(file, handle);
-    clearTimeout(this.#letGoTimer);
-    this.#letGoTimer = setTimeout(() => void this.close(), CLOSE_AFTER_MS);
+    clearTimeout(this.#closeTimer);
+    this.#closeTimer = setTimeout(() => void this.close(), CLOSE_AFTER_MS);
     const [oldest] = this.#open.keys();
-    if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#letGo(oldest);
+    if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#close(oldest);
     return handle;
   }
 
@@ -130,13 +130,12 @@ export class OpfsChunkFiles {
     try {
       return await openInPlace(await this.#folder.getFileHandle(file));
     } catch (error) {
-      // Another tab has it open.
       if (isTaken(error)) return undefined;
       throw error;
     }
   }
 
-  #letGo(file: string): void {
+  #close(file: string): void {
     this.#open.get(file)?.close();
     this.#open.delete(file);
   }

@@ -2,12 +2,12 @@ import type { MemoryBudget } from '../../core/budget.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import { RunBuffers } from '../../xorb/buffers.ts';
 import { assertRun } from './chunk-runs.ts';
-import type { ChunkRun, ChunkStore } from './chunk-store.ts';
+import { type ChunkRun, type ChunkStore, callByName, dispatching } from './chunk-store.ts';
 
-/** Bytes that may wait to be kept; whoever brings more waits for a disk. */
+/** Limit for bytes of pending puts; beyond it, a put waits for the disk. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 
-/** As much as a run has at most that was decoded from frames which were fetched; most have little less. */
+/** Usual maximum of a run decoded from fetched frames; most are only a little shorter. */
 const MAX_COPY_BYTES = 640 * 1024;
 const MAX_SPARE_COPIES = 4;
 
@@ -17,106 +17,67 @@ interface PendingPut {
 }
 
 /**
- * A store that readers do not wait for: a run is copied and kept in its own time, as long as the budget has room for the
- * copies. Whoever asks for chunks of a xorb that are on their way waits until they are there, so it looks as if they were.
- * What is under way when the page or the process ends is lost.
+ * Makes puts asynchronous: a run is copied and stored later, as long as the budget has room for the copy, so that readers
+ * do not wait for the disk. Other calls wait for the pending puts that concern them, so the delay is not observable.
+ * Pending puts are lost when the page or process ends.
  */
-export class WriteBehindStore implements ChunkStore {
-  readonly #store: ChunkStore;
-  readonly #budget: MemoryBudget;
-  /** Puts under way, by xorb. */
-  readonly #putting = new Map<string, Set<PendingPut>>();
-  #bytes = 0;
-  readonly #buffers = new RunBuffers(MAX_COPY_BYTES, MAX_SPARE_COPIES);
+export function writeBehindStore(store: ChunkStore, budget: MemoryBudget): ChunkStore {
+  const pending = new PendingPuts();
+  const buffers = new RunBuffers(MAX_COPY_BYTES, MAX_SPARE_COPIES);
+  let pendingBytes = 0;
 
-  constructor(store: ChunkStore, budget: MemoryBudget) {
-    this.#store = store;
-    this.#budget = budget;
-  }
-
-  async put(xorb: string, run: ChunkRun): Promise<undefined> {
+  async function put(xorb: string, run: ChunkRun): Promise<undefined> {
     assertRun(xorb, run);
     const { length } = run.bytes;
-    const heldBytes = this.#buffers.memoryFor(length);
-    if (this.#bytes + heldBytes > MAX_PENDING_BYTES || !this.#budget.tryAcquire(heldBytes)) {
-      await this.#store.put(xorb, run);
+    const heldBytes = buffers.memoryFor(length);
+    if (pendingBytes + heldBytes > MAX_PENDING_BYTES || !budget.tryAcquire(heldBytes)) {
+      await store.put(xorb, run);
       return;
     }
-    this.#bytes += heldBytes;
-    const bytes = this.#buffers.fitting(length);
+    pendingBytes += heldBytes;
+    const bytes = buffers.fitting(length);
     bytes.set(run.bytes);
-    const copy = { ...run, records: run.records.slice(), bytes };
-    const putting = this.#store
-      .put(xorb, copy, true)
-      .then((spent) => this.#buffers.give(spent ?? bytes.buffer))
+    const done = store
+      .put(xorb, { ...run, records: run.records.slice(), bytes }, true)
+      .then((returned) => buffers.give(returned ?? bytes.buffer))
       .finally(() => {
-        this.#bytes -= heldBytes;
-        this.#budget.release(heldBytes);
+        pendingBytes -= heldBytes;
+        budget.release(heldBytes);
       });
-    this.#track(xorb, { chunks: run.chunks, done: putting });
+    pending.add(xorb, { chunks: run.chunks, done });
   }
 
-  async find(xorb: string, chunks: ChunkRange) {
-    await this.#settled(xorb, chunks);
-    return this.#store.find(xorb, chunks);
-  }
+  const others = dispatching(async (method, args) => {
+    const [xorb, chunks] = args;
+    await (typeof xorb === 'string' ? pending.settled(xorb, chunks as ChunkRange | undefined) : pending.allSettled());
+    return callByName(store, method, args);
+  });
+  return { ...others, put };
+}
 
-  async records(xorb: string, chunks: ChunkRange) {
-    await this.#settled(xorb, chunks);
-    return this.#store.records(xorb, chunks);
-  }
+class PendingPuts {
+  readonly #byXorb = new Map<string, Set<PendingPut>>();
 
-  async read(xorb: string, chunks: ChunkRange) {
-    await this.#settled(xorb, chunks);
-    return this.#store.read(xorb, chunks);
-  }
-
-  async drop(xorb: string) {
-    await this.#settled(xorb);
-    return this.#store.drop(xorb);
-  }
-
-  async usage() {
-    await this.#allSettled();
-    return this.#store.usage();
-  }
-
-  async prune(maxBytes: number) {
-    await this.#allSettled();
-    return this.#store.prune(maxBytes);
-  }
-
-  async clear() {
-    await this.#allSettled();
-    return this.#store.clear();
-  }
-
-  async close() {
-    await this.#allSettled();
-    return this.#store.close();
-  }
-
-  #track(xorb: string, putting: PendingPut): void {
-    const others = this.#putting.get(xorb) ?? new Set();
-    this.#putting.set(xorb, others.add(putting));
-    const done = () => {
-      others.delete(putting);
-      if (others.size === 0 && this.#putting.get(xorb) === others) this.#putting.delete(xorb);
+  add(xorb: string, put: PendingPut): void {
+    const puts = this.#byXorb.get(xorb) ?? new Set();
+    this.#byXorb.set(xorb, puts.add(put));
+    const remove = () => {
+      puts.delete(put);
+      if (puts.size === 0 && this.#byXorb.get(xorb) === puts) this.#byXorb.delete(xorb);
     };
-    // A put rejects only if the program is wrong: that is told to whoever waits for it.
-    putting.done.then(done, () => undefined);
+    // A put rejects only if the program is wrong. It stays in the list, so that the next call that waits for it rejects.
+    put.done.then(remove, () => undefined);
   }
 
-  /** Waits for those that have some of these chunks. */
-  async #settled(xorb: string, chunks: ChunkRange = ALL_CHUNKS): Promise<void> {
-    const putting = this.#putting.get(xorb);
-    if (!putting) return;
-    const meeting = [...putting].filter((one) => one.chunks.start < chunks.end && chunks.start < one.chunks.end);
-    await Promise.all(meeting.map(({ done }) => done));
+  /** Waits for puts of any of these chunks; all of the xorb by default. */
+  async settled(xorb: string, chunks: ChunkRange = ALL_CHUNKS): Promise<void> {
+    const puts = [...(this.#byXorb.get(xorb) ?? [])];
+    const concerned = puts.filter((put) => put.chunks.start < chunks.end && chunks.start < put.chunks.end);
+    await Promise.all(concerned.map(({ done }) => done));
   }
 
-  async #allSettled(): Promise<void> {
-    await Promise.all([...this.#putting.keys()].map((xorb) => this.#settled(xorb)));
+  async allSettled(): Promise<void> {
+    await Promise.all([...this.#byXorb.keys()].map((xorb) => this.settled(xorb)));
   }
 }
 

@@ -1,10 +1,10 @@
-import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb';
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
 import { XetError } from '../../core/errors.ts';
 import { isHashHex } from '../../core/hash.ts';
 import { isCount } from '../../core/json-values.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
-import { isQuotaError, normalizeIdbAddError, normalizeIdbError } from '../idb.ts';
+import { isQuotaError, normalizeIdbAddError, openWithin, transact, withTimeout } from '../idb.ts';
 import { decodeRecipe, encodedLength, encodeIfConsistent } from './recipe-format.ts';
 import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts';
 import type { RecipeStore, RecipeUsage } from './recipe-store.ts';
@@ -33,8 +33,8 @@ export interface IndexedDbRecipeOptions {
 const MIB = 1024 * 1024;
 const USE_NOTED_MS = 10 * 60 * 1000;
 /** Some browsers leave a database without an answer now and then, for ever. Nobody waits for a cache longer. */
-const OPEN_MS = 5_000;
-const ANSWER_MS = 30_000;
+const OPEN_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 30_000;
 const STORES: ('recipes' | 'about' | 'uses')[] = ['recipes', 'about', 'uses'];
 
 type Database = IDBPDatabase<Schema>;
@@ -79,16 +79,7 @@ class IndexedDbRecipeStore implements RecipeStore {
       blocking: () => this.#break(new XetError('CACHE', 'The database was deleted.')),
       terminated: () => this.#break(new XetError('CACHE', 'The browser closed the database.')),
     });
-    try {
-      this.#db = await within(OPEN_MS, opening);
-    } catch (error) {
-      // It may open after all, when nobody wants it any more.
-      opening.then(
-        (db) => db.close(),
-        () => {},
-      );
-      throw error;
-    }
+    this.#db = await openWithin(OPEN_TIMEOUT_MS, opening);
   }
 
   async get(fileHash: string): Promise<Recipe | undefined> {
@@ -106,7 +97,7 @@ class IndexedDbRecipeStore implements RecipeStore {
     const length = encodedLength(recipe);
     if (length > this.#maxBytes / 2 || !isHashHex(recipe.fileHash)) return;
     const known = await this.#ask(undefined, (db) =>
-      transact(db, 'readonly', (stores) => stores.objectStore('about').get(recipe.fileHash)),
+      transact(db, STORES, 'readonly', (stores) => stores.objectStore('about').get(recipe.fileHash)),
     );
     if (known?.storedBytes === length) return this.#noteUse(recipe.fileHash);
     const bytes = encodeIfConsistent(recipe);
@@ -135,7 +126,7 @@ class IndexedDbRecipeStore implements RecipeStore {
     // An array sorts after all texts: these are all keys that begin with the xorb.
     const keys = () => IDBKeyRange.bound([xorb], [xorb, []]);
     const read = () =>
-      this.#ask([], (db) => transact(db, 'readonly', (stores) => stores.objectStore('uses').getAll(keys())));
+      this.#ask([], (db) => transact(db, STORES, 'readonly', (stores) => stores.objectStore('uses').getAll(keys())));
     return filesOf(await this.#listings.of(xorb, read), chunks);
   }
 
@@ -157,7 +148,9 @@ class IndexedDbRecipeStore implements RecipeStore {
 
   async clear(): Promise<void> {
     await this.#ask(undefined, async (db) => {
-      await transact(db, 'readwrite', (stores) => Promise.all(STORES.map((name) => stores.objectStore(name).clear())));
+      await transact(db, STORES, 'readwrite', (stores) =>
+        Promise.all(STORES.map((name) => stores.objectStore(name).clear())),
+      );
     });
     this.#listings.forget();
   }
@@ -169,7 +162,7 @@ class IndexedDbRecipeStore implements RecipeStore {
 
   async #noteUse(fileHash: string): Promise<void> {
     await this.#ask(undefined, (db) =>
-      transact(db, 'readwrite', async (stores) => {
+      transact(db, STORES, 'readwrite', async (stores) => {
         const store = stores.objectStore('about');
         const about = await store.get(fileHash);
         if (about) await store.put({ ...about, usedAt: Date.now() });
@@ -181,7 +174,7 @@ class IndexedDbRecipeStore implements RecipeStore {
   async #ask<T>(otherwise: T, step: (db: Database) => Promise<T>): Promise<T> {
     if (!this.#db) return otherwise;
     try {
-      return await within(ANSWER_MS, step(this.#db));
+      return await withTimeout(ANSWER_TIMEOUT_MS, step(this.#db));
     } catch (error) {
       if (!isDatabaseError(error)) throw error;
       // No room is no defect: what is there can still be read.
@@ -201,7 +194,7 @@ class IndexedDbRecipeStore implements RecipeStore {
 /** What is kept under a hash, be it a recipe or not. */
 async function readRecipe(db: Database, fileHash: string) {
   try {
-    const [bytes, about] = await transact(db, 'readonly', (stores) =>
+    const [bytes, about] = await transact(db, STORES, 'readonly', (stores) =>
       Promise.all([stores.objectStore('recipes').get(fileHash), stores.objectStore('about').get(fileHash)]),
     );
     return bytes === undefined && about === undefined ? undefined : { bytes, about };
@@ -214,7 +207,7 @@ async function readRecipe(db: Database, fileHash: string) {
 
 async function putRecipe(db: Database, recipe: Recipe, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const { fileHash } = recipe;
-  await transact(db, 'readwrite', async (stores) => {
+  await transact(db, STORES, 'readwrite', async (stores) => {
     const uses = stores.objectStore('uses');
     const before = await uses.index('fileHash').getAllKeys(fileHash);
     await Promise.all([
@@ -229,7 +222,7 @@ async function putRecipe(db: Database, recipe: Recipe, bytes: Uint8Array<ArrayBu
 }
 
 async function dropRecipes(db: Database, fileHashes: string[]): Promise<void> {
-  await transact(db, 'readwrite', async (stores) => {
+  await transact(db, STORES, 'readwrite', async (stores) => {
     const uses = stores.objectStore('uses');
     const keys = await Promise.all(fileHashes.map((fileHash) => uses.index('fileHash').getAllKeys(fileHash)));
     await Promise.all([
@@ -242,7 +235,7 @@ async function dropRecipes(db: Database, fileHashes: string[]): Promise<void> {
 
 /** All that is kept; what was not used for the longest time is first. */
 function everything(db: Database): Promise<About[]> {
-  return transact(db, 'readonly', (stores) => stores.objectStore('about').index('usedAt').getAll());
+  return transact(db, STORES, 'readonly', (stores) => stores.objectStore('about').index('usedAt').getAll());
 }
 
 /** Drops what was not used for the longest time. */
@@ -258,40 +251,10 @@ async function keepAtMost(db: Database, maxBytes: number): Promise<void> {
   await dropRecipes(db, leaving);
 }
 
-/** All or nothing. A step may wait for its requests only, or the transaction ends without it. */
-async function transact<T, Mode extends 'readonly' | 'readwrite'>(
-  db: Database,
-  mode: Mode,
-  step: (stores: IDBPTransaction<Schema, typeof STORES, Mode>) => Promise<T>,
-): Promise<T> {
-  // What a crash of the machine takes away is fetched again; waiting for the disk each time would cost more.
-  const stores = db.transaction(STORES, mode, { durability: 'relaxed' });
-  const [result, end] = await Promise.allSettled([step(stores), stores.done]);
-  if (result.status === 'fulfilled' && end.status === 'fulfilled') return result.value;
-  // Of a request that fails the transaction knows only that it was aborted; of a commit that fails, the request does.
-  const reasons = [result, end].flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []));
-  throw normalizeIdbError(
-    reasons.find((reason) => !(reason instanceof DOMException && reason.name === 'AbortError')) ?? reasons[0],
-  );
-}
-
 function isDatabaseError(error: unknown): error is Error {
   return error instanceof DOMException || (error instanceof XetError && error.code === 'TIMEOUT');
 }
 
 function bytesOf(all: About[]): number {
   return all.reduce((sum, { storedBytes }) => sum + (isCount(storedBytes) ? storedBytes : 0), 0);
-}
-
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new XetError('TIMEOUT', `IndexedDB did not answer within ${ms / 1000} s.`);
-    timer = setTimeout(() => reject(error), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

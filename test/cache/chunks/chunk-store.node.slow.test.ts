@@ -20,10 +20,11 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { coalesceRuns } from '../../../src/cache/chunks/batches.ts';
 import { openFolderChunkStore } from '../../../src/cache/chunks/chunk-store.node.ts';
 import type { ChunkStore } from '../../../src/cache/chunks/chunk-store.ts';
-import { inRows } from '../../../src/cache/chunks/waiting-runs.ts';
 import { loadCodec } from '../../../src/codec/load.node.ts';
+import { joinBytes } from '../../../src/core/chunks.ts';
 import { randomNumbers, SampleXorbs, sampleHash } from '../../support/chunk-samples.ts';
 import { chunkStoreContract } from '../../support/chunk-store-contract.ts';
 import { bytesIn, filesIn } from '../../support/folder.ts';
@@ -134,21 +135,22 @@ describe('runs that are put while others are written', () => {
   });
 });
 
-test('rows hold everything once, in order, and nothing that does not follow', () => {
+test('coalesced entries hold every run once, in order, and only runs that continue each other', () => {
   const arbitrary = fc.array(fc.tuple(fc.nat(2), fc.nat(12), fc.integer({ min: 1, max: 4 })), { maxLength: 24 });
   holds(300, fc.tuple(arbitrary, fc.integer({ min: 1, max: 9000 })), ([given, mostBytes]) => {
     const waiting = given.map(([xorb, start, count]) => ({
       xorb: xorbs.name(xorb),
       run: xorbs.run(xorb, { start, end: start + count }),
     }));
-    const rows = inRows(waiting, mostBytes);
-    expect(new Set(rows.flatMap(({ runs }) => runs))).toEqual(new Set(waiting.map(({ run }) => run)));
-    expect(rows.flatMap(({ runs }) => runs)).toHaveLength(waiting.length);
-    for (const { xorb, runs } of rows) {
-      for (const run of runs) expect(waiting.find((one) => one.run === run)?.xorb).toBe(xorb);
-      for (const [index, run] of runs.slice(1).entries()) expect(run.chunks.start).toBe(runs[index]?.chunks.end);
-      const bytes = runs.reduce((sum, run) => sum + run.bytes.length, 0);
-      expect(bytes <= mostBytes || runs.length === 1).toBe(true);
+    const entries = coalesceRuns(waiting, mostBytes);
+    const pieces = entries.flatMap((entry) => entry.pieces);
+    expect(new Set(pieces)).toEqual(new Set(waiting.map(({ run }) => run.bytes)));
+    expect(pieces).toHaveLength(waiting.length);
+    for (const { xorb, chunks, records, pieces: own } of entries) {
+      for (const piece of own) expect(waiting.find(({ run }) => run.bytes === piece)?.xorb).toBe(xorb);
+      const bytes = joinBytes(own);
+      expect(xorbs.wrongIn(Number.parseInt(xorb.slice(0, 2), 16), { chunks, records, bytes })).toBeUndefined();
+      expect(bytes.length <= mostBytes || own.length === 1).toBe(true);
     }
   });
 });

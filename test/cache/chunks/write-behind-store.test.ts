@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { memoryChunkStore } from '../../../src/cache/chunks/chunk-store.memory.ts';
 import type { ChunkRun, ChunkStore } from '../../../src/cache/chunks/chunk-store.ts';
-import { WriteBehindStore } from '../../../src/cache/chunks/write-behind-store.ts';
+import { writeBehindStore } from '../../../src/cache/chunks/write-behind-store.ts';
 import { MemoryBudget } from '../../../src/core/budget.ts';
 import { SampleXorbs, sampleHash } from '../../support/chunk-samples.ts';
 import { chunkStoreContract } from '../../support/chunk-store-contract.ts';
@@ -14,7 +14,7 @@ describe('a store that readers do not wait for', () => {
   chunkStoreContract(
     {
       shared: false,
-      place: async () => ({ open: async (options) => new WriteBehindStore(memoryChunkStore(options), roomy()) }),
+      place: async () => ({ open: async (options) => writeBehindStore(memoryChunkStore(options), roomy()) }),
     },
     { test, equal: (found, expected, note) => expect(found, note).toEqual(expected) },
   );
@@ -67,7 +67,7 @@ async function isOver(promise: Promise<unknown>): Promise<boolean> {
 describe('StoreBehind', () => {
   test('a put is over at once, and what it brought is the caller’s again', async () => {
     const slow = slowStore();
-    const store = new WriteBehindStore(slow.store, roomy());
+    const store = writeBehindStore(slow.store, roomy());
     const run = xorbs.run(1, whole);
     await store.put(xorbs.name(1), run);
     run.bytes.fill(0);
@@ -83,7 +83,7 @@ describe('StoreBehind', () => {
     '%s waits for what is on its way, of these chunks only',
     async (name) => {
       const slow = slowStore();
-      const store = new WriteBehindStore(slow.store, roomy());
+      const store = writeBehindStore(slow.store, roomy());
       await store.put(xorbs.name(1), xorbs.run(1, whole));
       const asked = store[name](xorbs.name(1), whole);
       expect(await isOver(asked)).toBe(false);
@@ -98,7 +98,7 @@ describe('StoreBehind', () => {
 
   test.each(['usage', 'clear', 'close', 'drop', 'prune'] as const)('%s comes after all that was put', async (name) => {
     const slow = slowStore();
-    const store = new WriteBehindStore(slow.store, roomy());
+    const store = writeBehindStore(slow.store, roomy());
     await store.put(xorbs.name(1), xorbs.run(1, whole));
     const steps = {
       usage: () => store.usage(),
@@ -117,7 +117,7 @@ describe('StoreBehind', () => {
   test('takes from the budget what it holds, and no more than there is', async () => {
     const slow = slowStore();
     const budget = new MemoryBudget(100_000, 20_000);
-    const store = new WriteBehindStore(slow.store, budget);
+    const store = writeBehindStore(slow.store, budget);
     const large = new SampleXorbs(30_000, 30_000);
     await store.put(large.name(1), large.run(1, { start: 0, end: 1 }));
     await store.put(large.name(1), large.run(1, { start: 1, end: 2 }));
@@ -133,7 +133,7 @@ describe('StoreBehind', () => {
 
   test('whoever brings more than 8 MiB that wait has to wait', async () => {
     const slow = slowStore();
-    const store = new WriteBehindStore(slow.store, roomy());
+    const store = writeBehindStore(slow.store, roomy());
     const large = new SampleXorbs(128 * 1024, 128 * 1024);
     const put = (start: number) => store.put(large.name(1), large.run(1, { start, end: start + 8 }));
     for (let start = 0; start < 64; start += 8) await put(start);
@@ -146,7 +146,7 @@ describe('StoreBehind', () => {
 
   test('what was written down is written to again: no memory is made anew for each run', async () => {
     const slow = slowStore();
-    const store = new WriteBehindStore(slow.store, roomy());
+    const store = writeBehindStore(slow.store, roomy());
     const large = new SampleXorbs(128 * 1024, 128 * 1024);
     const put = (start: number) => store.put(large.name(1), large.run(1, { start, end: start + 5 }));
     for (const start of [0, 5, 10, 15]) {
@@ -161,7 +161,7 @@ describe('StoreBehind', () => {
   });
 
   test('a run that is none is refused at once', async () => {
-    const store = new WriteBehindStore(slowStore().store, roomy());
+    const store = writeBehindStore(slowStore().store, roomy());
     const run = { ...xorbs.run(1, whole), bytes: new Uint8Array(3) };
     expect(await rejectionOf(store.put(xorbs.name(1), run))).toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
