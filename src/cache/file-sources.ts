@@ -12,6 +12,7 @@ import {
 import type { Content, LocalReading } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { KnownFiles } from '../files/verified-files.ts';
+import { isAbsent, isSystemError } from '../fs/if-present.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { MAX_PROBES, type ProbeAt, probeOffsets, splitAtProbes } from './chunk-probe.ts';
 import { type LocalRun, overlappingTerms } from './local-runs.ts';
@@ -156,8 +157,9 @@ export class FileSources {
     { signal, lent }: LocalReading,
   ): AsyncGenerator<Content, void, undefined> {
     const { openFile, known, budget, pool } = this.#parts;
-    const file = await openFile(path).catch(() => undefined);
-    if (!file) return known.forget(path);
+    const file = await orSystemError(openFile(path));
+    // Only an absent file is no source any more: too many open files or a failing disk may pass.
+    if (file instanceof Error) return isAbsent(file) ? known.forget(path) : undefined;
     try {
       let at = 0;
       for (const chunks of groupIntoRuns(records)) {
@@ -167,7 +169,8 @@ export class FileSources {
         await budget.acquire(held, () => true, signal);
         try {
           const memory = lent ? this.#buffers.fitting(length) : new Uint8Array(length);
-          const bytes = await file.read(offset + at, memory).catch(() => new Uint8Array());
+          const bytes = await orSystemError(file.read(offset + at, memory));
+          if (bytes instanceof Error) return;
           const checked = await pool.checkChunks(bytes, chunks, signal);
           const good = chunkSlice(chunks, 0, checked.good);
           const goodBytes = totalLength(good);
@@ -184,6 +187,13 @@ export class FileSources {
     }
   }
 }
+
+/** Returns the error if the operating system failed. The chunks are then read elsewhere. */
+const orSystemError = <T>(step: Promise<T>): Promise<T | Error> =>
+  step.catch((error: unknown) => {
+    if (isSystemError(error)) return error;
+    throw error;
+  });
 
 const keyOf = ({ xorb, chunks, unpackedLength }: PlacedTerm) =>
   `${xorb} ${chunks.start} ${chunks.end} ${unpackedLength}`;

@@ -1,9 +1,11 @@
 import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { XetError } from '../core/errors.ts';
+import { isXetError, XetError } from '../core/errors.ts';
 import { isPythonLockHeld } from '../files/disk/python-lock.node.ts';
 import { SharedBlobs } from '../files/disk/shared-blobs.node.ts';
+import { isDiskError } from '../fs/cache-folder.node.ts';
 import { Fence } from '../fs/fence.node.ts';
+import { ifPresent } from '../fs/if-present.ts';
 import { isLockHeld } from '../fs/lock.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
 import type { PlannedRemoval, RemovalKind } from './cache-control.ts';
@@ -97,11 +99,11 @@ export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<C
   for (const { kind, localPath: path, bytes } of plan.removals) {
     signal?.throwIfAborted();
     try {
-      if (!isBelow(path, plan.path)) throw new Error('It is not in the cache folder.');
+      if (!isBelow(path, plan.path)) throw new XetError('CACHE', 'It is not in the cache folder.');
       // A link itself may go; what is behind it is not ours.
       await fence.check(dirname(path));
       // Time may have passed since it was planned.
-      if (await isTakenUp(plan.path, kind, path)) throw new Error('A download is using it now.');
+      if (await isTakenUp(plan.path, kind, path)) throw new XetError('CACHE', 'A download is using it now.');
       if (kind === 'shared') result.freedBytes += await store.sweep(path);
       else {
         await rm(path, { recursive: true, force: true, maxRetries: 2 });
@@ -109,7 +111,8 @@ export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<C
       }
       result.removed++;
     } catch (error) {
-      result.failures.push({ localPath: path, message: error instanceof Error ? error.message : String(error) });
+      if (!isXetError(error) && !isDiskError(error)) throw error;
+      result.failures.push({ localPath: path, message: error.message });
     }
   }
   return result;
@@ -273,7 +276,7 @@ function lockOf(cacheDir: string, unfinished: string): { path: string; isHeld: (
 async function isTakenUp(cacheDir: string, kind: RemovalKind, path: string): Promise<boolean> {
   if (kind !== 'unfinished' && kind !== 'repo') return false;
   const blobs = join(path, 'blobs');
-  const names = kind === 'repo' ? await readdir(blobs).catch(() => []) : [];
+  const names = kind === 'repo' ? ((await ifPresent(() => readdir(blobs))) ?? []) : [];
   const unfinished = kind === 'repo' ? names.filter((name) => name.endsWith('.incomplete')) : [path];
   for (const each of unfinished) if (await lockOf(cacheDir, resolve(blobs, each)).isHeld()) return true;
   return false;
@@ -281,6 +284,12 @@ async function isTakenUp(cacheDir: string, kind: RemovalKind, path: string): Pro
 
 /** How long ago a file was written, or given its name. */
 async function ageMs(path: string, time: 'mtimeMs' | 'ctimeMs'): Promise<number> {
-  const found = await (time === 'mtimeMs' ? stat(path) : lstat(path)).catch(() => undefined);
-  return found ? Date.now() - found[time] : Number.POSITIVE_INFINITY;
+  try {
+    const found = await ifPresent(() => (time === 'mtimeMs' ? stat(path) : lstat(path)));
+    return found ? Date.now() - found[time] : Number.POSITIVE_INFINITY;
+  } catch (error) {
+    if (!isDiskError(error)) throw error;
+    // Nothing is removed whose age is unknown.
+    return 0;
+  }
 }

@@ -3,8 +3,10 @@ import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { XetError } from '../core/errors.ts';
 import { SharedBlobs, type StoredFile } from '../files/disk/shared-blobs.node.ts';
+import { isDiskError } from '../fs/cache-folder.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
+import { ifPresent } from '../fs/if-present.ts';
 import { readSmall } from '../fs/small-files.node.ts';
 import type { RepoType } from '../hub/types.ts';
 import type { CacheProblem } from './usage.ts';
@@ -183,7 +185,9 @@ class RepoScan {
       signal?.throwIfAborted();
       const snapshot = join(path, 'snapshots', entry);
       if (OF_THE_SYSTEM.has(entry)) continue;
-      if ((await stat(snapshot).catch(() => undefined))?.isDirectory() !== true) {
+      const found = await this.#statOf(snapshot);
+      if (found === 'unreadable') continue;
+      if (!found?.isDirectory()) {
         this.#warn(snapshot, 'A file among the snapshots.');
         continue;
       }
@@ -219,8 +223,9 @@ class RepoScan {
     for (const name of (await this.#entriesOf(folder)) ?? []) {
       if (OF_THE_SYSTEM.has(name)) continue;
       const path = join(folder, name);
-      const found = await lstat(path).catch(() => undefined);
-      const size = found?.isSymbolicLink() ? 0 : (found?.size ?? 0);
+      const found = await ifPresent(() => lstat(path));
+      if (!found) continue;
+      const size = found.isSymbolicLink() ? 0 : found.size;
       if (name.endsWith('.incomplete')) this.#scan.unfinished.push({ path, size });
       else finished.push({ path, size });
     }
@@ -231,7 +236,7 @@ class RepoScan {
   async #readRefs(): Promise<Map<string, string[]>> {
     const folder = join(this.#path, 'refs');
     const found = new Map<string, string[]>();
-    const kind = await lstat(folder).catch(() => undefined);
+    const kind = await ifPresent(() => lstat(folder));
     if (kind?.isFile()) this.#warn(folder, 'A file where the folder of refs should be.');
     const isThere = kind !== undefined && !kind.isFile() && (await this.#isInside(folder));
     for (const path of isThere ? await this.#filesBelow(folder) : []) {
@@ -252,21 +257,18 @@ class RepoScan {
     const commit = basename(path);
     const files: CachedFile[] = [];
     for (const file of (await this.#filesBelow(path)).sort()) {
-      const target = await readlink(file).catch(() => undefined);
-      // The first link only: it may lead to another one, into what repositories share.
+      const target = await linkTarget(file);
+      // Only one link is followed: the next one may lead to content that repositories share.
       const blob = target === undefined ? file : resolve(dirname(file), target);
-      const found = this.#stats.get(blob) ?? (await stat(blob).catch((error: NodeJS.ErrnoException) => error));
-      if (found instanceof Error && isForbidden(found)) {
-        this.#warn(file, `${blob} cannot be read (${found.code}).`, true);
-        continue;
-      }
-      if (!(found instanceof Error) && !this.#stats.has(blob) && !(await this.#fence.has(file))) {
-        this.#warn(file, 'It leads out of the cache folder, and is left alone.');
-        continue;
-      }
-      if (found instanceof Error) {
+      const found = this.#stats.get(blob) ?? (await this.#statOf(blob, file));
+      if (found === 'unreadable') continue;
+      if (!found) {
         this.#brokenLinks.push(file);
-        this.#warn(file, `It leads to ${blob}, which is not there.`);
+        this.#warn(file, `It leads to ${blob}, which does not exist.`);
+        continue;
+      }
+      if (!this.#stats.has(blob) && !(await this.#fence.has(file))) {
+        this.#warn(file, 'It leads out of the cache folder, and is left alone.');
         continue;
       }
       if (!found.isFile()) continue;
@@ -292,6 +294,17 @@ class RepoScan {
     };
     refs.delete(commit);
     return revision;
+  }
+
+  /** Returns undefined for an absent path. Any other failure is a warning: nothing is known of it, so it stays. */
+  async #statOf(path: string, place = path): Promise<Stats | 'unreadable' | undefined> {
+    try {
+      return await ifPresent(() => stat(path));
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+      this.#warn(place, `${path} cannot be read (${error.code}).`, true);
+      return 'unreadable';
+    }
   }
 
   /** True if a folder is not left through a link; warns of one that is. */
@@ -336,7 +349,17 @@ class RepoScan {
   }
 }
 
-/** True if something may be there all the same. */
+/** Returns the target of a link; undefined if the path is absent or not a link. */
+export async function linkTarget(path: string): Promise<string | undefined> {
+  try {
+    return await ifPresent(() => readlink(path));
+  } catch (error) {
+    if (isDiskError(error) && error.code === 'EINVAL') return undefined;
+    throw error;
+  }
+}
+
+/** Whether something may exist although it cannot be read. */
 function isForbidden(error: unknown): boolean {
   return ['EACCES', 'EPERM', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { readlink, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { isXetError } from '../core/errors.ts';
 import { type OnProgress, ProgressMeter } from '../core/progress.ts';
@@ -7,12 +7,13 @@ import { hashMatches, isNewer, lookAt } from '../files/disk/content-check.node.t
 import { SharedBlobs } from '../files/disk/shared-blobs.node.ts';
 import { TreeFiles } from '../files/disk/tree-file.node.ts';
 import type { KnownFiles } from '../files/verified-files.ts';
+import { isDiskError } from '../fs/cache-folder.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { isBelow, realPath } from '../fs/safe-paths.node.ts';
 import { isContentId } from '../hub/client.ts';
 import type { CheckedBlob } from './cache-control.ts';
-import { type CachedRepo, type CacheScan, cachedRepoText, filesOf } from './scan.node.ts';
+import { type CachedRepo, type CacheScan, cachedRepoText, filesOf, linkTarget } from './scan.node.ts';
 
 export type { CheckedBlob };
 
@@ -78,7 +79,7 @@ export async function verifyCache(scan: CacheScan, options: VerifyOptions = {}):
 async function missingFrom(repo: CachedRepo): Promise<CheckedBlob[]> {
   const missing = new Map<string, CheckedBlob>();
   for (const link of repo.brokenLinks) {
-    const target = await readlink(link).catch(() => undefined);
+    const target = await diskErrors(link, () => linkTarget(link));
     if (target === undefined || (await realPath(link)) !== undefined) continue;
     const path = resolve(dirname(link), target);
     const blob: CheckedBlob = missing.get(path) ?? {
@@ -179,8 +180,9 @@ class Checking {
       return (await hashMatches(path, etag, size, signal, onBytes)) ?? 'wrong';
     } catch (error) {
       signal.throwIfAborted();
-      // A failing disk; else it may be fine for those who are allowed to read it.
-      return (error as NodeJS.ErrnoException).code === 'EIO' ? 'wrong' : 'unreadable';
+      if (!isDiskError(error)) throw error;
+      // The disk fails; otherwise the file may be fine for other users or later.
+      return error.code === 'EIO' ? 'wrong' : 'unreadable';
     } finally {
       meter.content(Math.max(0, size - counted), name);
     }

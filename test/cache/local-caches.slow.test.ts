@@ -326,7 +326,21 @@ describe('a file on this disk', () => {
     await expectAtRest(all);
   });
 
-  test('that cannot be read is made up for', async () => {
+  test.each(['EMFILE', 'EIO', 'EACCES'])('a source that fails to open once with %s stays a source', async (code) => {
+    const hooks: Hooks = {};
+    const all = await setUp(hooks);
+    const path = await bringOriginal(all);
+    hooks.onOpen = () => {
+      throw Object.assign(new Error(code), { code, syscall: 'open' });
+    };
+    const target = new MemoryTarget(original);
+    await fill(all, all.files.original, target);
+    expectWhole(target, original);
+    expect(await all.caches.stores.known.pathsOf(all.files.original.xetHash ?? '')).toEqual([path]);
+    await expectAtRest(all);
+  });
+
+  test('a source that fails to be read once stays a source, and its bytes come from elsewhere', async () => {
     const hooks: Hooks = {};
     const all = await setUp(hooks);
     await bringOriginal(all);
@@ -337,6 +351,7 @@ describe('a file on this disk', () => {
     const target = new MemoryTarget(original);
     await fill(all, all.files.original, target);
     expectWhole(target, original);
+    expect(await all.caches.stores.known.pathsOf(all.files.original.xetHash ?? '')).toHaveLength(1);
     await expectAtRest(all);
   });
 

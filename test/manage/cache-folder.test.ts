@@ -81,6 +81,19 @@ describe('a look at the cache folder', () => {
     await expect(scanCache(at)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
+  test('a link whose target cannot be looked up is unreadable, not broken, and a prune keeps it', async () => {
+    const { at, model } = await filledCache();
+    const link = join(model, 'snapshots', OTHER_COMMIT, 'long.txt');
+    await symlink('x'.repeat(300), link);
+    const scan = await scanCache(at);
+    expect(scan.warnings).toEqual([
+      { localPath: link, message: expect.stringContaining('ENAMETOOLONG'), unreadable: true },
+    ]);
+    expect(scan.repos.flatMap(({ brokenLinks }) => brokenLinks)).toEqual([]);
+    const { removals } = await planPrune(scan);
+    expect(removals.map(({ localPath }) => localPath)).not.toContain(link);
+  });
+
   test('goes on past what is damaged, and tells of it', async () => {
     const { at, model, data } = await filledCache();
     await unlink(join(model, 'blobs', gitSha1Of(second)));

@@ -5,6 +5,7 @@ import { type ChunkRecords, chunkSlice, totalLength } from '../../core/chunks.ts
 import type { ChunkRange } from '../../core/ranges.ts';
 import { refuseLinks } from '../../fs/cache-folder.node.ts';
 import { type DiskFile, lstat, mkdir, open, readdir, rename, rmdir, unlink, utimes } from '../../fs/disk.node.ts';
+import { ifPresent, isAbsent } from '../../fs/if-present.ts';
 import { onDisk } from '../../fs/small-files.node.ts';
 import { isXorbRange, USE_STEP_MS } from './chunk-runs.ts';
 import type { ChunkRun } from './chunk-store.ts';
@@ -255,24 +256,17 @@ async function beingWritten(folder: string): Promise<string[]> {
 }
 
 async function fileAt(path: string): Promise<StoredFile | undefined> {
-  try {
-    const file = await lstat(path);
-    return file.isFile() ? { path, bytes: onDisk(file.size), usedMs: file.mtimeMs } : undefined;
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
+  const file = await ifPresent(() => lstat(path));
+  return file?.isFile() ? { path, bytes: onDisk(file.size), usedMs: file.mtimeMs } : undefined;
 }
 
 /** Nothing for a folder that is not there, or is none. */
 async function list(folder: string): Promise<Dirent[]> {
-  try {
+  const entries = await ifPresent(async () => {
     await refuseLinks(folder);
-    return await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    if (isAbsent(error)) return [];
-    throw error;
-  }
+    return readdir(folder, { withFileTypes: true });
+  });
+  return entries ?? [];
 }
 
 /**
@@ -301,10 +295,6 @@ export async function remove(path: string): Promise<void> {
 
 export function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '');
-}
-
-function isAbsent(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error) ?? '');
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -4,6 +4,7 @@ import type { ChunkRecords } from '../../core/chunks.ts';
 import { XetError } from '../../core/errors.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import { SerialQueue } from '../../core/serial-queue.ts';
+import { ifDiskAllows } from '../../fs/cache-folder.node.ts';
 import { diskErrors } from '../../fs/disk-errors.node.ts';
 import { onDisk } from '../../fs/small-files.node.ts';
 import { NegativeCache } from '../negative-cache.ts';
@@ -152,10 +153,10 @@ class FolderChunkStore implements ChunkStore {
     assertXorb(xorb);
     if (this.#closed) return [];
     if (this.#missing.has(xorb)) return [];
-    // Where nothing can be listed nothing can be read.
-    const entries = await entriesOf(this.#folder, xorb).catch(() => []);
-    if (entries.length === 0) this.#missing.add(xorb);
-    return entries;
+    // A folder that cannot be listed now has nothing to read, but is not remembered as empty.
+    const entries = await ifDiskAllows(() => entriesOf(this.#folder, xorb));
+    if (entries?.length === 0) this.#missing.add(xorb);
+    return entries ?? [];
   }
 
   async #writeWaiting(): Promise<void> {

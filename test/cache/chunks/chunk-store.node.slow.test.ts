@@ -155,6 +155,18 @@ test('coalesced entries hold every run once, in order, and only runs that contin
   });
 });
 
+test('a folder that cannot be listed for a moment is not remembered as empty', async () => {
+  const [folder, link] = [await scratch(), join(await scratch(), 'link')];
+  const writer = open(folder);
+  await put(writer, 1, 0, 8);
+  await symlink('x'.repeat(300), link);
+  const reader = open(link);
+  expect(await readAll(reader, 1)).toBe(0);
+  await rm(link);
+  await symlink(folder, link);
+  expect(await readAll(reader, 1)).toBe(8);
+});
+
 describe('whatever happens to the files', () => {
   const damages: [string, (path: string) => Promise<unknown>][] = [
     ['it is empty', (path) => truncate(path, 0)],
