@@ -36,28 +36,29 @@ export class KnownChunks {
   readonly #queried = new Set<string>();
   readonly #now: () => number;
 
-  private constructor(parts: KnownChunksContext, recipes: KnownRecipes) {
-    this.#pool = parts.pool;
-    this.#queries = new ChunkQueries(parts);
+  private constructor(context: KnownChunksContext, recipes: KnownRecipes) {
+    this.#pool = context.pool;
+    this.#queries = new ChunkQueries(context);
     this.#recipes = recipes;
-    this.#now = parts.now ?? Date.now;
+    this.#now = context.now ?? Date.now;
   }
 
   /** @param likely Xet hashes of files that probably share chunks with the upload. */
-  static async open(parts: KnownChunksContext, likely: readonly string[]): Promise<KnownChunks> {
-    const { recipes, http, tokens } = parts;
+  static async open(context: KnownChunksContext, likely: readonly string[]): Promise<KnownChunks> {
+    const { recipes, http, tokens } = context;
     const cas = new CasClient(http, tokens, new Map());
     const found = recipes ? await readRecipes(recipes, likely, MAX_RECIPE_BYTES) : [];
     const termsOnCas = async ({ fileHash, size }: { fileHash: string; size: number }, signal: AbortSignal) => {
       try {
         return (await cas.reconstruction(fileHash, { start: 0, end: size }, signal)).terms;
-      } catch {
-        // The file is unknown there, or the CAS cannot say. The upload is correct without it.
+      } catch (error) {
         signal.throwIfAborted();
+        // The file is unknown there, or the CAS cannot say. The upload is correct without it.
+        if (!isXetError(error)) throw error;
         return undefined;
       }
     };
-    return new KnownChunks(parts, new KnownRecipes(found, termsOnCas));
+    return new KnownChunks(context, new KnownRecipes(found, termsOnCas));
   }
 
   /** Learns from recipes and the CAS where the chunks of a block are stored. */
@@ -104,7 +105,7 @@ const MAX_FAILURES = 4;
 
 /**
  * Queries the CAS for the xorbs that were registered with a chunk (Xet protocol: deduplication). An upload is correct
- * without the answers, so any failure means "unknown", and a server that limits requests or keeps failing is not
+ * without the answers, so any failure of the CAS means "unknown", and a server that limits requests or keeps failing is not
  * queried again.
  */
 export class ChunkQueries {
@@ -122,7 +123,7 @@ export class ChunkQueries {
     this.#pool = parts.pool;
   }
 
-  /** The shard that registered a chunk, with keyed chunk hashes. Rejects only when the signal aborts. */
+  /** The shard that registered a chunk, with keyed chunk hashes. Rejects with the signal's reason, and with errors that are not a `XetError`. */
   async query(chunk: string, signal: AbortSignal): Promise<Shard | undefined> {
     if (this.#running >= MAX_CONCURRENT_QUERIES) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#running++;
@@ -133,6 +134,7 @@ export class ChunkQueries {
       return shard;
     } catch (error) {
       signal.throwIfAborted();
+      if (!isXetError(error)) throw error;
       this.#failures++;
       this.#stopped ||= isXetError(error, 'RATE_LIMITED') || this.#failures >= MAX_FAILURES;
       return undefined;

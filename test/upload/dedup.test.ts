@@ -137,13 +137,16 @@ describe('ChunkIndex', () => {
 });
 
 /** Queries of a CAS that answers like this. */
-async function queriesOf(handler: Parameters<typeof serve>[0]) {
+async function queriesOf(
+  handler: Parameters<typeof serve>[0],
+  headers: () => Promise<Record<string, string>> = async () => ({}),
+) {
   const cas = await serve(handler);
   const hub = await serve(json({ accessToken: 'secret', exp: Date.now() / 1000 + 3600, casUrl: cas }));
   const http = makeHttp();
   const pool = new CodecPool({ size: 0, load: loadCodec });
   onTestFinished(() => pool.close());
-  return new ChunkQueries({ http, tokens: new CasTokenSource(http, hub, async () => ({})), pool });
+  return new ChunkQueries({ http, tokens: new CasTokenSource(http, hub, headers), pool });
 }
 
 describe('ChunkQueries', () => {
@@ -178,6 +181,12 @@ describe('ChunkQueries', () => {
     const queries = await queriesOf(handler);
     for (let time = 0; time < 10; time++) expect(await queries.query(hash, signal)).toBeUndefined();
     expect(handler.requests.length).toBeLessThanOrEqual(8);
+  });
+
+  test('an error that is not one of the CAS rejects', async () => {
+    const bug = new TypeError('a bug');
+    const queries = await queriesOf(status(404), () => Promise.reject(bug));
+    await expect(queries.query(hash, signal)).rejects.toBe(bug);
   });
 
   test('at most eight queries run at once, and an abort ends them', async () => {
