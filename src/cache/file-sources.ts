@@ -9,7 +9,7 @@ import {
   MAX_CHUNK_BYTES,
   totalLength,
 } from '../core/chunks.ts';
-import type { Content, LocalReading } from '../core/content.ts';
+import type { FileSpan, LocalReading } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { KnownFiles } from '../files/verified-files.ts';
 import { isAbsent, isSystemError } from '../fs/if-present.ts';
@@ -155,7 +155,7 @@ export class FileSources {
     start: number,
     records: ChunkRecords,
     { signal, lent }: LocalReading,
-  ): AsyncGenerator<Content, void, undefined> {
+  ): AsyncGenerator<FileSpan, void, undefined> {
     const { openFile, known, budget, pool } = this.#parts;
     const file = await orSystemError(openFile(path));
     // Only an absent file is no source any more: too many open files or a failing disk may pass.

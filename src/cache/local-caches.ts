@@ -1,7 +1,7 @@
 import type { PlacedTerm } from '../cas/reconstruction.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import { type ChunkRecords, chunkCount, chunkSlice, MAX_XORB_CHUNKS, totalLength } from '../core/chunks.ts';
-import type { Content, LocalPart } from '../core/content.ts';
+import type { FileSpan, LocalPart } from '../core/content.ts';
 import type { ByteRange, ChunkRange } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
 import type { DiskHelp } from '../files/disk-offload.ts';
@@ -216,7 +216,7 @@ export class LocalCaches {
     start: number,
     records: ChunkRecords,
     signal: AbortSignal,
-  ): AsyncGenerator<Content, void, undefined> {
+  ): AsyncGenerator<FileSpan, void, undefined> {
     const { chunks: store, budget } = this.#parts;
     const end = first + chunkCount(records);
     let at = start;

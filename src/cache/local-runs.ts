@@ -1,6 +1,6 @@
 import type { PlacedTerm } from '../cas/reconstruction.ts';
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/chunks.ts';
-import type { Content, LocalPart, LocalReading } from '../core/content.ts';
+import type { FileSpan, LocalPart, LocalReading } from '../core/content.ts';
 import { TaskTurns } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
@@ -12,7 +12,7 @@ export interface LocalRun {
   read(
     from: { start: number; records: ChunkRecords; skippedChunks: number; skippedBytes: number },
     reading: LocalReading,
-  ): AsyncGenerator<Content, void, undefined>;
+  ): AsyncGenerator<FileSpan, void, undefined>;
 }
 
 /** Several parts can be read at once; one of them has to be worth opening a file. */

@@ -85,7 +85,7 @@ function narrowest(terms: readonly Term[], all: Map<string, SignedXorb[]>): Map<
 }
 
 /** A range of a xorb and the signed URL that serves it. */
-export interface Place {
+export interface RangePlace {
   signed: SignedXorb;
   range: FetchRange;
 }
@@ -95,15 +95,15 @@ const MAX_LOOKS = 64;
 
 /** The ranges of a xorb in an order in which they are found without looking at all of them. */
 class Places {
-  readonly #byStart: Place[];
+  readonly #byStart: RangePlace[];
   /** For each of them the one that reaches farthest, of it and all before it. */
-  readonly #farthest: Place[] = [];
-  readonly #exact = new Map<string, Place>();
+  readonly #farthest: RangePlace[] = [];
+  readonly #exact = new Map<string, RangePlace>();
 
   constructor(all: readonly SignedXorb[]) {
     this.#byStart = all.flatMap((signed) => signed.ranges.map((range) => ({ signed, range })));
     this.#byStart.sort((a, b) => a.range.chunks.start - b.range.chunks.start);
-    let best: Place | undefined;
+    let best: RangePlace | undefined;
     for (const place of this.#byStart) {
       if (!best || place.range.chunks.end > best.range.chunks.end) best = place;
       this.#farthest.push(best);
@@ -112,15 +112,15 @@ class Places {
     }
   }
 
-  holding(chunks: ChunkRange): Place | undefined {
+  holding(chunks: ChunkRange): RangePlace | undefined {
     const place = this.#farthest[this.#lastFrom(chunks.start)];
     return place && contains(place.range.chunks, chunks) ? place : undefined;
   }
 
   /** The narrowest that holds chunks of those that begin closest before them. */
-  narrowest(chunks: ChunkRange): Place | undefined {
+  narrowest(chunks: ChunkRange): RangePlace | undefined {
     const last = this.#lastFrom(chunks.start);
-    let best: Place | undefined;
+    let best: RangePlace | undefined;
     for (let index = last; index >= Math.max(0, last - MAX_LOOKS); index--) {
       const place = this.#byStart[index];
       if (place && contains(place.range.chunks, chunks) && (!best || width(place) < width(best))) best = place;
@@ -139,12 +139,12 @@ class Places {
     return low - 1;
   }
 
-  same(range: FetchRange): Place | undefined {
+  same(range: FetchRange): RangePlace | undefined {
     return this.#exact.get(keyOf(range));
   }
 }
 
-const width = ({ range: { chunks } }: Place) => chunks.end - chunks.start;
+const width = ({ range: { chunks } }: RangePlace) => chunks.end - chunks.start;
 const keyOf = ({ chunks, bytes }: FetchRange) => `${chunks.start} ${chunks.end} ${bytes.start} ${bytes.end}`;
 
 /** A file may have a hundred thousand terms, and a xorb thousands of ranges. */
@@ -159,7 +159,7 @@ function placesIn({ xorbs }: Pick<Reconstruction, 'xorbs'>, xorb: string): Place
 }
 
 /** The signed address and range that hold a term. */
-export function findRange(from: Reconstruction, term: Pick<Term, 'xorb' | 'chunks'>): Place | undefined {
+export function findRange(from: Reconstruction, term: Pick<Term, 'xorb' | 'chunks'>): RangePlace | undefined {
   return placesIn(from, term.xorb)?.holding(term.chunks);
 }
 

@@ -37,6 +37,11 @@ export type {
 export { useOriginal } from './original.ts';
 export type * from './types.ts';
 export type {
+  CompatRepoDesignation as RepoDesignation,
+  CompatRepoId as RepoId,
+  CompatRepoType as RepoType,
+} from './types.ts';
+export type {
   CommitDeletedEntry,
   CommitEditFile,
   CommitEditFileParams,

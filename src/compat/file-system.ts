@@ -1,6 +1,13 @@
 import type { OnProgress } from '../core/progress.ts';
 import type { DoorParams } from './door.ts';
-import type { AbortParams, CachedRepoInfo, FileParams, HFCacheInfo, RepoDesignation, RepoType } from './types.ts';
+import type {
+  AbortParams,
+  CachedRepoInfo,
+  CompatRepoDesignation,
+  CompatRepoType,
+  FileParams,
+  HFCacheInfo,
+} from './types.ts';
 
 // The calls that need a file system, as they are called. Who has one fills them.
 
@@ -48,7 +55,7 @@ export interface Patterns {
 /** As in `@huggingface/hub`, and what Python's client can do beyond that. */
 export type SnapshotParams = DoorParams &
   Patterns & {
-    repo: RepoDesignation;
+    repo: CompatRepoDesignation;
     cacheDir?: string;
     revision?: string;
     localDir?: string;
@@ -78,14 +85,14 @@ export const REPO_ID_SEPARATOR: string = '--';
 export const REGEX_COMMIT_HASH: RegExp = /^[0-9a-f]{40}$/;
 
 /** Name of a repository's folder in the cache folder. */
-export function getRepoFolderName({ name, type }: { name: string; type: RepoType }): string {
+export function getRepoFolderName({ name, type }: { name: string; type: CompatRepoType }): string {
   return [`${type}s`, ...name.split('/')].join(REPO_ID_SEPARATOR);
 }
 
 const TYPES = ['model', 'dataset', 'space', 'bucket', 'kernel'] as const;
 
 /** The type of repository that the beginning of such a name stands for. */
-export function parseRepoType(plural: string): RepoType {
+export function parseRepoType(plural: string): CompatRepoType {
   const type = TYPES.find((one) => plural === `${one}s`);
   if (type === undefined) throw new TypeError(`Not a type of repositories: '${plural}'`);
   return type;

@@ -7,13 +7,13 @@ import { InvalidApiResponseFormatError } from './errors.ts';
 import { fileUrl, isPath } from './paths.ts';
 import type { CompatPlatform } from './platform.ts';
 import { repoOf } from './repo.ts';
-import type { ExpandedPathInfo, FileParams, ListFileEntry, PathInfo, RepoDesignation } from './types.ts';
+import type { CompatRepoDesignation, ExpandedPathInfo, FileParams, ListFileEntry, PathInfo } from './types.ts';
 
 /** Paths in one question, so that no server finds its body too large. */
 const PATHS_AT_ONCE = 500;
 
 export type ListFilesParams = DoorParams & {
-  repo: RepoDesignation;
+  repo: CompatRepoDesignation;
   recursive?: boolean;
   path?: string;
   expand?: boolean;
@@ -34,7 +34,7 @@ export async function* listFiles(
 }
 
 export type PathsInfoParams = DoorParams & {
-  repo: RepoDesignation;
+  repo: CompatRepoDesignation;
   paths: string[];
   expand?: boolean;
   revision?: string;

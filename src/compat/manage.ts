@@ -4,13 +4,13 @@ import { type DoorParams, HubDoor } from './door.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import type { CompatPlatform } from './platform.ts';
 import { ownedRepo, repoOf } from './repo.ts';
-import type { RepoDesignation } from './types.ts';
+import type { CompatRepoDesignation } from './types.ts';
 
 // Calls that are one question each: no reason to load another package for them.
 
 export type SpaceSdk = 'streamlit' | 'gradio' | 'docker' | 'static';
 
-type RepoParams = DoorParams & { repo: RepoDesignation };
+type RepoParams = DoorParams & { repo: CompatRepoDesignation };
 
 export type CreateRepoParams = RepoParams & {
   visibility?: 'public' | 'private' | 'protected';
@@ -72,7 +72,7 @@ export async function deleteRepo(_platform: CompatPlatform, params: RepoParams):
 }
 
 export interface CreateBranchParams {
-  repo: RepoDesignation;
+  repo: CompatRepoDesignation;
   /** From where it starts. Default: the default branch. */
   revision?: string;
   hubUrl?: string;
@@ -103,7 +103,7 @@ export async function deleteBranch(_platform: CompatPlatform, params: DeleteBran
 }
 
 export interface RepoExistsParams {
-  repo: RepoDesignation;
+  repo: CompatRepoDesignation;
   hubUrl?: string;
   revision?: string;
   fetch?: typeof fetch;

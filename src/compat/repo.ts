@@ -1,7 +1,7 @@
 import { XetError } from '../core/errors.ts';
 import { parseRepo } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
-import type { RepoDesignation } from './types.ts';
+import type { CompatRepoDesignation } from './types.ts';
 
 /** Those that are told apart from a model by their beginning, and what is written by mistake in its place. */
 const SINGULAR = /^(dataset|space|bucket|kernel)\//;
@@ -11,7 +11,7 @@ const ELSEWHERE = /^(bucket|kernel)s\//;
  * The repository of a call. What is no repository at all is an `INVALID_ARGUMENT`; kinds of repositories that xetkit
  * does not know are `UNSUPPORTED`, and so left to the original package.
  */
-export function repoOf(repo: RepoDesignation): RepoId {
+export function repoOf(repo: CompatRepoDesignation): RepoId {
   const kind = typeof repo === 'string' ? ELSEWHERE.exec(repo)?.[1] : repo.type;
   if (kind === 'bucket' || kind === 'kernel') {
     throw new XetError('UNSUPPORTED', `xetkit does not fetch from ${kind}s. Use @huggingface/hub for them.`);
@@ -30,7 +30,7 @@ function invalid(advice: string, repo: string): XetError {
 }
 
 /** The owner and the name, for calls that make or remove repositories. */
-export function ownedRepo(repo: RepoDesignation): RepoId & { owner: string; bareName: string } {
+export function ownedRepo(repo: CompatRepoDesignation): RepoId & { owner: string; bareName: string } {
   const id = repoOf(repo);
   const [owner = '', bareName] = id.name.split('/');
   if (bareName === undefined) throw invalid("Write 'owner/name'", id.name);

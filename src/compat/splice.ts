@@ -8,15 +8,15 @@ export interface Edit {
 }
 
 /** A part of the result, of the original or of an edit. */
-export interface Piece {
+export interface SplicePiece {
   from: Blob;
   start: number;
   end: number;
 }
 
 /** In which order the result is read from where. Edits may come in any order, but must lie in the original, apart. */
-export function spliced(original: Blob, edits: readonly Edit[]): Piece[] {
-  const pieces: Piece[] = [];
+export function spliced(original: Blob, edits: readonly Edit[]): SplicePiece[] {
+  const pieces: SplicePiece[] = [];
   let at = 0;
   for (const { content, start, end } of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
     if (!Number.isInteger(start) || !Number.isInteger(end) || start < at || end < start || end > original.size) {

@@ -1,9 +1,9 @@
 /** The words of `@huggingface/hub`, so that a program compiles with either package. */
-export type RepoType = 'space' | 'dataset' | 'model' | 'bucket' | 'kernel';
+export type CompatRepoType = 'space' | 'dataset' | 'model' | 'bucket' | 'kernel';
 
-export interface RepoId {
+export interface CompatRepoId {
   name: string;
-  type: RepoType;
+  type: CompatRepoType;
 }
 
 /** `owner/name` is a model; `datasets/…`, `spaces/…`, `buckets/…` and `kernels/…` say what else it is. */
@@ -14,7 +14,7 @@ export type RepoFullName =
   | `buckets/${string}`
   | `kernels/${string}`;
 
-export type RepoDesignation = RepoId | RepoFullName;
+export type CompatRepoDesignation = CompatRepoId | RepoFullName;
 
 export type AccessToken = string;
 
@@ -46,7 +46,7 @@ export interface AbortParams {
 
 /** A file that is asked for. */
 export interface FileParams extends HubParams, AbortParams {
-  repo: RepoDesignation;
+  repo: CompatRepoDesignation;
   path: string;
   /** Branch, tag or commit. Default: `main`. */
   revision?: string;
@@ -147,7 +147,7 @@ export interface CachedRevisionInfo {
 }
 
 export interface CachedRepoInfo {
-  id: RepoId;
+  id: CompatRepoId;
   path: string;
   /** Bytes. */
   size: number;

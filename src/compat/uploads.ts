@@ -9,7 +9,7 @@ import { EventQueue } from './event-queue.ts';
 import type { CompatPlatform } from './platform.ts';
 import { repoOf } from './repo.ts';
 import { splice } from './splice.ts';
-import { type RepoDesignation, tokenOf } from './types.ts';
+import { type CompatRepoDesignation, tokenOf } from './types.ts';
 
 export type ContentSource = Blob | URL;
 
@@ -40,7 +40,7 @@ export interface CommitCopyFile {
   operation: 'copy';
   path: string;
   sourceXetHash: string;
-  sourceRepo: RepoDesignation;
+  sourceRepo: CompatRepoDesignation;
 }
 
 export type CommitOperation = CommitDeletedEntry | CommitFile | CommitEditFile | CommitCopyFile;
@@ -55,7 +55,7 @@ export interface CommitOutput {
 }
 
 interface Target {
-  repo: RepoDesignation;
+  repo: CompatRepoDesignation;
   /** Default: `main`. */
   branch?: string;
   isPullRequest?: boolean;

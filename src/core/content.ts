@@ -2,7 +2,7 @@ import type { ChunkRecords } from './chunks.ts';
 import type { ByteRange } from './ranges.ts';
 
 /** A run of a file's bytes, where it belongs, and the records of the chunks that lie wholly in it. */
-export interface Content {
+export interface FileSpan {
   /** Offset in the file. */
   at: number;
   bytes: Uint8Array;
@@ -23,5 +23,5 @@ export interface LocalPart extends ByteRange {
    * The part's bytes in order, each chunk hashed again. Ends early where they turn out not to be here any more;
    * the rest is to be had elsewhere.
    */
-  read(reading: LocalReading): AsyncGenerator<Content, void, undefined>;
+  read(reading: LocalReading): AsyncGenerator<FileSpan, void, undefined>;
 }

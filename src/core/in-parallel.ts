@@ -26,7 +26,7 @@ export async function inParallel<T, R>(
 }
 
 /** Items of which so many may be under way at once. */
-export interface Batch<T> {
+export interface ParallelBatch<T> {
   items: readonly T[];
   atOnce: number;
 }
@@ -36,7 +36,7 @@ export interface Batch<T> {
  * all of them and is thrown when they have ended.
  */
 export async function untilFirstFailure<T>(
-  batches: readonly Batch<T>[],
+  batches: readonly ParallelBatch<T>[],
   step: (item: T, signal: AbortSignal) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {

@@ -41,7 +41,7 @@ export interface Metrics {
 }
 
 /** The stages that are timed. */
-export type Stage = keyof Metrics['seconds'];
+export type TimedStage = keyof Metrics['seconds'];
 
 /** Collects the counters of a client. A log derived from another one counts into both. */
 export class MetricsLog {
@@ -72,7 +72,7 @@ export class MetricsLog {
   }
 
   /** Runs a step and adds its time to a stage. */
-  async timed<T>(stage: Stage, step: () => Promise<T>): Promise<T> {
+  async timed<T>(stage: TimedStage, step: () => Promise<T>): Promise<T> {
     const started = performance.now();
     try {
       return await step();
@@ -81,7 +81,7 @@ export class MetricsLog {
     }
   }
 
-  took(stage: Stage, seconds: number): void {
+  took(stage: TimedStage, seconds: number): void {
     this.seconds[stage] += seconds;
     this.#whole?.took(stage, seconds);
   }

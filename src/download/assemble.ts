@@ -1,4 +1,4 @@
-import type { Content, LocalPart } from '../core/content.ts';
+import type { FileSpan, LocalPart } from '../core/content.ts';
 import { NO_LONGER_WANTED } from '../core/errors.ts';
 import { type ByteRange, without } from '../core/ranges.ts';
 import type { RunOptions } from './local-part.ts';
@@ -49,7 +49,7 @@ export async function* assemble(
   stage: Stage,
   context: JobContext,
   options: AssembleOptions,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   const { plan } = stage;
   const { signal } = options;
   const reading = { ...options, lent: context.inPlace };
@@ -119,7 +119,7 @@ async function* takePiece(
   piece: Piece,
   job: RangeJob,
   { inPlace: lent, buffers }: JobContext,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   const taker = new PieceTaker(piece);
   for await (const batch of job.batches(piece.term.chunks)) {
     const { data, chunks } = await batch.decoded;

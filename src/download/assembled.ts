@@ -1,4 +1,4 @@
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import type { MetricsLog } from '../core/metrics.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import { assemble } from './assemble.ts';
@@ -20,7 +20,7 @@ export async function* assembleAll(
   had: readonly ByteRange[],
   lookAhead: () => number,
   log: MetricsLog,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   let given = 0;
   for (let planned = false; !planned; ) {
     const there = [{ start: 0, end: given }, ...had.filter(({ end }) => end > given)];

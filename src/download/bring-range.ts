@@ -1,5 +1,5 @@
 import { NO_CHUNKS } from '../core/chunks.ts';
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { type ByteRange, lengthOf } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -21,13 +21,13 @@ export async function bringRange(
   file: ResolvedFile,
   range: ByteRange,
   options: StreamOptions,
-  take: (content: Content) => void,
+  take: (content: FileSpan) => void,
   held: (part: ByteRange) => Uint8Array,
 ): Promise<void> {
   const { http, log } = engine.counted(options);
   const coverage = new Coverage();
   const whole = isWhole(file, range);
-  const write = async (content: Content) => {
+  const write = async (content: FileSpan) => {
     log.add('content', content.bytes.length);
     coverage.add(content.at, content.bytes.length, whole ? content.chunks : NO_CHUNKS);
     take(content);
@@ -67,7 +67,7 @@ async function bringXet(
   file: CasFile,
   range: ByteRange,
   coverage: Coverage,
-  write: (content: Content) => Promise<void>,
+  write: (content: FileSpan) => Promise<void>,
   options: StreamOptions,
   http: Http,
 ): Promise<void> {

@@ -3,7 +3,7 @@ import { CasClient, type CasVersions } from '../cas/client.ts';
 import type { Term } from '../cas/reconstruction.ts';
 import type { BatchForms } from '../cas/reconstructions-ahead.ts';
 import type { ChunkRecords } from '../core/chunks.ts';
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { isXetError, XetError } from '../core/errors.ts';
 import { hashToHex } from '../core/hash.ts';
 import { MetricsLog } from '../core/metrics.ts';
@@ -17,7 +17,7 @@ import { assembleAll, type Reading } from './assembled.ts';
 import type { EngineParts, FillOptions, ReadOptions, StreamOptions } from './engine-types.ts';
 import { RUN_BYTES } from './fetch-runs.ts';
 import { FrameStarts } from './frame-starts.ts';
-import { Pace } from './hedge.ts';
+import { ThroughputAverage } from './hedge.ts';
 import { RangeRules } from './open-range.ts';
 import type { PlainSource } from './plain.ts';
 import type { Piece } from './plan.ts';
@@ -34,7 +34,7 @@ export class DownloadEngine {
   readonly #casVersions: CasVersions = new Map();
   /** The form of batch reconstruction that each CAS answers. */
   readonly batchForms: BatchForms = new Map();
-  readonly #pace = new Pace();
+  readonly #pace = new ThroughputAverage();
   readonly #buffers = new RunBuffers(runBufferBytes(RUN_BYTES));
   readonly #rules: RangeRules;
 
@@ -192,7 +192,7 @@ export class DownloadEngine {
     range: ByteRange,
     options: ReadOptions,
     http: Http,
-  ): AsyncGenerator<Content, void, undefined> {
+  ): AsyncGenerator<FileSpan, void, undefined> {
     yield* assembleAll(await this.begin(file, range, options, http, ASKING), [], () => 1, http.log);
   }
 }

@@ -5,7 +5,7 @@ import type { ChunkRange } from '../core/ranges.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import { FrameCutter, type FrameRun } from '../xorb/frames.ts';
 import type { FrameStarts } from './frame-starts.ts';
-import { hedged, type Pace } from './hedge.ts';
+import { hedged, type ThroughputAverage } from './hedge.ts';
 import { openRange, type RangeSource } from './open-range.ts';
 
 export interface RunSource extends RangeSource {
@@ -19,7 +19,7 @@ export interface RunSource extends RangeSource {
   together?: FetchTogether | undefined;
   signal: AbortSignal;
   lanes: Lanes;
-  pace: Pace;
+  pace: ThroughputAverage;
   buffers: RunBuffers;
   /** Attempts in a row without a single new frame before it gives up. */
   attempts: number;

@@ -1,5 +1,5 @@
 import { NO_CHUNKS } from '../core/chunks.ts';
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { lengthOf } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
@@ -25,7 +25,7 @@ export async function fillFile(
   const coverage = new Coverage();
   for (const { start, end, chunks } of target.held) coverage.add(start, end - start, chunks);
   options.onFound?.(lengthOf(target.held));
-  const write = async (content: Content) => {
+  const write = async (content: FileSpan) => {
     await log.timed('writing', () => target.write(content.at, content.bytes, content.chunks));
     coverage.add(content.at, content.bytes.length, content.chunks);
     log.add('content', content.bytes.length);
@@ -48,7 +48,7 @@ async function fillXet(
   engine: DownloadEngine,
   file: CasFile,
   coverage: Coverage,
-  write: (content: Content) => Promise<void>,
+  write: (content: FileSpan) => Promise<void>,
   options: FillOptions,
   http: Http,
 ): Promise<Verified> {
@@ -72,7 +72,7 @@ async function fillOverHttp(
   file: ResolvedFile,
   target: FillTarget,
   coverage: Coverage,
-  write: (content: Content) => Promise<void>,
+  write: (content: FileSpan) => Promise<void>,
   options: FillOptions,
   http: Http,
 ): Promise<Verified> {

@@ -1,7 +1,7 @@
 import { NO_LONGER_WANTED } from '../core/errors.ts';
 
 /** Usual speed of data requests, to tell a slow request from a slow network. */
-export class Pace {
+export class ThroughputAverage {
   #bytesPerMs: number | undefined;
 
   /** Takes note of a request: its bytes, and how long they were waited for, without pauses of the reader. */
@@ -29,7 +29,7 @@ export interface HedgeOptions {
   open: (from: number, signal: AbortSignal) => AsyncGenerator<Uint8Array, void, undefined>;
   from: number;
   signal: AbortSignal;
-  pace: Pace;
+  pace: ThroughputAverage;
   /** True if a reader waits for these bytes now. */
   needed: () => boolean;
 }

@@ -1,4 +1,4 @@
-import type { Content, LocalPart, LocalReading } from '../core/content.ts';
+import type { FileSpan, LocalPart, LocalReading } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { Piece } from './plan.ts';
 
@@ -7,7 +7,7 @@ export async function* readLocal(
   part: LocalPart,
   wanted: ByteRange,
   { elsewhere, onLocal, signal, lent }: RunOptions & LocalReading,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   let at = part.start;
   for await (const content of part.read({ signal, lent })) {
     at = content.at + content.bytes.length;
@@ -21,7 +21,7 @@ export async function* readLocal(
 }
 
 /** Chunks are whole; what is wanted of them may not be. */
-function* clip(content: Content, wanted: ByteRange): Generator<Content> {
+function* clip(content: FileSpan, wanted: ByteRange): Generator<FileSpan> {
   const { at, bytes } = content;
   const start = Math.max(wanted.start, at);
   const end = Math.min(wanted.end, at + bytes.length);
@@ -37,7 +37,7 @@ export interface RunOptions {
   /** Called with the bytes of content that came from this machine. */
   onLocal: (bytes: number) => void;
   /** Fetches bytes that a local part could not deliver. */
-  elsewhere: (rest: ByteRange) => AsyncIterable<Content>;
+  elsewhere: (rest: ByteRange) => AsyncIterable<FileSpan>;
   /** Finds chunks on this machine that were fetched earlier in this read, if they were kept. */
   kept?: ((piece: Piece) => Promise<LocalPart[]>) | undefined;
 }

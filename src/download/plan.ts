@@ -1,7 +1,7 @@
 import {
   type FetchRange,
   findRange,
-  type Place,
+  type RangePlace,
   type Reconstruction,
   type SignedXorb,
   type Term,
@@ -160,7 +160,7 @@ function* assignJobs(from: Reconstruction, pieces: Piece[], options: PlanOptions
     return kind;
   };
   const users = new Map<SignedXorb | FetchRange, Users>();
-  const places: (Place & { same: Users })[] = [];
+  const places: (RangePlace & { same: Users })[] = [];
   for (const [index, { term }] of pieces.entries()) {
     if (index % ITEMS_AT_ONCE === ITEMS_AT_ONCE - 1) yield;
     const place = findRange(from, term);

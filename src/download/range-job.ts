@@ -13,7 +13,7 @@ import type { RunBuffers } from '../xorb/buffers.ts';
 import type { FrameRun } from '../xorb/frames.ts';
 import { corrupt, cutShort, type FetchTogether, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
 import type { FrameStarts } from './frame-starts.ts';
-import type { Pace } from './hedge.ts';
+import type { ThroughputAverage } from './hedge.ts';
 import { openRange, type RangeRules } from './open-range.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
@@ -35,7 +35,7 @@ export interface JobContext {
   pool: CodecPool;
   budget: MemoryBudget;
   lanes: Lanes;
-  pace: Pace;
+  pace: ThroughputAverage;
   buffers: RunBuffers;
   rules: RangeRules;
   starts: FrameStarts;

@@ -1,6 +1,6 @@
 import { MemoryBudget } from '../core/budget.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { TaskTurns } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
@@ -27,7 +27,7 @@ export async function* readRange(
   file: ResolvedFile,
   range: ByteRange,
   options: StreamOptions,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   const { http, log } = engine.counted(options);
   const content = contentOf(engine, file, range, options, http);
   const turns = new TaskTurns();
@@ -50,7 +50,7 @@ async function* contentOf(
   range: ByteRange,
   options: StreamOptions,
   http: Http,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   let at = range.start;
   if (engine.overXet(file)) {
     const coverage = new Coverage();
@@ -81,7 +81,7 @@ async function* readXet(
   begun: Reading[],
   options: StreamOptions,
   http: Http,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   const whole = isWhole(file, range);
   const had = from > range.start ? [{ start: range.start, end: from }] : [];
   const reading = await engine.begin(file, range, options, http, { keep: true });
@@ -118,7 +118,7 @@ export async function* readOverHttp(
   options: StreamOptions,
   http: Http,
   before?: Before,
-): AsyncGenerator<Content, void, undefined> {
+): AsyncGenerator<FileSpan, void, undefined> {
   const whole = isWhole(file, range);
   const rest = { start: from, end: range.end };
   const reading = readPlain(engine.plainSource(http), file, rest, whole, options, before);
@@ -139,7 +139,7 @@ export async function* readOverHttp(
 function keptBy({ stages, running }: Reading): Before {
   return async function* (part, fetched) {
     let at = part.start;
-    const elsewhere = async function* (rest: ByteRange): AsyncGenerator<Content, void, undefined> {
+    const elsewhere = async function* (rest: ByteRange): AsyncGenerator<FileSpan, void, undefined> {
       for await (const bytes of fetched(rest)) yield { at: 0, bytes, chunks: NO_CHUNKS };
     };
     for (const local of await stages.here(part)) {

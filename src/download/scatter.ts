@@ -1,4 +1,4 @@
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { NO_LONGER_WANTED } from '../core/errors.ts';
 import { inParallel } from '../core/in-parallel.ts';
 import { type Stage, specOf } from './assemble.ts';
@@ -9,7 +9,7 @@ import { PieceTaker } from './shares.ts';
 
 export interface ScatterOptions extends RunOptions {
   /** Puts bytes in their place; they are the caller's until it has resolved. Calls overlap. */
-  write: (content: Content) => Promise<void>;
+  write: (content: FileSpan) => Promise<void>;
 }
 
 /** One is read, one checked and one written. */

@@ -1,6 +1,6 @@
 import { MemoryBudget } from '../core/budget.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { Reading } from './assembled.ts';
@@ -16,7 +16,7 @@ const BACKLOG_BYTES = 8 * 1024 * 1024;
 export async function scatterAll(
   { stages, context, running }: Reading,
   had: readonly ByteRange[],
-  write: (content: Content) => Promise<void>,
+  write: (content: FileSpan) => Promise<void>,
   http: Http,
 ): Promise<void> {
   const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, context.budget.limitBytes), 0);
@@ -24,7 +24,7 @@ export async function scatterAll(
   for (const { start, end } of had) written.add(start, end - start, NO_CHUNKS);
   const options = {
     ...running,
-    write: async (content: Content) => {
+    write: async (content: FileSpan) => {
       await write(content);
       written.add(content.at, content.bytes.length, NO_CHUNKS);
     },

@@ -11,7 +11,7 @@ const JUDGED_CALLS = 32;
 const LOOK_AGAIN_CALLS = 1000;
 
 /** True if the disk is so fast that a synchronous call costs less than an asynchronous one. */
-export class Pace {
+export class LatencyAverage {
   #averageMs = 0;
   #slowCalls = 0;
 
@@ -54,7 +54,7 @@ export type Disk = Omit<typeof later, 'open'> & {
  * `node:fs/promises` for a thread that has nothing else to do: what is asked of a file system takes a few microseconds,
  * and 40 to hand it to another thread and to hear of it. On a disk that turns out to be slow calls go side by side as ever.
  */
-export function quickDisk(pace: { readonly isSlow: boolean; took(ms: number): void } = new Pace()): Disk {
+export function quickDisk(pace: { readonly isSlow: boolean; took(ms: number): void } = new LatencyAverage()): Disk {
   const timed = <T>(call: () => T): T => {
     const started = performance.now();
     try {

@@ -1,16 +1,16 @@
 /** Reader of a body: `read` returns the next piece, or the end. */
 export interface PieceReader {
-  read(): Promise<Piece>;
+  read(): Promise<BodyPiece>;
   cancel(): Promise<void>;
 }
 
 /** The same, into memory that it is given: that of the view is moved into the piece. */
 export interface FillingReader {
-  read(into: Uint8Array<ArrayBuffer>): Promise<Piece>;
+  read(into: Uint8Array<ArrayBuffer>): Promise<BodyPiece>;
   cancel(): Promise<void>;
 }
 
-export interface Piece {
+export interface BodyPiece {
   done: boolean;
   value?: Uint8Array | undefined;
 }

@@ -1,6 +1,6 @@
 import { onShortage } from '../core/descriptors.node.ts';
 import { Connection } from './connection.node.ts';
-import type { Route } from './proxy-settings.node.ts';
+import type { ProxyRoute } from './proxy-settings.node.ts';
 import { openSocket } from './sockets.node.ts';
 
 interface Idle {
@@ -24,7 +24,7 @@ onShortage(() => {
  * A connection by which an address can be asked, and on which no request is under way.
  * @param signal ends only what has to be awaited before a request can be sent.
  */
-export async function connectionTo(url: URL, route: Route, signal: AbortSignal | undefined): Promise<Connection> {
+export async function connectionTo(url: URL, route: ProxyRoute, signal: AbortSignal | undefined): Promise<Connection> {
   // A proxy that is asked for what is not encrypted is one server for all.
   const server = route.proxy && url.protocol === 'http:' ? '' : url.origin;
   const key = [server, route.proxy?.href, ...route.certificates].join(' ');

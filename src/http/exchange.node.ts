@@ -1,6 +1,6 @@
 import { BodyCutter } from './answer-body.ts';
 import { type AnswerHead, HeadCollector, MalformedAnswer, parseAnswerHead } from './answer-head.ts';
-import type { Piece } from './body-reader.ts';
+import type { BodyPiece } from './body-reader.ts';
 import type { Block } from './read-blocks.ts';
 
 /** Unread bytes after which the sender is paused. */
@@ -65,7 +65,7 @@ export class Exchange {
   }
 
   /** The received bytes, at least one; valid until the next are requested. */
-  async lend(): Promise<Piece> {
+  async lend(): Promise<BodyPiece> {
     this.#takeBack();
     await this.#content();
     this.#lent = this.#next();
@@ -73,7 +73,7 @@ export class Exchange {
   }
 
   /** All that has come, in memory of its own. */
-  async read(): Promise<Piece> {
+  async read(): Promise<BodyPiece> {
     await this.#content();
     if (this.#pending.length === 0) return { done: true };
     const value = new Uint8Array(this.#pendingBytes);

@@ -3,11 +3,11 @@ import { withDescriptor } from '../core/descriptors.node.ts';
 import { isOutOfDescriptors, TOO_MANY_OPEN } from '../core/descriptors.ts';
 import { publicUrl, XetError } from '../core/errors.ts';
 import type { AnswerHead } from './answer-head.ts';
-import type { AnswerBody, Piece, PieceReader } from './body-reader.ts';
+import type { AnswerBody, BodyPiece, PieceReader } from './body-reader.ts';
 import { connectionTo } from './connections.node.ts';
 import { type Exchange, failed } from './exchange.node.ts';
 import type { Answer, Pieces } from './http.ts';
-import { basicCredentials, DIRECT, type Route } from './proxy-settings.node.ts';
+import { basicCredentials, DIRECT, type ProxyRoute } from './proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
 
 /** The few bytes that come with a redirect come at once. */
@@ -26,7 +26,7 @@ export const isPlainBody = (body: unknown): body is Body =>
 export async function nodeRequest(
   input: string,
   init: RequestInit = {},
-  routeTo: (url: URL) => Route = () => DIRECT,
+  routeTo: (url: URL) => ProxyRoute = () => DIRECT,
   rewrite?: RewriteRedirect,
 ): Promise<Answer> {
   const signal = init.signal ?? undefined;
@@ -62,7 +62,7 @@ export async function nodeRequest(
 
 async function sendOnce(
   url: URL,
-  route: Route,
+  route: ProxyRoute,
   method: string,
   headers: ReadonlyMap<string, string>,
   body: Body,
@@ -104,7 +104,7 @@ function lengthOf(body: NonNullable<Body>): number {
 
 function requestHead(
   url: URL,
-  { proxy }: Route,
+  { proxy }: ProxyRoute,
   method: string,
   headers: ReadonlyMap<string, string>,
   body: Body,
@@ -162,7 +162,7 @@ async function unpacked(exchange: Exchange): Promise<AnswerBody> {
   const content = pipeline(packed, createGunzip(), () => undefined);
   const pieces = content[Symbol.asyncIterator]();
   const open = () => ({
-    async read(): Promise<Piece> {
+    async read(): Promise<BodyPiece> {
       try {
         const { done = false, value } = await pieces.next();
         return { done, value };

@@ -1,20 +1,19 @@
 import { BlockList, isIP } from 'node:net';
+import type { Environment } from '../core/env.node.ts';
 import { XetError } from '../core/errors.ts';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 /** Route to a server. */
-export interface Route {
+export interface ProxyRoute {
   /** Through which it is asked. */
   proxy?: URL | undefined;
   /** Files of certificates to trust beside Node's own. */
   certificates: readonly string[];
 }
 
-export const DIRECT: Route = { certificates: [] };
+export const DIRECT: ProxyRoute = { certificates: [] };
 
 /** The way to an address, as the environment says. */
-export function routeTo(url: URL, env: Environment): Route {
+export function routeTo(url: URL, env: Environment): ProxyRoute {
   const certificates = certificateFiles(env);
   // Once Node is told what to trust, it no longer goes by its own variable.
   if (certificates.length > 0 && env.NODE_EXTRA_CA_CERTS) certificates.push(env.NODE_EXTRA_CA_CERTS);

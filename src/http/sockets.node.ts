@@ -5,7 +5,7 @@ import { isXetError, XetError } from '../core/errors.ts';
 import { rememberSecret, rememberUrl } from '../core/secrets.ts';
 import { HeadCollector, parseAnswerHead } from './answer-head.ts';
 import { failed } from './exchange.node.ts';
-import { basicCredentials, type Route } from './proxy-settings.node.ts';
+import { basicCredentials, type ProxyRoute } from './proxy-settings.node.ts';
 import { isTransientStatus, PROXY_ADVICE } from './response-error.ts';
 
 /** When the system begins to ask whether the other side is still there. */
@@ -32,7 +32,7 @@ const contexts = new Map<string, SecureContext>();
 /** Begins a connection to the server of an address, or to the proxy that is to be asked for it. */
 export async function openSocket(
   url: URL,
-  route: Route,
+  route: ProxyRoute,
   into: ReadInto,
   signal: AbortSignal | undefined,
 ): Promise<OpenSocket> {
@@ -53,7 +53,7 @@ export async function openSocket(
   }
 }
 
-function begin(to: URL, route: Route, into?: ReadInto): Socket {
+function begin(to: URL, route: ProxyRoute, into?: ReadInto): Socket {
   const options = {
     host: hostOf(to),
     port: portOf(to),
@@ -65,7 +65,7 @@ function begin(to: URL, route: Route, into?: ReadInto): Socket {
   return to.protocol === 'https:' ? encrypted(to, route, options) : connect(options as NetConnectOpts);
 }
 
-function encrypted(to: URL, { certificates }: Route, over: object): Socket {
+function encrypted(to: URL, { certificates }: ProxyRoute, over: object): Socket {
   const host = hostOf(to);
   const socket = (tls as Tls).connect({
     ...over,

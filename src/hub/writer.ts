@@ -4,7 +4,7 @@ import type { Http, RequestSpec } from '../http/http.ts';
 import { MAX_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
-import { lineOf, type Operation } from './operations.ts';
+import { type CommitLine, lineOf } from './operations.ts';
 import { apiUrl, repoText } from './repo.ts';
 import type { RepoId, RepoType } from './types.ts';
 
@@ -111,7 +111,7 @@ export class HubWriter {
   async commit(
     target: CommitTarget,
     { title, description, parent }: CommitText,
-    operations: readonly Operation[],
+    operations: readonly CommitLine[],
     head: string | undefined,
     signal: AbortSignal,
   ): Promise<MadeCommit> {
@@ -163,7 +163,7 @@ export class HubWriter {
   async #find(
     { repo, branch }: CommitTarget,
     title: string,
-    operations: readonly Operation[],
+    operations: readonly CommitLine[],
     head: string | undefined,
     signal: AbortSignal,
     why: XetError,
@@ -187,7 +187,7 @@ export class HubWriter {
   }
 
   /** True if a commit already contains the result of all operations. */
-  async #holds(repo: RepoId, commit: string, operations: readonly Operation[], signal: AbortSignal): Promise<boolean> {
+  async #holds(repo: RepoId, commit: string, operations: readonly CommitLine[], signal: AbortSignal): Promise<boolean> {
     const paths = operations.map(({ path }) => path);
     const entries = await pathsInfo(this.#hub, repo, commit, paths, signal);
     const there = new Map(entries.map((entry) => [entry.path, entry]));

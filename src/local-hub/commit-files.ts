@@ -1,10 +1,10 @@
 import { type Caller, callerFor } from './caller.ts';
-import { type Content, type ContentSource, openContent, sha256Of } from './content.ts';
+import { type Content, type OpenedContent, openContent, sha256Of } from './content.ts';
 import type { HubContext } from './context.ts';
 import { largeTreeFile } from './hub/commit.ts';
 import { UploadRules } from './hub/upload-mode.ts';
 import { Ingest, type IngestOptions } from './ingest.ts';
-import { commitChange, type Operation } from './repo/change.ts';
+import { commitChange, type TreeChange } from './repo/change.ts';
 import type { RepoId } from './repo/repo-id.ts';
 import type { Tree, TreeFile } from './repo/tree.ts';
 import { collect } from './store/collect.ts';
@@ -42,7 +42,7 @@ export async function commitFiles(
     const before: Tree = base === undefined ? new Map() : await repo.tree(base);
     const owner = callerFor(repo, { name: 'local', known: true, write: true });
     const stored = await storeFiles(context, owner, before, files, options);
-    const operations = stored.map(([path, file]): Operation => ({ kind: 'put', path, file }));
+    const operations = stored.map(([path, file]): TreeChange => ({ kind: 'put', path, file }));
     for (const path of options.deletions ?? []) operations.push({ kind: 'delete-file', path });
     const changed = operations.some(
       (operation) => operation.kind !== 'put' || !sameFile(before.get(operation.path), operation.file),
@@ -92,7 +92,7 @@ async function storeFiles(
   return stored;
 }
 
-async function goesThroughXet(path: string, source: ContentSource, xet: 'auto' | 'always' | 'never'): Promise<boolean> {
+async function goesThroughXet(path: string, source: OpenedContent, xet: 'auto' | 'always' | 'never'): Promise<boolean> {
   if (source.size === 0 || xet === 'never') return false;
   return xet === 'always' || new UploadRules().isLarge(path, source.size, await source.sample(SAMPLE_BYTES));
 }

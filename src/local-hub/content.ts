@@ -6,7 +6,7 @@ import { readExactly, readPieces } from './store/read-pieces.ts';
 export type Content = Uint8Array | string | { file: string };
 
 /** Content that can be read more than once without holding all of it. */
-export interface ContentSource {
+export interface OpenedContent {
   size: number;
   sample(maxBytes: number): Promise<Uint8Array>;
   pieces(): AsyncIterable<Uint8Array>;
@@ -14,7 +14,7 @@ export interface ContentSource {
 
 const PIECE_BYTES = 4 * 1024 * 1024;
 
-export async function openContent(content: Content): Promise<ContentSource> {
+export async function openContent(content: Content): Promise<OpenedContent> {
   if (typeof content !== 'string' && !(content instanceof Uint8Array)) return fileSource(content.file);
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   return {
@@ -26,7 +26,7 @@ export async function openContent(content: Content): Promise<ContentSource> {
   };
 }
 
-async function fileSource(path: string): Promise<ContentSource> {
+async function fileSource(path: string): Promise<OpenedContent> {
   const { size } = await stat(path);
   return {
     size,
@@ -42,7 +42,7 @@ async function fileSource(path: string): Promise<ContentSource> {
   };
 }
 
-export async function sha256Of(source: ContentSource): Promise<string> {
+export async function sha256Of(source: OpenedContent): Promise<string> {
   const digest = createHash('sha256');
   for await (const piece of source.pieces()) digest.update(piece);
   return digest.digest('hex');

@@ -1,9 +1,9 @@
 import type { Codec } from '../codec/codec.ts';
-import type { Exchange } from './http/exchange.ts';
+import type { HubExchange } from './http/exchange.ts';
 import { senderOf, trustedHost } from './http/sender.ts';
 import { type Signer, signPath } from './http/signature.ts';
 import type { Settings } from './options.ts';
-import type { RepoStore } from './repo/repo-store.ts';
+import type { RepoRegistry } from './repo/repo-store.ts';
 import type { Store } from './store/store.ts';
 
 /** Context of every handler. */
@@ -11,7 +11,7 @@ export interface HubContext {
   settings: Settings;
   codec: Codec;
   store: Store;
-  repos: RepoStore;
+  repos: RepoRegistry;
   signer: Signer;
   /** Key of the dedup answers of this server. */
   dedupKey: Uint8Array;
@@ -22,18 +22,18 @@ export interface HubContext {
 export const CAS_PREFIX = '/cas';
 
 /** The server's address as this client reaches it: links must lead there, not to what the server calls itself. */
-export function baseUrl(context: HubContext, exchange: Exchange): string {
+export function baseUrl(context: HubContext, exchange: HubExchange): string {
   if (context.settings.publicUrl !== undefined) return context.settings.publicUrl;
   const host = trustedHost(exchange.senderFacts, context.settings.senders);
   return host === undefined ? context.origin : `http://${host}`;
 }
 
 /** True if the request comes from a page that this Hub does not know. */
-export function isForeign(context: HubContext, exchange: Exchange): boolean {
+export function isForeign(context: HubContext, exchange: HubExchange): boolean {
   return senderOf(exchange.senderFacts, context.settings.senders) === 'foreign';
 }
 
-export function casUrl(context: HubContext, exchange: Exchange): string {
+export function casUrl(context: HubContext, exchange: HubExchange): string {
   return context.settings.casUrl ?? `${baseUrl(context, exchange)}${CAS_PREFIX}`;
 }
 
@@ -44,7 +44,7 @@ export function nowSeconds(context: HubContext): number {
 /** A signed address on this server. */
 export function signedUrl(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   path: string,
   fields: Record<string, string> = {},
 ): string {

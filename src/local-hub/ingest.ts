@@ -11,10 +11,10 @@ import {
 } from '../core/chunks.ts';
 import { HASH_BYTES, hashToHex } from '../core/hash.ts';
 import type { Caller } from './caller.ts';
-import type { StoredFile, StoredTerm } from './store/file-store.ts';
+import type { FileRecord, StoredTerm } from './store/file-store.ts';
 import { MAX_XORB_CHUNKS } from './store/receive-xorb.ts';
 import type { Store } from './store/store.ts';
-import { frameEnds, XorbIndex } from './store/xorb-index.ts';
+import { frameEnds, StoredXorbIndex } from './store/xorb-index.ts';
 
 const MAX_XORB_BYTES = 64 * 1024 * 1024;
 
@@ -52,7 +52,7 @@ export class Ingest {
   readonly #owner: Caller;
   readonly #options: IngestOptions;
   readonly #places = new Map<string, Place>();
-  readonly #xorbs: XorbIndex[] = [];
+  readonly #xorbs: StoredXorbIndex[] = [];
   readonly #drafts: DraftFile[] = [];
   /** References to the xorb that is being filled. */
   readonly #unnamed: { xorb: string | undefined }[] = [];
@@ -102,7 +102,7 @@ export class Ingest {
   }
 
   /** Stores what is left and registers the files. */
-  async finish(): Promise<StoredFile[]> {
+  async finish(): Promise<FileRecord[]> {
     await this.#cut();
     const files = this.#drafts.map((draft) => this.#register(draft));
     for (const file of files) await this.#store.files.add(file);
@@ -169,14 +169,14 @@ export class Ingest {
       this.#options.compression,
     );
     const name = hashToHex(hash);
-    const index = new XorbIndex(name, chunks, Uint32Array.from(frameEnds(body, chunks)));
+    const index = new StoredXorbIndex(name, chunks, Uint32Array.from(frameEnds(body, chunks)));
     const staged = await this.#store.staging.stage(body);
     if (!(await this.#store.xorbs.add(index, staged))) await rm(staged, { force: true });
     this.#xorbs.push((await this.#store.xorbs.index(name)) ?? index);
     for (const unnamed of this.#unnamed.splice(0)) unnamed.xorb = name;
   }
 
-  #register({ size, sha256, records, terms }: DraftFile): StoredFile {
+  #register({ size, sha256, records, terms }: DraftFile): FileRecord {
     let position = 0;
     const stored = terms.map((term): StoredTerm => {
       const count = term.end - term.start;

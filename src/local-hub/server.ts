@@ -6,7 +6,7 @@ import { CAS_PREFIX, type HubContext, isForeign } from './context.ts';
 import type { FaultPlan } from './faults.ts';
 import { guardConnections } from './http/connections.ts';
 import { corsHeaders, sendPreflight } from './http/cors.ts';
-import { Exchange } from './http/exchange.ts';
+import { HubExchange } from './http/exchange.ts';
 import { pause } from './http/pause.ts';
 import type { RequestLog, RequestRecord } from './http/request-log.ts';
 import type { Route } from './http/route.ts';
@@ -29,7 +29,7 @@ const SERVER_OPTIONS = {
 export function createHubServer(context: HubContext, faults: FaultPlan, log: RequestLog): Server {
   const grants = new Grants();
   const findCas = casRoutes(context, grants);
-  const findRoute = (exchange: Exchange): Route => {
+  const findRoute = (exchange: HubExchange): Route => {
     const [first, ...rest] = exchange.segments;
     if (`/${first}` === CAS_PREFIX) return findCas(exchange, rest);
     // hf_xet drops the path of the CAS address when it reports its statistics.
@@ -71,7 +71,7 @@ function startRecord(context: HubContext, request: IncomingMessage): RequestReco
 async function answer(
   context: HubContext,
   faults: FaultPlan,
-  findRoute: (exchange: Exchange) => Route,
+  findRoute: (exchange: HubExchange) => Route,
   request: IncomingMessage,
   response: ServerResponse,
   record: RequestRecord,
@@ -86,9 +86,9 @@ async function answer(
   // Files are whatever somebody put there: none of them may become a page of this origin, which may write.
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('content-security-policy', "default-src 'none'; sandbox");
-  let exchange: Exchange;
+  let exchange: HubExchange;
   try {
-    exchange = new Exchange(request, response, record, faults);
+    exchange = new HubExchange(request, response, record, faults);
   } catch {
     record.status = 400;
     response.writeHead(400).end();
@@ -101,7 +101,7 @@ async function answer(
   context.settings.log?.(`${record.method} ${record.path} ${record.status} ${record.bytesSent} bytes ${taken} ms`);
 }
 
-async function respond(exchange: Exchange, faults: FaultPlan, route: Route, context: HubContext): Promise<void> {
+async function respond(exchange: HubExchange, faults: FaultPlan, route: Route, context: HubContext): Promise<void> {
   const refusal = refusalOf(exchange.senderFacts, context.settings.senders);
   if (refusal !== undefined) return exchange.json(403, { error: refusal }, { 'x-error-message': headerText(refusal) });
   if (exchange.method === 'OPTIONS') return sendPreflight(familyOf(exchange), exchange, isForeign(context, exchange));
@@ -126,13 +126,13 @@ async function respond(exchange: Exchange, faults: FaultPlan, route: Route, cont
 }
 
 /** A preflight names no method of its own, so its part of the service is told by the address alone. */
-function familyOf({ segments }: Exchange): Route['family'] {
+function familyOf({ segments }: HubExchange): Route['family'] {
   const [first = ''] = segments;
   if (`/${first}` === CAS_PREFIX) return 'cas';
   return ['xorbs', 'xorb-uploads', 'xet-bridge', 'lfs'].includes(first) ? 'signed' : 'hub';
 }
 
-async function sendError(exchange: Exchange, route: Route, error: unknown, context: HubContext): Promise<void> {
+async function sendError(exchange: HubExchange, route: Route, error: unknown, context: HubContext): Promise<void> {
   const { response } = exchange;
   if (response.headersSent || exchange.signal.aborted) {
     if (!exchange.signal.aborted) context.settings.log?.(`Broken off: ${exchange.path}: ${String(error)}`);

@@ -15,7 +15,7 @@ import { listen, stop } from './listen.ts';
 import { type LocalHubOptions, type Settings, settle } from './options.ts';
 import type { RepoRecord } from './repo/repo.ts';
 import { parseRepo, type RepoDesignation } from './repo/repo-id.ts';
-import { RepoStore } from './repo/repo-store.ts';
+import { RepoRegistry } from './repo/repo-store.ts';
 import { type SeededRepo, seed } from './seed.ts';
 import { createHubServer } from './server.ts';
 import type { FolderLock } from './store/folder-lock.ts';
@@ -99,7 +99,7 @@ export async function startLocalHub(options: LocalHubOptions = {}): Promise<Loca
 /** Serves a folder that is locked; `leave` is called when that has ended. */
 async function serve(dir: string, lock: FolderLock, settings: Settings, leave: () => Promise<void>): Promise<LocalHub> {
   const [codec, store] = await Promise.all([loadCodec(), openStore(dir, lock.confirm)]);
-  const repos = await RepoStore.open(dir, store.staging, settings.now);
+  const repos = await RepoRegistry.open(dir, store.staging, settings.now);
   const context: HubContext = {
     settings,
     codec,

@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs';
 import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { XetError } from '../core/errors.ts';
-import { SharedBlobs, type StoredFile } from '../files/disk/shared-blobs.node.ts';
+import { type SharedBlob, SharedBlobs } from '../files/disk/shared-blobs.node.ts';
 import { isDiskError } from '../fs/cache-folder.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
@@ -11,7 +11,7 @@ import { readSmall } from '../fs/small-files.node.ts';
 import type { RepoType } from '../hub/types.ts';
 import type { CacheProblem } from './usage.ts';
 
-export type { StoredFile };
+export type { SharedBlob as SharedBlob };
 
 /** Python's client also keeps kernels, which xetkit does not fetch. */
 export type CachedRepoType = RepoType | 'kernel';
@@ -63,7 +63,7 @@ export interface CachedRepo {
   /** Milliseconds since 1970. */
   lastModified: number;
   /** Content that no revision uses. */
-  unused: StoredFile[];
+  unused: SharedBlob[];
   /** Paths in snapshots that lead nowhere. */
   brokenLinks: string[];
   /** Refs, by their paths on this machine, to commits of which there is nothing. */
@@ -77,9 +77,9 @@ export interface CacheScan {
   /** Bytes of all files of revisions on the disk, each counted once, and of all that repositories share. */
   size: number;
   /** Downloads that are under way or were broken off. */
-  unfinished: StoredFile[];
+  unfinished: SharedBlob[];
   /** Content that repositories may share, by xet hash. */
-  shared: StoredFile[];
+  shared: SharedBlob[];
   /** What is damaged, or is no part of such a folder. */
   warnings: CacheProblem[];
 }
@@ -217,9 +217,9 @@ class RepoScan {
   }
 
   /** Finished content; unfinished is added to the scan. */
-  async #lookAtBlobs(): Promise<StoredFile[]> {
+  async #lookAtBlobs(): Promise<SharedBlob[]> {
     const folder = join(this.#path, 'blobs');
-    const finished: StoredFile[] = [];
+    const finished: SharedBlob[] = [];
     for (const name of (await this.#entriesOf(folder)) ?? []) {
       if (OF_THE_SYSTEM.has(name)) continue;
       const path = join(folder, name);

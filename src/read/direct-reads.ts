@@ -1,4 +1,4 @@
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import { readRange } from '../download/read-range.ts';
 import { type FileReads, type FileReadsParts, filled } from './file-reads.ts';
@@ -19,7 +19,7 @@ export class DirectReads implements FileReads {
     });
   }
 
-  stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<Content, void, undefined> {
+  stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<FileSpan, void, undefined> {
     return this.#content(range, signal, { cautious });
   }
 
@@ -27,7 +27,7 @@ export class DirectReads implements FileReads {
     range: ByteRange,
     signal: AbortSignal | undefined,
     how: { fresh?: boolean; lent?: boolean; cautious?: boolean },
-  ): AsyncGenerator<Content, void, undefined> {
+  ): AsyncGenerator<FileSpan, void, undefined> {
     const { engine, file, signal: ending } = this.parts;
     return readRange(engine, file, range, { ...how, signal: signal ? AbortSignal.any([ending, signal]) : ending });
   }

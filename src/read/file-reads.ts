@@ -1,5 +1,5 @@
 import type { SpawnWorker } from '../../workers/spawn.ts';
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { isXetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { DownloadEngine } from '../download/engine.ts';
@@ -21,7 +21,7 @@ export interface FileReads {
   /** The bytes of a range, in memory of the caller's own. A whole file is verified; corrupt data is fetched once more. */
   read(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array>;
   /** The bytes of a range as they come, for one reader at his own pace; `cautious` as in {@link StreamOptions}. */
-  stream(range: ByteRange, signal: AbortSignal, cautious?: boolean): AsyncGenerator<Content, void, undefined>;
+  stream(range: ByteRange, signal: AbortSignal, cautious?: boolean): AsyncGenerator<FileSpan, void, undefined>;
 }
 
 /** So many bytes, filled by `fill`; once more, past all caches, if what came was corrupt. */

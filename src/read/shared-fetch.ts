@@ -1,4 +1,4 @@
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { NO_LONGER_WANTED, XetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
@@ -14,11 +14,11 @@ export interface FlightParts {
   /** Fetches the range, each byte once. `take` copies what it is given; of a whole file `held` gives what has come. */
   bring: (
     signal: AbortSignal,
-    take: (content: Content) => void,
+    take: (content: FileSpan) => void,
     held: (part: ByteRange) => Uint8Array,
   ) => Promise<void>;
   /** Copies what comes, for later; undefined where it would be too much. */
-  keep: ((content: Content) => void) | undefined;
+  keep: ((content: FileSpan) => void) | undefined;
   /** Called once when it has ended, before any waiter. */
   onEnd: (error?: unknown) => void;
 }
@@ -135,7 +135,7 @@ export class Flight {
     return waiting;
   }
 
-  #take(content: Content): void {
+  #take(content: FileSpan): void {
     const came = { start: content.at, end: content.at + content.bytes.length };
     this.#at = this.#parts.anyOrder ? this.range.end : Math.max(this.#at, came.end);
     this.#left -= sharedBytes(this.range, came);

@@ -1,4 +1,4 @@
-import type { Content } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { isXetError, XetError } from '../core/errors.ts';
 import { type ByteRange, without } from '../core/ranges.ts';
 import { bringRange } from '../download/bring-range.ts';
@@ -38,7 +38,7 @@ export class SharedReads implements FileReads {
     return filled(range.end - range.start, (bytes, fresh) => this.#fill(bytes, range, signal, fresh));
   }
 
-  stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<Content, void, undefined> {
+  stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<FileSpan, void, undefined> {
     const { engine, file } = this.parts;
     const both = AbortSignal.any([this.parts.signal, signal]);
     return readRange(engine, file, range, { signal: both, sections: this.#sections, cautious });

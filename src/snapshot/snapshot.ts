@@ -1,7 +1,7 @@
 import { type BatchForms, ReconstructionsAhead } from '../cas/reconstructions-ahead.ts';
 import { isOutOfDescriptors } from '../core/descriptors.ts';
 import { isXetError, XetError } from '../core/errors.ts';
-import { type Batch, Narrowing, untilFirstFailure } from '../core/in-parallel.ts';
+import { Narrowing, type ParallelBatch, untilFirstFailure } from '../core/in-parallel.ts';
 import { MetricsLog } from '../core/metrics.ts';
 import { type OnProgress, type Progress, ProgressMeter } from '../core/progress.ts';
 import type { DownloadOutcome, DownloadResult } from '../download/file.ts';
@@ -233,7 +233,7 @@ function askAhead(
   );
 }
 
-function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINITY): Batch<PlannedFile>[] {
+function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINITY): ParallelBatch<PlannedFile>[] {
   return [
     { items: files.filter((file) => isSmall(file) && file.held), atOnce: Math.min(HELD_FILES_AT_ONCE, most) },
     { items: files.filter((file) => isSmall(file) && !file.held), atOnce: Math.min(SMALL_FILES_AT_ONCE, most) },

@@ -1,5 +1,5 @@
 import type { MemoryBudget } from '../core/budget.ts';
-import type { Operation } from '../hub/operations.ts';
+import type { CommitLine } from '../hub/operations.ts';
 import type { CommitTarget, HubWriter, MadeCommit } from '../hub/writer.ts';
 
 /** Larger commits take the Hub longer than its servers' timeouts allow. */
@@ -26,7 +26,7 @@ export async function commitAll(
   { writer, budget, onWarning }: CommitContext,
   firstTarget: CommitTarget,
   { title, description, parentCommit, head }: CommitPlan,
-  operations: AsyncIterable<Operation>,
+  operations: AsyncIterable<CommitLine>,
   signal: AbortSignal,
 ): Promise<(MadeCommit & { title: string })[]> {
   const limits = { operations: MAX_OPERATIONS, bytes: Math.min(MAX_COMMIT_BYTES, budget.limitBytes / 8) };
@@ -62,7 +62,7 @@ export async function commitAll(
 
 /** Operations of one commit. */
 interface CommitBatch {
-  operations: Operation[];
+  operations: CommitLine[];
   /** Approximate size of their lines. */
   bytes: number;
   /** Counted from 1. */
@@ -72,10 +72,10 @@ interface CommitBatch {
 
 /** Divides operations into non-empty batches within limits. */
 async function* commitBatches(
-  operations: AsyncIterable<Operation>,
+  operations: AsyncIterable<CommitLine>,
   limits: { operations: number; bytes: number },
 ): AsyncGenerator<CommitBatch, void, undefined> {
-  let batch: Operation[] = [];
+  let batch: CommitLine[] = [];
   let bytes = 0;
   let part = 1;
   for await (const operation of operations) {
@@ -90,7 +90,7 @@ async function* commitBatches(
   if (batch.length > 0) yield { operations: batch, bytes, part, last: true };
 }
 
-function sizeOf(operation: Operation): number {
+function sizeOf(operation: CommitLine): number {
   return 200 + operation.path.length + ('content' in operation ? operation.content.length : 0);
 }
 

@@ -1,6 +1,6 @@
 import { isXetError } from '../core/errors.ts';
 import { makeMatcher } from '../core/patterns.ts';
-import type { Operation } from '../hub/operations.ts';
+import type { CommitLine } from '../hub/operations.ts';
 import { givenPath } from '../hub/repo.ts';
 import type { ListEntry } from '../hub/types.ts';
 
@@ -38,7 +38,7 @@ export async function deletionsBeside(
   uploaded: ReadonlySet<string>,
   { files, folders, patterns }: Deletions,
   list: (folder: string | undefined) => AsyncIterable<Pick<ListEntry, 'path' | 'type'>>,
-): Promise<Operation[]> {
+): Promise<CommitLine[]> {
   const shared = [...folders].filter((folder) => some(uploaded, (path) => path.startsWith(`${folder}/`)));
   const whole = [...folders].filter((folder) => !shared.includes(folder) && !isBelow(folder, folders));
   const single = new Set([...files].filter((path) => !uploaded.has(path) && !isBelow(path, folders)));

@@ -9,7 +9,7 @@ import type { Http } from '../http/http.ts';
 import type { HubClient } from '../hub/client.ts';
 import { pathsInfo } from '../hub/entries.ts';
 import { listEntries } from '../hub/listing.ts';
-import type { Operation } from '../hub/operations.ts';
+import type { CommitLine } from '../hub/operations.ts';
 import { DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
 import { base64, type CommitTarget, HubWriter, type PreuploadResult } from '../hub/writer.ts';
 import { commitAll, defaultTitle } from './commit-files.ts';
@@ -133,7 +133,7 @@ class Upload {
     return candidates;
   }
 
-  #planDeletions(accepted: readonly PlannedFile[], head: string | undefined): Promise<Operation[]> {
+  #planDeletions(accepted: readonly PlannedFile[], head: string | undefined): Promise<CommitLine[]> {
     const { repo, branch } = this.#target;
     const uploaded = new Set(accepted.map(({ path }) => path));
     return deletionsBeside(uploaded, this.#deletions, (path) =>
@@ -169,7 +169,7 @@ class Upload {
     return new TextDecoder().decode(bytes);
   }
 
-  async #storeLarge(files: PlannedFile[], meter: ProgressMeter): Promise<Operation[]> {
+  async #storeLarge(files: PlannedFile[], meter: ProgressMeter): Promise<CommitLine[]> {
     if (files.length === 0) return [];
     const { pool, budget, caches, makeUploadHash, makeBody } = this.#context;
     const signal = this.#signal;
@@ -207,7 +207,7 @@ class Upload {
     this.#bytes.sent += stored.counts.sentBytes;
     this.#bytes.deduplicated += stored.counts.knownBytes;
     this.#bytes.total += stored.counts.readBytes;
-    const operations: Operation[] = [];
+    const operations: CommitLine[] = [];
     for (const [index, { size, sha256, xetHash, terms, records }] of stored.files.entries()) {
       const file = files[index] as PlannedFile;
       const unchanged = file.preupload.presentId === sha256;
@@ -241,11 +241,11 @@ class Upload {
 
   /** All operations of the commit, deletions first. Small files are read last, and sent with the commit. */
   async *#operations(
-    deletions: Operation[],
-    large: Operation[],
+    deletions: CommitLine[],
+    large: CommitLine[],
     regular: PlannedFile[],
     meter: ProgressMeter,
-  ): AsyncGenerator<Operation, void, undefined> {
+  ): AsyncGenerator<CommitLine, void, undefined> {
     yield* deletions;
     yield* large;
     for (const file of regular) {

@@ -77,8 +77,8 @@ export const typesBothWays = (
     error: original.HubApiError;
   },
   own: {
-    repo: ours.RepoDesignation;
-    id: ours.RepoId;
+    repo: ours.CompatRepoDesignation;
+    id: ours.CompatRepoId;
     info: ours.FileDownloadInfoOutput;
     entry: ours.ListFileEntry;
     path: ours.PathInfo;

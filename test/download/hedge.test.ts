@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hedged, Pace } from '../../src/download/hedge.ts';
+import { hedged, ThroughputAverage } from '../../src/download/hedge.ts';
 import { randomBytes } from '../support/samples.ts';
 import { concat, sameBytes } from '../support/vectors.ts';
 
@@ -17,7 +17,13 @@ async function* lent(from: number): AsyncGenerator<Uint8Array, void, undefined> 
 
 test('nothing is read while a piece is looked at: its memory may be lent', async () => {
   const pieces: Uint8Array[] = [];
-  const options = { open: lent, from: 500, signal: new AbortController().signal, pace: new Pace(), needed: () => true };
+  const options = {
+    open: lent,
+    from: 500,
+    signal: new AbortController().signal,
+    pace: new ThroughputAverage(),
+    needed: () => true,
+  };
   for await (const piece of hedged(options)) {
     await new Promise((resolve) => setImmediate(resolve));
     pieces.push(piece.slice());

@@ -1,7 +1,7 @@
 import * as ordinary from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Disk, Pace, quickDisk } from '../../src/fs/adaptive-fs.node.ts';
+import { type Disk, LatencyAverage, quickDisk } from '../../src/fs/adaptive-fs.node.ts';
 import { scratch } from '../support/hub.ts';
 
 const fast = { isSlow: false, took: () => undefined };
@@ -101,7 +101,7 @@ describe('a disk that takes its time', () => {
   });
 
   test('is known by the time that calls took, and looked at again later', () => {
-    const pace = new Pace();
+    const pace = new LatencyAverage();
     // One that had to wait does not make a disk slow.
     pace.took(5);
     for (let calls = 0; calls < 64; calls++) pace.took(0.01);

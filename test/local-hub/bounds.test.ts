@@ -7,7 +7,7 @@ import { guardConnections } from '../../src/local-hub/http/connections.ts';
 import { parseJson } from '../../src/local-hub/http/json.ts';
 import { folderIds, listFolder, sortedTree, type TreeFile } from '../../src/local-hub/repo/tree.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
-import { XorbIndex } from '../../src/local-hub/store/xorb-index.ts';
+import { StoredXorbIndex } from '../../src/local-hub/store/xorb-index.ts';
 import { call, commit, file, noise, post, reconstruction, TOKEN, testHub } from './helpers.ts';
 
 async function hubWith(files: Record<string, string>): Promise<LocalHub> {
@@ -206,7 +206,7 @@ test('ranges of a xorb do not overlap and are at most 256', async () => {
 
 test('a file of very many terms is grouped in one pass', () => {
   const records = new Uint8Array(36 * 100);
-  const index = new XorbIndex(
+  const index = new StoredXorbIndex(
     'a'.repeat(64),
     records,
     Uint32Array.from({ length: 100 }, (_, i) => (i + 1) * 10),

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { reconstruct } from '../../src/local-hub/cas/reconstruct.ts';
-import type { StoredFile } from '../../src/local-hub/store/file-store.ts';
-import { XorbIndex } from '../../src/local-hub/store/xorb-index.ts';
+import type { FileRecord } from '../../src/local-hub/store/file-store.ts';
+import { StoredXorbIndex } from '../../src/local-hub/store/xorb-index.ts';
 import { assemble, call, casToken, fileHashOf, noise, reconstruction, same, testHub } from './helpers.ts';
 
 const data = noise(9, 2_000_000);
 
 /** A xorb of chunks with these lengths, each stored in a frame as long as it and its header. */
-function xorb(hash: string, lengths: number[]): XorbIndex {
+function xorb(hash: string, lengths: number[]): StoredXorbIndex {
   const chunks = new Uint8Array(lengths.length * 36);
   const numbers = new DataView(chunks.buffer);
   let end = 0;
@@ -16,10 +16,10 @@ function xorb(hash: string, lengths: number[]): XorbIndex {
     end += length + 8;
     return end;
   });
-  return new XorbIndex(hash, chunks, Uint32Array.from(ends));
+  return new StoredXorbIndex(hash, chunks, Uint32Array.from(ends));
 }
 
-function fileOf(xorbs: XorbIndex[], runs: [number, number, number][]): StoredFile {
+function fileOf(xorbs: StoredXorbIndex[], runs: [number, number, number][]): FileRecord {
   const terms = runs.map(([which, start, end]) => {
     const index = xorbs[which]!;
     const chunks = { start, end };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { MemoryBudget } from '../../src/core/budget.ts';
-import type { Content } from '../../src/core/content.ts';
+import type { FileSpan } from '../../src/core/content.ts';
 import { type ByteRange, lengthOf } from '../../src/core/ranges.ts';
 import { Sections } from '../../src/download/sections.ts';
 import type { Asked } from '../../src/download/signed-urls.ts';
@@ -163,7 +163,7 @@ describe('one fetch for several readers', () => {
   /** A fetch of some bytes whose pieces come when they are told to. */
   function flightOf(range: ByteRange, options: { untilEnd?: boolean; keeps?: boolean; anyOrder?: boolean } = {}) {
     let signal: AbortSignal | undefined;
-    let come: (content: Content | undefined) => void = () => undefined;
+    let come: (content: FileSpan | undefined) => void = () => undefined;
     let heldOf: (part: ByteRange) => Uint8Array = () => new Uint8Array();
     const ends: unknown[] = [];
     const flight = new Flight({
@@ -177,7 +177,7 @@ describe('one fetch for several readers', () => {
         signal = stop;
         heldOf = held;
         for (;;) {
-          const next = await new Promise<Content | undefined>((resolve, reject) => {
+          const next = await new Promise<FileSpan | undefined>((resolve, reject) => {
             come = resolve;
             stop.addEventListener('abort', () => reject(stop.reason));
           });

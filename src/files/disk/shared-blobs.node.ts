@@ -26,7 +26,7 @@ const MARKER_CONTENT = '1\n';
 const BLOB_OF_REPO = /^(?:models|datasets|spaces|kernels)--[^/]+\/blobs\/[^/\r\n]+$/;
 
 /** A file and its length in bytes. */
-export interface StoredFile {
+export interface SharedBlob {
   path: string;
   size: number;
 }
@@ -141,9 +141,9 @@ export class SharedBlobs {
   }
 
   /** Everything in the store. */
-  async list(): Promise<StoredFile[]> {
+  async list(): Promise<SharedBlob[]> {
     if (!(await this.exists())) return [];
-    const found: StoredFile[] = [];
+    const found: SharedBlob[] = [];
     for (const prefix of await namesIn(this.folder)) {
       if (!/^[0-9a-f]{2}$/.test(prefix) || !(await lstatOf(join(this.folder, prefix)))?.isDirectory()) continue;
       for (const name of await namesIn(join(this.folder, prefix))) {

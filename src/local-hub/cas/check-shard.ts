@@ -5,18 +5,18 @@ import { chunkHashes, chunkSlice } from '../../core/chunks.ts';
 import { hashToHex } from '../../core/hash.ts';
 import { Breath } from '../breath.ts';
 import { HubError } from '../hub-error.ts';
-import type { StoredFile, StoredTerm } from '../store/file-store.ts';
+import type { FileRecord, StoredTerm } from '../store/file-store.ts';
 import { readFileBytes } from '../store/read-file.ts';
 import type { Store } from '../store/store.ts';
-import type { XorbIndex } from '../store/xorb-index.ts';
+import type { StoredXorbIndex } from '../store/xorb-index.ts';
 
 /** Half a terabyte in the largest chunks. */
 const MAX_FILE_CHUNKS = 4 * 1024 * 1024;
 
 /** Content that a valid shard registers. */
 export interface CheckedShard {
-  files: StoredFile[];
-  xorbs: XorbIndex[];
+  files: FileRecord[];
+  xorbs: StoredXorbIndex[];
 }
 
 /**
@@ -32,8 +32,8 @@ export async function checkShard(
   options: { checkSha256: boolean; onFile?: () => void },
 ): Promise<CheckedShard> {
   if (shard.key) throw refused('its chunk hashes are keyed');
-  const xorbs = new Map<string, XorbIndex>();
-  const indexOf = async (hash: string): Promise<XorbIndex | undefined> => {
+  const xorbs = new Map<string, StoredXorbIndex>();
+  const indexOf = async (hash: string): Promise<StoredXorbIndex | undefined> => {
     const known = xorbs.get(hash);
     if (known) return known;
     const index = await store.xorbs.whole(hash);
@@ -41,7 +41,7 @@ export async function checkShard(
     xorbs.set(hash, index);
     return index;
   };
-  const listed: XorbIndex[] = [];
+  const listed: StoredXorbIndex[] = [];
   for (const { hash, chunks, unpackedBytes } of shard.xorbs) {
     const index = await indexOf(hash);
     if (!index || unpackedBytes !== index.unpackedBytes || Buffer.compare(index.chunks, chunks) !== 0) {
@@ -49,7 +49,7 @@ export async function checkShard(
     }
     listed.push(index);
   }
-  const files: StoredFile[] = [];
+  const files: FileRecord[] = [];
   for (const file of shard.files) {
     files.push(await checkFile(codec, store, file, indexOf, options.checkSha256));
     options.onFile?.();
@@ -61,9 +61,9 @@ async function checkFile(
   codec: Codec,
   store: Store,
   file: ShardFile,
-  indexOf: (hash: string) => Promise<XorbIndex | undefined>,
+  indexOf: (hash: string) => Promise<StoredXorbIndex | undefined>,
   checkSha256: boolean,
-): Promise<StoredFile> {
+): Promise<FileRecord> {
   if (file.verification.length !== file.terms.length) throw refused(`file ${file.hash} has terms without verification`);
   const terms: StoredTerm[] = [];
   const runs: Uint8Array[] = [];
@@ -90,7 +90,7 @@ async function checkFile(
   }
   const found = hashToHex(codec.fileHash(Buffer.concat(runs)));
   if (found !== file.hash) throw refused(`the terms of file ${file.hash} give the hash ${found}`);
-  const stored: StoredFile = { hash: file.hash, size, sha256: file.sha256, terms };
+  const stored: FileRecord = { hash: file.hash, size, sha256: file.sha256, terms };
   if (file.sha256 !== undefined) await checkDigest(codec, store, stored, file.sha256, checkSha256);
   return stored;
 }
@@ -99,7 +99,7 @@ async function checkFile(
 async function checkDigest(
   codec: Codec,
   store: Store,
-  file: StoredFile,
+  file: FileRecord,
   sha256: string,
   checkNew: boolean,
 ): Promise<void> {

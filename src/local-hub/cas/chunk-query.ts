@@ -1,5 +1,5 @@
 import { type HubContext, nowSeconds } from '../context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { maySeeShardOf } from '../hub/content-access.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
@@ -11,7 +11,7 @@ const KEY_LIFETIME_SECONDS = 7 * 24 * 3600;
  * Answers a chunk query: the xorbs of the chunk's shard, with keyed hashes that reveal only what the client already
  * knows. Xet protocol: global deduplication.
  */
-export async function sendChunkAnswer(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+export async function sendChunkAnswer(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
   const caller = requireScope(context, exchange, 'read');
   const { codec, store, dedupKey } = context;
   const xorbs = store.dedup.lookUp(hash, (owner) => maySeeShardOf(context, caller, owner));

@@ -4,7 +4,7 @@ import type { Codec } from '../../codec/codec.ts';
 import { type Caller, sameCaller } from '../caller.ts';
 import { type HubContext, nowSeconds, signedUrl } from '../context.ts';
 import { asObject, bodyPieces, readJsonObject } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
@@ -33,7 +33,7 @@ export class Grants {
   readonly #grants = new Map<string, Grant>();
 
   /** `POST xorb-grants/default/{hash}`: 201 with a grant, or 200 where the xorb is stored already. */
-  async offer(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+  async offer(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
     const caller = requireScope(context, exchange, 'write');
     if (!context.settings.grants) throw new HubError(404, 'Not found');
     const { length, checksum } = await readJsonObject(exchange.request, 64 * 1024);
@@ -71,7 +71,7 @@ export class Grants {
   }
 
   /** The upload itself. The address is the credential: a token here would be one that leaked. */
-  async receive(context: HubContext, exchange: Exchange, id: string): Promise<void> {
+  async receive(context: HubContext, exchange: HubExchange, id: string): Promise<void> {
     const grant = this.#grants.get(id);
     if (!grant || !checkSignedPath(context.signer, exchange.path, exchange.query, context.settings.now())) {
       throw new HubError(403, 'Access denied');
@@ -112,7 +112,7 @@ export class Grants {
   }
 
   /** `POST xorb-commits/default/{hash}/grant/{id}`: checks the data like any other xorb and stores it. */
-  async commit(context: HubContext, exchange: Exchange, hash: string, id: string): Promise<void> {
+  async commit(context: HubContext, exchange: HubExchange, hash: string, id: string): Promise<void> {
     const caller = requireScope(context, exchange, 'write');
     const grant = this.#grants.get(id);
     if (!grant || !sameCaller(grant.caller, caller) || grant.hash !== hash || grant.state !== 'received')

@@ -1,6 +1,6 @@
 import type { ByteRange, ChunkRange } from '../../core/ranges.ts';
-import type { StoredFile } from '../store/file-store.ts';
-import type { XorbIndex } from '../store/xorb-index.ts';
+import type { FileRecord } from '../store/file-store.ts';
+import type { StoredXorbIndex } from '../store/xorb-index.ts';
 
 /** A term of an answer: no more chunks than the asked bytes need. */
 export interface AnsweredTerm {
@@ -10,26 +10,26 @@ export interface AnsweredTerm {
 }
 
 /** One run of a xorb to fetch. */
-export interface FetchRange {
+export interface WireRange {
   chunks: ChunkRange;
   bytes: ByteRange;
 }
 
-export interface Reconstruction {
+export interface WireReconstruction {
   /** Unpacked bytes of the first term that come before the asked range. */
   offsetIntoFirstRange: number;
   terms: AnsweredTerm[];
   /** Ranges to fetch of each xorb, in chunk order; every term lies in one of its xorb's ranges. */
-  fetches: Map<string, FetchRange[]>;
+  fetches: Map<string, WireRange[]>;
 }
 
 /** Reconstruction of a range of a file. `indexes` holds every xorb of the file. */
 export function reconstruct(
-  file: StoredFile,
-  indexes: Map<string, XorbIndex>,
+  file: FileRecord,
+  indexes: Map<string, StoredXorbIndex>,
   range: ByteRange,
   mergeTouching: boolean,
-): Reconstruction {
+): WireReconstruction {
   const terms: AnsweredTerm[] = [];
   let offsetIntoFirstRange = 0;
   let start = 0;
@@ -50,7 +50,7 @@ export function reconstruct(
 }
 
 /** The chunks of a term that hold its bytes `from` to `to`, which may lie outside it. */
-function chunksFor(index: XorbIndex, { start, end }: ChunkRange, from: number, to: number): ChunkRange {
+function chunksFor(index: StoredXorbIndex, { start, end }: ChunkRange, from: number, to: number): ChunkRange {
   let first = start;
   let last = end;
   while (first + 1 < end && index.unpackedLength({ start, end: first + 1 }) <= from) first++;
@@ -60,16 +60,16 @@ function chunksFor(index: XorbIndex, { start, end }: ChunkRange, from: number, t
 
 function fetchesFor(
   terms: AnsweredTerm[],
-  indexes: Map<string, XorbIndex>,
+  indexes: Map<string, StoredXorbIndex>,
   mergeTouching: boolean,
-): Map<string, FetchRange[]> {
+): Map<string, WireRange[]> {
   const runs = new Map<string, ChunkRange[]>();
   for (const { xorb, chunks } of terms) {
     const known = runs.get(xorb);
     if (known) known.push(chunks);
     else runs.set(xorb, [chunks]);
   }
-  const fetches = new Map<string, FetchRange[]>();
+  const fetches = new Map<string, WireRange[]>();
   for (const [xorb, ranges] of runs) {
     const index = indexes.get(xorb);
     if (!index) continue;

@@ -2,20 +2,20 @@ import type { ByteRange } from '../../core/ranges.ts';
 import { Breath } from '../breath.ts';
 import { type HubContext, signedUrl } from '../context.ts';
 import { requestedRange, writeRanges } from '../http/byte-range.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { readableFile } from '../hub/content-access.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
-import type { StoredFile } from '../store/file-store.ts';
-import type { XorbIndex } from '../store/xorb-index.ts';
-import { type FetchRange, type Reconstruction, reconstruct } from './reconstruct.ts';
+import type { FileRecord } from '../store/file-store.ts';
+import type { StoredXorbIndex } from '../store/xorb-index.ts';
+import { reconstruct, type WireRange, type WireReconstruction } from './reconstruct.ts';
 
 /** The query field that names the ranges a signed xorb address is good for. */
 export const SIGNED_RANGE = 'X-Xet-Signed-Range';
 
 export async function sendReconstruction(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   version: 1 | 2,
   hash: string,
 ): Promise<void> {
@@ -40,7 +40,7 @@ export async function sendReconstruction(
 const MAX_BATCH_TERMS = 200_000;
 
 /** Several files at once, whole: `?file_id=` each, or a list of keys as the body. */
-export async function sendReconstructions(context: HubContext, exchange: Exchange, hashes: string[]): Promise<void> {
+export async function sendReconstructions(context: HubContext, exchange: HubExchange, hashes: string[]): Promise<void> {
   if (!context.settings.reconstructionVersions.includes(1)) throw new HubError(404, 'Not found');
   const caller = requireScope(context, exchange, 'read');
   const files: Record<string, unknown> = {};
@@ -66,8 +66,8 @@ export async function sendReconstructions(context: HubContext, exchange: Exchang
 }
 
 /** The indexes of all xorbs of a file. */
-export async function indexesOf({ store }: HubContext, file: StoredFile): Promise<Map<string, XorbIndex>> {
-  const indexes = new Map<string, XorbIndex>();
+export async function indexesOf({ store }: HubContext, file: FileRecord): Promise<Map<string, StoredXorbIndex>> {
+  const indexes = new Map<string, StoredXorbIndex>();
   for (const { xorb } of file.terms) {
     if (indexes.has(xorb)) continue;
     const index = await store.xorbs.index(xorb);
@@ -77,7 +77,7 @@ export async function indexesOf({ store }: HubContext, file: StoredFile): Promis
   return indexes;
 }
 
-function writeTerms({ terms }: Reconstruction) {
+function writeTerms({ terms }: WireReconstruction) {
   return {
     terms: terms.map(({ xorb, chunks, unpackedLength }) => ({
       hash: xorb,
@@ -87,11 +87,11 @@ function writeTerms({ terms }: Reconstruction) {
   };
 }
 
-function writeFetches(found: Reconstruction, write: (xorb: string, ranges: FetchRange[]) => unknown[]) {
+function writeFetches(found: WireReconstruction, write: (xorb: string, ranges: WireRange[]) => unknown[]) {
   return Object.fromEntries([...found.fetches].map(([xorb, ranges]) => [xorb, write(xorb, ranges)]));
 }
 
-function writeV1(context: HubContext, exchange: Exchange, xorb: string, ranges: FetchRange[]) {
+function writeV1(context: HubContext, exchange: HubExchange, xorb: string, ranges: WireRange[]) {
   return ranges.map((range) => ({
     range: range.chunks,
     url: xorbUrl(context, exchange, xorb, [range]),
@@ -99,7 +99,7 @@ function writeV1(context: HubContext, exchange: Exchange, xorb: string, ranges: 
   }));
 }
 
-function writeV2(context: HubContext, exchange: Exchange, xorb: string, ranges: FetchRange[]) {
+function writeV2(context: HubContext, exchange: HubExchange, xorb: string, ranges: WireRange[]) {
   const entries: unknown[] = [];
   const most = Math.min(context.settings.maxRangesPerUrl, ranges.length);
   for (let first = 0; first < ranges.length; first += most) {
@@ -112,7 +112,7 @@ function writeV2(context: HubContext, exchange: Exchange, xorb: string, ranges: 
   return entries;
 }
 
-function xorbUrl(context: HubContext, exchange: Exchange, xorb: string, ranges: FetchRange[]): string {
+function xorbUrl(context: HubContext, exchange: HubExchange, xorb: string, ranges: WireRange[]): string {
   const signed = `bytes=${writeRanges(ranges.map(({ bytes }) => bytes))}`;
   return signedUrl(context, exchange, `/xorbs/default/${xorb}`, { [SIGNED_RANGE]: signed });
 }

@@ -1,7 +1,7 @@
 import { isHashHex } from '../../core/hash.ts';
 import type { HubContext } from '../context.ts';
 import { asObject, readBody } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { parseJson } from '../http/json.ts';
 import { notFound, type Route } from '../http/route.ts';
 import { HubError } from '../hub-error.ts';
@@ -16,7 +16,7 @@ const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_KEYS = 5000;
 
 /** The addresses below the CAS prefix. */
-export function casRoutes(context: HubContext, grants: Grants): (exchange: Exchange, segments: string[]) => Route {
+export function casRoutes(context: HubContext, grants: Grants): (exchange: HubExchange, segments: string[]) => Route {
   return (exchange, [version = '', what = '', ...rest]) => {
     const [first = '', hash = ''] = rest;
     const action = `${exchange.method} ${version}/${what}`;
@@ -58,7 +58,7 @@ export function casRoutes(context: HubContext, grants: Grants): (exchange: Excha
 }
 
 /** The addresses that are signed, and so need no token. */
-export function signedRoute(context: HubContext, grants: Grants, exchange: Exchange): Route | undefined {
+export function signedRoute(context: HubContext, grants: Grants, exchange: HubExchange): Route | undefined {
   const [what, first = '', hash = ''] = exchange.segments;
   const reads = exchange.method === 'GET' || exchange.method === 'HEAD';
   if (what === 'xorbs' && first === 'default' && reads) {
@@ -70,7 +70,7 @@ export function signedRoute(context: HubContext, grants: Grants, exchange: Excha
   return undefined;
 }
 
-async function batch(context: HubContext, exchange: Exchange): Promise<void> {
+async function batch(context: HubContext, exchange: HubExchange): Promise<void> {
   if (exchange.method === 'GET')
     return sendReconstructions(context, exchange, exchange.query.getAll('file_id').map(hashIn));
   const keys = parseJson((await readBody(exchange.request, MAX_BODY_BYTES)).toString());

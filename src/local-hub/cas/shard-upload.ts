@@ -2,7 +2,7 @@ import type { Shard } from '../../codec/shard.ts';
 import type { Caller } from '../caller.ts';
 import type { HubContext } from '../context.ts';
 import { readBody } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { pause } from '../http/pause.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { asHubError, HubError } from '../hub-error.ts';
@@ -12,7 +12,7 @@ const SAY_EVERY_MS = 5000;
 const MAX_SHARD_BYTES = 128 * 1024 * 1024;
 
 /** `POST /v1/shards`: the answer comes when everything is done. */
-export async function uploadShard(context: HubContext, exchange: Exchange): Promise<void> {
+export async function uploadShard(context: HubContext, exchange: HubExchange): Promise<void> {
   const { caller, shard } = await readShard(context, exchange, 1);
   const { checkSha256 } = context.settings;
   const checked = await checkShard(context.codec, context.store, shard, { checkSha256 });
@@ -20,7 +20,7 @@ export async function uploadShard(context: HubContext, exchange: Exchange): Prom
 }
 
 /** `POST /v2/shards`: the status is sent before the outcome is known, which comes as the last of several lines. */
-export async function uploadShardStreaming(context: HubContext, exchange: Exchange): Promise<void> {
+export async function uploadShardStreaming(context: HubContext, exchange: HubExchange): Promise<void> {
   const { caller, shard } = await readShard(context, exchange, 2);
   await exchange.send(
     200,
@@ -29,7 +29,7 @@ export async function uploadShardStreaming(context: HubContext, exchange: Exchan
   );
 }
 
-async function readShard(context: HubContext, exchange: Exchange, version: 1 | 2) {
+async function readShard(context: HubContext, exchange: HubExchange, version: 1 | 2) {
   const caller = requireScope(context, exchange, 'write');
   if (!context.settings.shardVersions.includes(version)) throw new HubError(404, 'Not found');
   return { caller, shard: context.codec.readShard(await readBody(exchange.request, MAX_SHARD_BYTES)) };

@@ -1,7 +1,7 @@
 import type { ByteRange } from '../../core/ranges.ts';
 import type { HubContext } from '../context.ts';
 import { explicitRanges } from '../http/byte-range.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { sendMultipart } from '../http/multipart.ts';
 import { sendPartial } from '../http/ranged.ts';
 import { checkSignedPath } from '../http/signature.ts';
@@ -12,7 +12,7 @@ import { SIGNED_RANGE } from './reconstruction.ts';
 export const MAX_RANGES = 256;
 
 /** Ranges of a xorb for whoever holds the signed address; nothing else gives access. */
-export async function sendXorb(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+export async function sendXorb(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
   const { settings, signer, store } = context;
   if (!checkSignedPath(signer, exchange.path, exchange.query, settings.now())) {
     throw new HubError(403, 'Access denied');

@@ -1,12 +1,12 @@
 import type { HubContext } from '../context.ts';
 import { bodyPieces } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { readableFile } from '../hub/content-access.ts';
 import { requireScope } from '../hub/xet-token.ts';
 import { HubError } from '../hub-error.ts';
 import { receiveXorb } from '../store/receive-xorb.ts';
 
-export async function uploadXorb(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+export async function uploadXorb(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
   const caller = requireScope(context, exchange, 'write');
   const { codec, store } = context;
   const inserted = await receiveXorb(codec, store.xorbs, store.staging, hash, bodyPieces(exchange.request));
@@ -14,7 +14,7 @@ export async function uploadXorb(context: HubContext, exchange: Exchange, hash: 
   await exchange.json(200, { was_inserted: inserted });
 }
 
-export async function probeXorb(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+export async function probeXorb(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
   const caller = requireScope(context, exchange, 'read');
   const { uploads, xorbs } = context.store;
   const index = uploads.hasXorb(caller, hash) ? await xorbs.whole(hash) : undefined;
@@ -22,7 +22,7 @@ export async function probeXorb(context: HubContext, exchange: Exchange, hash: s
   await exchange.send(200, {}, { length: index.storedBytes, pieces: nothing() });
 }
 
-export async function probeFile(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+export async function probeFile(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
   const caller = requireScope(context, exchange, 'read');
   const file = await readableFile(context, caller, hash);
   if (!file) throw new HubError(404, 'File not found');

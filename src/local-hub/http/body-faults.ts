@@ -1,7 +1,7 @@
 import type { FaultAction } from '../faults.ts';
 import { pause } from './pause.ts';
 
-export type Pieces = AsyncIterable<Uint8Array>;
+export type BodyPieces = AsyncIterable<Uint8Array>;
 
 /** Ending of a body with an injected fault. */
 export type Ending = 'whole' | 'cut' | 'reset';
@@ -9,7 +9,7 @@ export type Ending = 'whole' | 'cut' | 'reset';
 /** A body as a fault leaves it: what to announce, what to send, and how the connection ends. */
 export interface TamperedBody {
   length: number | undefined;
-  pieces: Pieces;
+  pieces: BodyPieces;
   ending: Ending;
 }
 
@@ -17,7 +17,7 @@ export interface TamperedBody {
 export function tamper(
   fault: FaultAction,
   length: number | undefined,
-  pieces: Pieces,
+  pieces: BodyPieces,
   signal: AbortSignal,
 ): TamperedBody {
   switch (fault.action) {
@@ -54,7 +54,7 @@ export async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array, void,
   if (bytes.length > 0) yield bytes;
 }
 
-async function* firstBytes(pieces: Pieces, count: number): Pieces {
+async function* firstBytes(pieces: BodyPieces, count: number): BodyPieces {
   let left = count;
   if (left <= 0) return;
   for await (const piece of pieces) {
@@ -64,7 +64,12 @@ async function* firstBytes(pieces: Pieces, count: number): Pieces {
   }
 }
 
-async function* stalled(pieces: Pieces, afterBytes: number, ms: number | undefined, signal: AbortSignal): Pieces {
+async function* stalled(
+  pieces: BodyPieces,
+  afterBytes: number,
+  ms: number | undefined,
+  signal: AbortSignal,
+): BodyPieces {
   let left = afterBytes;
   let waited = false;
   for await (const piece of pieces) {
@@ -81,7 +86,7 @@ async function* stalled(pieces: Pieces, afterBytes: number, ms: number | undefin
   }
 }
 
-async function* corrupted(pieces: Pieces, offset: number, mask: number): Pieces {
+async function* corrupted(pieces: BodyPieces, offset: number, mask: number): BodyPieces {
   let at = 0;
   for await (const piece of pieces) {
     const index = offset - at;
@@ -96,19 +101,24 @@ async function* corrupted(pieces: Pieces, offset: number, mask: number): Pieces 
   }
 }
 
-async function* padded(pieces: Pieces, bytes: number): Pieces {
+async function* padded(pieces: BodyPieces, bytes: number): BodyPieces {
   const spaces = Buffer.alloc(64 * 1024, ' ');
   for (let left = bytes; left > 0; left -= spaces.length) yield spaces.subarray(0, left);
   yield* pieces;
 }
 
 /** The moment from which a connection may send again, in milliseconds of the monotonic clock. */
-export interface Pace {
+export interface SendRate {
   freeAt: number;
 }
 
 /** Slows a body down; one `pace` shared by the bodies of a connection makes them share its speed. */
-export async function* paced(pieces: Pieces, bytesPerSecond: number, pace: Pace, signal: AbortSignal): Pieces {
+export async function* paced(
+  pieces: BodyPieces,
+  bytesPerSecond: number,
+  pace: SendRate,
+  signal: AbortSignal,
+): BodyPieces {
   const step = Math.max(1, Math.min(256 * 1024, Math.floor(bytesPerSecond / 50)));
   for await (const piece of pieces) {
     for (let at = 0; at < piece.length && !signal.aborted; at += step) {

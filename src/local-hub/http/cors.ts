@@ -1,4 +1,4 @@
-import type { Exchange, ResponseHeaders } from './exchange.ts';
+import type { HubExchange, ResponseHeaders } from './exchange.ts';
 
 /** Which part of the service an address belongs to: they differ in what a page of another origin may see. */
 export type Family = 'hub' | 'cas' | 'signed';
@@ -22,7 +22,7 @@ const HUB_EXPOSED = [
 const DAY_SECONDS = 86_400;
 
 /** CORS headers of an answer. Pages of unknown origins send no token, so they read only what is public. */
-export function corsHeaders(family: Family, exchange: Exchange): ResponseHeaders {
+export function corsHeaders(family: Family, exchange: HubExchange): ResponseHeaders {
   if (family !== 'hub') return { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' };
   const origin = exchange.header('origin');
   return {
@@ -34,7 +34,7 @@ export function corsHeaders(family: Family, exchange: Exchange): ResponseHeaders
 }
 
 /** A page that this Hub does not know may read only, and send the tokens of the CAS but none of the Hub. */
-export function sendPreflight(family: Family, exchange: Exchange, foreign: boolean): Promise<void> {
+export function sendPreflight(family: Family, exchange: HubExchange, foreign: boolean): Promise<void> {
   // A wildcard would not cover `Authorization`, so what is asked for is named.
   const asked = exchange.header('access-control-request-headers') ?? '*';
   const headers = foreign && family !== 'cas' ? withoutToken(asked) : asked;

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FaultAction, FaultPlan, RequestKind } from '../faults.ts';
 import { HubError } from '../hub-error.ts';
-import { only, type Pace, type Pieces, paced, tamper } from './body-faults.ts';
+import { type BodyPieces, only, paced, type SendRate, tamper } from './body-faults.ts';
 import { pause } from './pause.ts';
 import type { RequestRecord } from './request-log.ts';
 import type { SenderFacts } from './sender.ts';
@@ -13,16 +13,16 @@ export type ResponseHeaders = Record<string, string | number | undefined>;
 export interface StreamedBody {
   /** In bytes; `undefined` where it is not known, which makes the answer chunked. */
   length: number | undefined;
-  pieces: Pieces;
+  pieces: BodyPieces;
 }
 
 /** So much of the last bytes before a reset reaches the reader, who would lose what he has not read yet. */
 const RESET_PAUSE_MS = 30;
 
-const paces = new WeakMap<Socket, Pace>();
+const paces = new WeakMap<Socket, SendRate>();
 
 /** One request and its answer. Every answer leaves through `send`, where faults are applied and bytes counted. */
-export class Exchange {
+export class HubExchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly method: string;
@@ -126,7 +126,7 @@ export class Exchange {
     this.response.destroy();
   }
 
-  #pace(): Pace {
+  #pace(): SendRate {
     const { socket } = this.request;
     const known = paces.get(socket);
     if (known) return known;

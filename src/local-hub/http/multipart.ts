@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { ByteRange } from '../../core/ranges.ts';
 import { contentRange } from './byte-range.ts';
-import type { Exchange, ResponseHeaders } from './exchange.ts';
+import type { HubExchange, ResponseHeaders } from './exchange.ts';
 import type { RangedContent } from './ranged.ts';
 
 /** Sends several ranges as `multipart/byteranges`. */
 export function sendMultipart(
-  exchange: Exchange,
+  exchange: HubExchange,
   content: RangedContent,
   ranges: ByteRange[],
   headers: ResponseHeaders,
@@ -35,7 +35,7 @@ export function sendMultipart(
   );
 }
 
-function faultyParts({ fault }: Exchange, ranges: ByteRange[]): ByteRange[] {
+function faultyParts({ fault }: HubExchange, ranges: ByteRange[]): ByteRange[] {
   if (fault?.action === 'reorderParts') return ranges.toReversed();
   if (fault?.action !== 'dropPart') return ranges;
   const dropped = fault.part ?? ranges.length - 1;

@@ -1,6 +1,6 @@
 import type { ByteRange } from '../../core/ranges.ts';
 import { contentRange, requestedRange } from './byte-range.ts';
-import type { Exchange, ResponseHeaders } from './exchange.ts';
+import type { HubExchange, ResponseHeaders } from './exchange.ts';
 
 /** Content of a known size that can be read from anywhere. */
 export interface RangedContent {
@@ -9,7 +9,7 @@ export interface RangedContent {
 }
 
 /** Sends the whole, or the one range that the request asks for. */
-export function sendRanged(exchange: Exchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
+export function sendRanged(exchange: HubExchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
   const range = requestedRange(exchange.header('range'), content.size);
   const all = { 'accept-ranges': 'bytes', ...headers };
   if (range === 'unsatisfiable') {
@@ -21,14 +21,14 @@ export function sendRanged(exchange: Exchange, content: RangedContent, headers: 
   return range ? sendPartial(exchange, content, range, all) : sendWhole(exchange, content, all);
 }
 
-export function sendWhole(exchange: Exchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
+export function sendWhole(exchange: HubExchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
   const pieces = content.read({ start: 0, end: content.size });
   return exchange.send(200, headers, { length: content.size, pieces });
 }
 
 /** Sends one range, unless a fault wants another one or all of it. */
 export function sendPartial(
-  exchange: Exchange,
+  exchange: HubExchange,
   content: RangedContent,
   range: ByteRange,
   headers: ResponseHeaders,

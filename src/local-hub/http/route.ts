@@ -1,7 +1,7 @@
 import type { RequestKind } from '../faults.ts';
 import { HubError } from '../hub-error.ts';
 import type { Family } from './cors.ts';
-import type { Exchange } from './exchange.ts';
+import type { HubExchange } from './exchange.ts';
 
 /** Handler of a request. */
 export interface Route {
@@ -10,7 +10,7 @@ export interface Route {
   run: () => Promise<void>;
 }
 
-export function notFound(exchange: Exchange, family: Family = 'hub'): Route {
+export function notFound(exchange: HubExchange, family: Family = 'hub'): Route {
   return {
     family,
     kind: 'other',

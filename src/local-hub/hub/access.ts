@@ -1,5 +1,5 @@
 import { type HubContext, isForeign } from '../context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
@@ -15,7 +15,7 @@ export interface Visitor {
 /** The Hub does not tell strangers whether a repository is missing or private: both look like a bad login. */
 const UNKNOWN_LOGIN = 'Invalid username or password.';
 
-export function visitor(context: HubContext, exchange: Exchange): Visitor {
+export function visitor(context: HubContext, exchange: HubExchange): Visitor {
   const { tokens, openWrites } = context.settings;
   const token = exchange.bearer();
   if (isForeign(context, exchange)) {
@@ -42,7 +42,7 @@ export function mayRead(repo: Repo, who: Pick<Visitor, 'name' | 'known'>): boole
 }
 
 /** The repository, if this visitor may know of it. */
-export function readableRepo(context: HubContext, exchange: Exchange, id: RepoId): Repo {
+export function readableRepo(context: HubContext, exchange: HubExchange, id: RepoId): Repo {
   const who = visitor(context, exchange);
   const repo = context.repos.get(id);
   if (!repo || !maySee(repo, who)) {
@@ -57,7 +57,7 @@ export function readableRepo(context: HubContext, exchange: Exchange, id: RepoId
 }
 
 /** The repository, if this visitor may have its files. */
-export function openRepo(context: HubContext, exchange: Exchange, id: RepoId): Repo {
+export function openRepo(context: HubContext, exchange: HubExchange, id: RepoId): Repo {
   const repo = readableRepo(context, exchange, id);
   const who = visitor(context, exchange);
   if (mayRead(repo, who)) return repo;
@@ -69,14 +69,14 @@ export function openRepo(context: HubContext, exchange: Exchange, id: RepoId): R
   throw new HubError(name === undefined ? 401 : 403, why, 'GatedRepo');
 }
 
-export function writableRepo(context: HubContext, exchange: Exchange, id: RepoId): Repo {
+export function writableRepo(context: HubContext, exchange: HubExchange, id: RepoId): Repo {
   const repo = readableRepo(context, exchange, id);
   requireWriter(context, exchange);
   return repo;
 }
 
 /** The name of somebody who may write. */
-export function requireWriter(context: HubContext, exchange: Exchange): string {
+export function requireWriter(context: HubContext, exchange: HubExchange): string {
   const who = visitor(context, exchange);
   refuseReadOnly(context);
   if (who.write) return who.name ?? 'local';
@@ -85,7 +85,7 @@ export function requireWriter(context: HubContext, exchange: Exchange): string {
 }
 
 /** The name of somebody who may propose changes: anyone with a token. */
-export function requireContributor(context: HubContext, exchange: Exchange): string {
+export function requireContributor(context: HubContext, exchange: HubExchange): string {
   const who = visitor(context, exchange);
   refuseReadOnly(context);
   if (who.name !== undefined || who.write) return who.name ?? 'local';
@@ -93,7 +93,7 @@ export function requireContributor(context: HubContext, exchange: Exchange): str
 }
 
 /** The name of somebody who may make a repository private: whose token is not known could not open it afterwards. */
-export function requireKnown(context: HubContext, exchange: Exchange): void {
+export function requireKnown(context: HubContext, exchange: HubExchange): void {
   if (visitor(context, exchange).known) return;
   throw new HubError(
     403,
@@ -105,13 +105,13 @@ function refuseReadOnly({ settings }: HubContext): void {
   if (settings.readOnly) throw new HubError(403, 'This Hub is read-only.');
 }
 
-function notLoggedIn(context: HubContext, exchange: Exchange): HubError {
+function notLoggedIn(context: HubContext, exchange: HubExchange): HubError {
   if (!isForeign(context, exchange)) return new HubError(401, UNKNOWN_LOGIN);
   return new HubError(403, 'A page of an origin that this Hub does not know may only read.');
 }
 
 /** Another spelling of the name is answered with a relative redirect to the right one. */
-function renamed(exchange: Exchange, asked: RepoId, right: RepoId): HubError {
+function renamed(exchange: HubExchange, asked: RepoId, right: RepoId): HubError {
   const query = exchange.query.size > 0 ? `?${exchange.query}` : '';
   const location = exchange.path.replace(`/${asked.name}`, () => `/${right.name}`) + query;
   return new HubError(307, `Temporary Redirect. Redirecting to ${location}`, undefined, { location });

@@ -1,15 +1,15 @@
 import type { HubContext } from '../context.ts';
-import type { Exchange, ResponseHeaders } from '../http/exchange.ts';
+import type { HubExchange, ResponseHeaders } from '../http/exchange.ts';
 import { sendRanged } from '../http/ranged.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import { typeOfPlural } from '../repo/repo-id.ts';
-import type { StoredFile } from '../store/file-store.ts';
+import type { FileRecord } from '../store/file-store.ts';
 import { readFileBytes } from '../store/read-file.ts';
 import { linkedFacts } from './linked-facts.ts';
 
 /** The whole file behind a signed address, for clients that do not speak Xet. */
-export async function sendBridge(context: HubContext, exchange: Exchange, hash: string): Promise<void> {
+export async function sendBridge(context: HubContext, exchange: HubExchange, hash: string): Promise<void> {
   if (!checkSignedPath(context.signer, exchange.path, exchange.query, context.settings.now())) {
     throw new HubError(403, 'Access denied');
   }
@@ -32,7 +32,7 @@ export async function sendBridge(context: HubContext, exchange: Exchange, hash: 
  * Headers of the redirect to this URL. huggingface_hub follows a redirect on the Hub's own host, and reads metadata
  * from the last response.
  */
-function repeatedFacts(context: HubContext, exchange: Exchange, { hash, size }: StoredFile): ResponseHeaders {
+function repeatedFacts(context: HubContext, exchange: HubExchange, { hash, size }: FileRecord): ResponseHeaders {
   const [plural, ...name] = exchange.query.get('repo')?.split('/') ?? [];
   const type = typeOfPlural(plural);
   const commit = exchange.query.get('commit');

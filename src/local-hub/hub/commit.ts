@@ -1,10 +1,10 @@
 import { type Caller, callerFor } from '../caller.ts';
 import { baseUrl, type HubContext } from '../context.ts';
 import { asObject, bodyLines } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { parseJson } from '../http/json.ts';
 import { HubError } from '../hub-error.ts';
-import { type Change, commitChange, type Operation } from '../repo/change.ts';
+import { type Change, commitChange, type TreeChange } from '../repo/change.ts';
 import type { Repo } from '../repo/repo.ts';
 import { type RepoId, urlPrefix } from '../repo/repo-id.ts';
 import { pointerText, type TreeFile } from '../repo/tree.ts';
@@ -28,7 +28,7 @@ const SHA256 = /^[0-9a-f]{64}$/;
 /** `commit/{revision}`: one line of JSON for the message and one for each operation. */
 export async function receiveCommit(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   id: RepoId,
   revision: string,
 ): Promise<void> {
@@ -69,9 +69,9 @@ function writableRef(repo: Repo, revision: string): string {
   throw new HubError(400, `Not a branch: ${revision}`);
 }
 
-async function readChange(context: HubContext, exchange: Exchange, caller: Caller, author: string): Promise<Change> {
+async function readChange(context: HubContext, exchange: HubExchange, caller: Caller, author: string): Promise<Change> {
   let header: Record<string, unknown> | undefined;
-  const operations: Operation[] = [];
+  const operations: TreeChange[] = [];
   let lines = 0;
   for await (const line of bodyLines(exchange.request, LIMITS)) {
     if (++lines > MAX_OPERATIONS + 1) {
@@ -103,7 +103,7 @@ async function readOperation(
   caller: Caller,
   key: unknown,
   value: Record<string, unknown>,
-): Promise<Operation> {
+): Promise<TreeChange> {
   const { path } = value;
   if (typeof path !== 'string') throw new HubError(400, 'An operation has no path');
   switch (key) {

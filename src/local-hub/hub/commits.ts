@@ -1,5 +1,5 @@
 import { baseUrl, type HubContext } from '../context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import type { Commit } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import { readableRepo } from './access.ts';
@@ -7,7 +7,12 @@ import { positive } from './listing.ts';
 import { splitRevision } from './locate.ts';
 
 /** `commits/{revision}`: newest first, page by page. */
-export async function sendCommits(context: HubContext, exchange: Exchange, id: RepoId, rest: string[]): Promise<void> {
+export async function sendCommits(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  rest: string[],
+): Promise<void> {
   const repo = readableRepo(context, exchange, id);
   const { commit } = await splitRevision(repo, rest);
   const commits: Commit[] = [];

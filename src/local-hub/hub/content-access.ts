@@ -3,7 +3,7 @@ import { type Caller, sameCaller } from '../caller.ts';
 import type { HubContext } from '../context.ts';
 import { HubError } from '../hub-error.ts';
 import type { Repo } from '../repo/repo.ts';
-import type { LargeObject, StoredFile } from '../store/file-store.ts';
+import type { FileRecord, LargeObject } from '../store/file-store.ts';
 import { mayRead } from './access.ts';
 
 /*
@@ -19,7 +19,7 @@ export function repoOf(context: HubContext, caller: Caller): Repo {
   return repo;
 }
 
-export async function readableFile(context: HubContext, caller: Caller, hash: string): Promise<StoredFile | undefined> {
+export async function readableFile(context: HubContext, caller: Caller, hash: string): Promise<FileRecord | undefined> {
   const repo = repoOf(context, caller);
   const { files, uploads } = context.store;
   const held = mayRead(repo, caller) && (await repo.held()).files.has(hash);

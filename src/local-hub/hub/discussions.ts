@@ -1,6 +1,6 @@
 import type { HubContext } from '../context.ts';
 import { readJsonObject } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import { readableRepo, requireContributor } from './access.ts';
@@ -10,7 +10,7 @@ import { findCommit } from './locate.ts';
 const MAX_BODY_BYTES = 1024 * 1024;
 
 /** Opens a pull request without commits of its own, to which a client then commits. */
-export async function openPullRequest(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+export async function openPullRequest(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
   const repo = readableRepo(context, exchange, id);
   requireContributor(context, exchange);
   const { pullRequest } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
@@ -25,7 +25,7 @@ export async function openPullRequest(context: HubContext, exchange: Exchange, i
 
 export async function sendPullRequest(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   id: RepoId,
   number: string,
 ): Promise<void> {

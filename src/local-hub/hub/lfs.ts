@@ -1,7 +1,7 @@
 import { type Caller, callerFor, decodeCaller, encodeCaller } from '../caller.ts';
 import { baseUrl, type HubContext, signedUrl } from '../context.ts';
 import { asObject, bodyPieces, readJsonObject } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import { Ingest } from '../ingest.ts';
@@ -25,7 +25,7 @@ interface LfsObject {
 }
 
 /** The batch call of Git LFS: which objects to send or fetch, and where. */
-export async function lfsBatch(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+export async function lfsBatch(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
   const { operation, transfers, objects } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
   if (!Array.isArray(objects) || objects.length > MAX_OBJECTS) {
     throw new HubError(400, `"objects" must be a list of at most ${MAX_OBJECTS}`);
@@ -68,13 +68,13 @@ function readObject(value: unknown): LfsObject {
 }
 
 /** The header names are those that a client expects beside the address of fresh tokens. */
-function xetActions(context: HubContext, exchange: Exchange, caller: Caller) {
+function xetActions(context: HubContext, exchange: HubExchange, caller: Caller) {
   const { type, name } = caller.repo;
   const href = `${baseUrl(context, exchange)}/api/${type}s/${name}/xet-write-token/main`;
   return { upload: { href, header: { ...tokenHeaders(issueToken(context, exchange, 'write', caller)) } } };
 }
 
-function basicActions(context: HubContext, exchange: Exchange, caller: Caller, { oid, size }: LfsObject) {
+function basicActions(context: HubContext, exchange: HubExchange, caller: Caller, { oid, size }: LfsObject) {
   const by = { [CALLER]: encodeCaller(caller) };
   return {
     upload: { href: signedUrl(context, exchange, `/lfs/objects/${oid}`, { size: String(size), ...by }), header: {} },
@@ -82,7 +82,7 @@ function basicActions(context: HubContext, exchange: Exchange, caller: Caller, {
   };
 }
 
-async function downloadAnswer(context: HubContext, exchange: Exchange, caller: Caller, { oid, size }: LfsObject) {
+async function downloadAnswer(context: HubContext, exchange: HubExchange, caller: Caller, { oid, size }: LfsObject) {
   const stored = await readableObject(context, caller, oid);
   if (!stored) return { oid, size, error: { code: 404, message: 'Object does not exist on the server' } };
   const href = signedUrl(context, exchange, `/xet-bridge/${stored.xetHash}`, { filename: oid });
@@ -90,7 +90,7 @@ async function downloadAnswer(context: HubContext, exchange: Exchange, caller: C
 }
 
 /** Takes an object as one body, checks it, and keeps it as chunks like any other. */
-export async function receiveLfsObject(context: HubContext, exchange: Exchange, oid: string): Promise<void> {
+export async function receiveLfsObject(context: HubContext, exchange: HubExchange, oid: string): Promise<void> {
   const caller = signedCaller(context, exchange);
   const size = Number(exchange.query.get('size'));
   const ingest = new Ingest(context.codec, context.store, caller);
@@ -111,7 +111,7 @@ async function* limited(pieces: AsyncIterable<Uint8Array>, size: number): AsyncG
 }
 
 /** The caller for whom the signed address of this request was made. */
-function signedCaller(context: HubContext, exchange: Exchange): Caller {
+function signedCaller(context: HubContext, exchange: HubExchange): Caller {
   if (!checkSignedPath(context.signer, exchange.path, exchange.query, context.settings.now())) {
     throw new HubError(403, 'Access denied');
   }
@@ -121,7 +121,7 @@ function signedCaller(context: HubContext, exchange: Exchange): Caller {
   return caller;
 }
 
-export async function verifyLfsObject(context: HubContext, exchange: Exchange): Promise<void> {
+export async function verifyLfsObject(context: HubContext, exchange: HubExchange): Promise<void> {
   const caller = signedCaller(context, exchange);
   const { oid, size } = readObject(await readJsonObject(exchange.request, MAX_BODY_BYTES));
   const stored = await readableObject(context, caller, oid);
@@ -130,7 +130,7 @@ export async function verifyLfsObject(context: HubContext, exchange: Exchange): 
 }
 
 /** A copy between repositories: content is stored once, so it is enough that the visitor may have what is asked for. */
-export async function duplicateLfsFiles(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+export async function duplicateLfsFiles(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
   const repo = openRepo(context, exchange, id);
   requireContributor(context, exchange);
   const caller = callerFor(repo, visitor(context, exchange));

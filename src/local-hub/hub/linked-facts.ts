@@ -1,11 +1,11 @@
 import { baseUrl, casUrl, type HubContext } from '../context.ts';
-import type { Exchange, ResponseHeaders } from '../http/exchange.ts';
+import type { HubExchange, ResponseHeaders } from '../http/exchange.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 
 /** Headers with which a client fetches a large file over Xet. */
 export function linkedFacts(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   { type, name }: RepoId,
   commit: string,
   file: { xetHash: string; size: number; lfs: { sha256: string } },

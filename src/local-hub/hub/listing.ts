@@ -1,6 +1,6 @@
 import { baseUrl, type HubContext } from '../context.ts';
 import { asObject, readBody } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { parseJson } from '../http/json.ts';
 import { HubError } from '../hub-error.ts';
 import type { Commit, Repo } from '../repo/repo.ts';
@@ -20,7 +20,7 @@ const MAX_PATHS_BODY_BYTES = 4 * 1024 * 1024;
 const MAX_PATHS = 5000;
 
 /** `tree/{revision}/{folder}`, page by page. */
-export async function sendTree(context: HubContext, exchange: Exchange, id: RepoId, rest: string[]): Promise<void> {
+export async function sendTree(context: HubContext, exchange: HubExchange, id: RepoId, rest: string[]): Promise<void> {
   const repo = readableRepo(context, exchange, id);
   const { commit, path } = await splitRevision(repo, rest);
   const tree = await repo.tree(commit);
@@ -49,7 +49,7 @@ export async function sendTree(context: HubContext, exchange: Exchange, id: Repo
 /** `paths-info/{revision}`: the entries of some paths, asked for as a form or as JSON. */
 export async function sendPathsInfo(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   id: RepoId,
   rest: string[],
 ): Promise<void> {
@@ -69,7 +69,7 @@ export async function sendPathsInfo(
   );
 }
 
-async function readPathsQuery(exchange: Exchange): Promise<{ paths: string[]; expand: boolean }> {
+async function readPathsQuery(exchange: HubExchange): Promise<{ paths: string[]; expand: boolean }> {
   const text = (await readBody(exchange.request, MAX_PATHS_BODY_BYTES)).toString();
   if (exchange.header('content-type')?.includes('json')) {
     const { paths, expand } = asObject(parseJson(text));

@@ -1,6 +1,6 @@
 import { baseUrl, type HubContext } from '../context.ts';
 import { readJsonObject } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import { commitChange } from '../repo/change.ts';
 import type { Repo, RepoRecord } from '../repo/repo.ts';
@@ -10,7 +10,7 @@ import { defaultAttributes } from './upload-mode.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-export async function createRepo(context: HubContext, exchange: Exchange): Promise<void> {
+export async function createRepo(context: HubContext, exchange: HubExchange): Promise<void> {
   const author = requireWriter(context, exchange);
   const body = await readJsonObject(exchange.request, MAX_BODY_BYTES);
   const id = namedRepo(body, author);
@@ -47,7 +47,7 @@ export async function startRepo(
   });
 }
 
-export async function deleteRepo(context: HubContext, exchange: Exchange): Promise<void> {
+export async function deleteRepo(context: HubContext, exchange: HubExchange): Promise<void> {
   const author = requireWriter(context, exchange);
   const id = namedRepo(await readJsonObject(exchange.request, MAX_BODY_BYTES), author);
   writableRepo(context, exchange, id);
@@ -55,7 +55,7 @@ export async function deleteRepo(context: HubContext, exchange: Exchange): Promi
   await exchange.text(200, 'OK');
 }
 
-export async function changeSettings(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+export async function changeSettings(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
   const repo = writableRepo(context, exchange, id);
   const { private: secret, visibility, gated } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
   const changes: Partial<RepoRecord> = {};
@@ -67,7 +67,7 @@ export async function changeSettings(context: HubContext, exchange: Exchange, id
   await exchange.json(200, { private: repo.record.private, gated: repo.record.gated });
 }
 
-export async function sendWhoAmI(context: HubContext, exchange: Exchange): Promise<void> {
+export async function sendWhoAmI(context: HubContext, exchange: HubExchange): Promise<void> {
   const { name, write } = visitor(context, exchange);
   if (name === undefined) throw new HubError(401, 'Invalid username or password.');
   await exchange.json(200, {

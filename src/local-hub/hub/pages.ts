@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { baseUrl, type HubContext } from '../context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import type { Repo } from '../repo/repo.ts';
 import { type RepoId, urlPrefix } from '../repo/repo-id.ts';
 import { mayRead, maySee, readableRepo, visitor } from './access.ts';
@@ -23,7 +23,7 @@ const HEADERS = {
 const MAX_ROWS = 1000;
 
 /** `/`: the repositories that the visitor may know of, and how to use this Hub. */
-export function sendStartPage(context: HubContext, exchange: Exchange): Promise<void> {
+export function sendStartPage(context: HubContext, exchange: HubExchange): Promise<void> {
   const who = visitor(context, exchange);
   const repos = [...context.repos.all()]
     .filter((repo) => maySee(repo, who))
@@ -38,7 +38,7 @@ export function sendStartPage(context: HubContext, exchange: Exchange): Promise<
 }
 
 /** `/owner/name`: the files of the main branch. */
-export async function sendRepoPage(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+export async function sendRepoPage(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
   const repo = readableRepo(context, exchange, id);
   const name = `${urlPrefix(id.type)}${id.name}`;
   const readable = mayRead(repo, visitor(context, exchange));
@@ -55,7 +55,7 @@ async function filesOf(repo: Repo): Promise<[string, number][]> {
   return head === undefined ? [] : [...(await repo.tree(head))].map(([path, { size }]) => [path, size]);
 }
 
-function usage(context: HubContext, exchange: Exchange, repo: string): string {
+function usage(context: HubContext, exchange: HubExchange, repo: string): string {
   const url = baseUrl(context, exchange);
   return `<pre>${escapeHtml(`export HF_ENDPOINT=${url}\nxetkit download ${repo}`)}</pre>`;
 }
@@ -65,7 +65,7 @@ function table(rows: string[]): string {
   return `<table>${rows.slice(0, MAX_ROWS).join('\n')}</table>${more}`;
 }
 
-function sendPage(exchange: Exchange, title: string, content: string): Promise<void> {
+function sendPage(exchange: HubExchange, title: string, content: string): Promise<void> {
   const page =
     `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<title>${escapeHtml(title)}</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${content}\n`;

@@ -1,7 +1,7 @@
 import { Breath } from '../breath.ts';
 import type { HubContext } from '../context.ts';
 import { asObject, readJsonObject } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import type { Tree } from '../repo/tree.ts';
@@ -14,7 +14,12 @@ const MAX_FILES = 256;
 const MAX_PATH_LENGTH = 4096;
 
 /** Tells, file by file, how to upload it and what is there already. */
-export async function preupload(context: HubContext, exchange: Exchange, id: RepoId, revision: string): Promise<void> {
+export async function preupload(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  revision: string,
+): Promise<void> {
   const repo = readableRepo(context, exchange, id);
   if (exchange.query.has('create_pr') || revision.startsWith('refs/pr/')) requireContributor(context, exchange);
   else requireWriter(context, exchange);

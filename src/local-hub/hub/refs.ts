@@ -1,6 +1,6 @@
 import type { HubContext } from '../context.ts';
 import { asObject, readBody } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { parseJson } from '../http/json.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
@@ -10,7 +10,7 @@ import { findCommit } from './locate.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-export async function sendRefs(context: HubContext, exchange: Exchange, id: RepoId): Promise<void> {
+export async function sendRefs(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
   const repo = readableRepo(context, exchange, id);
   const under = (start: string) =>
     [...repo.refs]
@@ -24,7 +24,12 @@ export async function sendRefs(context: HubContext, exchange: Exchange, id: Repo
   });
 }
 
-export async function createBranch(context: HubContext, exchange: Exchange, id: RepoId, name: string): Promise<void> {
+export async function createBranch(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  name: string,
+): Promise<void> {
   const repo = writableRepo(context, exchange, id);
   const { startingPoint, overwrite } = await readOptionalObject(exchange);
   await repo.exclusively(async () => {
@@ -35,7 +40,12 @@ export async function createBranch(context: HubContext, exchange: Exchange, id: 
   await exchange.text(200, 'OK');
 }
 
-export async function createTag(context: HubContext, exchange: Exchange, id: RepoId, revision: string): Promise<void> {
+export async function createTag(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  revision: string,
+): Promise<void> {
   const repo = writableRepo(context, exchange, id);
   const { tag } = await readOptionalObject(exchange);
   if (typeof tag !== 'string') throw new HubError(400, '"tag" must be a string');
@@ -47,7 +57,7 @@ export async function createTag(context: HubContext, exchange: Exchange, id: Rep
   await exchange.text(200, 'OK');
 }
 
-export async function deleteRef(context: HubContext, exchange: Exchange, id: RepoId, ref: string): Promise<void> {
+export async function deleteRef(context: HubContext, exchange: HubExchange, id: RepoId, ref: string): Promise<void> {
   const repo = writableRepo(context, exchange, id);
   if (ref === 'refs/heads/main') throw new HubError(403, 'The main branch cannot be deleted');
   await repo.exclusively(async () => {
@@ -67,7 +77,7 @@ export function checkRefName(name: string): string {
   return name;
 }
 
-async function readOptionalObject(exchange: Exchange): Promise<Record<string, unknown>> {
+async function readOptionalObject(exchange: HubExchange): Promise<Record<string, unknown>> {
   const text = (await readBody(exchange.request, MAX_BODY_BYTES)).toString();
   return text.trim() === '' ? {} : asObject(parseJson(text));
 }

@@ -1,5 +1,5 @@
 import type { HubContext } from '../context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId, RepoType } from '../repo/repo-id.ts';
 import type { Tree } from '../repo/tree.ts';
@@ -10,7 +10,7 @@ import { findCommit } from './locate.ts';
 /** `GET /api/{type}s/{id}` and `…/revision/{revision}`. */
 export async function sendRepoInfo(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   id: RepoId,
   revision: string | undefined,
 ): Promise<void> {
@@ -32,7 +32,7 @@ export async function sendRepoInfo(
 }
 
 /** `GET /api/{type}s`: the repositories that the visitor may see. */
-export async function sendRepoList(context: HubContext, exchange: Exchange, type: RepoType): Promise<void> {
+export async function sendRepoList(context: HubContext, exchange: HubExchange, type: RepoType): Promise<void> {
   const who = visitor(context, exchange);
   const search = exchange.query.get('search')?.toLowerCase();
   const author = exchange.query.get('author');

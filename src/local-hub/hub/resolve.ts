@@ -1,6 +1,6 @@
 import { type HubContext, signedUrl } from '../context.ts';
 import { requestedRange } from '../http/byte-range.ts';
-import type { Exchange, ResponseHeaders } from '../http/exchange.ts';
+import type { HubExchange, ResponseHeaders } from '../http/exchange.ts';
 import { sendRanged } from '../http/ranged.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
@@ -13,7 +13,12 @@ import { findFile, type Location, splitRevision } from './locate.ts';
 const XET_INFO = 'application/vnd.xet-fileinfo+json';
 
 /** `resolve/{revision}/{path}`: where a file's content is. */
-export async function resolveFile(context: HubContext, exchange: Exchange, id: RepoId, rest: string[]): Promise<void> {
+export async function resolveFile(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  rest: string[],
+): Promise<void> {
   const repo = openRepo(context, exchange, id);
   const location = await splitRevision(repo, rest);
   const file = await findFile(repo, location);
@@ -21,7 +26,7 @@ export async function resolveFile(context: HubContext, exchange: Exchange, id: R
   return sendXetFile(context, exchange, repo, location, { ...file, xetHash: file.xetHash, lfs: file.lfs });
 }
 
-function redirectToGitFile(exchange: Exchange, repo: Repo, { commit, path }: Location): Promise<void> {
+function redirectToGitFile(exchange: HubExchange, repo: Repo, { commit, path }: Location): Promise<void> {
   const { type, name } = repo.id;
   const encoded = path.split('/').map(encodeURIComponent).join('/');
   const location = `/api/resolve-cache/${type}s/${name}/${commit}/${encoded}`;
@@ -30,7 +35,7 @@ function redirectToGitFile(exchange: Exchange, repo: Repo, { commit, path }: Loc
 
 async function sendXetFile(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   repo: Repo,
   { commit, path }: Location,
   file: TreeFile & { xetHash: string; lfs: { sha256: string } },
@@ -54,7 +59,12 @@ async function sendXetFile(
 }
 
 /** `raw/{revision}/{path}`: what git stores, so the pointer of a large file. */
-export async function sendRawFile(context: HubContext, exchange: Exchange, id: RepoId, rest: string[]): Promise<void> {
+export async function sendRawFile(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  rest: string[],
+): Promise<void> {
   const repo = openRepo(context, exchange, id);
   const location = await splitRevision(repo, rest);
   const file = await findFile(repo, location);
@@ -64,7 +74,7 @@ export async function sendRawFile(context: HubContext, exchange: Exchange, id: R
 /** `/api/resolve-cache/…/{commit}/{path}`: the content of a small file. */
 export async function sendCachedFile(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   id: RepoId,
   [commit = '', ...path]: string[],
 ): Promise<void> {
@@ -73,7 +83,7 @@ export async function sendCachedFile(
   return sendGitFile(context, exchange, location.commit, await findFile(repo, location));
 }
 
-function sendGitFile(context: HubContext, exchange: Exchange, commit: string, file: TreeFile): Promise<void> {
+function sendGitFile(context: HubContext, exchange: HubExchange, commit: string, file: TreeFile): Promise<void> {
   const headers: ResponseHeaders = {
     'content-type': 'text/plain; charset=utf-8',
     'x-repo-commit': commit,

@@ -1,7 +1,7 @@
 import type { HubContext } from '../context.ts';
 import type { RequestKind } from '../faults.ts';
 import { readJsonObject } from '../http/body-reader.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { notFound, type Route } from '../http/route.ts';
 import { isRepoName, type RepoId, type RepoType, typeOfPlural } from '../repo/repo-id.ts';
 import { sendBridge } from './bridge.ts';
@@ -18,7 +18,7 @@ import { sendRepoInfo, sendRepoList } from './repo-info.ts';
 import { resolveFile, sendCachedFile, sendRawFile } from './resolve.ts';
 import { sendToken } from './xet-token.ts';
 
-type Handler = (context: HubContext, exchange: Exchange, id: RepoId, rest: string[]) => Promise<void>;
+type Handler = (context: HubContext, exchange: HubExchange, id: RepoId, rest: string[]) => Promise<void>;
 
 /** Routes after a repository's name below `/api/{type}s/`, by method. */
 const ACTIONS: Record<string, [RequestKind, Handler]> = {
@@ -42,7 +42,7 @@ const ACTIONS: Record<string, [RequestKind, Handler]> = {
 };
 
 /** Finds what answers a request to the Hub. */
-export function hubRoute(context: HubContext, exchange: Exchange): Route {
+export function hubRoute(context: HubContext, exchange: HubExchange): Route {
   const { method, segments } = exchange;
   const hub = (kind: RequestKind, run: () => Promise<void>): Route => ({ family: 'hub', kind, run });
   const reads = method === 'GET' || method === 'HEAD';
@@ -79,7 +79,7 @@ export function hubRoute(context: HubContext, exchange: Exchange): Route {
   return notFound(exchange);
 }
 
-function apiRoute(context: HubContext, exchange: Exchange): Route {
+function apiRoute(context: HubContext, exchange: HubExchange): Route {
   const { method, segments } = exchange;
   const hub = (kind: RequestKind, run: () => Promise<void>): Route => ({ family: 'hub', kind, run });
   const [what = '', ...rest] = segments.slice(1);
@@ -110,7 +110,7 @@ function apiRoute(context: HubContext, exchange: Exchange): Route {
   return type ? repoRoute(context, exchange, type, rest) : notFound(exchange);
 }
 
-function repoRoute(context: HubContext, exchange: Exchange, type: RepoType, words: string[]): Route {
+function repoRoute(context: HubContext, exchange: HubExchange, type: RepoType, words: string[]): Route {
   const { method } = exchange;
   const hub = (kind: RequestKind, run: () => Promise<void>): Route => ({ family: 'hub', kind, run });
   if (words.length === 0 && method === 'GET') return hub('other', () => sendRepoList(context, exchange, type));

@@ -1,6 +1,6 @@
 import { type Caller, callerFor, decodeCaller, encodeCaller } from '../caller.ts';
 import { casUrl, type HubContext, isForeign, nowSeconds } from '../context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import { openRepo, readableRepo, requireContributor, requireWriter, visitor } from './access.ts';
@@ -17,14 +17,14 @@ export interface XetToken {
 }
 
 /** A token for the CAS: its claims and a signature, which only this server can have made. */
-export function issueToken(context: HubContext, exchange: Exchange, scope: Scope, caller: Caller): XetToken {
+export function issueToken(context: HubContext, exchange: HubExchange, scope: Scope, caller: Caller): XetToken {
   const exp = nowSeconds(context) + context.settings.tokenLifetimeSeconds;
   const claims = Buffer.from(JSON.stringify({ scope, exp, caller: encodeCaller(caller) })).toString('base64url');
   return { accessToken: `xet_${claims}.${context.signer.sign(claims)}`, exp, casUrl: casUrl(context, exchange) };
 }
 
 /** Lets a CAS request through that carries a token with this scope, and says who sent it. */
-export function requireScope(context: HubContext, exchange: Exchange, scope: Scope): Caller {
+export function requireScope(context: HubContext, exchange: HubExchange, scope: Scope): Caller {
   const match = /^xet_([\w-]+)\.([\w-]+)$/.exec(exchange.bearer() ?? '');
   const [, claims = '', signature = ''] = match ?? [];
   if (!match || !context.signer.matches(claims, signature)) throw new HubError(401, 'Missing or invalid token');
@@ -54,7 +54,7 @@ export function tokenHeaders(token: XetToken): Record<string, string> {
 
 export async function sendToken(
   context: HubContext,
-  exchange: Exchange,
+  exchange: HubExchange,
   id: RepoId,
   scope: Scope,
   revision: string | undefined,

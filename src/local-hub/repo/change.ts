@@ -10,13 +10,13 @@ const MAX_DEPTH = 64;
 const MAX_FILES = 500_000;
 const MAX_FOLDER_DELETIONS = 1000;
 
-export type Operation =
+export type TreeChange =
   | { kind: 'put'; path: string; file: TreeFile }
   | { kind: 'delete-file'; path: string }
   | { kind: 'delete-folder'; path: string };
 
 export interface Change {
-  operations: Operation[];
+  operations: TreeChange[];
   title: string;
   description?: string;
   author: string;
@@ -46,7 +46,7 @@ export async function commitChange(repo: Repo, ref: string, base: string | undef
   return commit;
 }
 
-async function applyOperations(before: Tree, operations: Operation[]): Promise<Tree> {
+async function applyOperations(before: Tree, operations: TreeChange[]): Promise<Tree> {
   const files = new Map(before);
   const breath = new Breath();
   const added = new Set<string>();

@@ -1,20 +1,9 @@
 import { isRepoName } from '../../hub/repo.ts';
+import type { RepoDesignation, RepoId, RepoType } from '../../hub/types.ts';
+
+export type { RepoDesignation, RepoId, RepoType };
 
 export { isRepoName };
-
-/** Type of a repository. */
-export type RepoType = 'model' | 'dataset' | 'space';
-
-/** A repository; `name` is `owner/name`, or one word for the oldest models. */
-export interface RepoId {
-  /** Its type. */
-  type: RepoType;
-  /** As in `owner/name`. */
-  name: string;
-}
-
-/** A repository as callers write it: `owner/name`, `datasets/owner/name`, `spaces/owner/name`, or both parts apart. */
-export type RepoDesignation = string | RepoId;
 
 const TYPES: RepoType[] = ['model', 'dataset', 'space'];
 

@@ -9,7 +9,7 @@ import { isRepoName, type RepoId, type RepoType } from './repo-id.ts';
 const NO_OWNER = '~';
 
 /** All repositories of a Hub. */
-export class RepoStore {
+export class RepoRegistry {
   readonly #root: string;
   readonly #staging: StagingArea;
   readonly #now: () => number;
@@ -23,8 +23,8 @@ export class RepoStore {
     this.#now = now;
   }
 
-  static async open(dir: string, staging: StagingArea, now: () => number): Promise<RepoStore> {
-    const store = new RepoStore(join(dir, 'repos'), staging, now);
+  static async open(dir: string, staging: StagingArea, now: () => number): Promise<RepoRegistry> {
+    const store = new RepoRegistry(join(dir, 'repos'), staging, now);
     for (const type of ['model', 'dataset', 'space'] as const) {
       for (const owner of await folders(join(store.#root, `${type}s`))) {
         for (const last of await folders(join(store.#root, `${type}s`, owner))) {

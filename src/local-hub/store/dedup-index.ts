@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { chunkHashHex } from '../../core/chunks.ts';
 import { type Caller, decodeCaller, encodeCaller } from '../caller.ts';
 import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
-import type { StoredFile } from './file-store.ts';
-import type { XorbIndex } from './xorb-index.ts';
+import type { FileRecord } from './file-store.ts';
+import type { StoredXorbIndex } from './xorb-index.ts';
 
 /** The xorbs that were registered together, and the chunks that lead to them. */
 interface StoredShard {
@@ -55,7 +55,7 @@ export class DedupIndex {
   }
 
   /** Makes the chunks of new xorbs findable: the first of each file, and one in 1024. */
-  async add(xorbs: XorbIndex[], files: StoredFile[], owner: Caller): Promise<void> {
+  async add(xorbs: StoredXorbIndex[], files: FileRecord[], owner: Caller): Promise<void> {
     const chunks = new Set<string>();
     const byHash = new Map(xorbs.map((xorb) => [xorb.hash, xorb]));
     for (const xorb of xorbs) {

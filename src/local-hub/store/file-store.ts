@@ -13,7 +13,7 @@ export interface StoredTerm {
 }
 
 /** Terms of a file. */
-export interface StoredFile {
+export interface FileRecord {
   hash: string;
   size: number;
   sha256?: string;
@@ -31,7 +31,7 @@ export class FileStore {
   readonly #files: string;
   readonly #objects: string;
   readonly #staging: StagingArea;
-  readonly #recent = new RecentMap<string, StoredFile>(256_000, ({ terms }) => 1000 + terms.length);
+  readonly #recent = new RecentMap<string, FileRecord>(256_000, ({ terms }) => 1000 + terms.length);
 
   constructor(dir: string, staging: StagingArea) {
     this.#files = join(dir, 'files');
@@ -39,13 +39,13 @@ export class FileStore {
     this.#staging = staging;
   }
 
-  async file(hash: string): Promise<StoredFile | undefined> {
+  async file(hash: string): Promise<FileRecord | undefined> {
     if (hash === ZERO_HASH) return { hash, size: 0, terms: [] };
     const known = this.#recent.get(hash);
     if (known) return known;
     const text = await readIfExists(shardedPath(this.#files, hash, '.json'));
     if (!text) return undefined;
-    const file = JSON.parse(text.toString()) as StoredFile;
+    const file = JSON.parse(text.toString()) as FileRecord;
     this.#recent.set(hash, file);
     return file;
   }
@@ -56,7 +56,7 @@ export class FileStore {
     return text && (JSON.parse(text.toString()) as LargeObject);
   }
 
-  async add(file: StoredFile): Promise<void> {
+  async add(file: FileRecord): Promise<void> {
     if (file.hash !== ZERO_HASH) {
       await this.#staging.write(shardedPath(this.#files, file.hash, '.json'), JSON.stringify(file));
       this.#recent.set(file.hash, file);

@@ -1,7 +1,7 @@
 import type { Codec } from '../../codec/codec.ts';
 import type { ByteRange } from '../../core/ranges.ts';
 import { collect } from './collect.ts';
-import type { StoredFile } from './file-store.ts';
+import type { FileRecord } from './file-store.ts';
 import type { Store } from './store.ts';
 
 /** Unpacked bytes that are decoded at a time. */
@@ -11,7 +11,7 @@ const BATCH_BYTES = 1024 * 1024;
 export async function* readFileBytes(
   store: Store,
   codec: Codec,
-  file: StoredFile,
+  file: FileRecord,
   range: ByteRange = { start: 0, end: file.size },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let termStart = 0;

@@ -6,7 +6,7 @@ import { hashToHex } from '../../core/hash.ts';
 import { RunBuffers } from '../../xorb/buffers.ts';
 import { FrameCutter, type FrameRun, runBufferBytes } from '../../xorb/frames.ts';
 import { type StagingArea, writeAll } from './atomic-file.ts';
-import { frameEnds, XorbIndex } from './xorb-index.ts';
+import { frameEnds, StoredXorbIndex } from './xorb-index.ts';
 import type { XorbStore } from './xorb-store.ts';
 
 export const MAX_XORB_CHUNKS = 8192;
@@ -53,7 +53,7 @@ export async function receiveXorb(
     const found = hashToHex(codec.xorbHash(chunks.records));
     if (found !== hash) throw refused(`its chunks give the hash ${found}`);
     await file.close();
-    return await xorbs.add(new XorbIndex(hash, chunks.records.slice(), Uint32Array.from(ends)), staged);
+    return await xorbs.add(new StoredXorbIndex(hash, chunks.records.slice(), Uint32Array.from(ends)), staged);
   } finally {
     await file.close().catch(() => undefined);
     await rm(staged, { force: true });

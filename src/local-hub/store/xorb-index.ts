@@ -3,7 +3,7 @@ import type { ByteRange, ChunkRange } from '../../core/ranges.ts';
 import { FRAME_HEADER_BYTES } from '../../xorb/frames.ts';
 
 /** Index of a stored xorb. */
-export class XorbIndex {
+export class StoredXorbIndex {
   readonly hash: string;
   readonly chunks: ChunkRecords;
   /** Offset behind each chunk's frame in the stored body, in bytes. */
@@ -54,13 +54,13 @@ export class XorbIndex {
   }
 
   /** `undefined` where the bytes are not those of an index: it was cut off. */
-  static read(hash: string, bytes: Uint8Array): XorbIndex | undefined {
+  static read(hash: string, bytes: Uint8Array): StoredXorbIndex | undefined {
     const count = bytes.length / (CHUNK_RECORD_BYTES + 4);
     if (!Number.isInteger(count) || count === 0) return undefined;
     const chunks = bytes.subarray(0, count * CHUNK_RECORD_BYTES);
     const numbers = new DataView(bytes.buffer, bytes.byteOffset + chunks.length, count * 4);
     const ends = Uint32Array.from({ length: count }, (_, index) => numbers.getUint32(index * 4, true));
-    return new XorbIndex(hash, chunks, ends);
+    return new StoredXorbIndex(hash, chunks, ends);
   }
 }
 

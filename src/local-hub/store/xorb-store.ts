@@ -4,13 +4,13 @@ import type { ByteRange } from '../../core/ranges.ts';
 import { isMissing, readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import { readPieces } from './read-pieces.ts';
 import { RecentMap } from './recent-map.ts';
-import { XorbIndex } from './xorb-index.ts';
+import { StoredXorbIndex } from './xorb-index.ts';
 
 /** Xorbs on disk: the frames without a footer, and beside them an index that is written last and so vouches for them. */
 export class XorbStore {
   readonly #root: string;
   readonly #staging: StagingArea;
-  readonly #indexes = new RecentMap<string, XorbIndex>(512);
+  readonly #indexes = new RecentMap<string, StoredXorbIndex>(512);
   readonly #adding = new Map<string, Promise<boolean>>();
 
   constructor(dir: string, staging: StagingArea) {
@@ -19,11 +19,11 @@ export class XorbStore {
   }
 
   /** The index of a xorb whose body is as long as it says. */
-  async index(hash: string): Promise<XorbIndex | undefined> {
+  async index(hash: string): Promise<StoredXorbIndex | undefined> {
     const known = this.#indexes.get(hash);
     if (known) return known;
     const bytes = await readIfExists(shardedPath(this.#root, hash, '.index'));
-    const index = bytes && XorbIndex.read(hash, bytes);
+    const index = bytes && StoredXorbIndex.read(hash, bytes);
     if (!index || (await this.#bodyBytes(hash)) !== index.storedBytes) return undefined;
     this.#indexes.set(hash, index);
     return index;
@@ -33,7 +33,7 @@ export class XorbStore {
    * The index of a xorb that is stored and whole. Looks at the disk each time: on this answer a client may leave out data,
    * and a body that was cut off is then never mended.
    */
-  async whole(hash: string): Promise<XorbIndex | undefined> {
+  async whole(hash: string): Promise<StoredXorbIndex | undefined> {
     const index = await this.index(hash);
     if (!index || (await this.#bodyBytes(hash)) === index.storedBytes) return index;
     this.#indexes.delete(hash);
@@ -53,7 +53,7 @@ export class XorbStore {
    * Takes over a staged file of checked frames. A whole xorb that is there already stays: its ranges may be in use.
    * Two senders of one xorb take turns, as each may have compressed it in his own way and body and index belong together.
    */
-  async add(index: XorbIndex, staged: string): Promise<boolean> {
+  async add(index: StoredXorbIndex, staged: string): Promise<boolean> {
     for (let other = this.#adding.get(index.hash); other; other = this.#adding.get(index.hash)) {
       await other.catch(() => undefined);
     }
@@ -62,7 +62,7 @@ export class XorbStore {
     return turn;
   }
 
-  async #store(index: XorbIndex, staged: string): Promise<boolean> {
+  async #store(index: StoredXorbIndex, staged: string): Promise<boolean> {
     if (await this.whole(index.hash)) return false;
     // The index of a damaged body must not vouch for a new one, whose frames may lie elsewhere.
     await rm(shardedPath(this.#root, index.hash, '.index'), { force: true });
