@@ -9,7 +9,7 @@ import { ifPresent } from '../fs/if-present.ts';
 import { isLockHeld } from '../fs/lock.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
 import type { PlannedRemoval, RemovalKind } from './cache-control.ts';
-import { type CachedRepo, type CachedRevision, type CacheScan, filesOf, type StoredFile } from './scan.node.ts';
+import { type CachedRepo, type CachedRevision, type CacheScan, filesOf, type SharedBlob } from './scan.node.ts';
 import type { CacheProblem } from './usage.ts';
 
 /** What would be removed, in an order that leaves nothing pointing to what is gone, wherever it stops. */
@@ -231,7 +231,7 @@ class Planning {
     }
   }
 
-  #unfinishedOf(repo: CachedRepo): StoredFile[] {
+  #unfinishedOf(repo: CachedRepo): SharedBlob[] {
     return this.#scan.unfinished.filter(({ path }) => isBelow(path, repo.path));
   }
 }
