@@ -5,7 +5,7 @@ import { XetClient } from '../client/xet-client.ts';
 import { XetError } from '../core/errors.ts';
 import { parseLocation } from '../hub/repo.ts';
 import type { RepoDesignation } from '../hub/types.ts';
-import type { CacheTarget } from '../manage/cache-control.ts';
+import type { CacheTarget } from '../manage/types.ts';
 import { cacheLs } from './cache-ls.ts';
 import { cachePrune, cacheRm } from './cache-remove.ts';
 import { cacheVerify } from './cache-verify.ts';

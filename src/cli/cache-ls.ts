@@ -1,6 +1,5 @@
 import type { BaseXetClient } from '../client/client.ts';
-import type { CacheUsage, RepoUsage } from '../manage/cache-control.ts';
-import type { CacheProblem } from '../manage/usage.ts';
+import type { CacheProblem, CacheUsage, RepoUsage } from '../manage/types.ts';
 import type { Output } from './output.ts';
 import { tableLines } from './table.ts';
 import { formatAgo, formatBytes, formatCount } from './units.ts';

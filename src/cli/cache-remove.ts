@@ -1,6 +1,6 @@
 import type { BaseXetClient } from '../client/client.ts';
 import { XetError } from '../core/errors.ts';
-import type { CacheTarget, PlannedRemoval, RemovalKind, RemovalReport } from '../manage/cache-control.ts';
+import type { CacheTarget, PlannedRemoval, RemovalKind, RemovalReport } from '../manage/types.ts';
 import { type Confirm, onTerminal } from './confirm.ts';
 import type { Output } from './output.ts';
 import { formatBytes, formatCount } from './units.ts';

@@ -1,7 +1,7 @@
 import type { BaseXetClient } from '../client/client.ts';
 import { XetError } from '../core/errors.ts';
 import type { RepoDesignation } from '../hub/types.ts';
-import type { CheckedBlob, VerifyReport } from '../manage/cache-control.ts';
+import type { CheckedBlob, VerifyReport } from '../manage/types.ts';
 import { tellWarnings } from './cache-ls.ts';
 import type { Output } from './output.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';

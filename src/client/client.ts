@@ -8,7 +8,7 @@ import type { RepoStore } from '../files/place.ts';
 import { listEntries } from '../hub/listing.ts';
 import { DEFAULT_REVISION, givenFolder, givenPath, parseLocation, parseRepo, repoText } from '../hub/repo.ts';
 import type { ListEntry } from '../hub/types.ts';
-import type { CacheControl } from '../manage/cache-control.ts';
+import type { CacheControl } from '../manage/types.ts';
 import { SharedReads } from '../read/shared-reads.ts';
 import type {
   FetchFile,

@@ -1,6 +1,6 @@
 import type { LocalCaches } from '../cache/local-caches.ts';
-import type { CacheControl } from '../manage/cache-control.ts';
 import { checkedControl } from '../manage/checked-control.ts';
+import type { CacheControl } from '../manage/types.ts';
 import { ReadMemory } from '../read/read-cache.ts';
 import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';

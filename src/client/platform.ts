@@ -5,7 +5,7 @@ import type { MakeContentHash } from '../core/content-hash.ts';
 import type { Shares } from '../core/descriptors.ts';
 import type { FetchTogether } from '../download/fetch-runs.ts';
 import type { HttpOptions, HttpTimeouts } from '../http/http.ts';
-import type { OpenCacheControl } from '../manage/cache-control.ts';
+import type { OpenCacheControl } from '../manage/types.ts';
 import type { NamePlatform } from '../snapshot/names.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileBackend } from './file-backend.ts';

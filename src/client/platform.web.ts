@@ -1,5 +1,5 @@
 import { Codec } from '../codec/codec.ts';
-import { openWebCacheControl } from '../manage/cache-control.ts';
+import { openWebCacheControl } from '../manage/cache-control.web.ts';
 import { openCaches } from './local-caches.web.ts';
 import type { Platform } from './platform.ts';
 import { readerPlatform } from './reader-platform.web.ts';

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { XetError } from '../core/errors.ts';
 import { hubCacheDir } from '../fs/env-folders.node.ts';
-import type { CachedRepo, CachedRevision } from '../manage/scan.node.ts';
+import type { CachedRepo, CachedRevision } from '../manage/cached-repo.ts';
 import { scanCache } from '../manage/scan.node.ts';
 import type { CachedRepoInfo, CachedRevisionInfo, HFCacheInfo } from './types.ts';
 

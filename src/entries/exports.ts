@@ -19,6 +19,7 @@ export { parseLocation, parseRepo } from '../hub/repo.ts';
 export type { ListEntry, RepoDesignation, RepoId, RepoType } from '../hub/types.ts';
 export type {
   CacheControl,
+  CacheProblem,
   CacheTarget,
   CacheUsage,
   CheckedBlob,
@@ -31,8 +32,8 @@ export type {
   RevisionUsage,
   VerifyCacheOptions,
   VerifyReport,
-} from '../manage/cache-control.ts';
-export type { CacheProblem, XetkitCacheUsage } from '../manage/usage.ts';
+  XetkitCacheUsage,
+} from '../manage/types.ts';
 export { type SaveOptions, type SaveResult, type SaveTarget, saveFile } from '../read/save-file.ts';
 export type { XetFile } from '../read/xet-file.ts';
 export type {

@@ -4,6 +4,11 @@ import type { RecipeStore } from '../cache/recipes/recipe-store.ts';
 import { XetError } from '../core/errors.ts';
 import { hubCacheDir } from '../fs/env-folders.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
+import { type CachedRepo, type CacheScan, cachedRepoText } from './cached-repo.ts';
+import { type CachePlan, carryOut, planPrune, planRemoval } from './clean.node.ts';
+import { clearCaches, measureCaches, overLimit, pruneChunks, totalBytes } from './maintenance.ts';
+import { scanCache } from './scan.node.ts';
+import { findRepo, findTargets } from './targets.ts';
 import type {
   CacheControl,
   CacheControlSettings,
@@ -16,11 +21,7 @@ import type {
   RepoUsage,
   VerifyCacheOptions,
   VerifyReport,
-} from './cache-control.ts';
-import { type CachePlan, carryOut, planPrune, planRemoval } from './clean.node.ts';
-import { clearCaches, measureCaches, overLimit, pruneChunks, totalBytes } from './maintenance.ts';
-import { type CachedRepo, type CacheScan, cachedRepoText, scanCache } from './scan.node.ts';
-import { findRepo, findTargets } from './targets.ts';
+} from './types.ts';
 import { verifyCache } from './verify.node.ts';
 
 export const openNodeCacheControl: OpenCacheControl = (settings) => new NodeCacheControl(settings);

@@ -1,6 +1,6 @@
 import { CACHE_PRUNE, CACHE_REMOVE, CACHE_USAGE, CACHE_VERIFY, checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
-import type { CacheControl } from './cache-control.ts';
+import type { CacheControl } from './types.ts';
 
 /** The same, with all that it is given checked first. */
 export function checkedControl(control: CacheControl): CacheControl {

@@ -2,15 +2,14 @@ import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isXetError, XetError } from '../core/errors.ts';
 import { isPythonLockHeld } from '../files/disk/python-lock.node.ts';
-import { SharedBlobs } from '../files/disk/shared-blobs.node.ts';
+import { type SharedBlob, SharedBlobs } from '../files/disk/shared-blobs.node.ts';
 import { isDiskError } from '../fs/cache-folder.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { ifPresent } from '../fs/if-present.ts';
 import { isLockHeld } from '../fs/lock.node.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
-import type { PlannedRemoval, RemovalKind } from './cache-control.ts';
-import { type CachedRepo, type CachedRevision, type CacheScan, filesOf, type SharedBlob } from './scan.node.ts';
-import type { CacheProblem } from './usage.ts';
+import { type CachedRepo, type CachedRevision, type CacheScan, filesOf } from './cached-repo.ts';
+import type { CacheProblem, PlannedRemoval, RemovalKind } from './types.ts';
 
 /** What would be removed, in an order that leaves nothing pointing to what is gone, wherever it stops. */
 export interface CachePlan {

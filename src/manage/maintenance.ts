@@ -1,6 +1,6 @@
 import type { CacheStores } from '../cache/local-caches.ts';
 import { XetError } from '../core/errors.ts';
-import type { CacheProblem, XetkitCacheUsage } from './usage.ts';
+import type { CacheProblem, XetkitCacheUsage } from './types.ts';
 
 /** What cannot be counted is told of, and counts as nothing. */
 export async function measureCaches(

@@ -8,93 +8,19 @@ import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { ifPresent } from '../fs/if-present.ts';
 import { readSmall } from '../fs/small-files.node.ts';
-import type { RepoType } from '../hub/types.ts';
-import type { CacheProblem } from './usage.ts';
+import { type CachedFile, type CachedRepo, type CachedRevision, type CacheScan, filesOf } from './cached-repo.ts';
 
-export type { SharedBlob as SharedBlob };
-
-/** Python's client also keeps kernels, which xetkit does not fetch. */
-export type CachedRepoType = RepoType | 'kernel';
-
-/** A file of a revision in the Hub cache folder. */
-export interface CachedFile {
-  /** Path in the repository. */
-  file: string;
-  /** Path on this machine, in the snapshot. */
-  path: string;
-  /** What the snapshot links to; the file itself where it is a copy. */
-  blob: string;
-  /** Bytes. */
-  size: number;
-  /** Milliseconds since 1970. */
-  lastAccessed: number;
-  /** Milliseconds since 1970. */
-  lastModified: number;
-}
-
-/** A commit of which there are files. */
-export interface CachedRevision {
-  commit: string;
-  /** The snapshot's folder. */
-  path: string;
-  /** Branches and tags that stand for it; none if it was named by its commit, or was replaced by a later one. */
-  refs: string[];
-  files: CachedFile[];
-  /** Bytes of its files, equal ones counted once. */
-  size: number;
-  /** Milliseconds since 1970. */
-  lastModified: number;
-}
-
-export interface CachedRepo {
-  type: CachedRepoType;
-  /** `owner/name`. */
-  name: string;
-  path: string;
-  revisions: CachedRevision[];
-  /** Bytes of the files of all revisions, equal ones counted once. */
-  size: number;
-  /** Different files, as far as their content goes. */
-  blobs: number;
-  /** Bytes that revisions have in common: so much more would be on the disk if each had its own files. */
-  sharedBytes: number;
-  /** Milliseconds since 1970. */
-  lastAccessed: number;
-  /** Milliseconds since 1970. */
-  lastModified: number;
-  /** Content that no revision uses. */
-  unused: SharedBlob[];
-  /** Paths in snapshots that lead nowhere. */
-  brokenLinks: string[];
-  /** Refs, by their paths on this machine, to commits of which there is nothing. */
-  danglingRefs: string[];
-}
-
-/** What is in the Hub cache folder. */
-export interface CacheScan {
-  path: string;
-  repos: CachedRepo[];
-  /** Bytes of all files of revisions on the disk, each counted once, and of all that repositories share. */
-  size: number;
-  /** Downloads that are under way or were broken off. */
-  unfinished: SharedBlob[];
-  /** Content that repositories may share, by xet hash. */
-  shared: SharedBlob[];
-  /** What is damaged, or is no part of such a folder. */
-  warnings: CacheProblem[];
-}
-
-const TYPES: Record<string, CachedRepoType> = {
+const TYPES: Record<string, CachedRepo['type']> = {
   models: 'model',
   datasets: 'dataset',
   spaces: 'space',
   kernels: 'kernel',
 };
-/** What desktops put into folders. */
-const OF_THE_SYSTEM = new Set(['.DS_Store', 'Thumbs.db', 'desktop.ini']);
-const OF_THE_CACHE = new Set(['.locks', 'CACHEDIR.TAG']);
+/** Files that desktops put into folders. */
+const SYSTEM_FILES = new Set(['.DS_Store', 'Thumbs.db', 'desktop.ini']);
+const CACHE_FILES = new Set(['.locks', 'CACHEDIR.TAG']);
 
-/** Looks at a Hub cache folder. What is damaged is told of; only a folder that cannot be read at all is an error. */
+/** Scans a Hub cache folder. Damage is a warning; only a folder that cannot be read at all is an error. */
 export async function scanCache(folder: string, signal?: AbortSignal): Promise<CacheScan> {
   const path = resolve(folder);
   const scan: CacheScan = { path, repos: [], size: 0, unfinished: [], shared: [], warnings: [] };
@@ -114,7 +40,7 @@ export async function scanCache(folder: string, signal?: AbortSignal): Promise<C
   for (const name of names.sort()) {
     signal?.throwIfAborted();
     const isStore = hasStore && name === basename(store.folder);
-    if (isStore || OF_THE_SYSTEM.has(name) || OF_THE_CACHE.has(name)) continue;
+    if (isStore || SYSTEM_FILES.has(name) || CACHE_FILES.has(name)) continue;
     await new RepoScan(join(path, name), scan, fence).run(signal);
   }
   scan.shared = await store.list();
@@ -122,7 +48,7 @@ export async function scanCache(folder: string, signal?: AbortSignal): Promise<C
   return scan;
 }
 
-/** Shared content counts as a part of the store, whoever links to it. */
+/** Sums file sizes. Shared content counts once, whichever repositories link to it. */
 async function sizeOnDisk({ repos, shared }: CacheScan, store: SharedBlobs): Promise<number> {
   const sizes = new Map(shared.map(({ path, size }) => [path, size]));
   for (const { blob, size } of repos.flatMap(filesOf)) {
@@ -132,16 +58,7 @@ async function sizeOnDisk({ repos, shared }: CacheScan, store: SharedBlobs): Pro
   return sum([...sizes.values()]);
 }
 
-export function filesOf(repo: CachedRepo): CachedFile[] {
-  return repo.revisions.flatMap(({ files }) => files);
-}
-
-/** A repository's name with its type, as in `datasets/owner/name`. */
-export function cachedRepoText({ type, name }: Pick<CachedRepo, 'type' | 'name'>): string {
-  return type === 'model' ? name : `${type}s/${name}`;
-}
-
-/** Looks at one entry of the cache folder, which should be a repository. */
+/** Scan of one entry of the cache folder, which should be a repository. */
 class RepoScan {
   readonly #path: string;
   readonly #scan: CacheScan;
@@ -157,46 +74,46 @@ class RepoScan {
 
   async run(signal?: AbortSignal): Promise<void> {
     try {
-      await this.#look(signal);
+      await this.#scanRepo(signal);
     } catch (error) {
       signal?.throwIfAborted();
       this.#warn(this.#path, error instanceof Error ? error.message : String(error), isForbidden(error));
     }
   }
 
-  async #look(signal?: AbortSignal): Promise<void> {
+  async #scanRepo(signal?: AbortSignal): Promise<void> {
     const path = this.#path;
     const name = basename(path);
     const [prefix = '', ...rest] = name.split('--');
     const type = TYPES[prefix];
     const own = await stat(path);
     if (!own.isDirectory() || rest.length === 0 || type === undefined) {
-      this.#warn(path, `Not a repository: a ${own.isDirectory() ? 'folder' : 'file'} that does not belong here.`);
+      this.#warn(path, `This ${own.isDirectory() ? 'folder' : 'file'} is not a repository and does not belong here.`);
       return;
     }
 
     await this.#fence.check(path);
-    const entries = await this.#lookAtBlobs();
+    const entries = await this.#scanBlobs();
     const refs = await this.#readRefs();
     const revisions: CachedRevision[] = [];
     const snapshots = await this.#entriesOf(join(path, 'snapshots'));
-    if (!snapshots) this.#warn(path, 'It has no folder of snapshots.');
+    if (!snapshots) this.#warn(path, 'The snapshots folder is missing.');
     for (const entry of snapshots ?? []) {
       signal?.throwIfAborted();
       const snapshot = join(path, 'snapshots', entry);
-      if (OF_THE_SYSTEM.has(entry)) continue;
+      if (SYSTEM_FILES.has(entry)) continue;
       const found = await this.#statOf(snapshot);
       if (found === 'unreadable') continue;
       if (!found?.isDirectory()) {
-        this.#warn(snapshot, 'A file among the snapshots.');
+        this.#warn(snapshot, 'A file is among the snapshots, where only folders belong.');
         continue;
       }
       if (!(await this.#isInside(snapshot))) continue;
-      revisions.push(await this.#lookAtRevision(snapshot, refs));
+      revisions.push(await this.#scanRevision(snapshot, refs));
     }
-    // What is left over are refs to commits of which there is nothing.
+    // The refs that remain point to commits that are not present.
     const danglingRefs = [...refs.values()].flat().map((ref) => join(path, 'refs', ...ref.split('/')));
-    for (const ref of danglingRefs) this.#warn(ref, 'It stands for a commit of which there is nothing here.');
+    for (const ref of danglingRefs) this.#warn(ref, 'It points to a commit that is not present.');
 
     const size = sum([...this.#stats.values()].map((found) => found.size));
     const times = this.#stats.size > 0 ? [...this.#stats.values()] : [own];
@@ -216,12 +133,12 @@ class RepoScan {
     });
   }
 
-  /** Finished content; unfinished is added to the scan. */
-  async #lookAtBlobs(): Promise<SharedBlob[]> {
+  /** Returns complete content, and adds incomplete content to the scan. */
+  async #scanBlobs(): Promise<SharedBlob[]> {
     const folder = join(this.#path, 'blobs');
     const finished: SharedBlob[] = [];
     for (const name of (await this.#entriesOf(folder)) ?? []) {
-      if (OF_THE_SYSTEM.has(name)) continue;
+      if (SYSTEM_FILES.has(name)) continue;
       const path = join(folder, name);
       const found = await ifPresent(() => lstat(path));
       if (!found) continue;
@@ -232,15 +149,15 @@ class RepoScan {
     return finished;
   }
 
-  /** Refs by the commits that they stand for. */
+  /** Returns refs by the commits that they point to. */
   async #readRefs(): Promise<Map<string, string[]>> {
     const folder = join(this.#path, 'refs');
     const found = new Map<string, string[]>();
     const kind = await ifPresent(() => lstat(folder));
-    if (kind?.isFile()) this.#warn(folder, 'A file where the folder of refs should be.');
+    if (kind?.isFile()) this.#warn(folder, 'A file is where the refs folder should be.');
     const isThere = kind !== undefined && !kind.isFile() && (await this.#isInside(folder));
     for (const path of isThere ? await this.#filesBelow(folder) : []) {
-      if (OF_THE_SYSTEM.has(basename(path))) continue;
+      if (SYSTEM_FILES.has(basename(path))) continue;
       const commit = await readSmall(path);
       if (commit === undefined) {
         this.#warn(path, 'It cannot be read.', true);
@@ -253,7 +170,7 @@ class RepoScan {
     return found;
   }
 
-  async #lookAtRevision(path: string, refs: Map<string, string[]>): Promise<CachedRevision> {
+  async #scanRevision(path: string, refs: Map<string, string[]>): Promise<CachedRevision> {
     const commit = basename(path);
     const files: CachedFile[] = [];
     for (const file of (await this.#filesBelow(path)).sort()) {
@@ -264,11 +181,11 @@ class RepoScan {
       if (found === 'unreadable') continue;
       if (!found) {
         this.#brokenLinks.push(file);
-        this.#warn(file, `It leads to ${blob}, which does not exist.`);
+        this.#warn(file, `Its target ${blob} does not exist.`);
         continue;
       }
       if (!this.#stats.has(blob) && !(await this.#fence.has(file))) {
-        this.#warn(file, 'It leads out of the cache folder, and is left alone.');
+        this.#warn(file, 'It leads out of the cache folder, so it is ignored.');
         continue;
       }
       if (!found.isFile()) continue;
@@ -318,7 +235,7 @@ class RepoScan {
     }
   }
 
-  /** Undefined if there is no such folder. */
+  /** Returns undefined for an absent folder. */
   async #entriesOf(folder: string): Promise<string[] | undefined> {
     if (!(await this.#isInside(folder))) return undefined;
     try {
@@ -334,7 +251,7 @@ class RepoScan {
     this.#scan.warnings.push({ localPath: path, message, ...(unreadable && { unreadable }) });
   }
 
-  /** Everything but folders, below a folder. Links to folders are not followed. */
+  /** Returns everything below a folder but folders. Links to folders are not followed. */
   async #filesBelow(folder: string): Promise<string[]> {
     const found: string[] = [];
     const folders = [folder];

@@ -1,6 +1,6 @@
 import { XetError } from '../core/errors.ts';
 import type { RepoDesignation } from '../hub/types.ts';
-import type { CacheTarget } from './cache-control.ts';
+import type { CacheTarget } from './types.ts';
 
 /** A repository in the Hub cache folder, as far as its names go. */
 export interface NamedRepo {

@@ -12,8 +12,9 @@ import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { isBelow, realPath } from '../fs/safe-paths.node.ts';
 import { isContentId } from '../hub/client.ts';
-import type { CheckedBlob } from './cache-control.ts';
-import { type CachedRepo, type CacheScan, cachedRepoText, filesOf, linkTarget } from './scan.node.ts';
+import { type CachedRepo, type CacheScan, cachedRepoText, filesOf } from './cached-repo.ts';
+import { linkTarget } from './scan.node.ts';
+import type { CheckedBlob } from './types.ts';
 
 export type { CheckedBlob };
 

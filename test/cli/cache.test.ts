@@ -9,7 +9,7 @@ import { Output } from '../../src/cli/output.ts';
 import { run } from '../../src/cli/run.ts';
 import { tableLines } from '../../src/cli/table.ts';
 import { formatAgo, formatCount } from '../../src/cli/units.ts';
-import type { CacheControl, RemovalReport } from '../../src/manage/cache-control.ts';
+import type { CacheControl, RemovalReport } from '../../src/manage/types.ts';
 import { clientOf, hubFor, scratch, sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 

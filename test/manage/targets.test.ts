@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isXetError } from '../../src/core/errors.ts';
-import type { CacheTarget } from '../../src/manage/cache-control.ts';
 import { findRepo, findTargets, type NamedRepo } from '../../src/manage/targets.ts';
+import type { CacheTarget } from '../../src/manage/types.ts';
 
 const A = `aaaaaaa1${'0'.repeat(32)}`;
 const A2 = `aaaaaaa2${'0'.repeat(32)}`;
