@@ -3,7 +3,7 @@ import { hashToHex } from '../core/hash.ts';
 import { open } from '../fs/disk.node.ts';
 import { loadCodec } from './load.node.ts';
 
-export interface FileChunks {
+interface FileChunks {
   /** Bytes. */
   size: number;
   records: ChunkRecords;

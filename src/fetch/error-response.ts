@@ -24,7 +24,7 @@ const OWN_FAILURES: readonly XetErrorCode[] = [
   'INVALID_ARGUMENT',
 ];
 
-export interface ErrorResponse {
+interface ErrorResponse {
   status: number;
   headers: Record<string, string>;
   text: string;

@@ -13,13 +13,13 @@ export interface FileFacts {
 }
 
 /** Head of a response, and its body: a range of the file, or a text that may be empty. */
-export interface FileResponse {
+interface FileResponse {
   status: number;
   headers: Record<string, string>;
   body: { content: ByteRange } | { text: string };
 }
 
-export interface FileRequest {
+interface FileRequest {
   headers: Headers;
   /** True if the file is to be saved rather than shown. */
   attachment: boolean;

@@ -43,7 +43,7 @@ const MAX_BUFFERING_MS = 15_000;
 /** Time for the browser to look up a page. */
 const CLIENT_MS = 200;
 
-export interface ServiceWorkerContext {
+interface ServiceWorkerContext {
   makeClient: MakeClient;
   /** True if the browser lets the worker finish the bodies that it has begun. */
   finishesBodies: boolean;

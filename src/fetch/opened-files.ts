@@ -10,7 +10,7 @@ export interface OpenFile extends FileFacts {
 }
 
 /** Opens a file; with `whole` all of it is wanted. */
-export type OpenAddress = (address: HubAddress, whole: boolean, signal: AbortSignal) => Promise<OpenFile>;
+type OpenAddress = (address: HubAddress, whole: boolean, signal: AbortSignal) => Promise<OpenFile>;
 
 interface Opened {
   file: OpenFile;

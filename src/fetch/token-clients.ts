@@ -12,7 +12,7 @@ export interface ClientLease {
 }
 
 /** Creates the client for a token. */
-export type MakeTokenClient = (accessToken: string) => FetchClient;
+type MakeTokenClient = (accessToken: string) => FetchClient;
 
 /** Each client has workers and memory of its own, so a service with many users would gain nothing from more of them. */
 const MAX_TOKEN_CLIENTS = 4;

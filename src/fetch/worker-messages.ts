@@ -11,7 +11,7 @@ export interface XetProgressMessage extends FetchProgress {
 }
 
 /** Ping of a service worker to its pages while it works, and their reply. */
-export interface AwakeMessage {
+interface AwakeMessage {
   type: 'xetkit-awake';
 }
 

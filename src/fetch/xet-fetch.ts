@@ -58,7 +58,7 @@ export interface XetFetch {
 export type MakeClient = (options: XetClientOptions) => FetchClient;
 
 /** Callbacks of one request. */
-export interface FetchHooks {
+interface FetchHooks {
   onProgress?: ((url: string, progress: FetchProgress) => void) | undefined;
   /** Called once when the body ends, or at once if there is none. */
   onSettled?: ((outcome: BodyOutcome) => void) | undefined;
@@ -183,7 +183,7 @@ export class XetFetcher {
 }
 
 /** The `fetch` of a fetcher. */
-export function asFetch(fetcher: XetFetcher): XetFetch {
+function asFetch(fetcher: XetFetcher): XetFetch {
   const close = () => fetcher.close();
   return Object.assign((input: FetchInput, init?: RequestInit) => fetcher.fetch(input, init), {
     handles: (input: FetchInput, init?: RequestInit) => fetcher.handles(input, init),

@@ -1,5 +1,5 @@
 /** A number type of ggml. Numbers are stored in blocks. */
-export interface GgmlType {
+interface GgmlType {
   name: string;
   blockElements: number;
   blockBytes: number;

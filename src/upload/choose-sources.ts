@@ -6,7 +6,7 @@ export interface KnownPlaces {
   find(position: number, before: ChunkPlace | undefined): ChunkPlace | undefined;
 }
 
-export interface ChosenSources {
+interface ChosenSources {
   /** A place for each chunk. */
   places: ChunkPlace[];
   /** Positions of the chunks that must be stored, ascending. */
@@ -73,7 +73,7 @@ function knownRun(start: number, end: number, known: KnownPlaces, before: ChunkP
 }
 
 /** Limits of fragmentation. The defaults are those of native clients. */
-export interface FragmentationLimits {
+interface FragmentationLimits {
   /** Number of the file's last terms that are considered. */
   window: number;
   /** Average number of chunks that a term should have. */

@@ -14,7 +14,7 @@ import type { ChunkPlace, XorbName } from './file-terms.ts';
 import { XORB_LIMITS } from './xorb-packer.ts';
 
 /** Converts hashes to those that a shard with this key lists. */
-export type KeyHashes = (hashes: Uint8Array, key: Uint8Array) => Promise<Uint8Array>;
+type KeyHashes = (hashes: Uint8Array, key: Uint8Array) => Promise<Uint8Array>;
 
 /** Maximum number of chunks from the CAS that one upload remembers: about 80 MB. */
 const MAX_CAS_CHUNKS = 1_000_000;
@@ -108,7 +108,7 @@ interface IndexedRun {
 }
 
 /** A chunk to find: its hash in the form that the table contains, and its length in bytes. */
-export interface WantedChunk {
+interface WantedChunk {
   /** Raw hashes, back to back; `position` selects one. */
   hashes: Uint8Array;
   position: number;

@@ -6,13 +6,13 @@ import type { CommitTarget, HubWriter, MadeCommit } from '../hub/writer.ts';
 const MAX_OPERATIONS = 1000;
 const MAX_COMMIT_BYTES = 64 * 1024 * 1024;
 
-export interface CommitContext {
+interface CommitContext {
   writer: HubWriter;
   budget: MemoryBudget;
   onWarning: (message: string) => void;
 }
 
-export interface CommitPlan {
+interface CommitPlan {
   title: string;
   description: string;
   /** Head that the commit must be based on. */

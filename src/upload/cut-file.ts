@@ -24,7 +24,7 @@ export interface CutBlock {
   endsFile: boolean;
 }
 
-export interface CutContext {
+interface CutContext {
   pool: CodecPool;
   lease: MemoryLease;
   /** Size of the memory of a block. */

@@ -3,7 +3,7 @@ import { repoText } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 
 /** Target of an upload. */
-export interface UploadTarget {
+interface UploadTarget {
   repo: RepoId;
   endpoint: string;
   /** True if requests to the Hub carry a token. */

@@ -17,7 +17,7 @@ export interface FinalizedFile {
 }
 
 /** A file with a place for each of its chunks. */
-export interface PlacedFile {
+interface PlacedFile {
   terms: FileTerms;
   records: ChunkRecordList;
   /** Bytes. */

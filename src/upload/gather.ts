@@ -64,7 +64,7 @@ export interface LocalFiles {
   open(path: string | URL, options: OpenLocal): Promise<LocalEntry>;
 }
 
-export interface GatherContext extends OpenLocal {
+interface GatherContext extends OpenLocal {
   http: Http;
   local: LocalFiles | undefined;
 }
@@ -128,7 +128,7 @@ function listOf(items: UploadItems): Iterable<UploadItem> | AsyncIterable<Upload
 }
 
 /** Checks a path; throws for one that the Hub refuses, or that no client uploads. */
-export function checkUploadPath(path: string): string {
+function checkUploadPath(path: string): string {
   checkPath(path);
   if (isNeverUploaded(path)) {
     throw new XetError(

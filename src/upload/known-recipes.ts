@@ -5,7 +5,7 @@ import type { Recipe, RecipeTerm } from '../core/recipe.ts';
 import { ChunkTable } from './chunk-index.ts';
 
 /** The terms that the CAS has for a file; undefined if it does not know the file. */
-export type TermsOnCas = (recipe: Recipe, signal: AbortSignal) => Promise<readonly RecipeTerm[] | undefined>;
+type TermsOnCas = (recipe: Recipe, signal: AbortSignal) => Promise<readonly RecipeTerm[] | undefined>;
 
 /** A term of a recipe that the CAS has not confirmed yet. */
 interface RecipeTermCandidate {

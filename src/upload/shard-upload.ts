@@ -146,7 +146,7 @@ function tooMuch(url: string): XetError {
 }
 
 /** A xorb in a shard. */
-export interface ListedXorb {
+interface ListedXorb {
   hash: string;
   /** Number of chunks. */
   count: number;

@@ -46,7 +46,7 @@ export interface StoreCounts {
   xorbs: number;
 }
 
-export interface StoredFiles {
+interface StoredFiles {
   /** In the order of the sources. */
   files: FinalizedFile[];
   /** Sums of all progress. */

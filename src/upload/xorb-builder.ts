@@ -8,7 +8,7 @@ import type { MemoryLease } from './memory-lease.ts';
 import type { NewChunks } from './xorb-packer.ts';
 import type { XorbUploader } from './xorb-upload.ts';
 
-export interface XorbBuilderContext {
+interface XorbBuilderContext {
   pool: CodecPool;
   uploader: Pick<XorbUploader, 'upload' | 'copies'>;
   lease: MemoryLease;

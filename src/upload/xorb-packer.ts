@@ -2,7 +2,7 @@ import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice
 import type { ChunkPlace } from './file-terms.ts';
 
 /** Maximum size of a xorb. */
-export interface XorbLimits {
+interface XorbLimits {
   /** Bytes of the serialized xorb if none of its chunks can be compressed. */
   maxBytes: number;
   maxChunks: number;
@@ -15,7 +15,7 @@ export const XORB_LIMITS: XorbLimits = { maxBytes: 64 * 1024 * 1024, maxChunks: 
 export const FRAME_OVERHEAD_BYTES = 8;
 
 /** Place of a new chunk: the number of a xorb of this upload, counted from 0, and its chunk index. */
-export interface PackedPlace {
+interface PackedPlace {
   xorb: number;
   index: number;
 }

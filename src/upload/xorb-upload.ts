@@ -30,7 +30,7 @@ interface Grant {
 }
 
 /** Result of storing a xorb. */
-export interface StoredXorb {
+interface StoredXorb {
   /** False if the server had the xorb already. */
   inserted: boolean;
   /** Bytes of accepted request bodies; 0 if the server needed none. */
