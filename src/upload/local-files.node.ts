@@ -1,9 +1,10 @@
-import { type BigIntStats, constants } from 'node:fs';
+import { type BigIntStats, constants, type Stats } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isXetError, XetError } from '../core/errors.ts';
 import { type DiskFile, open, readdir, realpath, stat } from '../fs/disk.node.ts';
+import { ifPresent, isAbsent, isSystemError } from '../fs/if-present.ts';
 import { isBelow } from '../fs/safe-paths.node.ts';
 import { type ContentPeek, type ContentReader, changed, SAMPLE_BYTES } from './content-reader.ts';
 import type { Candidate, LocalEntry, LocalFiles, OpenLocal } from './gather.ts';
@@ -47,7 +48,11 @@ function pathOf(url: URL): string {
 async function refuseBroad(root: string, given: string): Promise<void> {
   const own = await stat(root, { bigint: true });
   for (const { path, what } of broadFolders(root)) {
-    const broad = await stat(path, { bigint: true }).catch(() => undefined);
+    const broad = await stat(path, { bigint: true }).catch((error: unknown) => {
+      // A folder that is absent, or closed to this user, is not the one that was just opened.
+      if (isAbsent(error) || ['EACCES', 'EPERM'].includes(codeOf(error))) return undefined;
+      throw error;
+    });
     if (!broad || !isSame(own, broad)) continue;
     throw new XetError(
       'INVALID_ARGUMENT',
@@ -116,13 +121,31 @@ async function* filesIn(walk: Walk, below: string): AsyncGenerator<Candidate, vo
 }
 
 async function whyNotFollowed(link: string, isAllowed: (real: string) => boolean): Promise<string | undefined> {
-  const real = await realpath(link).catch(() => undefined);
-  const found = real === undefined ? undefined : await stat(real).catch(() => undefined);
-  if (real === undefined || !found) return 'the link is broken';
+  const target = await linkTarget(link);
+  if (typeof target === 'string') return target;
+  const { real, found } = target;
   if (!found.isFile()) return 'links to folders are not followed';
   return isAllowed(real)
     ? undefined
     : 'the link leads out of the folder, and is followed only with force: true (--force)';
+}
+
+function codeOf(error: unknown): string {
+  return isSystemError(error) ? (error.code ?? '') : '';
+}
+
+/** Path and status of a link's target, or the reason why it cannot be followed. */
+async function linkTarget(link: string): Promise<{ real: string; found: Stats } | string> {
+  try {
+    const target = await ifPresent(async () => {
+      const real = await realpath(link);
+      return { real, found: await stat(real) };
+    });
+    return target ?? 'the link is broken';
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return `the link cannot be followed (${codeOf(error)})`;
+  }
 }
 
 /** True for a blob of the snapshot at `root` in the Hub cache folder, whose files are links to blobs. */

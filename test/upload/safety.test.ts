@@ -198,6 +198,20 @@ describe('links in a folder', () => {
     expect(await pathsIn(at)).toEqual(['a.txt', 'in/b.txt', 'in/linked.txt', 'out.txt']);
   });
 
+  test.skipIf(process.platform === 'win32')('a link that cannot be followed is skipped with the reason', async () => {
+    const folder = await folderOf({ 'a.txt': 'a' });
+    // Longer than a name may be: neither absent nor readable.
+    await symlink('x'.repeat(300), join(folder, 'long'));
+    await symlink('loop', join(folder, 'loop'));
+    const at = await station();
+    await at.client.upload({ repo, files: folder });
+    expect(await pathsIn(at)).toEqual(['a.txt']);
+    expect(at.warnings).toEqual([
+      expect.stringMatching(/long' is skipped: the link cannot be followed \(ENAMETOOLONG\)/),
+      expect.stringMatching(/loop' is skipped: the link is broken/),
+    ]);
+  });
+
   test('links of a snapshot in the Hub cache folder are followed to its blobs', async () => {
     const at = await station();
     await at.client.upload({
