@@ -20,7 +20,7 @@ export interface PoolOptions {
   smallBytes?: number | undefined;
 }
 
-/** One task in work, and the next one in the message queue. */
+/** One running task, and the next one in the message queue. */
 const TASKS_PER_WORKER = 2;
 /** Decoding less than this takes less time than a message. */
 const SMALL_BYTES = 96 * 1024;

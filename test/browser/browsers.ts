@@ -6,17 +6,17 @@ import { join } from 'node:path';
 
 export interface Profile {
   folder: string;
-  /** Limit of the quota of all sites in bytes, where a browser takes it from its profile. */
+  /** Quota of all sites in bytes, for browsers that read it from the profile. */
   quotaBytes?: number;
 }
 
 export interface BrowserKind {
   name: string;
-  /** Undefined where it is not installed. */
+  /** Undefined if the browser is not installed. */
   command: string | undefined;
-  /** What it is started with to show one page. */
+  /** Arguments to open one page. */
   args(profile: Profile, url: string): string[];
-  /** What it is started with to show one page in a private window. */
+  /** Arguments to open one page in a private window. */
   privateArgs(profile: Profile, url: string): string[];
 }
 
@@ -68,19 +68,19 @@ export async function makeProfile(options: { quotaBytes?: number } = {}): Promis
 }
 
 export async function removeProfile({ folder }: Profile): Promise<void> {
-  // Processes of a browser that was killed may still be letting go of it.
+  // Processes of a killed browser may still release files.
   await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
 }
 
 export interface Running {
-  /** Kills the browser with all its processes, as a crash would. */
+  /** Kills the browser and all its processes, like a crash. */
   kill(): Promise<void>;
 }
 
 export function startBrowser(command: string, args: string[], { folder }: Profile): Running {
   const child: ChildProcess = spawn(command, args, {
     stdio: 'ignore',
-    // A group of its own, so that all its processes can be ended together.
+    // A process group of its own, so that all its processes can be killed together.
     detached: true,
     env: { ...process.env, HOME: folder, MOZ_DISABLE_AUTO_SAFE_MODE: '1', MOZ_CRASHREPORTER_DISABLE: '1' },
   });

@@ -108,7 +108,7 @@ function pageCases(hooks: ContractHooks): void {
   entryFilesCases((...place) => openInWorker(...place), hooks);
   chunkStoreContract(inMemory, called('memory', hooks));
 
-  test('whatever is changed in the database, nothing wrong is given', async () => {
+  test('a changed database never returns wrong chunks', async () => {
     for (let seed = 1; seed <= 25; seed++) {
       const random = randomNumbers(seed);
       const below = (limit: number) => Math.floor(random() * limit);
@@ -147,7 +147,7 @@ function pageCases(hooks: ContractHooks): void {
     }
   });
 
-  test('a count that is wrong is put right, before or while the database is open', async () => {
+  test('a wrong count is corrected, before or while the database is open', async () => {
     const wrong: unknown[] = [
       { bytes: 10 * MB, entries: 5 },
       { bytes: -1, entries: 5 },
@@ -180,7 +180,7 @@ function pageCases(hooks: ContractHooks): void {
     }
   });
 
-  test('entries that are gone without having been counted off are noticed when it is opened', async () => {
+  test('uncounted removals are noticed on opening', async () => {
     const name = freshName();
     const first = await openIndexedDbChunkStore(name, { maxBytes: ROOMY, hash: sampleHash });
     for (let xorb = 0; xorb < 5; xorb++) await put(first, xorb, 0, 5);
@@ -194,7 +194,7 @@ function pageCases(hooks: ContractHooks): void {
     await second.close();
   });
 
-  test('a database of someone else by that name: IndexedDB is refused, the way out goes to memory', async () => {
+  test('a database of another program with the same name is left alone, and memory is used', async () => {
     const name = freshName();
     const foreign = await openDB(databaseOf(name), 1, { upgrade: (database) => void database.createObjectStore('x') });
     await expectRefusal(name, equal);
@@ -204,11 +204,11 @@ function pageCases(hooks: ContractHooks): void {
     await expectRefusal(newer, equal);
   });
 
-  test('a frame that may not use IndexedDB: refused, and memory instead', async () => {
+  test('a frame without access to IndexedDB uses memory', async () => {
     equal(await inFrame('opaque'), 'refused with CACHE; 1 warning; reads what was put');
   });
 
-  test('the database is deleted beneath it: nobody is blocked, and memory takes over', async () => {
+  test('deleting the database is not blocked, and memory takes over', async () => {
     const name = freshName();
     const warnings: string[] = [];
     const store = await openWebChunkStore(name, {
@@ -238,7 +238,7 @@ function pageCases(hooks: ContractHooks): void {
     await again.close();
   });
 
-  test('a later version wants the database: it is given up', async () => {
+  test('the database is released when a later version opens it', async () => {
     const name = freshName();
     const reasons: string[] = [];
     const store = await openIndexedDbChunkStore(name, {
@@ -260,7 +260,7 @@ function pageCases(hooks: ContractHooks): void {
     equal(reasons.length, 1);
   });
 
-  test('a worker that is lost while it keeps chunks: memory takes over, told once', async () => {
+  test('memory takes over from a lost worker, with one warning', async () => {
     const workers: SpawnedWorker[] = [];
     const failures: ((reason: Error) => void)[] = [];
     const spawnWorker = () => {
@@ -284,7 +284,7 @@ function pageCases(hooks: ContractHooks): void {
     await store.close();
   });
 
-  test('where no worker can be started, the page uses the database itself', async () => {
+  test('without workers the page uses the database itself', async () => {
     const name = freshName();
     const nowhere = (): SpawnedWorker => spawnFrom('/there-is-none.js');
     const refused = (): SpawnedWorker => {
@@ -301,7 +301,7 @@ function pageCases(hooks: ContractHooks): void {
     equal((await countedIn(name)).entries, 1);
   });
 
-  test('a run stays its owner’s, unless it is given', async () => {
+  test('a stored run is copied unless its memory is given away', async () => {
     const store = await inWorker.place().then((place) => place.open({ maxBytes: ROOMY, hash: sampleHash }));
     const run = xorbs.run(1, { start: 0, end: 20 });
     await store.put(xorbs.name(1), run);
@@ -313,7 +313,7 @@ function pageCases(hooks: ContractHooks): void {
     await store.close();
   });
 
-  test('runs that are put together and go on where others end become few entries', async () => {
+  test('consecutive runs are merged into few entries', async () => {
     const name = freshName();
     const store = await openIndexedDbChunkStore(name, { maxBytes: ROOMY, hash: sampleHash });
     const starts = Array.from({ length: 40 }, (_, index) => index);
@@ -328,7 +328,7 @@ function pageCases(hooks: ContractHooks): void {
     await store.close();
   });
 
-  test('one of several entries in a row is damaged: what comes before it is given, and it alone is forgotten', async () => {
+  test('a damaged entry ends a read before it, and only it is dropped', async () => {
     const name = freshName();
     const store = await openIndexedDbChunkStore(name, { maxBytes: ROOMY, hash: sampleHash });
     for (let start = 0; start < 20; start += 5) await put(store, 1, start, start + 5);
@@ -348,7 +348,7 @@ function pageCases(hooks: ContractHooks): void {
     await store.close();
   });
 
-  test('several tabs at once: right bytes, one limit, one count', async () => {
+  test('several tabs share one limit and one count, and read correct chunks', async () => {
     const name = freshName();
     const said = await Promise.all([1, 2, 3].map((seed) => inFrame('load', { name, seed: String(seed) })));
     equal(said, ['good', 'good', 'good']);
@@ -363,7 +363,7 @@ function pageCases(hooks: ContractHooks): void {
     equal(bytes <= LOAD_MAX_BYTES && bytes > LOAD_MAX_BYTES * 0.7, true, `${bytes} of ${LOAD_MAX_BYTES} bytes`);
   });
 
-  test('runs as long as they come, and chunks by themselves', async () => {
+  test('long runs and single chunks are stored and read', async () => {
     const store = await openIndexedDbChunkStore(freshName(), { maxBytes: ROOMY, hash: sampleHash });
     await put(store, 1, 0, 24, large);
     for (let chunk = 24; chunk < 40; chunk++) await put(store, 1, chunk, chunk + 1, large);
@@ -449,7 +449,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
     return chunks;
   };
 
-  test('more is put than there is room for: old entries make way, nothing is thrown or lost', async () => {
+  test('old entries are evicted when there is no room', async () => {
     const warnings: string[] = [];
     const store = await openWebChunkStore('quota', { ...options, onWarning: (warning) => warnings.push(warning) });
     for (let xorb = 0; xorb < 60; xorb++) await put(store, xorb, 0, 16, large);
@@ -460,7 +460,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
     await store.close();
   });
 
-  test('no more than half of the quota is used where it is told', async () => {
+  test('at most half of a known quota is used', async () => {
     const { quota = 0 } = await navigator.storage.estimate();
     const store = await openIndexedDbChunkStore('quota', options);
     const { bytes } = await store.usage();
@@ -468,7 +468,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
     await store.close();
   });
 
-  test('a quota that others use up: puts fail unnoticed, reads go on', async () => {
+  test('if others use up the quota, writes fail silently and reads continue', async () => {
     const warnings: string[] = [];
     const store = await openIndexedDbChunkStore('quota', { ...options, onLost: (reason) => warnings.push(reason) });
     const before = await store.usage();
@@ -495,7 +495,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
 }
 
 function squeezedCases({ test, equal }: ContractHooks): void {
-  test('there is no room even after half made way: no more is given up, and reads go on', async () => {
+  test('if evicting half makes no room, nothing more is evicted and reads continue', async () => {
     const warnings: string[] = [];
     const store = await openWebChunkStore('quota', {
       maxBytes: 1e12,
@@ -517,7 +517,7 @@ function squeezedCases({ test, equal }: ContractHooks): void {
 }
 
 function clearedCases({ test, equal }: ContractHooks): void {
-  test('the user clears the site: memory takes over', async () => {
+  test('memory takes over when the user clears the site', async () => {
     const warnings: string[] = [];
     const store = await openWebChunkStore('cleared', {
       maxBytes: ROOMY,
@@ -558,7 +558,7 @@ export async function hammer(seed: number): Promise<never> {
 }
 
 function afterwardsCases({ test, equal }: ContractHooks): void {
-  test('what a killed browser left is right, and within the limit', async () => {
+  test('the store of a killed browser is correct and within the limit', async () => {
     const store = await openIndexedDbChunkStore(HAMMERED, { maxBytes: HAMMER_MAX_BYTES, hash: sampleHash });
     const { bytes, entries } = await store.usage();
     let chunks = 0;

@@ -72,7 +72,7 @@ export function entryFilesCases(
   const test: ContractHooks['test'] = (title, run) => hooks.test(`in files: ${title}`, run);
   const openHere = (name: string, maxBytes = ROOMY) => openIndexedDbChunkStore(name, { maxBytes, hash: sampleHash });
 
-  test('what is long is in one file, what is short in the database, and each is read by whoever comes', async () => {
+  test('long entries are stored in files, short ones in the database, and both are read by every tab', async () => {
     const name = freshName();
     const store = await openInWorker(name, ROOMY);
     await put(store, 1, 0, 2);
@@ -97,7 +97,7 @@ export function entryFilesCases(
     await again.close();
   });
 
-  test('whatever becomes of the files, nothing wrong is given, and what is wrong is forgotten', async () => {
+  test('changed files never return wrong chunks, and are dropped', async () => {
     for (let seed = 1; seed <= 12; seed++) {
       const random = randomNumbers(seed);
       const below = (limit: number) => Math.floor(random() * limit);
@@ -131,7 +131,7 @@ export function entryFilesCases(
     }
   });
 
-  test('files go with the last of their entries: room is made, a xorb is dropped, all is cleared', async () => {
+  test('a file is removed with its last entry, by eviction, removal or clearing', async () => {
     const name = freshName();
     const store = await openInWorker(name, 4 * MB);
     for (let xorb = 0; xorb < 20; xorb++) {
@@ -153,7 +153,7 @@ export function entryFilesCases(
     await store.close();
   });
 
-  test('what is used stays, with all of its file', async () => {
+  test('used entries keep their whole file', async () => {
     const name = freshName();
     const first = await openInWorker(name, ROOMY);
     // Those that wait for the first go together.
@@ -171,7 +171,7 @@ export function entryFilesCases(
     await store.close();
   });
 
-  test('files that nothing leads to go when it is opened, unless they are new', async () => {
+  test('unreferenced files are removed on opening, unless they are new', async () => {
     const name = freshName();
     const first = await openInWorker(name, ROOMY);
     await put(first, 1, 0, 16);
@@ -187,7 +187,7 @@ export function entryFilesCases(
     equal(await filesOf(name), [kept, names[3]].sort());
   });
 
-  test('somebody removes the folder: what was in it is forgotten, and the database does without', async () => {
+  test('entries of a removed folder are dropped, and the database is used alone', async () => {
     const name = freshName();
     const store = await openInWorker(name, ROOMY);
     await put(store, 1, 0, 16);
@@ -201,7 +201,7 @@ export function entryFilesCases(
     await store.close();
   });
 
-  test('what a version without files left is read on', async () => {
+  test('entries of a version without files are read', async () => {
     const name = freshName();
     const old = await openDB(`${name}-chunks-v1`, 1, {
       upgrade(fresh) {

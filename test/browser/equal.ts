@@ -1,10 +1,10 @@
-/** Throws unless two plain values are the same all the way down. */
+/** Throws unless two plain values are deeply equal. */
 export function equal(found: unknown, expected: unknown, note = ''): void {
   const [left, right] = [textOf(found), textOf(expected)];
   if (left !== right) throw new Error(`expected ${right}, found ${left}. ${note}`);
 }
 
-/** The same text for the same value, whatever the order of its keys. */
+/** A text that is equal for equal values, regardless of the order of keys. */
 function textOf(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(textOf).join()}]`;
   if (typeof value !== 'object' || value === null)

@@ -70,7 +70,7 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     await example?.close();
   });
 
-  test('downloads, pauses, goes on after reloads without fetching anything twice, and a variant costs its difference', async () => {
+  test('the example page downloads, pauses, resumes after reloads without fetching twice, and fetches only what differs in a variant', async () => {
     const { hub } = example;
     const model = makeModel(shape);
     const variant = fineTune(model, { share: 0.05, runs: 4, seed: 2 });
@@ -125,7 +125,7 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     await page.context().close();
   });
 
-  test('keeps a token in memory only', async () => {
+  test('the example page keeps a token in memory only', async () => {
     const { page, complaints } = await freshPage();
     await page.getByRole('button', { name: 'demo/private' }).click();
     await page.locator('#files-note', { hasText: 'REPOSITORY_NOT_FOUND' }).waitFor();
@@ -142,7 +142,7 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     await page.context().close();
   });
 
-  test('says what went wrong, tries again, and shows what is in a file', async () => {
+  test('the example page reports errors, retries, and previews a file', async () => {
     const { page, complaints } = await freshPage();
     await choose(page, 'demo/model', MODEL);
     const corrupt = example.hub.faults.add({ kind: 'xorb', action: 'corrupt', offset: 2, times: 1e9 });
@@ -162,10 +162,12 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     await page.context().close();
   });
 
-  test('two tabs do not fetch the same twice', async () => {
+  test('two tabs of the example page fetch a file once', async () => {
     const { hub } = example;
+    const model = makeModel(shape);
     const { page } = await freshPage();
     await choose(page, 'demo/model', MODEL);
+    hub.resetRequests();
     hub.faults.bytesPerSecond = BYTES_PER_SECOND / 4;
     await page.getByRole('button', { name: 'Download' }).click();
     await share(page, 0.05);
@@ -176,6 +178,7 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     hub.faults.bytesPerSecond = 0;
     await other.getByRole('button', { name: 'Try again' }).click();
     await badge(other, 'Verified');
+    expect(sent()).toBeLessThan(model.length * 1.25);
     await page.context().close();
   });
 });

@@ -106,7 +106,7 @@ describe.each([chromium, firefox])('$name', (browser) => {
     ['module worker', 19],
     ['classic worker', 19],
     ['deaf page', 4],
-  ])('%s', { timeout: PAGE_TIMEOUT_MS + 20_000 }, async (cases, atLeast) => {
+  ])('createXetFetch passes all cases in a %s', { timeout: PAGE_TIMEOUT_MS + 20_000 }, async (cases, atLeast) => {
     const outcomes = await outcomesOf(browser, cases);
     expect(outcomes.filter(({ error }) => error !== undefined)).toEqual([]);
     expect(outcomes.length).toBeGreaterThanOrEqual(atLeast);
@@ -116,7 +116,7 @@ describe.each([chromium, firefox])('$name', (browser) => {
 });
 
 test.each([chromium, firefox].filter(({ command }) => required || command !== undefined))(
-  'in $name whoever leaves before the first byte starts no further request',
+  'in $name a request that ends before its first byte starts no further requests',
   { timeout: PAGE_TIMEOUT_MS + 20_000 },
   async (browser) => {
     const slow = hub.faults.add({ kind: 'reconstruction', action: 'delay', ms: 1500, times: 1e9 });
@@ -131,11 +131,11 @@ test.each([chromium, firefox].filter(({ command }) => required || command !== un
 );
 
 test.each([chromium, firefox].filter(({ command }) => required || command !== undefined))(
-  'seeking in $name costs no more than a fifth above what it costs with a plain server',
+  'seeking in $name costs at most 1.2 times the bytes of a plain server',
   { timeout: 2 * PAGE_TIMEOUT_MS + 20_000 },
   async (browser) => {
     const sent = async (cases: string) => {
-      expect(await outcomesOf(browser, cases)).toEqual([{ name: 'a long sound in which somebody seeks' }]);
+      expect(await outcomesOf(browser, cases)).toEqual([{ name: 'a long sound plays and seeks' }]);
       const bytesOf = (...kinds: string[]) =>
         hub.requests.filter(({ kind }) => kinds.includes(kind)).reduce((sum, { bytesSent }) => sum + bytesSent, 0);
       return { bridge: bytesOf('bridge'), xet: bytesOf('xorb', 'reconstruction'), requests: hub.requests.length };
@@ -151,8 +151,10 @@ test.each([chromium, firefox].filter(({ command }) => required || command !== un
 );
 
 // A minute is what Firefox gives a worker that no page speaks to.
-test('a body that takes longer than a minute', { timeout: PAGE_TIMEOUT_MS + 20_000 }, async () => {
+test('a body that takes longer than a minute completes in all browsers', {
+  timeout: PAGE_TIMEOUT_MS + 20_000,
+}, async () => {
   const browsers = [chromium, firefox].filter(({ command }) => command !== undefined);
   const outcomes = await Promise.all(browsers.map((browser) => outcomesOf(browser, 'slow network')));
-  expect(outcomes.flat()).toEqual(browsers.map(() => ({ name: 'more than a minute' })));
+  expect(outcomes.flat()).toEqual(browsers.map(() => ({ name: 'a body that takes longer than a minute completes' })));
 });

@@ -4,7 +4,7 @@ import { randomNumbers } from '../support/chunk-samples.ts';
 const KB = 1024;
 const MB = 1024 * KB;
 
-/** Uses up the quota of the site; gives the names of the databases that it took. */
+/** Uses up the quota of the site. Returns the names of the databases that it created. */
 export async function fillUp(): Promise<string[]> {
   const names: string[] = [];
   for (let bytes = MB; bytes >= 16 * KB; bytes /= 4) {
@@ -15,7 +15,7 @@ export async function fillUp(): Promise<string[]> {
       names.push(name);
       try {
         for (let key = 0; key < 500; key++) {
-          // Random, as some browsers compress.
+          // Random data, as some browsers compress.
           const filling = Uint8Array.from({ length: bytes }, () => random() * 256);
           const writing = database.transaction('filling', 'readwrite');
           await Promise.all([writing.store.put(filling, key), writing.done]);

@@ -1,7 +1,7 @@
-/** What a frame of this page is to do. `opaque`: it has an origin of its own, with no storage. */
+/** Task of a frame of this page. `opaque` frames have an opaque origin, without storage. */
 export type FrameTask = 'opaque' | 'load';
 
-/** Has a frame do something with the same script, and gives what it says in the end. */
+/** Runs a task in a frame with the same script, and returns its result. */
 export async function inFrame(task: FrameTask, values: Record<string, string> = {}): Promise<string> {
   const frame = document.createElement('iframe');
   if (task === 'opaque') frame.sandbox.add('allow-scripts');

@@ -21,7 +21,7 @@ const marked = (kind: string) =>
 /** The service worker that some pages register. */
 const [[, anyWorker] = [undefined, undefined]] = marked('service worker');
 
-describe.skipIf(chromium.command === undefined && !required)('blocks for browsers run as they stand', () => {
+describe.skipIf(chromium.command === undefined && !required)('code blocks of the guides run in a browser', () => {
   let hub: LocalHub;
   let browser: Browser;
   let origin: string;

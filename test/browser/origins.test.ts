@@ -75,7 +75,7 @@ describe.each([chromium, firefox])('$name', (browser) => {
   }
 
   test.each(['evil.localhost', 'localhost'])(
-    'a page of http://%s:PORT changes nothing and reads no secret',
+    'a page of http://%s:PORT can neither write nor read private data',
     async (host) => {
       const hub = await startHub();
       try {
@@ -104,7 +104,7 @@ describe.each([chromium, firefox])('$name', (browser) => {
     },
   );
 
-  test('a page of an allowed origin does all of it', async () => {
+  test('a page of an allowed origin can read and write', async () => {
     const hub = await startHub();
     try {
       hub.allowOrigin(site.origin);

@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 test.skipIf(!required && chromium.command === undefined).each(['stream', 'save', 'arrayBuffer'])(
-  'a page that is offline for longer than all attempts last goes on with its %s, and fetches nothing twice',
+  'a %s continues after an outage longer than all retries, and fetches nothing twice',
   { timeout: SUITE_TIMEOUT_MS },
   async (way) => {
     hub.resetRequests();

@@ -1,17 +1,17 @@
-/** How a case went: no error if it is good. */
+/** Outcome of a case; without an error it passed. */
 export interface Outcome {
   name: string;
   error?: string;
 }
 
 export interface RunOptions {
-  /** Before each case. */
+  /** Runs before each case. */
   before?: () => Promise<void>;
-  /** Told after each. */
+  /** Called after each case. */
   onOutcome?: (outcome: Outcome, count: number) => void;
 }
 
-/** Runs cases one after the other; what nobody waited for is an error of the case in which it shows. */
+/** Runs cases one after the other. An unhandled rejection fails the case during which it occurs. */
 export async function runCases(
   cases: Iterable<[name: string, run: () => Promise<void>]>,
   { before, onOutcome }: RunOptions = {},
@@ -35,7 +35,7 @@ export async function runCases(
   return outcomes;
 }
 
-/** Tells the site that served this page. */
+/** Sends the outcomes to the site that served this page. */
 export async function report(outcomes: Outcome[]): Promise<void> {
   const run = new URLSearchParams(location.search).get('run') ?? '';
   await fetch(`/report?${new URLSearchParams({ run })}`, { method: 'POST', body: JSON.stringify(outcomes) });

@@ -17,7 +17,7 @@ if (suite === 'hammer') {
   await report(await runSuite(suite));
 }
 
-/** A frame tells the page it is in; a page of its own shows it. */
+/** A frame reports to its parent, a page shows the report. */
 async function tell(said: Promise<string>): Promise<void> {
   const text = await said.catch(textOf);
   parent.postMessage(text, '*');

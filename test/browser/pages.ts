@@ -5,21 +5,21 @@ import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build } from 'esbuild';
 import type { Outcome } from './outcomes.ts';
 
-/** A site whose pages run cases and report to it how they went, on a port of its own. */
+/** A site on its own port whose pages run cases and report their outcomes to it. */
 export interface Pages {
   readonly origin: string;
-  /** The address of a page, and what it will report. */
+  /** URL of a page, and its future report. */
   page(values: Record<string, string>): { url: string; reported: Promise<Outcome[]> };
   close(): Promise<void>;
 }
 
 export interface PagesOptions {
   title: string;
-  /** By their names. */
+  /** Contents by file name. */
   files: Record<string, Uint8Array>;
-  /** In the head of a page that has such parameters. */
+  /** Markup for the head of a page with these parameters. */
   head?: (params: URLSearchParams) => string;
-  /** What else is answered, as JSON, by path. */
+  /** JSON responses by path. */
   routes?: Record<string, (params: URLSearchParams, body: unknown) => unknown>;
   headers?: Record<string, string>;
   onRequest?: (path: string) => void;
@@ -28,7 +28,7 @@ export interface PagesOptions {
 const TYPES: Record<string, string> = { js: 'text/javascript', wasm: 'application/wasm' };
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-/** A script of the checkout with all that it imports, as an application would bundle it. */
+/** Bundles a script of the checkout, as an application would. */
 export async function bundled(entry: string, options: BuildOptions = {}): Promise<Uint8Array> {
   const { outputFiles } = await build({
     entryPoints: [at(entry)],
@@ -44,7 +44,7 @@ export async function bundled(entry: string, options: BuildOptions = {}): Promis
   return outputFiles[0]?.contents ?? new Uint8Array();
 }
 
-/** What lies beside a script that uses the package: the codec worker, and the module's own file. */
+/** Files next to a bundle: the codec worker and the WebAssembly module. */
 export async function besideBundles(): Promise<Record<string, Uint8Array>> {
   return {
     'codec.worker.js': await bundled('src/entries/codec.worker.ts'),

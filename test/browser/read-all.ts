@@ -1,7 +1,7 @@
 import type { ChunkStore } from '../../src/cache/chunks/chunk-store.ts';
 import type { SampleXorbs } from '../support/chunk-samples.ts';
 
-/** Reads all that is found of a xorb, and gives how many chunks were right; a wrong one throws. */
+/** Reads all chunks found of a xorb, and returns their number. A wrong chunk throws. */
 export async function readAllOf(from: SampleXorbs, store: ChunkStore, xorb: number): Promise<number> {
   let chunks = 0;
   for (const { start, end } of await store.find(from.name(xorb), { start: 0, end: 1000 })) {

@@ -65,7 +65,7 @@ async function expectDegrades(equal: Equal, name: string, spoil: () => Promise<v
 
 const webRecipeStoreCases: { name: string; run(equal: Equal): Promise<void> }[] = [
   {
-    name: 'values that are no bytes are dropped',
+    name: 'values that are not bytes are dropped',
     async run(equal) {
       const name = fresh('odd');
       const store = await openIndexedDbRecipeStore(name);
@@ -82,7 +82,7 @@ const webRecipeStoreCases: { name: string; run(equal: Equal): Promise<void> }[] 
     },
   },
   {
-    name: 'a database that is deleted while it is open',
+    name: 'a database that is deleted while open is replaced',
     async run(equal) {
       const name = fresh('deleted');
       const warnings: string[] = [];
@@ -110,21 +110,21 @@ const webRecipeStoreCases: { name: string; run(equal: Equal): Promise<void> }[] 
     },
   },
   {
-    name: 'a database of a newer version',
+    name: 'a database of a newer version is left alone',
     async run(equal) {
       const name = fresh('newer');
       await expectDegrades(equal, name, async () => (await openDB(databaseOf(name), 7)).close());
     },
   },
   {
-    name: 'a database of somebody else',
+    name: 'a database of another program is left alone',
     async run(equal) {
       const name = fresh('foreign');
       await expectDegrades(equal, name, async () => (await openDB(databaseOf(name), 1)).close());
     },
   },
   {
-    name: 'a model of 1,600 xorbs, and thousands of files of one xorb',
+    name: 'recipes of 1,600 xorbs, and thousands of recipes of one xorb, are stored',
     async run(equal) {
       const store = await openIndexedDbRecipeStore(fresh('large'));
       const large = recipeOf(
@@ -192,7 +192,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
     return read;
   }
 
-  test('more is put than there is room for: old recipes make way, nothing is thrown or lost', async () => {
+  test('old recipes are evicted when there is no room', async () => {
     const warnings: string[] = [];
     const store = openWebRecipeStore(name, { maxBytes: 1e12, onWarning: (warning) => warnings.push(warning) });
     for (let index = 0; index < 60; index++) await store.put(large(index));
@@ -204,7 +204,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
     await store.close();
   });
 
-  test('a quota that others use up: puts fail unnoticed, reads go on', async () => {
+  test('if others use up the quota, writes fail silently and reads continue', async () => {
     const warnings: string[] = [];
     const store = openWebRecipeStore(name, { maxBytes: 1e12, onWarning: (warning) => warnings.push(warning) });
     const before = await store.usage();

@@ -226,7 +226,7 @@ describe.skipIf(chromium.command === undefined)('Chromium, told from outside', (
     );
   });
 
-  test('a reload in the middle costs nothing', () =>
+  test('a save resumes after a reload, and fetches nothing twice', () =>
     inChromium(async (context) => {
       startQuietly();
       hub.faults.bytesPerSecond = 6 * MB;
@@ -245,7 +245,7 @@ describe.skipIf(chromium.command === undefined)('Chromium, told from outside', (
       expect(sentBytes()).toBeLessThan(size * 1.25);
     }));
 
-  test('two tabs at once fetch it once', () =>
+  test('two tabs that save a file fetch it once', () =>
     inChromium(async (context) => {
       startQuietly();
       hub.faults.bytesPerSecond = 6 * MB;
@@ -258,7 +258,7 @@ describe.skipIf(chromium.command === undefined)('Chromium, told from outside', (
       expect(sentBytes()).toBeLessThan(size * 1.25);
     }));
 
-  test('a tab that is closed leaves the rest to the other one', () =>
+  test('a save continues in another tab when its tab is closed', () =>
     inChromium(async (context) => {
       startQuietly();
       hub.faults.bytesPerSecond = 6 * MB;

@@ -1,8 +1,8 @@
 import { bundled, type Pages, startPages } from './pages.ts';
 
-/** The site whose pages run the suites of the stores. */
+/** A site whose pages run the suites of the stores. */
 export interface Site extends Omit<Pages, 'page'> {
-  /** The address of a page for a suite, and what it will report. */
+  /** URL of a page for a suite, and its future report. */
   page(suite: string, values?: Record<string, string>): ReturnType<Pages['page']>;
 }
 
@@ -13,7 +13,7 @@ export async function startSite(): Promise<Site> {
       'page.js': await bundled('test/browser/page.ts'),
       'store-worker.js': await bundled('test/browser/store-worker.ts'),
     },
-    // A frame without an origin of its own loads the script from another one.
+    // A frame with an opaque origin loads the script cross-origin.
     headers: { 'access-control-allow-origin': '*' },
   });
   return { ...pages, page: (suite, values = {}) => pages.page({ suite, ...values }) };

@@ -15,7 +15,7 @@ import type { Site } from './site.ts';
 
 export const SUITE_TIMEOUT_MS = 180_000;
 
-/** Cases that run in a page; their names are known without one. */
+/** Cases that run in a page. Their names are known without one. */
 export type Suite = (hooks: ContractHooks) => void;
 
 function namesOf(suite: Suite): string[] {
@@ -24,7 +24,7 @@ function namesOf(suite: Suite): string[] {
   return names;
 }
 
-/** Runs a suite in a page, once, and shows each of its cases as a test of its own. */
+/** Runs a suite once in a page, and reports each case as a test. */
 export function casesAsTests(suite: Suite, run: () => Promise<Outcome[]>): void {
   let outcomes: Outcome[] = [];
   beforeAll(async () => {
@@ -37,7 +37,7 @@ export function casesAsTests(suite: Suite, run: () => Promise<Outcome[]>): void 
   });
 }
 
-/** Shows one page in a browser until it has reported. */
+/** Opens a page in a browser until it has reported. */
 export async function report(
   browser: BrowserKind,
   profile: Profile,
@@ -64,7 +64,7 @@ export async function withProfile<T>(use: (profile: Profile) => Promise<T>, opti
   }
 }
 
-/** A Chromium that is told what to do from outside. */
+/** Runs work in a Chromium that is controlled from outside. */
 export const inChromium = <T>(use: (context: BrowserContext) => Promise<T>): Promise<T> =>
   withProfile(async ({ folder }) => {
     const context = await playwright.launchPersistentContext(folder, {
@@ -78,7 +78,7 @@ export const inChromium = <T>(use: (context: BrowserContext) => Promise<T>): Pro
     }
   });
 
-/** What a page reports whose site may keep so many bytes. */
+/** Outcomes of a page whose site has a quota of this many bytes. */
 export async function withQuota(
   context: BrowserContext,
   site: Site,

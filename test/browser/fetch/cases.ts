@@ -66,7 +66,7 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
   const url = (path: string) => `${given.hub}/owner/model/resolve/main/${encodeURIComponent(path)}`;
   const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
   return {
-    'every file, whole': async () => {
+    'every file is fetched completely': async () => {
       for (const [path, { size, sha256: hash }] of Object.entries(given.files)) {
         const response = await ask(url(path));
         equal(
@@ -77,7 +77,7 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
         equal(await sha256(await response.arrayBuffer()), hash, path);
       }
     },
-    'a stream, piece by piece': async () => {
+    'a body can be read as a stream': async () => {
       const reader = (await ask(url('model.safetensors'))).body?.getReader();
       let bytes = 0;
       for (;;) {
@@ -87,7 +87,7 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
       }
       equal(bytes, model.size);
     },
-    'a range': async () => {
+    'a range is served': async () => {
       const whole = await (await ask(url('model.safetensors'))).arrayBuffer();
       for (const [range, start, end] of [
         ['bytes=1000-1999', 1000, 2000],
@@ -102,7 +102,7 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
       const beyond = await ask(url('model.safetensors'), { headers: { range: 'bytes=999999999-' } });
       equal([beyond.status, beyond.headers.get('content-range')], [416, `bytes */${model.size}`]);
     },
-    'a head': async () => {
+    'a HEAD request is served': async () => {
       const response = await ask(url('model.safetensors'), { method: 'HEAD' });
       const told = ['content-length', 'accept-ranges', 'x-linked-size', 'x-linked-etag'];
       equal(
@@ -111,17 +111,17 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
       );
       equal((await response.arrayBuffer()).byteLength, 0);
     },
-    'a file that has not changed': async () => {
+    'an unchanged file is 304': async () => {
       const etag = (await ask(url('config.json'))).headers.get('etag') ?? '';
       const response = await ask(url('config.json'), { headers: { 'if-none-match': etag } });
       equal(response.status, 304);
     },
-    'a file that is not there': async () => {
+    'a missing file is 404': async () => {
       const response = await ask(url('missing.bin'));
       equal([response.status, response.headers.get('x-error-code')], [404, 'EntryNotFound']);
       equal(await response.text(), 'Entry not found');
     },
-    'corrupt data fails': async () => {
+    'a corrupt body fails': async () => {
       const response = await ask(url(given.corrupt));
       const ended = await response.arrayBuffer().then(
         () => 'whole',
@@ -143,14 +143,14 @@ function anyFetch(given: Given, ask: typeof fetch): Cases {
         equal(ended, 'AbortError');
         await silence();
       }),
-    'a cancelled body ends the download': () =>
+    'cancelling a body ends the download': () =>
       slowly(async () => {
         const reader = (await ask(url('larger.bin'))).body?.getReader();
         await reader?.read();
         await reader?.cancel();
         await silence();
       }),
-    'what is not ours goes its way': async () => {
+    'other requests are passed on': async () => {
       const response = await ask(`${given.hub}/api/models/owner/model`);
       equal(((await response.json()) as { id: string }).id, 'owner/model');
       equal((await ask('/page')).headers.get('content-type'), 'text/html');
@@ -166,7 +166,7 @@ export function inPage(given: Given): Cases {
   const xetFetch = make();
   return {
     ...anyFetch(given, xetFetch as typeof fetch),
-    'progress, and no warnings': async () => {
+    'progress is reported without warnings': async () => {
       const reports: [string, FetchProgress][] = [];
       const warnings: string[] = [];
       const own = make({ onProgress: (...report) => reports.push(report), onWarning: (text) => warnings.push(text) });
@@ -176,7 +176,7 @@ export function inPage(given: Given): Cases {
       equal(warnings, []);
       await own.close();
     },
-    'into memory of the reader': async () => {
+    'a body can be read into the reader’s own buffer': async () => {
       const reader = (await xetFetch(url)).body?.getReader({ mode: 'byob' });
       let [bytes, buffer] = [0, new ArrayBuffer(70_000)];
       for (;;) {
@@ -187,7 +187,7 @@ export function inPage(given: Given): Cases {
       }
       equal(bytes, model.size);
     },
-    'in place of the fetch of the page': async () => {
+    'createXetFetch can replace the global fetch': async () => {
       const real = globalThis.fetch;
       globalThis.fetch = xetFetch as typeof fetch;
       try {
@@ -199,7 +199,7 @@ export function inPage(given: Given): Cases {
         globalThis.fetch = real;
       }
     },
-    'a cache for libraries': async () => {
+    'createXetCache finds Hub files': async () => {
       const cache = createXetCache({ client: { endpoint: given.hub, chunkCache: { dir: `cache-${given.run}` } } });
       const response = await cache.match(url);
       equal(await sha256((await response?.arrayBuffer()) ?? new ArrayBuffer()), model.sha256);
@@ -207,7 +207,7 @@ export function inPage(given: Given): Cases {
       equal(await cache.match('/models/owner/model/config.json'), undefined);
       await cache.close();
     },
-    'an address beside the page': async () => {
+    'a relative URL is passed on': async () => {
       equal(xetFetch.handles('/owner/model/resolve/main/model.safetensors'), false);
       const beside = make({ client: { endpoint: location.origin } });
       equal(beside.handles('/owner/model/resolve/main/model.safetensors'), true);
@@ -229,7 +229,7 @@ export function underServiceWorker(given: Given): Cases {
   const of = (path: string) => heard.filter((message) => message.url === url(path));
   return {
     ...anyFetch(given, (...request) => fetch(...request)),
-    'came over Xet, all of it': async () => {
+    'all bodies were fetched over Xet': async () => {
       const { kinds } = await traffic();
       equal([kinds.includes('xorb'), kinds.includes('bridge')], [true, false]);
     },
@@ -244,19 +244,19 @@ export function underServiceWorker(given: Given): Cases {
       );
       equal([heard.at(-1)?.loaded, heard.at(-1)?.total], [model.size, model.size]);
     },
-    'the reason of a failure reaches the page': async () => {
+    'the error of a download reaches the page': async () => {
       heard.length = 0;
       await (await fetch(url(given.corrupt))).arrayBuffer().catch(() => undefined);
       await until(() => heard.at(-1)?.error !== undefined, 'an error');
       equal(heard.at(-1)?.error?.code, 'INTEGRITY');
     },
-    'an image': async () => {
+    'an image is shown': async () => {
       const image = new Image();
       image.src = url('dot.png');
       await image.decode();
       equal([image.naturalWidth, image.naturalHeight], [1, 1]);
     },
-    'a sound in which somebody seeks': async () => {
+    'a sound plays and seeks': async () => {
       const sound = new Audio();
       // Firefox tells a service worker nothing of media of another origin that are loaded without CORS.
       if (!given.letsFinish) sound.crossOrigin = 'anonymous';
@@ -280,7 +280,7 @@ export function underServiceWorker(given: Given): Cases {
       const { kinds } = await traffic();
       equal(kinds.filter((kind) => kind === 'bridge').length, 0, 'requests past Xet');
     },
-    'a request of old': async () => {
+    'a synchronous XMLHttpRequest is served': async () => {
       const request = new XMLHttpRequest();
       request.open('GET', url('model.safetensors'));
       request.setRequestHeader('Range', 'bytes=0-99');
@@ -294,7 +294,7 @@ export function underServiceWorker(given: Given): Cases {
         [206, 100, `bytes 0-99/${model.size}`],
       );
     },
-    'a worker of the page asks, and the page hears of it': async () => {
+    'a worker’s request is served, and the page receives its progress': async () => {
       heard.length = 0;
       const worker = new Worker('/asker.js', { type: 'module' });
       const answered = new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data)));
@@ -303,7 +303,7 @@ export function underServiceWorker(given: Given): Cases {
       await until(() => heard.at(-1)?.done === true, 'the last message');
       worker.terminate();
     },
-    'a worker of the page waits in a request of old': async () => {
+    'a worker’s synchronous XMLHttpRequest is served': async () => {
       const worker = new Worker('/asker.js', { type: 'module' });
       const asked = async (range?: string) => {
         const answered = new Promise((resolve) => {
@@ -318,7 +318,7 @@ export function underServiceWorker(given: Given): Cases {
       equal(await asked(), [200, size, null]);
       worker.terminate();
     },
-    'many at once': async () => {
+    'many requests at once are served': async () => {
       const ranges = Array.from({ length: 20 }, (_, index) => `bytes=${index * 1000}-${index * 1000 + 999}`);
       const lengths = await Promise.all(
         ranges.map(
@@ -330,7 +330,7 @@ export function underServiceWorker(given: Given): Cases {
         ranges.map(() => 1000),
       );
     },
-    'the page stays free meanwhile': async () => {
+    'the page stays responsive meanwhile': async () => {
       let longest = 0;
       let last = performance.now();
       const timer = setInterval(() => {
@@ -342,7 +342,7 @@ export function underServiceWorker(given: Given): Cases {
       // Decoding all of it takes longer, and is not done here.
       if (longest > 250) throw new Error(`The page stood still for ${longest.toFixed(0)} ms`);
     },
-    'no warnings': async () => equal(warnings, []),
+    'there are no warnings': async () => equal(warnings, []),
   };
 }
 
@@ -351,14 +351,14 @@ export function underDeafPage(given: Given): Cases {
   const url = (path: string) => `${given.hub}/owner/model/resolve/main/${path}`;
   const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
   return {
-    'a file that comes soon, through Xet': async () => {
+    'a file that arrives soon is served over Xet': async () => {
       const response = await fetch(url('model.safetensors'));
       equal([response.url, response.headers.get('content-length')], [url('model.safetensors'), `${model.size}`]);
       equal(await sha256(await response.arrayBuffer()), model.sha256);
       const { kinds } = await traffic();
       equal([kinds.includes('xorb'), kinds.includes('bridge')], [true, false]);
     },
-    'corrupt data': async () => {
+    'corrupt data is refused': async () => {
       const ended = await fetch(url(given.corrupt))
         .then((response) => response.arrayBuffer())
         .then(
@@ -367,12 +367,12 @@ export function underDeafPage(given: Given): Cases {
         );
       equal(ended, 'failed');
     },
-    'a part of a large file, through Xet': async () => {
+    'a range of a large file is served over Xet': async () => {
       const response = await fetch(url('larger.bin'), { headers: { range: 'bytes=-1000000' } });
       equal([response.status, (await response.arrayBuffer()).byteLength], [206, 1_000_000]);
       equal((await traffic()).kinds.includes('bridge'), false);
     },
-    'a large file, past Xet unless it can be finished': async () => {
+    'a large file bypasses Xet unless the worker can finish it': async () => {
       const response = await fetch(url('larger.bin'));
       equal((await response.arrayBuffer()).byteLength, Number(response.headers.get('content-length')));
       equal((await traffic()).kinds.includes('bridge'), !given.letsFinish);
@@ -384,7 +384,7 @@ export function underDeafPage(given: Given): Cases {
 export function onSlowNetwork(given: Given): Cases {
   onXetProgress();
   return {
-    'more than a minute': async () => {
+    'a body that takes longer than a minute completes': async () => {
       await fetch('/pace?bytes=50000');
       const started = performance.now();
       const response = await fetch(`${given.hub}/owner/model/resolve/main/slow.bin`);
@@ -399,7 +399,7 @@ export function onSlowNetwork(given: Given): Cases {
 export function seeking(given: Given): Cases {
   onXetProgress(() => undefined);
   return {
-    'a long sound in which somebody seeks': async () => {
+    'a long sound plays and seeks': async () => {
       const sound = new Audio();
       sound.crossOrigin = 'anonymous';
       sound.muted = true;
@@ -433,7 +433,7 @@ export function seeking(given: Given): Cases {
 
 /** Ways to be gone before the first byte: each begins a request, and gives what ends it. */
 const goodbyes: Record<string, (url: string) => Promise<() => unknown> | (() => unknown)> = {
-  'a reader that is cancelled': async (url) => {
+  'cancelling a reader': async (url) => {
     const reader = (await fetch(url)).body?.getReader();
     void reader?.read();
     return () => reader?.cancel();
@@ -445,13 +445,13 @@ const goodbyes: Record<string, (url: string) => Promise<() => unknown> | (() => 
       .catch(() => undefined);
     return () => stop.abort();
   },
-  'a request of old that is aborted': (url) => {
+  'aborting an XMLHttpRequest': (url) => {
     const request = new XMLHttpRequest();
     request.open('GET', url);
     request.send();
     return () => request.abort();
   },
-  'a video without a source': (url) => {
+  'removing the source of a video': (url) => {
     const video = document.createElement('video');
     video.crossOrigin = 'anonymous';
     video.preload = 'auto';
@@ -461,11 +461,11 @@ const goodbyes: Record<string, (url: string) => Promise<() => unknown> | (() => 
       video.load();
     };
   },
-  'a page that is reloaded': async (url) => {
+  'reloading a page': async (url) => {
     const frame = await frameThatAsks(url);
     return () => frame.contentWindow?.location.reload();
   },
-  'a page that is gone': async (url) => {
+  'closing a page': async (url) => {
     const frame = await frameThatAsks(url);
     return () => frame.remove();
   },
@@ -488,7 +488,7 @@ async function frameThatAsks(url: string): Promise<HTMLIFrameElement> {
 export function leaving(given: Given): Cases {
   onXetProgress(() => undefined);
   // Firefox hands a page the answer of a service worker along with its first bytes.
-  const { 'a reader that is cancelled': _, ...others } = goodbyes;
+  const { 'cancelling a reader': _, ...others } = goodbyes;
   const waysHere = given.letsFinish ? goodbyes : others;
   const count = async (kind: string) => (await traffic()).kinds.filter((one) => one === kind).length;
   return Object.fromEntries(

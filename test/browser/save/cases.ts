@@ -125,7 +125,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
     ? ['m/a.bin.xetkit-journal.incomplete', 'm/a.bin.xetkit.incomplete']
     : ['m/a.bin.xetkit-parts.incomplete/of'];
   return {
-    'a file, with progress, and then nothing to do': async () => {
+    'a file is saved with progress, and saving it again does nothing': async () => {
       const seen: Progress[] = [];
       const result = await save('models/deep/a.bin', LARGE, { onProgress: (progress) => void seen.push(progress) });
       await expectStored(given, LARGE, 'models/deep/a.bin');
@@ -149,7 +149,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       equal((await save('models/deep/a.bin')).bytes.network > size * 0.9, true);
       await expectStored(given, LARGE, 'models/deep/a.bin');
     },
-    'all kinds of files': async () => {
+    'files of all kinds are saved': async () => {
       for (const name of Object.keys(given.files)) {
         const result = await save(`all/${name}`, name);
         await expectStored(given, name, `all/${name}`);
@@ -162,7 +162,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
           .sort(),
       );
     },
-    'what was stopped goes on where it stood': async () => {
+    'an aborted save resumes': async () => {
       await hub({ reset: true });
       await saveInPart(given, { opfs: 'm/a.bin' });
       equal(await stored('m/a.bin'), undefined, 'it has no name yet');
@@ -176,14 +176,14 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       equal((await sent()) < size * 1.25, true, `${await sent()} bytes were sent in all`);
       equal(await names(), ['m/a.bin']);
     },
-    'what was stopped can be fetched anew': async () => {
+    'an aborted save can be restarted with force': async () => {
       await saveInPart(given, { opfs: 'm/a.bin' });
       const result = await save('m/a.bin', LARGE, { force: true });
       equal(result.bytes.network > size * 0.9 && result.bytes.local === 0, true);
       await expectStored(given, LARGE, 'm/a.bin');
       equal((await save('m/a.bin', LARGE, { force: true })).bytes.network > size * 0.9, true);
     },
-    'damage to what was stopped is found, and costs that part only': async () => {
+    'damage to a partial file is found, and only that part is fetched again': async () => {
       await saveInPart(given, { opfs: 'm/a.bin' });
       const victim = inPlace
         ? 'm/a.bin.xetkit.incomplete'
@@ -195,7 +195,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       await expectStored(given, LARGE, 'm/a.bin');
       equal(result.bytes.local > size * 0.15, true, `${result.bytes.local} bytes were there`);
     },
-    'notes that make no sense, or are about another file, are not believed': async () => {
+    'invalid journals, and journals of other files, are ignored': async () => {
       await saveInPart(given, { opfs: 'm/a.bin' });
       const note = inPlace ? 'm/a.bin.xetkit-journal.incomplete' : 'm/a.bin.xetkit-parts.incomplete/of';
       await put(note, new TextEncoder().encode('{"xetkit":1,"etag":"other"}\n'));
@@ -217,7 +217,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       equal((await save('m/c.bin', 'other.bin')).bytes.local, 0);
       await expectStored(given, 'other.bin', 'm/c.bin');
     },
-    'corrupt data is fetched once more; if it stays so, nothing has a name': async () => {
+    'corrupt data is fetched once more, and is never saved': async () => {
       await hub({ fault: { kind: 'xorb', action: 'corrupt', offset: 70_000, times: 1 } });
       await save('m/a.bin');
       await expectStored(given, LARGE, 'm/a.bin');
@@ -230,7 +230,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       await save('m/b.bin');
       await expectStored(given, LARGE, 'm/b.bin');
     },
-    'plain HTTP steps in, also where another try left off': async () => {
+    'a save falls back to plain HTTP, and resumes earlier progress': async () => {
       await hub({ fault: { kind: 'xorb', action: 'status', status: 500, times: 1e9, after: 3 } });
       const result = await save('m/a.bin', LARGE, {}, { retry: { attempts: 2, baseDelayMs: 1 }, concurrency: 1 });
       equal(result.verified, 'sha256');
@@ -253,7 +253,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       equal([rest.verified, rest.bytes.local > size * 0.3], ['sha256', true], `${rest.bytes.local} bytes were there`);
       await expectStored(given, LARGE, 'm/b.bin');
     },
-    'two at once fetch it once, and an abort of one is no harm to the other': async () => {
+    'two saves of a file fetch it once, and aborting one does not affect the other': async () => {
       await hub({ reset: true, bytesPerSecond: 14 * MB });
       const client = clientOf(given, { concurrency: 1 });
       const warnings: string[] = [];
@@ -279,7 +279,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       await expectStored(given, LARGE, 'm/a.bin');
       await Promise.all([client.close(), second.close()]);
     },
-    'the end of the client ends it, and what is there stays': async () => {
+    'closing the client ends a save, and keeps its progress': async () => {
       await hub({ bytesPerSecond: 8 * MB });
       const client = clientOf(given, { concurrency: 2 });
       const file = await client.open({ repo: REPO, path: LARGE });
@@ -288,7 +288,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       await hub({ bytesPerSecond: 0 });
       equal((await save('m/a.bin')).bytes.local > size * 0.2, true);
     },
-    'a place that cannot be': async () => {
+    'an invalid path is refused': async () => {
       await put('file', new Uint8Array(1));
       await folderOf('folder/x');
       equal((await failureOf(save('file/a.bin'))).code, 'CONFLICT');
@@ -347,7 +347,7 @@ export function elsewhere(given: Given): Cases {
       equal((await saveFile(file, { opfs: 'handles/a.bin' })).bytes.network, 0);
       await client.close();
     },
-    'a file that the user picked has all of it or stays as it was': async () => {
+    'a picked file is written completely or left unchanged': async () => {
       const picked = new Picked();
       await hub({ reset: true });
       await saveInPart(given, picked);
@@ -362,7 +362,7 @@ export function elsewhere(given: Given): Cases {
       equal(await names(saving, 'x/'), [], 'nothing is left behind');
       await client.close();
     },
-    'corrupt data never gets to a file that the user picked': async () => {
+    'corrupt data is never written to a picked file': async () => {
       const picked = new Picked();
       await hub({ fault: { kind: 'xorb', action: 'corrupt', offset: 70_000, times: 1e9 } });
       const { client, file } = await opened();
@@ -370,7 +370,7 @@ export function elsewhere(given: Given): Cases {
       equal([picked.content.size, picked.ends], [3, []]);
       await client.close();
     },
-    'a file that may not be written any more is told of at once': async () => {
+    'a picked file without write permission fails at once': async () => {
       const picked = new Picked();
       picked.permission = 'prompt';
       const { client, file } = await opened();
@@ -379,7 +379,7 @@ export function elsewhere(given: Given): Cases {
       equal((await hub()).bytes, {});
       await client.close();
     },
-    'a stream is closed when all was right': async () => {
+    'a stream is closed after a complete save': async () => {
       const parts: Blob[] = [];
       const ends: unknown[] = [];
       const seen: Progress[] = [];
@@ -395,7 +395,7 @@ export function elsewhere(given: Given): Cases {
       equal(await sha256(await new Blob(parts).arrayBuffer()), hash);
       await client.close();
     },
-    'a stream is aborted when something was wrong': async () => {
+    'a stream is aborted after a failed save': async () => {
       const ends: unknown[] = [];
       const makeTarget = (onWrite: (bytes: Uint8Array) => void = () => undefined) =>
         new WritableStream<Uint8Array>({
@@ -423,7 +423,7 @@ export function elsewhere(given: Given): Cases {
 /** A file is put together without the memory for it: what is in flight stays within the budget. */
 export function withinMemory(given: Given): Cases {
   return {
-    'the memory budget holds': async () => {
+    'a save stays within the memory budget': async () => {
       const client = clientOf(given, { memoryBudget: 16 * 1024 * 1024 });
       await saveFile(await client.open({ repo: REPO, path: LARGE }), { opfs: 'm/a.bin' });
       const { peakBytes, limitBytes } = client.metrics().memory;
@@ -437,7 +437,7 @@ export function withinMemory(given: Given): Cases {
 /** For a site that may keep less than the file has. */
 export function withLittleRoom(given: Given): Cases {
   return {
-    'a file that does not fit is QUOTA at once, and says what to do': async () => {
+    'a file that exceeds the quota is QUOTA at once, with advice': async () => {
       const client = clientOf(given);
       const file = await client.open({ repo: REPO, path: LARGE });
       await hub({ reset: true });
@@ -448,7 +448,7 @@ export function withLittleRoom(given: Given): Cases {
       equal(await names(), []);
       await client.close();
     },
-    'room that is used up meanwhile is QUOTA, and what was fetched is kept, or it was set aside': async () => {
+    'a quota that is used up during a save is QUOTA, and progress is kept': async () => {
       const client = clientOf(given, { concurrency: 1 });
       await hub({ bytesPerSecond: 1.5 * MB });
       const file = await client.open({ repo: REPO, path: 'other.bin' });
