@@ -373,7 +373,7 @@ function pageCases(hooks: ContractHooks): void {
   });
 }
 
-/** What the entries of a store take, by its own word for each. */
+/** Total size of a store's entries, as recorded in each. */
 async function countedIn(name: string): Promise<ChunkStoreUsage> {
   const raw = await openDB(databaseOf(name));
   const info = (await raw.getAll('info')) as { bytes: number }[];
@@ -403,7 +403,7 @@ async function within(ms: number, promise: Promise<unknown>): Promise<'in time' 
 
 export const LOAD_MAX_BYTES = 3 * MB;
 
-/** What each of several tabs does. */
+/** Work of each of several tabs. */
 export async function loadFromTab(name: string, seed: number): Promise<string> {
   const store = await openIndexedDbChunkStore(name, { maxBytes: LOAD_MAX_BYTES, hash: sampleHash });
   const some = new SampleXorbs(5 * KB, 20 * KB);
@@ -425,7 +425,7 @@ export async function loadFromTab(name: string, seed: number): Promise<string> {
   return 'good';
 }
 
-/** What a frame does that has no IndexedDB. */
+/** Work of a frame without IndexedDB. */
 export async function tryWithout(): Promise<string> {
   const name = freshName();
   const refused = await openIndexedDbChunkStore(name, { maxBytes: ROOMY, hash: sampleHash }).catch((error) => error);
@@ -474,7 +474,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
     const before = await store.usage();
     const names = await fillUp();
     const late = await openWebChunkStore('quota', { ...options, onWarning: (warning) => warnings.push(warning) });
-    // Of more than a megabyte: Firefox keeps such values in files of their own, and fails in another way.
+    // More than a megabyte: Firefox stores such values in separate files, and fails differently.
     for (let xorb = 100; xorb < 112; xorb++) await put(late, xorb, 0, 24, large);
     const after = await late.usage();
     // Half of it may have made way for the first of these puts.

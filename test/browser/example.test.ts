@@ -18,7 +18,7 @@ let browser: Browser;
 /** A page of a browser that was never here, and all that its console complained of but answers that say no. */
 async function freshPage(): Promise<{ page: Page; complaints: string[] }> {
   const context = await browser.newContext();
-  // Of how long things take there is no promise.
+  // Nothing is promised about time.
   context.setDefaultTimeout(150_000);
   const page = await context.newPage();
   const complaints: string[] = [];
@@ -87,7 +87,7 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     await share(page, 0.3);
     await page.getByRole('button', { name: 'Resume' }).click();
     await share(page, 0.6);
-    // What was running goes on by itself.
+    // A running download resumes.
     await page.reload();
     await share(page, 0.6);
     await badge(page, 'Verified');
@@ -111,7 +111,7 @@ describe.skipIf(chromium.command === undefined)('the example page', () => {
     await page.getByRole('button', { name: 'Download' }).click();
     await badge(page, 'Verified');
     expect(await page.locator('#result').textContent()).toContain(sha256(variant));
-    // A twentieth of the weights differ; how much of the rest is stored anew is for the Hub to say.
+    // 5 % of the weights differ. The local Hub decides which chunks around them are shared.
     expect(sent()).toBeLessThan(variant.length / 2);
     expect(await page.locator('#from-shared').textContent()).toContain('MB');
 

@@ -54,7 +54,7 @@ beforeAll(async () => {
   hub = await startLocalHub();
   await hub.commitFiles('owner/model', { ...files, ...others });
   await hub.commitFiles('owner/model', { 'corrupt.bin': randomBytes(3_000_000, 6) });
-  // What the Hub asks for that file of is damaged from here on.
+  // The stored data of this file is damaged from here on.
   const client = new XetClient({ endpoint: hub.url, accessToken: '', workers: 0, chunkCache: false });
   await (await client.open({ repo: 'owner/model', path: 'corrupt.bin' })).arrayBuffer();
   await client.close();

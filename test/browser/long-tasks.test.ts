@@ -17,7 +17,7 @@ const LONG_TASK_MS = 50;
  * clocks count the waiting as work, so it is looked at again.
  */
 const MAX_LOOKS = 3;
-/** What a page may hold beyond the budget: scripts, the module of each worker, what the browser itself keeps. */
+/** Memory of a page beside the budget: scripts, the module of each worker, and the browser's own. */
 const BESIDE_BUDGET_BYTES = 64 * MB;
 /** Set by the configuration of the browser tests: a browser that is missing then fails them. */
 const required = process.env.XETKIT_BROWSERS === 'required';
@@ -29,7 +29,7 @@ describe.skipIf(chromium.command === undefined && !required)('512 MB through a p
   let devTools: DevTools;
   let size = 0;
   beforeAll(async () => {
-    // What is uploaded is checked by its sha256 as well.
+    // Uploads are also verified by sha256.
     hub = await startLocalHub({ checkSha256: true });
     const model = weights(512, 1);
     size = model.length;
@@ -67,7 +67,7 @@ describe.skipIf(chromium.command === undefined && !required)('512 MB through a p
     return { run, close: async () => void (await devTools.send('Target.closeTarget', { targetId })) };
   }
 
-  /** What a page is to run to have it in a way, with what a database remembers. */
+  /** Call that gets the file in one way, with this database. */
   function call(way: WayName, database: string): string {
     const wanted: Wanted = { hub: hub.url, repo: REPO, path: PATH, database };
     return `have(${JSON.stringify(way)}, ${JSON.stringify(wanted)})`;
@@ -103,7 +103,7 @@ describe.skipIf(chromium.command === undefined && !required)('512 MB through a p
   }
 
   let looks = 0;
-  /** Of a chunk cache that no look has had yet: what is remembered asks less of a page. */
+  /** Name of an unused chunk cache: a filled one would make less work for the page. */
   const unknown = () => `look-${++looks}`;
 
   /** One that has all of it. */

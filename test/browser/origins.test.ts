@@ -82,7 +82,7 @@ describe.each([chromium, firefox])('$name', (browser) => {
         const before = await kept(hub);
         const { done, failed } = await attempts(browser, hub, 'evil', host);
         expect(failed).toEqual(SEEN);
-        // What a page cannot see the answer of has no way to fail there. The list is of what is public.
+        // A page cannot see the responses to these, so they cannot fail there. The list shows public repositories.
         expect(done.map((text) => text.split(':')[0])).toEqual([
           'list, without a token',
           'commit unseen',

@@ -35,7 +35,7 @@ async function overwrite(name: string, fileHash: string, change: (value: unknown
   db.close();
 }
 
-/** What the contract needs, for one case of it: each case has databases of its own. */
+/** Tools of one case of the contract, with databases of its own. */
 function indexedDbTools(equal: Equal): RecipeStoreTools {
   const prefix = fresh('contract');
   return {
@@ -51,7 +51,7 @@ function indexedDbTools(equal: Equal): RecipeStoreTools {
   };
 }
 
-/** A web store that was made useless in some way goes on in memory, and says so once. */
+/** A web store that became unusable continues in memory, with one warning. */
 async function expectDegrades(equal: Equal, name: string, spoil: () => Promise<void>): Promise<void> {
   const warnings: string[] = [];
   const store = openWebRecipeStore(name, { onWarning: (message) => warnings.push(message) });
@@ -154,7 +154,7 @@ function pageCases({ test, equal }: ContractHooks): void {
   for (const { name, run } of webRecipeStoreCases) test(name, () => run(equal));
 }
 
-/** Whether a browser lends a database to a private window or not: what a page sees of the store is the same. */
+/** The store behaves the same in private windows with and without IndexedDB. */
 function privateCases({ test, equal }: ContractHooks): void {
   const tools = (): RecipeStoreTools => {
     const prefix = fresh('private');
@@ -178,7 +178,7 @@ function quotaCases({ test, equal }: ContractHooks): void {
   const name = 'quota';
   /** A recipe of a megabyte. */
   const large = (index: number) => recipeOf(`large ${index}`, [[`xorb ${index}`, 0, 29_000]]);
-  /** Reads what there is, all of which must be right and found by its xorb; gives how many that are. */
+  /** Reads all recipes, which must be correct and found by their xorbs. Returns their number. */
   async function readAll(store: RecipeStore, count: number): Promise<number> {
     let read = 0;
     for (let index = 0; index < count; index++) {

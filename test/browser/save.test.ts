@@ -119,7 +119,7 @@ function caseTests(cases: Cases, run: () => Promise<Outcome[]>): void {
 
 const nothing: Given = { hub: '', files: {} };
 
-/** What a page of the cases `save` reports. */
+/** Outcomes of a page that runs the cases `save`. */
 function saved(outcomes: Outcome[]): { network: number; local: number; verified: string; sha256: string } {
   const [outcome] = outcomes;
   expect(outcome?.error ?? 'good').toBe('good');
@@ -184,7 +184,7 @@ describe.each([chromium, firefox])('$name', (browser) => {
       const page = pageFor('save', { file: 'huge.bin', ...values });
       const result = saved(await shown(browser, profile, page));
       expect(result).toMatchObject({ verified: 'xet', sha256 });
-      // What was under way is lost; where there are no workers, the parts that were open as well.
+      // Data in flight is lost; without workers also the parts that were open.
       const lost = 'noWorkers' in values ? KILLS * 4 * 2 * 1024 * 1024 : 0;
       expect(sentBytes()).toBeLessThan(size * 1.25 + lost);
       expect(result.local).toBeGreaterThan(size * 0.6 - lost);

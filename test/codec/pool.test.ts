@@ -13,7 +13,7 @@ const codec = await loadCodec();
 
 /** Long enough to be worth a message. */
 const LARGE = 200_000;
-/** What never settles fails soon, and not after the patience of the whole suite. */
+/** A promise that never settles fails a test soon. */
 const SOON = { timeout: 3000 };
 
 /** Frames of a xorb that cannot be compressed. */

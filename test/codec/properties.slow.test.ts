@@ -196,7 +196,7 @@ describe('damaged frames', () => {
         continue;
       }
       expectHonest(run);
-      // Who compares records knows whether the bytes are the right ones.
+      // Wrong bytes are found by comparing records.
       if (sameBytes(run.chunks, records)) expect(sameBytes(run.data, concat(parts)), `bit ${bit}`).toBe(true);
     }
     expect(refused).toBeGreaterThan(0);

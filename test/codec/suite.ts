@@ -33,7 +33,7 @@ export interface VectorCodec {
   ): Promise<SerializedXorb>;
 }
 
-/** What the suite needs of a test runner; nothing of Vitest, so that a page or another runtime can run it. */
+/** Test runner of the suite. Independent of Vitest, so that pages and other runtimes can run it. */
 export interface SuiteHooks {
   test(name: string, run: () => Promise<void>): void;
   /** Deep equality; the note says which of many cases is meant. */
@@ -207,7 +207,7 @@ export function codecVectorSuite(
     equal((await pack(text, 'auto'))[4], 1);
     const table = new Uint8Array(Uint32Array.from({ length: 1000 }, (_, index) => index * 7).buffer);
     equal((await pack(table, 'auto'))[4], 2);
-    // What does not shrink is stored as it is: an 8-byte header and the bytes.
+    // Incompressible data is stored as it is, after an 8-byte header.
     const noise = splitMix64(3, 5000);
     for (const scheme of SCHEMES) equal(sameBytes(await pack(noise, scheme), frame(0, 5000, noise)), true, scheme);
   });

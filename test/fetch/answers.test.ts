@@ -5,7 +5,7 @@ import { type LocalHub, startLocalHub } from '../../src/local-hub/start.ts';
 import { clientOptions } from '../support/fetch.ts';
 import { randomBytes, text, weights } from '../support/samples.ts';
 
-/** What of an answer callers go by. The date, the connection and the number of the request are the server's own. */
+/** Headers that callers use. The date, connection and request id are specific to the server. */
 const HEADERS = [
   'accept-ranges',
   'content-length',
@@ -64,7 +64,7 @@ async function shown(response: Response) {
   return { status: response.status, statusText: response.statusText, ok: response.ok, headers, body };
 }
 
-/** Our answer and that of the Hub by itself. */
+/** Our response and the Hub's. */
 async function both(path: string, init: RequestInit = {}) {
   const url = `${hub.url}/${path}`;
   expect(xetFetch.handles(url, init)).toBe(true);

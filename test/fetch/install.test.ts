@@ -12,9 +12,9 @@ const large = randomBytes(34_000_000, 2);
 
 interface Page extends PageLike {
   heard: XetProgressMessage[];
-  /** How often it was asked whether the worker is still needed. */
+  /** Number of pings received. */
   asked: number;
-  /** Whether it answers then. */
+  /** True if the page replies to pings. */
   listens: boolean;
 }
 

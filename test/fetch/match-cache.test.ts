@@ -25,7 +25,7 @@ function restOf() {
   return { kept, rest };
 }
 
-/** How transformers.js gets a file: by its cache first, then from the network, and then into the cache. */
+/** Gets a file like transformers.js: from the cache, else from the network and into the cache. */
 async function asLibrariesDo(cache: MatchCache, names: string[]): Promise<Uint8Array | undefined> {
   for (const name of names) {
     const hit = await cache.match(name).catch(() => undefined);
@@ -93,7 +93,7 @@ describe('createXetCache', () => {
       const copy = response.clone();
       await cache.put(name, copy);
       expect((await response.arrayBuffer()).byteLength).toBe(length);
-      // A copy that nobody takes would gather all that is read of the other one.
+      // An unread clone would buffer everything that is read from the original.
       expect(copy.bodyUsed).toBe(true);
     }
   });

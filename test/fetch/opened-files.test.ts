@@ -8,7 +8,7 @@ const address = {
   path: 'a.json',
 } as unknown as Parameters<OpenedFiles['open']>[0];
 
-/** Opens files of which the Hub says what it says at that moment, and notes what it was asked for. */
+/** Opens files with changeable metadata, and records the calls. */
 function openedFiles() {
   const said = { etag: 'a', commit: 'c' };
   const clock = { ms: 0 };

@@ -115,7 +115,7 @@ describe('bodies of createXetFetch', () => {
     for (const [index, part] of parts.entries()) {
       expect(part).toEqual(model.slice(starts[index], starts[index]! + 1000));
     }
-    // What the Hub says of a file is asked once for all of them.
+    // The metadata of the file is requested once.
     expect(seen(hub, 'resolve').length).toBe(1);
   });
 });
@@ -400,7 +400,7 @@ describe('failures of createXetFetch', () => {
     const { hub, url } = await hubWithModel();
     hub.faults.add({ kind: 'reconstruction', action: 'status', status: 404, times: 1e9 });
     let whole200 = 0;
-    // What lies behind the redirect of the Hub answers ranges wrongly, and whole requests with other bytes.
+    // The target of the Hub's redirect serves wrong ranges and wrong files.
     const lying: typeof fetch = async (input, init) => {
       const headers = new Headers(init?.headers);
       const { pathname } = new URL(input instanceof Request ? input.url : input);

@@ -141,7 +141,7 @@ const value = fc.oneof(scalarType.chain(scalarOf), list, nested);
 
 const exact = (number: bigint) => (Number.isSafeInteger(Number(number)) ? Number(number) : number);
 
-/** What a reader is to make of a value. */
+/** The value that the reader returns. */
 function expected({ type, is, of }: Value): unknown {
   if (type !== 9) return typeof is === 'bigint' ? exact(is) : is;
   return (is as Value[]).map((one) => (of === 10 || of === 11 ? one.is : expected(one)));

@@ -16,7 +16,7 @@ import { randomBytes, text } from '../support/samples.ts';
 const KIB = 1024;
 const never = new AbortController().signal;
 
-/** What a file is cut with; the budget is large unless the test says otherwise. */
+/** Context of cutFile; with a large budget by default. */
 function cutter({ blockBytes = 512 * KIB, limitBytes = 1e9, pool = poolHere(), signal = never } = {}) {
   const budget = new MemoryBudget(limitBytes, 0);
   const lease = new MemoryLease(budget);
@@ -64,7 +64,7 @@ test("cutFile yields all chunks of a file and its sha256, regardless of the inpu
     const { hash, lease, budget, context } = cutter({ blockBytes: one.blockBytes });
     const found: CutBlock[] = [];
     for await (const block of cutFile(piecesOf(bytes, one.pieces), hash, context)) {
-      // Whoever gets a block may change it at once.
+      // The receiver of a block may change it.
       found.push({ ...block, bytes: block.bytes.slice() });
       block.bytes.fill(0);
       context.blocks.give(block.bytes.buffer);

@@ -89,7 +89,7 @@ const content = randomBytes(3_000_000, 5);
 const { records } = await chunksOf(content);
 const xorb = hashToHex(codec.xorbHash(records));
 
-/** What the CAS answers: a shard with chunk hashes keyed. */
+/** A response of the CAS: a shard with keyed chunk hashes. */
 function keyedShard(key = new Uint8Array(32).fill(7), expirySeconds = 2000, chunks = records): Uint8Array {
   const writer = codec.shardWriter();
   writer.addXorb({ hash: xorb, chunks });

@@ -8,7 +8,7 @@ import { sourceClient, sourceHub } from '../support/source.ts';
 const repo = 'owner/model';
 const file = (path: string, words = path) => ({ path, content: new TextEncoder().encode(words) });
 
-/** What a repository holds after one more commit. */
+/** Files of a repository after one more commit. */
 async function leftBy(
   before: string[],
   options: Partial<UploadOptions>,

@@ -124,7 +124,7 @@ test('known chunks are not stored again until a file has 128 terms', () => {
   );
 });
 
-/** Ten thousand known chunks of which the file takes runs of some length, each from another corner. */
+/** A file of runs from distant places in ten thousand known chunks. */
 function scattered(run: number, runs: number) {
   const xorb = Array.from({ length: 10_000 }, (_, chunk) => chunk);
   const chunks = Array.from({ length: runs }, (_, at) => xorb.slice((at * 37 * run) % 9000).slice(0, run)).flat();

@@ -42,7 +42,7 @@ describe('XorbUploader', () => {
       inserted: true,
       sentBytes: packed.body.length,
     });
-    // What it has it need not be sent.
+    // A xorb that the CAS has is not sent.
     expect(await uploader.upload(hash, body(), signal)).toMatchObject({ inserted: false, sentBytes: 0 });
     expect(pathsOf(hub, 'grant')).toHaveLength(1);
     expect(pathsOf(hub, 'xorb-upload')).toHaveLength(1);

@@ -41,7 +41,7 @@ function uploaderFor(hub: LocalHub, parts: Partial<StoreContext> = {}) {
   return { context, budget, upload };
 }
 
-/** What the existing client reads of a file that is committed under its sha256. */
+/** Downloads a file that is committed under its sha256. */
 async function download(hub: LocalHub, path: string): Promise<Uint8Array> {
   const { engine, hubClient } = engineFor(hub);
   const file = await hubClient.resolve(REPO, 'main', path);
@@ -277,7 +277,7 @@ describe('failures while files are stored', () => {
       const ended = rejectionOf(storeFiles(context, [silent()], { signal: controller.signal }));
       await new Promise((resolve) => setTimeout(resolve, 400));
       controller.abort(new Error('enough'));
-      // Whoever waited for the server would be too late for this test.
+      // The server would not respond within the timeout of this test.
       expect(await ended).toMatchObject({ message: 'enough' });
       expect(budget.usedBytes).toBe(0);
     },

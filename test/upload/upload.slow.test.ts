@@ -353,7 +353,7 @@ describe('commits of an upload', () => {
     ['that a proxy gives up on', { action: 'status', status: 502 }],
   ] as const)('%s is made once', async (_, fault) => {
     const { hub, upload } = await station();
-    // Somebody else's, with the same words.
+    // Another client's commit with the same message.
     await upload([{ path: 'other.txt', content: encode('other') }], { title: 'The same' });
     const before = await commitsOf(hub);
     hub.faults.add({ kind: 'commit', ...fault });
@@ -462,7 +462,7 @@ describe('failed uploads', () => {
     expect(await contentOf(hub)).toEqual({});
     hub.resetRequests();
     await upload(files);
-    // What was stored is not sent again.
+    // Stored data is not sent again.
     if (kind !== 'xorb-upload') expect(requestsOf(hub, 'xorb-upload')).toEqual([]);
     expect(await contentOf(hub)).toEqual(hashesOf({ 'a.bin': files[0]?.content ?? new Uint8Array() }));
   });

@@ -73,7 +73,7 @@ describe('Liveness', () => {
   });
 });
 
-/** A real thread that runs a script, and of which nobody hears that it ended. */
+/** A real thread that runs a script, and reports no events. */
 function silentThread(script: string): SpawnedWorker {
   const worker = new Worker(script, { eval: true });
   onTestFinished(() => void worker.terminate());

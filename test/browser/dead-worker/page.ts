@@ -15,7 +15,7 @@ async function download(size: number): Promise<string> {
     const file = await client.open({ repo: 'owner/model', path: 'model.bin' });
     const parts: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
-    // What arrives has been decoded, so the worker is at work, and has more to do.
+    // Data that arrives has been decoded, so the worker is running, and has more to do.
     for (const reader = file.stream().getReader(); ; ) {
       const { done, value } = await reader.read();
       if (done) break;

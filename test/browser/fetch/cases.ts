@@ -8,14 +8,14 @@ import {
 import type { XetProgressMessage } from '../../../src/fetch/worker-messages.ts';
 import { equal } from '../equal.ts';
 
-/** What pages are told of the Hub that they use. */
+/** Parameters of a page. */
 export interface Given {
   hub: string;
   /** Tells databases of one page from those of another. */
   run: string;
   files: Record<string, { size: number; sha256: string }>;
   corrupt: string;
-  /** Whether the browser lets a service worker finish what takes long. */
+  /** True if the browser lets a service worker finish long bodies. */
   letsFinish: boolean;
 }
 
@@ -37,7 +37,7 @@ async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** What the Hub has done so far. */
+/** Requests that the Hub has received. */
 async function traffic(): Promise<{ bytes: number; kinds: string[] }> {
   return (await fetch('/traffic')).json();
 }
@@ -61,7 +61,7 @@ async function slowly(use: () => Promise<void>): Promise<void> {
   }
 }
 
-/** What any fetch must do that speaks Xet, be it in the page or in its service worker. */
+/** Cases for every `fetch` over Xet, in a page or its service worker. */
 function anyFetch(given: Given, ask: typeof fetch): Cases {
   const url = (path: string) => `${given.hub}/owner/model/resolve/main/${encodeURIComponent(path)}`;
   const model = given.files['model.safetensors'] ?? { size: 0, sha256: '' };
@@ -395,7 +395,7 @@ export function onSlowNetwork(given: Given): Cases {
   };
 }
 
-/** Plays a long sound, seeks in it four times as somebody does who looks for a place, and leaves it. */
+/** Plays a long sound, seeks in it four times, and removes it. */
 export function seeking(given: Given): Cases {
   onXetProgress(() => undefined);
   return {
@@ -431,7 +431,7 @@ export function seeking(given: Given): Cases {
   };
 }
 
-/** Ways to be gone before the first byte: each begins a request, and gives what ends it. */
+/** Ways to end a request before its first byte. Each starts a request, and returns a function that ends it. */
 const goodbyes: Record<string, (url: string) => Promise<() => unknown> | (() => unknown)> = {
   'cancelling a reader': async (url) => {
     const reader = (await fetch(url)).body?.getReader();

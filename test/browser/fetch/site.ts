@@ -11,7 +11,7 @@ export interface FetchSite extends Omit<Pages, 'page'> {
 
 async function scripts(): Promise<Record<string, Uint8Array>> {
   const worker = 'test/browser/fetch/worker.ts';
-  // Where module scripts cannot be service workers, bundlers make one that needs no such thing.
+  // For browsers without module service workers, bundlers produce a classic script.
   const classic = { format: 'iife', sourcemap: false, define: { 'import.meta.url': 'self.location.href' } } as const;
   return {
     'page.js': await bundled('test/browser/fetch/page.ts'),
@@ -30,7 +30,7 @@ export async function startFetchSite(hub: LocalHub): Promise<FetchSite> {
     headers: { 'cache-control': 'no-store' },
     onRequest: (path) => asked.push(path),
     routes: {
-      // What the Hub has done so far, which a page cannot see.
+      // Requests that the Hub has received, which a page cannot see.
       '/traffic': () => ({
         bytes: hub.requests.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
         kinds: hub.requests.map(({ kind }) => kind),

@@ -5,7 +5,7 @@ import type { BrowserKind, Profile } from '../browsers.ts';
 /** A browser that is told what to do over its DevTools protocol. */
 export interface DevTools {
   send<T>(method: string, params?: object, session?: string): Promise<T>;
-  /** What the next event of a name says. */
+  /** Parameters of the next event with this name. */
   event<T>(method: string): Promise<T>;
   close(): Promise<void>;
 }

@@ -2,10 +2,10 @@ import { XetClient } from '../../../src/client/xet-client.ts';
 import { createXetFetch } from '../../../src/entries/fetch.ts';
 import { type Metrics, saveFile, webUploads } from '../../../src/entries/index.ts';
 
-/** What came of a way to have a file. */
+/** Result of getting a file in one way. */
 export interface Had {
   bytes: number;
-  /** How the content was found to be right; a stream without an error at its end was. */
+  /** How the content was verified; a stream that ends without an error is verified. */
   verified: string;
   metrics: Metrics;
 }

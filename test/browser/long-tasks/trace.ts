@@ -18,14 +18,14 @@ interface TraceEvent {
   };
 }
 
-/** What the browser noted while a page was busy. */
+/** Trace of a browser during the work of a page. */
 export interface Traced {
   /** The longest task of the page's main thread in which script ran, in milliseconds. */
   longestOfOursMs: number;
   /** The longest one in which none ran. */
   longestOfBrowserMs: number;
   tasks: number;
-  /** What the page's process, its workers included, held at most beyond what it held at first, in bytes. */
+  /** Peak memory of the page's process, including workers, above its initial memory, in bytes. */
   heapGrowthBytes: number;
 }
 
@@ -38,7 +38,7 @@ const CATEGORIES = [
 ];
 /** The heaps of a process; buffers of scripts are in one of `partition_alloc`. */
 const HEAPS = ['v8', 'blink_gc', 'partition_alloc', 'malloc'];
-/** Where script runs: what the browser calls, and what goes on after a promise. */
+/** Events during which script runs: calls by the browser, and continuations of promises. */
 const SCRIPT = ['EvaluateScript', 'v8.callFunction', 'FunctionCall', 'BlinkScheduler_PerformMicrotaskCheckpoint'];
 /** Script for less than this, in microseconds, is not what makes a task a long one. */
 const NEXT_TO_NOTHING_US = 1000;

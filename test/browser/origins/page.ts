@@ -2,7 +2,7 @@ import { XetClient } from '../../../src/client/xet-client.ts';
 import { webUploads } from '../../../src/entries/index.ts';
 import { type Outcome, report } from '../outcomes.ts';
 
-/** What a page tries to do to a Hub; each says what it got, and throws where it got nothing. */
+/** Attempts of a page on a Hub. Each returns the response, and throws without one. */
 type Attempts = Record<string, () => Promise<string>>;
 
 const values = new URLSearchParams(location.search);

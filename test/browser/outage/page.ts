@@ -2,7 +2,7 @@ import { XetClient } from '../../../src/client/xet-client.ts';
 import { opfsFiles, saveFile } from '../../../src/entries/index.ts';
 import { textOf } from '../outcomes.ts';
 
-/** How the download of this page stands. */
+/** State of the download of this page. */
 export interface Outage {
   /** Bytes that have come. */
   done: number;

@@ -3,7 +3,7 @@ import { type Progress, saveFile, type XetClientOptions } from '../../../src/ent
 import { equal } from '../equal.ts';
 import { hub, sent } from './page-hub.ts';
 
-/** What pages are told of the Hub that they use. */
+/** Parameters of a page. */
 export interface Given {
   hub: string;
   files: Record<string, { size: number; sha256: string }>;
@@ -88,7 +88,7 @@ export async function failureOf(work: Promise<unknown>): Promise<{ code?: string
   );
 }
 
-/** Saves until so many bytes are there, then stops; gives what it was stopped by. */
+/** Saves until this many bytes have arrived, then aborts. Returns the error. */
 async function saveInPart(given: Given, target: Parameters<typeof saveFile>[1], name = LARGE): Promise<void> {
   const client = clientOf(given, { concurrency: 2 });
   const { size = 0 } = given.files[name] ?? {};
@@ -110,7 +110,7 @@ async function saveInPart(given: Given, target: Parameters<typeof saveFile>[1], 
   await client.close();
 }
 
-/** What holds for every way to put a file together in the page's own storage. */
+/** Cases for every way to write a file in the page's storage. */
 export function inStorage(given: Given, inPlace: boolean): Cases {
   const { size } = given.files[LARGE] ?? { size: 0 };
   const save = async (path: string, name = LARGE, more: Parameters<typeof saveFile>[2] = {}, options = {}) => {
@@ -137,7 +137,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       const again = await save('models/deep/a.bin');
       equal([again.verified, again.bytes], ['xet', { network: 0, cache: 0, local: size }]);
       equal(await sent(), 0);
-      // Somebody touched it: it is looked at again, and still right.
+      // A touched file is verified again.
       const bytes = new Uint8Array((await (await stored('models/deep/a.bin'))?.arrayBuffer()) ?? []);
       await pause(20);
       await put('models/deep/a.bin', bytes);
@@ -309,7 +309,7 @@ class Picked {
   readonly kind = 'file';
   readonly name = 'picked.bin';
   content = new Blob([Uint8Array.of(1, 2, 3)]);
-  /** What happened to what was written to it. */
+  /** State of the written data. */
   readonly ends: string[] = [];
   permission = 'granted';
 

@@ -1,4 +1,4 @@
-/** What a page asks of the Hub behind its back. */
+/** Direct access of a page to its Hub. */
 export interface HubOrder {
   /** Forgets the requests so far. */
   reset?: boolean;
