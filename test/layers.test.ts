@@ -193,6 +193,20 @@ function impureImports(modules: Modules): string[] {
     );
 }
 
+const HTTP_CLIENT = 'src/http/node/';
+/** Requests of Node, with all that belongs to them behind it. */
+const HTTP_CLIENT_ENTRY = 'src/http/node/request.node.ts';
+
+function insideOfHttpClient(modules: Modules): string[] {
+  return [...modules]
+    .filter(([path]) => !path.startsWith(HTTP_CLIENT))
+    .flatMap(([path, imports]) =>
+      imports
+        .filter(({ target }) => target.startsWith(HTTP_CLIENT) && target !== HTTP_CLIENT_ENTRY)
+        .map(({ target }) => `${path} imports ${target}. Use ${HTTP_CLIENT_ENTRY}.`),
+    );
+}
+
 const isLocalHub = (path: string) => path === 'src/entries/local-hub.ts' || path.startsWith('src/local-hub/');
 
 function localHubElsewhere(modules: Modules): string[] {
@@ -230,10 +244,7 @@ describe('the layers of the project', async () => {
     expect([...modules.keys()].filter((path) => folderOf(path) === 'src').length).toBeLessThanOrEqual(3);
   });
   test('imports, also of types, only go down', () => expect(upwardImports(modules)).toEqual([]));
-  test('no modules import each other', () => {
-    const left = cycles(modules).filter((group) => !/^src\/(http|local-hub)\//.test(group));
-    expect(left).toEqual([]);
-  });
+  test('no modules import each other', () => expect(cycles(modules)).toEqual([]));
   test('no scripts, benchmarks or tests import each other', async () => {
     const programs = await readModules('bench', 'scripts', 'examples', 'test');
     expect(programs.size).toBeGreaterThan(300);
@@ -242,6 +253,7 @@ describe('the layers of the project', async () => {
   test("only adapters import 'node:'", () => expect(nodeOutsideOfAdapters(modules)).toEqual([]));
   test("nothing that browsers load imports 'node:'", () => expect(nodeInTheWeb(modules)).toEqual([]));
   test('formats do no I/O', () => expect(impureImports(modules)).toEqual([]));
+  test('one module is the way into our HTTP client for Node', () => expect(insideOfHttpClient(modules)).toEqual([]));
   test('nothing but its command imports the local Hub', () => expect(localHubElsewhere(modules)).toEqual([]));
 });
 
@@ -321,6 +333,15 @@ describe('a rule that is broken gives its reason', () => {
       expect.stringContaining('src/xorb/frames.ts → src/core/a.ts → src/http/http.ts:'),
       expect.stringContaining('src/core/a.ts → src/http/http.ts:'),
     ]);
+  });
+
+  test('a module inside of the HTTP client', () => {
+    const modules = modulesOf({
+      'src/http/http.ts': "import type { Connection } from './node/connection.node.ts';",
+      'src/http/node/connection.node.ts': '',
+      'src/http/node/exchange.node.ts': "import { Connection } from './connection.node.ts';",
+    });
+    expect(insideOfHttpClient(modules)).toEqual([expect.stringContaining('src/http/http.ts imports src/http/node/')]);
   });
 
   test('the local Hub in the client', () => {

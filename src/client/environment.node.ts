@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { XetError } from '../core/errors.ts';
 import { isNotAllowed } from '../fs/disk-errors.node.ts';
 import { expand, hubHome, isTrue } from '../fs/env-folders.node.ts';
-import type { HttpTimeouts } from '../http/http.ts';
+import type { HttpTimeouts } from '../http/types.ts';
 import { checkToken } from '../hub/credentials.ts';
 import { checkEndpoint } from './options.ts';
 

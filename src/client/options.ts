@@ -3,8 +3,8 @@ import type { CodecFactory } from '../codec/codec-factory.ts';
 import { CACHE_PLACE, CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
-import type { Fetch, RetryNotice, Timeouts } from '../http/http.ts';
 import type { RetryPolicy } from '../http/retry-timing.ts';
+import type { Fetch, RetryNotice, Timeouts } from '../http/types.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileBackend } from './file-backend.ts';
 

@@ -1,7 +1,7 @@
 import type { BaseXetClient } from '../client/client.ts';
 import type { XetClientOptions } from '../client/options.ts';
 import { type Lease, LeasePool } from '../core/lease-pool.ts';
-import type { Fetch } from '../http/http.ts';
+import type { Fetch } from '../http/types.ts';
 import type { CompatPlatform } from './platform.ts';
 
 /** Options that distinguish one client from another. */

@@ -1,10 +1,11 @@
 import { publicId, publicText, publicUrl, XetError } from '../core/errors.ts';
 import { isRecord } from '../core/json-values.ts';
 import { withoutSecrets } from '../core/secrets.ts';
-import { DEFAULT_TIMEOUTS, Http, type Reply } from '../http/http.ts';
+import { DEFAULT_TIMEOUTS, Http } from '../http/http.ts';
 import { LIST_JSON_BYTES, readJson } from '../http/json.ts';
 import { networkFetch } from '../http/network-fetch.ts';
 import { DEFAULT_RETRY } from '../http/retry-timing.ts';
+import type { Reply } from '../http/types.ts';
 import { onEndpoint, parseLinks } from '../hub/links.ts';
 import { pagesOf } from '../hub/pages.ts';
 import { apiError, InvalidApiResponseFormatError } from './errors.ts';

@@ -1,8 +1,8 @@
 import { isHashHex } from '../core/hash.ts';
 import { isCount, isRecord } from '../core/json-values.ts';
 import { parseContentRange } from '../http/content-range.ts';
-import type { Reply } from '../http/http.ts';
 import { readJson } from '../http/json.ts';
+import type { Reply } from '../http/types.ts';
 import { contentIdOf, HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { onEndpoint, parseLinks } from '../hub/links.ts';
 import { apiUrl, DEFAULT_REVISION, isCommit, resolveUrl } from '../hub/repo.ts';

@@ -2,8 +2,9 @@ import type { FetchRange } from '../cas/reconstruction.ts';
 import { isXetError } from '../core/errors.ts';
 import { type ByteRange, rangeHeader } from '../core/ranges.ts';
 import { checkPartial, parseContentRange } from '../http/content-range.ts';
-import type { Http, Reply } from '../http/http.ts';
+import type { Http } from '../http/http.ts';
 import { multipartBoundary, type PartPiece, readMultipart } from '../http/multipart.ts';
+import type { Reply } from '../http/types.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
 export interface RangeSource {

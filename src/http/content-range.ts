@@ -1,6 +1,6 @@
 import { publicText, publicUrl, XetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
-import type { Reply } from './http.ts';
+import type { Reply } from './types.ts';
 
 /** `bytes A-B/T` as a half-open range and the total, which may be unknown (`*`). */
 export function parseContentRange(value: string | null): { range: ByteRange; total: number | undefined } | undefined {

@@ -1,9 +1,9 @@
 import { badAnswer, publicUrl, XetError } from '../core/errors.ts';
 import type { MetricsLog } from '../core/metrics.ts';
 import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
-import type { Answer, AnswerHeaders, MemoryCount, Reply } from './http.ts';
 import { originOf } from './request-checks.ts';
 import type { RequestGuard } from './request-guard.ts';
+import type { Answer, AnswerHeaders, MemoryCount, Reply } from './types.ts';
 
 /** By how many stall timeouts a body may be behind the least pace: a byte now and then is no progress. */
 const PATIENCE = 3;

@@ -1,5 +1,5 @@
 import { badAnswer, type XetError } from '../core/errors.ts';
-import type { AnswerHeaders, Reply } from './http.ts';
+import type { AnswerHeaders, Reply } from './types.ts';
 
 /** Of answers about one thing. */
 export const SMALL_JSON_BYTES = 1024 * 1024;

@@ -2,12 +2,12 @@ import { joinBytes } from '../core/chunks.ts';
 import type { Environment } from '../core/env.node.ts';
 import { environment } from '../core/env.node.ts';
 import { publicCause, publicText, publicUrl, XetError } from '../core/errors.ts';
-import type { Answer, SendingFetch } from './http.ts';
 import { tellFailuresBy } from './network-error.ts';
 import { beneath } from './network-fetch.ts';
-import { isPlainBody, nodeRequest } from './node-request.node.ts';
+import { isPlainBody, nodeRequest } from './node/request.node.ts';
 import { routeTo } from './proxy-settings.node.ts';
-import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
+import { type Hop, isRedirect, nextHop } from './redirects.ts';
+import type { Answer, RewriteRedirect, SendingFetch } from './types.ts';
 
 const builtIn = beneath(globalThis.fetch);
 

@@ -1,4 +1,4 @@
-import type { Fetch } from './http.ts';
+import type { Fetch } from './types.ts';
 
 type AnyFetch = typeof globalThis.fetch;
 

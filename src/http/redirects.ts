@@ -1,9 +1,7 @@
 import { badAnswer, type XetError } from '../core/errors.ts';
 import { rememberUrl } from '../core/secrets.ts';
 import { unencrypted } from './request-checks.ts';
-
-/** Maps the target of a redirect to the address that is requested. */
-export type RewriteRedirect = (url: string) => string;
+import type { RewriteRedirect } from './types.ts';
 
 /** A request on its way through redirects. */
 export interface Hop {

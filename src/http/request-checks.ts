@@ -1,6 +1,6 @@
 import { badAnswer, publicUrl, XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
-import type { RequestSpec } from './http.ts';
+import type { RequestSpec } from './types.ts';
 
 /** Headers that decide who somebody is, or that open what answers only to them. */
 const CREDENTIAL_HEADERS =

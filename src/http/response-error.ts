@@ -1,8 +1,8 @@
 import { publicText, publicUrl, XetError, type XetErrorCode } from '../core/errors.ts';
-import type { Answer, AnswerHeaders, RequestSpec } from './http.ts';
 import { isHtml, LOGIN_ADVICE } from './json.ts';
 import { originOf } from './request-checks.ts';
 import { requestedWait } from './retry-timing.ts';
+import type { Answer, AnswerHeaders, RequestSpec } from './types.ts';
 
 const ERROR_BODY_LIMIT = 4096;
 /** The status is known, and nobody waits longer for its reason. */

@@ -1,4 +1,4 @@
-import type { AnswerHeaders } from './http.ts';
+import type { AnswerHeaders } from './types.ts';
 
 /** Number of attempts of a request and the delays between them. */
 export interface RetryPolicy {

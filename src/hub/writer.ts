@@ -1,7 +1,8 @@
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import { isRecord } from '../core/json-values.ts';
-import type { Http, RequestSpec } from '../http/http.ts';
+import type { Http } from '../http/http.ts';
 import { MAX_OBEYED_WAIT_MS, type RetryPolicy } from '../http/retry-timing.ts';
+import type { RequestSpec } from '../http/types.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
 import { type CommitLine, lineOf } from './operations.ts';

@@ -1,6 +1,13 @@
-import type { Visitor } from './hub/access.ts';
 import type { Repo } from './repo/repo.ts';
 import { isRepoName, isRepoType, type RepoId } from './repo/repo-id.ts';
+
+/** The caller. `name` is undefined without a token. */
+export interface Visitor {
+  name: string | undefined;
+  write: boolean;
+  /** True if the token is one of this Hub's: what is private is for those who have such a token. */
+  known: boolean;
+}
 
 /** The user and the repository for which content is stored or read. CAS tokens and signed addresses carry it. */
 export interface Caller extends Pick<Visitor, 'name' | 'known'> {

@@ -2,8 +2,9 @@ import { withToken } from '../cas/client.ts';
 import type { ShardFile } from '../codec/shard.ts';
 import { isXetError, publicText, publicUrl, XetError } from '../core/errors.ts';
 import { isRecord } from '../core/json-values.ts';
-import type { Http, Reply } from '../http/http.ts';
+import type { Http } from '../http/http.ts';
 import { readJson } from '../http/json.ts';
+import type { Reply } from '../http/types.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { asBody, sending } from './xorb-upload.ts';
 

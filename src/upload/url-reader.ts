@@ -1,6 +1,7 @@
 import { publicUrl, XetError } from '../core/errors.ts';
 import { parseContentRange } from '../http/content-range.ts';
-import type { Http, Reply } from '../http/http.ts';
+import type { Http } from '../http/http.ts';
+import type { Reply } from '../http/types.ts';
 import { type ContentPeek, type ContentReader, changed, exactly, SAMPLE_BYTES } from './content-reader.ts';
 
 interface UrlPeek extends ContentPeek {

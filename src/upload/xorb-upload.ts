@@ -4,8 +4,9 @@ import { crc64 } from '../codec/upload-operations.ts';
 import { joinedLength } from '../core/chunks.ts';
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import { isRecord } from '../core/json-values.ts';
-import type { Http, Patience, Pieces, RequestSpec } from '../http/http.ts';
+import type { Http } from '../http/http.ts';
 import { readJson } from '../http/json.ts';
+import type { Patience, Pieces, RequestSpec } from '../http/types.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 
 /** Smaller xorbs take no longer to send than to ask for. */

@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { MemoryBudget } from '../../src/core/budget.ts';
-import type { SendingFetch } from '../../src/http/http.ts';
 import { LIST_JSON_BYTES, parseJson, reconstructionJsonBytes, SMALL_JSON_BYTES } from '../../src/http/json.ts';
 import { nodeFetch } from '../../src/http/network-fetch.node.ts';
+import type { SendingFetch } from '../../src/http/types.ts';
 import { rejectionOf } from '../support/property.ts';
 import { inTurn, makeHttp, serve, status } from './server.ts';
 

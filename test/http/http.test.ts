@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { isXetError, type XetError } from '../../src/core/errors.ts';
 import { MetricsLog } from '../../src/core/metrics.ts';
-import type { Fetch, Http, Reply, RetryNotice } from '../../src/http/http.ts';
+import type { Http } from '../../src/http/http.ts';
+import type { Fetch, Reply, RetryNotice } from '../../src/http/types.ts';
 import { rejectionOf } from '../support/property.ts';
 import { inTurn, makeHttp, serve, status } from './server.ts';
 

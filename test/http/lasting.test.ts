@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { XetError } from '../../src/core/errors.ts';
-import type { RequestSpec, SendingFetch } from '../../src/http/http.ts';
 import { makeNodeFetch, nodeFetch } from '../../src/http/network-fetch.node.ts';
+import type { RequestSpec, SendingFetch } from '../../src/http/types.ts';
 import { rejectionOf } from '../support/property.ts';
 import { inTurn, json, makeHttp, serve, status } from './server.ts';
 

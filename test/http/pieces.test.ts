@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import type { Pieces } from '../../src/http/http.ts';
 import { makeNodeFetch } from '../../src/http/network-fetch.node.ts';
-import { nodeRequest } from '../../src/http/node-request.node.ts';
+import { nodeRequest } from '../../src/http/node/request.node.ts';
+import type { Pieces } from '../../src/http/types.ts';
 import { sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
 import { inTurn, json, makeHttp, serve, status } from './server.ts';

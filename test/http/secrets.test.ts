@@ -5,8 +5,8 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { XetError } from '../../src/core/errors.ts';
 import { rememberSecret, rememberUrl, withoutSecrets } from '../../src/core/secrets.ts';
-import type { RequestSpec, RetryNotice } from '../../src/http/http.ts';
 import { nodeFetch } from '../../src/http/network-fetch.node.ts';
+import type { RequestSpec, RetryNotice } from '../../src/http/types.ts';
 import { makeHttp } from './server.ts';
 
 /** What a server knows of a request: the value of its credential, and all that it was sent. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { XetClientOptions } from '../../src/client/options.ts';
-import type { RetryNotice } from '../../src/http/http.ts';
+import type { RetryNotice } from '../../src/http/types.ts';
 import { type Passed, startMirror, type Told, told } from '../support/mirror.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes } from '../support/samples.ts';

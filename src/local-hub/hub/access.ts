@@ -1,16 +1,9 @@
+import type { Visitor } from '../caller.ts';
 import { type HubContext, isForeign } from '../context.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
-
-/** The caller. `name` is undefined without a token. */
-export interface Visitor {
-  name: string | undefined;
-  write: boolean;
-  /** True if the token is one of this Hub's: what is private is for those who have such a token. */
-  known: boolean;
-}
 
 /** The Hub does not tell strangers whether a repository is missing or private: both look like a bad login. */
 const UNKNOWN_LOGIN = 'Invalid username or password.';

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { XetError } from '../../core/errors.ts';
-import { STAGING } from './hub-folder.ts';
+
+export const STAGING = '.xetkit-staging';
 
 const STAGED_NAME = /^[0-9a-f]{24}$/;
 

@@ -1,15 +1,13 @@
 import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XetError } from '../../core/errors.ts';
-import { isMissing } from './atomic-file.ts';
+import { isMissing, STAGING } from './atomic-file.ts';
 import { type FolderLock, lockFolder } from './folder-lock.ts';
 
 /** Says that a folder is a Hub's. */
 const MARKER = 'xetkit-hub.json';
 const FORMAT = 1;
 const LOCKS = '.xetkit-locks';
-export const STAGING = '.xetkit-staging';
-
 /** Names that may be in a folder that counts as empty. */
 const IGNORED = [LOCKS, STAGING, 'lost+found', '.DS_Store'];
 

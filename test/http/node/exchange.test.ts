@@ -4,13 +4,13 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { nodeRequest } from '../../src/http/node-request.node.ts';
-import { certificates } from '../support/certificates.ts';
-import { scratch } from '../support/hub.ts';
-import { holdsAsync, splitAt } from '../support/property.ts';
-import { randomBytes } from '../support/samples.ts';
-import { sameBytes } from '../support/vectors.ts';
-import { closed, portOf } from './sockets.ts';
+import { nodeRequest } from '../../../src/http/node/request.node.ts';
+import { certificates } from '../../support/certificates.ts';
+import { scratch } from '../../support/hub.ts';
+import { holdsAsync, splitAt } from '../../support/property.ts';
+import { randomBytes } from '../../support/samples.ts';
+import { sameBytes } from '../../support/vectors.ts';
+import { closed, portOf } from '../sockets.ts';
 
 const BYTES = randomBytes(2_000_000, 23);
 

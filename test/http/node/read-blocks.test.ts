@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { BLOCK_BYTES, Block, ReadBlocks } from '../../src/http/read-blocks.ts';
+import { BLOCK_BYTES, Block, ReadBlocks } from '../../../src/http/node/read-blocks.ts';
 
 const read = (blocks: ReadBlocks, bytes: number, expected: number) => {
   const room = blocks.room(expected);

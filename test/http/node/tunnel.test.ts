@@ -4,12 +4,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { nodeRequest } from '../../src/http/node-request.node.ts';
-import { certificates } from '../support/certificates.ts';
-import { scratch } from '../support/hub.ts';
-import { startTls } from '../support/proxy.ts';
-import { randomBytes } from '../support/samples.ts';
-import { portOf } from './sockets.ts';
+import { nodeRequest } from '../../../src/http/node/request.node.ts';
+import { certificates } from '../../support/certificates.ts';
+import { scratch } from '../../support/hub.ts';
+import { startTls } from '../../support/proxy.ts';
+import { randomBytes } from '../../support/samples.ts';
+import { portOf } from '../sockets.ts';
 
 const BYTES = randomBytes(5_000_000, 31);
 

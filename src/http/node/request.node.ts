@@ -1,14 +1,14 @@
-import { joinedLength } from '../core/chunks.ts';
-import { withDescriptor } from '../core/descriptors.node.ts';
-import { isOutOfDescriptors, TOO_MANY_OPEN } from '../core/descriptors.ts';
-import { publicUrl, XetError } from '../core/errors.ts';
-import type { AnswerHead } from './answer-head.ts';
-import type { AnswerBody, BodyPiece, PieceReader } from './body-reader.ts';
+import { joinedLength } from '../../core/chunks.ts';
+import { withDescriptor } from '../../core/descriptors.node.ts';
+import { isOutOfDescriptors, TOO_MANY_OPEN } from '../../core/descriptors.ts';
+import { publicUrl, XetError } from '../../core/errors.ts';
+import type { AnswerBody, BodyPiece, PieceReader } from '../body-reader.ts';
+import { basicCredentials, DIRECT, type ProxyRoute } from '../proxy-settings.node.ts';
+import { type Hop, isRedirect, nextHop } from '../redirects.ts';
+import type { Answer, Pieces, RewriteRedirect } from '../types.ts';
 import { connectionTo } from './connections.node.ts';
 import { type Exchange, failed } from './exchange.node.ts';
-import type { Answer, Pieces } from './http.ts';
-import { basicCredentials, DIRECT, type ProxyRoute } from './proxy-settings.node.ts';
-import { type Hop, isRedirect, nextHop, type RewriteRedirect } from './redirects.ts';
+import type { AnswerHead } from './response-head.ts';
 
 /** The few bytes that come with a redirect come at once. */
 const MAX_READ_OFF_MS = 1000;

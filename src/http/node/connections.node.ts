@@ -1,6 +1,6 @@
-import { onShortage } from '../core/descriptors.node.ts';
+import { onShortage } from '../../core/descriptors.node.ts';
+import type { ProxyRoute } from '../proxy-settings.node.ts';
 import { Connection } from './connection.node.ts';
-import type { ProxyRoute } from './proxy-settings.node.ts';
 import { openSocket } from './sockets.node.ts';
 
 interface Idle {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { HeadCollector, parseAnswerHead } from '../../src/http/answer-head.ts';
+import { HeadCollector, parseAnswerHead } from '../../../src/http/node/response-head.ts';
 
 const head = (...lines: string[]) => parseAnswerHead(lines.join('\r\n'), 'GET');
 const OK = 'HTTP/1.1 200 OK';

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { isXetError, XetError } from '../core/errors.ts';
-import { rememberSecret, rememberUrl } from '../core/secrets.ts';
-import { HeadCollector, parseAnswerHead } from './answer-head.ts';
+import { isXetError, XetError } from '../../core/errors.ts';
+import { rememberSecret, rememberUrl } from '../../core/secrets.ts';
+import { basicCredentials, type ProxyRoute } from '../proxy-settings.node.ts';
+import { isTransientStatus, PROXY_ADVICE } from '../response-error.ts';
 import { failed } from './exchange.node.ts';
-import { basicCredentials, type ProxyRoute } from './proxy-settings.node.ts';
-import { isTransientStatus, PROXY_ADVICE } from './response-error.ts';
+import { HeadCollector, parseAnswerHead } from './response-head.ts';
 
 /** When the system begins to ask whether the other side is still there. */
 const KEEP_ALIVE_MS = 1000;

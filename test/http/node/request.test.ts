@@ -3,11 +3,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type AnswerBody, lendingReader } from '../../src/http/body-reader.ts';
-import type { Answer } from '../../src/http/http.ts';
-import { nodeRequest } from '../../src/http/node-request.node.ts';
-import { randomBytes } from '../support/samples.ts';
-import { closed } from './sockets.ts';
+import { type AnswerBody, lendingReader } from '../../../src/http/body-reader.ts';
+import { nodeRequest } from '../../../src/http/node/request.node.ts';
+import type { Answer } from '../../../src/http/types.ts';
+import { randomBytes } from '../../support/samples.ts';
+import { closed } from '../sockets.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 

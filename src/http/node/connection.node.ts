@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { madeProgress } from '../core/descriptors.node.ts';
+import { madeProgress } from '../../core/descriptors.node.ts';
+import type { Pieces } from '../types.ts';
 import { Exchange } from './exchange.node.ts';
-import type { Pieces } from './http.ts';
 import { ReadBlocks } from './read-blocks.ts';
 import type { OpenSocket, ReadInto } from './sockets.node.ts';
 

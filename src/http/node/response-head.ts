@@ -1,4 +1,4 @@
-import { publicText } from '../core/errors.ts';
+import { publicText } from '../../core/errors.ts';
 
 /** The head of an answer of HTTP/1, taken from a connection (RFC 9112). */
 export interface AnswerHead {

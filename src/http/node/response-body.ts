@@ -1,4 +1,4 @@
-import { type Framing, MalformedAnswer } from './answer-head.ts';
+import { type Framing, MalformedAnswer } from './response-head.ts';
 
 const CR = 13;
 const LF = 10;

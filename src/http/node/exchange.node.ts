@@ -1,7 +1,7 @@
-import { BodyCutter } from './answer-body.ts';
-import { type AnswerHead, HeadCollector, MalformedAnswer, parseAnswerHead } from './answer-head.ts';
-import type { BodyPiece } from './body-reader.ts';
+import type { BodyPiece } from '../body-reader.ts';
 import type { Block } from './read-blocks.ts';
+import { BodyCutter } from './response-body.ts';
+import { type AnswerHead, HeadCollector, MalformedAnswer, parseAnswerHead } from './response-head.ts';
 
 /** Unread bytes after which the sender is paused. */
 const HIGH_WATER_BYTES = 256 * 1024;

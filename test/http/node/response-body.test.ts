@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BodyCutter } from '../../src/http/answer-body.ts';
-import type { Framing } from '../../src/http/answer-head.ts';
-import { holds, splitAt } from '../support/property.ts';
-import { randomBytes } from '../support/samples.ts';
-import { concat, sameBytes } from '../support/vectors.ts';
+import { BodyCutter } from '../../../src/http/node/response-body.ts';
+import type { Framing } from '../../../src/http/node/response-head.ts';
+import { holds, splitAt } from '../../support/property.ts';
+import { randomBytes } from '../../support/samples.ts';
+import { concat, sameBytes } from '../../support/vectors.ts';
 
 const BYTES = randomBytes(20_000, 17);
 const CHUNKED: Framing = { kind: 'chunked' };
