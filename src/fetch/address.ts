@@ -1,3 +1,4 @@
+import { isXetError } from '../core/errors.ts';
 import { checkPath, DEFAULT_REVISION, parseRepo, resolveUrl, takeRevision } from '../hub/repo.ts';
 import type { RepoId, RepoType } from '../hub/types.ts';
 
@@ -91,7 +92,8 @@ function locationOf(repo: RepoId, escaped: string[]): FileLocation | undefined {
     const [revision, path] = takeRevision(escaped.map((word) => decodeURIComponent(word)));
     if (revision === '' || revision === '.' || revision === '..') return undefined;
     return { repo: parseRepo(repo), revision, path: checkPath(path.join('/')) };
-  } catch {
+  } catch (error) {
+    if (!(error instanceof URIError) && !isXetError(error)) throw error;
     return undefined;
   }
 }
