@@ -23,7 +23,7 @@ export interface PreuploadResult {
   mode: 'lfs' | 'regular';
   /** True if a `.gitignore` excludes it. */
   ignored: boolean;
-  /** Of what has this path now: sha256 of a large file, git blob id of a small one. */
+  /** Id of the current file at this path: sha256 of a large one, git blob id of a small one. */
   presentId: string | undefined;
 }
 
@@ -31,11 +31,11 @@ export interface PreuploadFile {
   path: string;
   /** Bytes. */
   size: number;
-  /** Its first bytes. */
+  /** The first bytes. */
   sample: Uint8Array;
 }
 
-/** One commit as the Hub made it. */
+/** A commit that was made. */
 export interface MadeCommit {
   oid: string;
   url: string;
@@ -45,25 +45,25 @@ export interface MadeCommit {
 export interface CommitText {
   title: string;
   description: string;
-  /** The head that the commit is made for; another one is `CONFLICT`. */
+  /** Required head of the branch; any other head is `CONFLICT`. */
   parent: string | undefined;
 }
 
-/** The Hub takes no more files in one question. */
-const FILES_AT_ONCE = 256;
-/** No answer is longer: 256 paths, and what is said of them. */
-const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
+/** The Hub accepts at most this many files per preupload call. */
+const MAX_PREUPLOAD_FILES = 256;
+/** Limit of a response: 256 paths with their results. */
+const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 const COMMIT = /^[0-9a-f]{40}$/;
-/** The server writes to git before it answers: five minutes are enough, where others have 20 s. */
-const COMMIT_PATIENCE = 15;
-/** Commits since the one that is known, among which ours is looked for. */
+/** Multiple of the connect timeout: the server writes to git before it responds, which takes up to five minutes. */
+const COMMIT_CONNECT_FACTOR = 15;
+/** Number of recent commits among which a commit that may have been made is searched. */
 const RECENT_COMMITS = 50;
-/** The Hub's refusals of files that are stored but that the CAS has not reported to it yet. */
+/** Refusals of files that are stored, but that the Hub does not see yet. */
 const NOT_SEEN_YET = /pointed to a file that does not exist|not found in xet storage|invalid file change/i;
-/** Number of repeats after such a refusal; the waits double. */
+/** Maximum number of retries after such a refusal, with doubling waits. */
 const MAX_BEHIND = 4;
 
-/** The Hub's side of an upload. */
+/** Calls of the Hub that write to a repository. */
 export class HubWriter {
   readonly #http: Http;
   readonly #hub: HubClient;
@@ -89,8 +89,8 @@ export class HubWriter {
   ): Promise<{ results: PreuploadResult[]; head: string | undefined }> {
     const results: PreuploadResult[] = [];
     let head: string | undefined;
-    for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
-      const asked = files.slice(at, at + FILES_AT_ONCE);
+    for (let at = 0; at < files.length; at += MAX_PREUPLOAD_FILES) {
+      const asked = files.slice(at, at + MAX_PREUPLOAD_FILES);
       const question = {
         files: asked.map(({ path, size, sample }) => ({ path, size, sample: base64(sample) })),
         ...(gitIgnore !== undefined && { gitIgnore }),
@@ -106,8 +106,8 @@ export class HubWriter {
   }
 
   /**
-   * Makes a commit of operations. One that may or may not have been made is looked for on the branch before it
-   * is tried again, so that none is made twice.
+   * Commits operations. After an unclear failure the commit is searched on the branch before it is retried, so that it is
+   * not made twice.
    */
   async commit(
     target: CommitTarget,
@@ -132,9 +132,9 @@ export class HubWriter {
             body: text,
             signal,
             attempts: 1,
-            patience: { connect: COMMIT_PATIENCE, sendBytes: text.length },
+            patience: { connect: COMMIT_CONNECT_FACTOR, sendBytes: text.length },
           },
-          ANSWER_LIMIT_BYTES,
+          MAX_RESPONSE_BYTES,
         );
         return commitOf(body, url);
       } catch (error) {
@@ -147,11 +147,11 @@ export class HubWriter {
           continue;
         }
         if (status === 429 && !isWorthWaiting(error, attempt, this.#attempts)) throw limited(error);
-        // Without an answer, or with one that says that something broke, it may have been made.
+        // Without a response, or after a server error, the commit may have been made.
         const unclear = status === 0 || status === 408 || status >= 500;
         if (!unclear && !error.retryable) throw error;
-        // Nobody can tell which of two pull requests is meant, so no second one is opened.
-        if (unclear && target.createPr) throw maybeMade(error, 'Look at the open pull requests before trying again.');
+        // A second pull request could not be told from the first, so none is opened.
+        if (unclear && target.createPr) throw maybeMade(error, 'Check the open pull requests before trying again.');
         const made = unclear ? await this.#find(target, title, operations, head, signal, error) : undefined;
         if (made) return made;
         if (attempt >= this.#attempts || !error.retryable) throw error;
@@ -160,20 +160,20 @@ export class HubWriter {
     }
   }
 
-  /** The commit with this title on top of the known head, if it has been made after all. */
+  /** The commit with this title and content on top of the known head, if it exists. */
   async #find(
     { repo, branch }: CommitTarget,
     title: string,
     operations: readonly CommitLine[],
     head: string | undefined,
     signal: AbortSignal,
-    why: XetError,
+    failure: XetError,
   ): Promise<MadeCommit | undefined> {
     const url = `${apiUrl(this.#hub.endpoint, repo, 'commits', branch)}?limit=${RECENT_COMMITS}`;
     try {
       const { body } = await this.#http.json(
         { kind: 'hub', url, headers: await this.#hub.headers(), signal },
-        ANSWER_LIMIT_BYTES,
+        MAX_RESPONSE_BYTES,
       );
       for (const { id, title: given } of Array.isArray(body) ? body.filter(isRecord) : []) {
         if (typeof id !== 'string' || id === head) return undefined;
@@ -183,7 +183,7 @@ export class HubWriter {
       return undefined;
     } catch (error) {
       signal.throwIfAborted();
-      throw maybeMade(why, `Look at the commits of '${branch}' before trying again.`, error);
+      throw maybeMade(failure, `Check the commits of '${branch}' before trying again.`, error);
     }
   }
 
@@ -192,7 +192,7 @@ export class HubWriter {
     const paths = operations.map(({ path }) => path);
     const entries = await pathsInfo(this.#hub, repo, commit, paths, signal);
     const there = new Map(entries.map((entry) => [entry.path, entry]));
-    // Of several operations on one path, such as a file in place of a folder, the last one decides.
+    // The last of several operations on one path decides, such as a file that replaces a folder.
     return [...new Map(operations.map((operation) => [operation.path, operation])).values()].every((operation) => {
       const entry = there.get(operation.path);
       if ('id' in operation) return (entry?.sha256 ?? entry?.oid) === operation.id;
@@ -207,21 +207,21 @@ export class HubWriter {
     signal: AbortSignal,
   ): Promise<{ errors: string[]; warnings: string[] }> {
     const url = `${this.#hub.endpoint}/api/validate-yaml`;
-    // Whether a card with errors is answered 200 or 400, what is wrong with it is said in the body.
+    // The response to a card with errors is 200 or 400; the body lists the errors in both cases.
     const asked = await this.#posted(url, { content, repoType: type }, { signal, accept: [400] });
-    const { body, reply } = await this.#http.json(asked, ANSWER_LIMIT_BYTES);
+    const { body, reply } = await this.#http.json(asked, MAX_RESPONSE_BYTES);
     const texts = (value: unknown) =>
       (Array.isArray(value) ? value : []).flatMap((one) => {
         const text = isRecord(one) ? one.message : one;
         return typeof text === 'string' ? text : [];
       });
     const { errors, warnings } = isRecord(body) ? body : {};
-    const said = { errors: texts(errors), warnings: texts(warnings) };
-    if (reply.status === 400 && said.errors.length === 0) said.errors.push('It does not say why.');
-    return said;
+    const found = { errors: texts(errors), warnings: texts(warnings) };
+    if (reply.status === 400 && found.errors.length === 0) found.errors.push('The Hub gives no reason.');
+    return found;
   }
 
-  /** Makes a branch at a revision. One that is there is `CONFLICT`, unless it may be moved. */
+  /** Creates a branch at a revision. Rejects with `CONFLICT` if it exists, unless it may be overwritten. */
   async createBranch(
     repo: RepoId,
     branch: string,
@@ -242,7 +242,7 @@ export class HubWriter {
   }
 
   async #post(url: string, request: unknown, rest: Partial<RequestSpec>): Promise<{ body: unknown; url: string }> {
-    const { body } = await this.#http.json(await this.#posted(url, request, rest), ANSWER_LIMIT_BYTES);
+    const { body } = await this.#http.json(await this.#posted(url, request, rest), MAX_RESPONSE_BYTES);
     return { body, url };
   }
 
@@ -277,13 +277,13 @@ function incomplete(url: string, wanted: string): XetError {
   return new XetError('PROTOCOL', `${publicUrl(url)} did not answer with ${wanted}.`, { url });
 }
 
-/** Without a word on when to come back it is the limit of an hour, which no quick attempt outlasts. */
+/** A limit without Retry-After is the hourly one, which no quick retry outlasts. */
 function isWorthWaiting({ retryAfterMs }: XetError, attempt: number, attempts: number): boolean {
   if (attempt >= attempts) return false;
   return retryAfterMs === undefined ? attempt === 1 : retryAfterMs <= MAX_OBEYED_WAIT_MS;
 }
 
-/** The same failure with the wait after it: with the usual policy 1, 2, 4 and 8 seconds. */
+/** The same error with the wait before the next attempt: 2, 4, 8 and 16 times the base delay. */
 function behindFor(error: XetError, times: number, { baseDelayMs }: RetryPolicy): XetError {
   const { code, message, status, url, requestId, serverMessage } = error;
   const retryAfterMs = baseDelayMs * 2 ** times;
@@ -312,7 +312,7 @@ function limited(error: XetError): XetError {
 
 function maybeMade(error: XetError, advice: string, cause: unknown = error): XetError {
   const { status, url, requestId } = error;
-  return new XetError(error.code, `${error.message} The commit may have been made all the same. ${advice}`, {
+  return new XetError(error.code, `${error.message} The commit may have been made nevertheless. ${advice}`, {
     status,
     url,
     requestId,
@@ -320,7 +320,7 @@ function maybeMade(error: XetError, advice: string, cause: unknown = error): Xet
   });
 }
 
-/** Bytes as base64, in pieces that a call can take as arguments. */
+/** Bytes in base64, encoded in pieces that fit the arguments of a call. */
 export function base64(bytes: Uint8Array): string {
   const piece = 0x6000;
   let text = '';

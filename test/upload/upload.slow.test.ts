@@ -486,7 +486,7 @@ describe('failed uploads', () => {
         url.endsWith('/api/validate-yaml') ? Promise.resolve(answers.shift() as Response) : fetch(url, init),
     });
     const files = [{ path: 'README.md', content: encode('---\nlicense: none\n---\n# Model\n') }];
-    for (const why of ['must be one of many', 'must be one of many', 'must be one of many', 'does not say why']) {
+    for (const why of ['must be one of many', 'must be one of many', 'must be one of many', 'gives no reason']) {
       expect(await rejectionOf(client.upload({ repo, files }))).toMatchObject({
         code: 'INVALID_ARGUMENT',
         message: expect.stringContaining(why),
