@@ -20,7 +20,7 @@ export async function blockedHosts(hosts: readonly string[], outer: AbortSignal)
     hosts.map(async (host) => {
       const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
       try {
-        const { status, headers, url, body } = await platform.fetch(`https://${host}/`, { signal });
+        const { status, headers, url, body } = await platform.fetchOf(undefined)(`https://${host}/`, { signal });
         void body?.getReader().cancel();
         if (status === 407 || status === 511) return `${host} (${status}: a login is wanted)`;
         const elsewhere = new URL(url || `https://${host}`).host !== host;

@@ -147,7 +147,7 @@ async function askHub(
     checkEndpoint(given, 'HF_ENDPOINT');
     const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
     const started = Date.now();
-    const response = await platform.fetch(url, {
+    const response = await platform.fetchOf(undefined)(url, {
       signal,
       headers: sent === undefined ? {} : { authorization: sent },
     });

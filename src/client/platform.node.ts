@@ -7,7 +7,7 @@ import { fetchTogether } from '../download/fetch-together.ts';
 import { nodeContentHash } from '../files/disk/content-check.node.ts';
 import { openRepoStore } from '../files/disk/repo-store.node.ts';
 import { isTrue } from '../fs/env-folders.node.ts';
-import { isNotNode, nodeFetch } from '../http/network-fetch.node.ts';
+import { isNotNode, nodeFetchOf } from '../http/network-fetch.node.ts';
 import { openNodeCacheControl } from '../manage/cache-control.node.ts';
 import { nodeLocalFiles } from '../upload/local-files.node.ts';
 import { uploadBackend } from '../upload/upload-backend.ts';
@@ -29,7 +29,7 @@ function machineBytes(): number {
 
 /** Node, and Deno and Bun, which speak its modules. */
 export const platform: Platform = {
-  fetch: nodeFetch,
+  fetchOf: nodeFetchOf,
   takesPieces: !isNotNode,
   fetchTogether,
   // The first run of a download is not longer: its reader need not wait for a worker to start.

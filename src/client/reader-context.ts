@@ -48,7 +48,7 @@ export function readerParts<T extends LocalCaches | undefined>(
   const http = new Http({
     memory: budget,
     encrypted: /^https:/i.test(endpoint),
-    fetch: options.fetch ?? platform.fetch,
+    fetch: options.fetch ?? platform.fetchOf(options.transport),
     takesPieces: !options.fetch && platform.takesPieces,
     rewriteUrl: options.rewriteUrl,
     timeouts: timeoutsOf(options, platform),

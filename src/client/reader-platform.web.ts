@@ -7,7 +7,7 @@ const MIB = 1024 * 1024;
 
 /** Reading in browsers: in pages and workers of all kinds. Nothing here touches a global before it is called. */
 export const readerPlatform: ReaderPlatform = {
-  fetch: networkFetch,
+  fetchOf: () => networkFetch,
   fetchTogether: undefined,
   // Chromium reads answers that it may cache to their end, into the page's memory, however slowly the page takes them.
   requestBytes: 4 * MIB,

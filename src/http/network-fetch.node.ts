@@ -2,12 +2,13 @@ import { joinBytes } from '../core/chunks.ts';
 import type { Environment } from '../core/env.node.ts';
 import { environment } from '../core/env.node.ts';
 import { publicCause, publicText, publicUrl, XetError } from '../core/errors.ts';
+import { hasCustomDispatcher } from './global-dispatcher.node.ts';
 import { tellFailuresBy } from './network-error.ts';
 import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node/request.node.ts';
 import { routeTo } from './proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop } from './redirects.ts';
-import type { Answer, RewriteRedirect, SendingFetch } from './types.ts';
+import type { Answer, RewriteRedirect, SendingFetch, Transport } from './types.ts';
 
 const builtIn = beneath(globalThis.fetch);
 
@@ -30,11 +31,12 @@ export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
  * Sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also accepts bodies in pieces, and follows
  * the environment's settings for proxies and certificates.
  */
-export function makeNodeFetch(env: Environment): SendingFetch {
+export function makeNodeFetch(env: Environment, transport: Transport = 'own'): SendingFetch {
   return async (input, init, rewrite) => {
     const fetch = beneath(globalThis.fetch);
-    // One that somebody put in its place has its own way through the network.
-    if (isNotNode || fetch !== builtIn || !isPlainBody(init?.body)) {
+    // A `fetch` or a dispatcher that the program has set has its own way through the network.
+    const isOwn = transport === 'own' && !isNotNode && fetch === builtIn && !hasCustomDispatcher();
+    if (!isOwn || !isPlainBody(init?.body)) {
       return rewrite ? following(fetch, input, inOne(init), rewrite) : fetch(input, inOne(init));
     }
     try {
@@ -88,3 +90,15 @@ function untrusted(error: unknown, url: string): XetError | undefined {
 }
 
 export const nodeFetch = makeNodeFetch(environment);
+
+/** The `fetch` that the option `transport` selects, else the environment. */
+export const nodeFetchOf = (transport: Transport | undefined): SendingFetch =>
+  makeNodeFetch(environment, transport ?? transportOf(environment));
+
+/** `XETKIT_HTTP`. Throws `INVALID_ARGUMENT` if it is neither `own` nor `platform`. */
+export function transportOf(env: Environment): Transport {
+  const { XETKIT_HTTP: value = '' } = env;
+  if (value === '' || value === 'own') return 'own';
+  if (value === 'platform') return 'platform';
+  throw new XetError('INVALID_ARGUMENT', `XETKIT_HTTP is neither 'own' nor 'platform': ${JSON.stringify(value)}.`);
+}

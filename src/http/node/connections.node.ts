@@ -39,6 +39,7 @@ function reused(key: string): Connection | undefined {
   const kept = idle.get(key) ?? [];
   for (let last = kept.pop(); last; last = kept.pop()) {
     clearTimeout(last.timer);
+    if (kept.length === 0) idle.delete(key);
     if (last.connection.isOpen) return last.connection;
   }
   return undefined;
@@ -49,6 +50,7 @@ function keep(key: string, connection: Connection, idleMs: number): void {
   idle.set(key, kept);
   const timer = setTimeout(() => {
     kept.splice(kept.indexOf(one), 1);
+    if (kept.length === 0) idle.delete(key);
     connection.close();
   }, idleMs).unref();
   const one = { connection, timer };

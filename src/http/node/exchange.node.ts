@@ -131,7 +131,7 @@ export class Exchange {
       const head = parseAnswerHead(this.#collector.text, this.#method);
       rest = rest.subarray(end);
       this.#collector = new HeadCollector();
-      if (head.status === 101) throw new MalformedAnswer('the server wants to speak another protocol');
+      if (head.status === 101) throw new MalformedAnswer('the server switched protocols without being asked');
       // Others below 200 announce the answer.
       if (head.status < 200) continue;
       this.#head = head;

@@ -69,13 +69,12 @@ export class BodyCutter {
     const lf = bytes.indexOf(LF, from);
     const end = lf < 0 ? bytes.length : lf;
     this.#lineBytes += end - from + 1;
-    if (this.#lineBytes > MAX_LINE_BYTES) throw new MalformedAnswer('an answer has too much between its chunks');
+    if (this.#lineBytes > MAX_LINE_BYTES) throw new MalformedAnswer('a chunk header or trailer is too long');
     for (let at = from; at < end; at++) this.#line += String.fromCharCode(bytes[at] as number);
     if (lf < 0) return end;
     const line = this.#line;
     this.#line = '';
-    if (line.charCodeAt(line.length - 1) !== CR)
-      throw new MalformedAnswer('a line of an answer does not end as it must');
+    if (line.charCodeAt(line.length - 1) !== CR) throw new MalformedAnswer('a chunk header does not end with CRLF');
     this.#goBy(line.slice(0, -1));
     return lf + 1;
   }
@@ -87,12 +86,12 @@ export class BodyCutter {
     }
     this.#lineBytes = 0;
     if (this.#awaits === 'end of data') {
-      if (line !== '') throw new MalformedAnswer('a chunk of an answer is longer than it says');
+      if (line !== '') throw new MalformedAnswer('a chunk is not terminated by CRLF');
       this.#awaits = 'size';
       return;
     }
-    const size = (line.split(';', 1)[0] as string).trim();
-    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new MalformedAnswer('a chunk of an answer has no usable length');
+    const size = (line.split(';', 1)[0] as string).replace(/[ \t]+$/, '');
+    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new MalformedAnswer('invalid chunk length');
     this.#left = Number.parseInt(size, 16);
     this.#awaits = this.#left === 0 ? 'trailer' : 'data';
   }

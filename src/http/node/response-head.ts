@@ -51,8 +51,8 @@ export class HeadCollector {
       return at + 1;
     }
     this.text += this.#decoder.decode(bytes);
-    if (/^HTTP\/[^\r]*?\n\n/.test(this.text)) throw new MalformedAnswer('its lines end without a carriage return');
-    if (this.text.length > MAX_HEAD_BYTES) throw new MalformedAnswer('an answer has too long a head');
+    if (/^HTTP\/[^\r]*?\n\n/.test(this.text)) throw new MalformedAnswer('header lines end without CR');
+    if (this.text.length > MAX_HEAD_BYTES) throw new MalformedAnswer('the response head is too long');
     return undefined;
   }
 }
@@ -63,25 +63,26 @@ export class HeadCollector {
  * @throws MalformedAnswer about anything that leaves in doubt where the body ends.
  */
 export function parseAnswerHead(text: string, method: string): AnswerHead {
-  // An empty line may come first, and a line that begins with a blank belongs to the one before (RFC 9112, 2.2 and 5.2).
-  const unfolded = text.replace(/^\r\n/, '').replace(/\r\n[ \t]+/g, ' ');
-  const [statusLine = '', ...lines] = unfolded.split('\r\n');
+  // An empty line may come first (RFC 9112, 2.2). Continued header lines are refused, as llhttp does.
+  const [statusLine = '', ...lines] = text.replace(/^\r\n/, '').split('\r\n');
   const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\0\r\n]*)?$/.exec(statusLine) ?? [];
-  if (digits === undefined) throw new MalformedAnswer(`an answer begins with ${quoted(statusLine)}`);
+  if (digits === undefined) throw new MalformedAnswer(`invalid status line ${quoted(statusLine)}`);
   const headers = new Map<string, string>();
   for (const line of lines) {
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0));
-    const value = line.slice(colon + 1).trim();
+    const value = line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '');
     if (!FIELD_NAME.test(name) || /[\0\r\n]/.test(value)) {
-      throw new MalformedAnswer(`a header cannot be read: ${quoted(line)}`);
+      throw new MalformedAnswer(`invalid header line ${quoted(line)}`);
     }
     const key = name.toLowerCase();
     const before = headers.get(key);
     headers.set(key, before === undefined ? value : `${before}, ${value}`);
   }
   const status = Number(digits);
-  const framing = method === 'HEAD' || status < 200 || status === 204 || status === 304 ? EMPTY : framingOf(headers);
+  // Contradictions are refused also where there is no body.
+  const framed = framingOf(headers);
+  const framing = method === 'HEAD' || status < 200 || status === 204 || status === 304 ? EMPTY : framed;
   const stays = version === '1' && framing.kind !== 'rest' && !/\bclose\b/i.test(headers.get('connection') ?? '');
   return { status, headers, framing, idleMs: stays ? idleTime(headers) : 0 };
 }
@@ -96,13 +97,12 @@ function framingOf(headers: ReadonlyMap<string, string>): Framing {
   const length = headers.get('content-length');
   if (coding !== undefined) {
     // Whoever is in between may have believed the other one.
-    if (length !== undefined) throw new MalformedAnswer('an answer says twice how long it is');
-    if (coding.toLowerCase() !== 'chunked')
-      throw new MalformedAnswer('an answer is coded in a way that was not asked for');
+    if (length !== undefined) throw new MalformedAnswer('Content-Length with Transfer-Encoding');
+    if (coding.toLowerCase() !== 'chunked') throw new MalformedAnswer('unsupported Transfer-Encoding');
     return { kind: 'chunked' };
   }
   if (length === undefined) return { kind: 'rest' };
-  if (!/^\d{1,15}$/.test(length)) throw new MalformedAnswer('an answer has no usable length');
+  if (!/^\d{1,15}$/.test(length)) throw new MalformedAnswer('invalid Content-Length');
   return { kind: 'length', bytes: Number(length) };
 }
 

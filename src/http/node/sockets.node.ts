@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { isXetError, XetError } from '../../core/errors.ts';
+import { setLatest } from '../../core/lru.ts';
 import { rememberSecret, rememberUrl } from '../../core/secrets.ts';
 import { basicCredentials, type ProxyRoute } from '../proxy-settings.node.ts';
 import { isTransientStatus, PROXY_ADVICE } from '../response-error.ts';
@@ -25,7 +26,9 @@ export interface OpenSocket {
 
 type Tls = typeof import('node:tls');
 let tls: Tls | undefined;
-/** TLS sessions by host, which shorten the next handshake. */
+/** Hosts with a TLS session, and sets of certificate files with a context. */
+const MAX_REMEMBERED = 100;
+/** TLS sessions by host, which shorten the next handshake; the one used last at the end. */
 const sessions = new Map<string, Buffer>();
 const contexts = new Map<string, SecureContext>();
 
@@ -75,7 +78,7 @@ function encrypted(to: URL, { certificates }: ProxyRoute, over: object): Socket 
     ...(isIP(host) === 0 && { servername: host }),
     ...(certificates.length > 0 && { secureContext: trusting(certificates) }),
   });
-  socket.on('session', (session) => sessions.set(to.host, session));
+  socket.on('session', (session) => setLatest(sessions, to.host, session, MAX_REMEMBERED));
   return socket;
 }
 
@@ -97,7 +100,7 @@ async function openTunnel(socket: Socket, to: URL, proxy: URL, signal: AbortSign
     const { status } = parseAnswerHead(text, 'CONNECT');
     if (status < 200 || status > 299) throw refusedBy(proxy, target, status);
     // The server behind it speaks only when it is spoken to.
-    if (hasMore) throw new Error('the proxy says more than was asked for');
+    if (hasMore) throw new Error('the proxy sent data after its response head');
   } catch (error) {
     socket.destroy();
     throw signal?.aborted ? signal.reason : isXetError(error) ? error : failed(error);
@@ -138,11 +141,17 @@ function headFrom(socket: Socket): Promise<{ text: string; hasMore: boolean }> {
 /** Node's own certificates and those of some files. */
 function trusting(files: readonly string[]): SecureContext {
   const key = files.join(' ');
-  const { createSecureContext, rootCertificates } = tls as Tls;
+  const { createSecureContext } = tls as Tls;
   const context =
-    contexts.get(key) ?? createSecureContext({ ca: [...rootCertificates, ...files.map(readCertificates)] });
-  contexts.set(key, context);
+    contexts.get(key) ?? createSecureContext({ ca: [...defaultCertificates(), ...files.map(readCertificates)] });
+  setLatest(contexts, key, context, MAX_REMEMBERED);
   return context;
+}
+
+/** Node 22.15 and later tell what they trust, with `--use-system-ca` in force; earlier ones have their own list only. */
+function defaultCertificates(): readonly string[] {
+  const { getCACertificates, rootCertificates } = tls as Tls & { getCACertificates?: (type: 'default') => string[] };
+  return getCACertificates?.('default') ?? rootCertificates;
 }
 
 function readCertificates(path: string): string {

@@ -87,10 +87,10 @@ describe('a connection is not used again', () => {
 
 describe('an error that says so is', () => {
   test.each<[string, string[], string]>([
-    ['what is no HTTP', ['SSH-2.0-OpenSSH_9.6\r\n\r\n'], 'begins with "SSH'],
-    ['a head that does not end', ['HTTP/1.1 200 OK\r\n', 'x: y\r\n'.repeat(15_000)], 'too long a head'],
-    ['another protocol', ['HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'], 'another protocol'],
-    ['a chunk without a length', [`${OK}transfer-encoding: chunked\r\n\r\n`, 'what\r\n'], 'no usable length'],
+    ['what is no HTTP', ['SSH-2.0-OpenSSH_9.6\r\n\r\n'], 'invalid status line "SSH'],
+    ['a head that does not end', ['HTTP/1.1 200 OK\r\n', 'x: y\r\n'.repeat(15_000)], 'head is too long'],
+    ['another protocol', ['HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'], 'switched protocols'],
+    ['a chunk without a length', [`${OK}transfer-encoding: chunked\r\n\r\n`, 'what\r\n'], 'invalid chunk length'],
     ['an end before the head', ['HTTP/1.1 200', 'end'], 'closed the connection'],
     ['an end in the body', [`${OK}content-length: 100\r\n\r\nbegun`, 'end'], 'closed the connection'],
     ['an end in a chunk', [`${OK}transfer-encoding: chunked\r\n\r\n5\r\nbe`, 'end'], 'closed the connection'],
