@@ -135,12 +135,13 @@ test.each([
   expect(error).toMatchObject({ code: 'PROTOCOL', retryable: false });
 });
 
-test.each([
-  ['an empty line first', '\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'],
-])('an answer with %s is read as other clients read it', async (_, text) => {
-  const { body } = await makeHttp({ fetch: nodeFetch }).json({ kind: 'hub', url: await raw(text) });
-  expect(body).toEqual({});
-});
+test.each([['an empty line first', '\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}']])(
+  'an answer with %s is read as other clients read it',
+  async (_, text) => {
+    const { body } = await makeHttp({ fetch: nodeFetch }).json({ kind: 'hub', url: await raw(text) });
+    expect(body).toEqual({});
+  },
+);
 
 /** Answers with these bytes and nothing else. */
 async function raw(text: string): Promise<string> {

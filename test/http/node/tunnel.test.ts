@@ -73,7 +73,11 @@ test('a proxy is spoken to over TLS where its address says so', async () => {
 describe('an error that says so is', () => {
   test.each<[string, (socket: Socket) => void, string]>([
     ['what is no HTTP', (socket) => socket.end('SSH-2.0\r\n\r\n'), 'invalid status line "SSH'],
-    ['more than an answer', (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'), 'sent data after its response head'],
+    [
+      'more than an answer',
+      (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'),
+      'sent data after its response head',
+    ],
     ['an answer without end', (socket) => socket.end('x'.repeat(70_000)), 'head is too long'],
     ['nothing', (socket) => socket.end(), 'closed the connection'],
   ])('%s', async (_, does, message) => {
