@@ -1,22 +1,45 @@
-import type { FileSpan, LocalPart } from '../core/content.ts';
+import type { FileSpan } from '../core/content.ts';
 import { NO_LONGER_WANTED } from '../core/errors.ts';
+import type { MetricsLog } from '../core/metrics.ts';
 import { type ByteRange, without } from '../core/ranges.ts';
 import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
-import type { Piece, Plan } from './plan.ts';
+import { RangesBelongTogether } from './open-range.ts';
+import type { Piece } from './plan.ts';
 import { type JobContext, type JobSpec, RangeJob } from './range-job.ts';
 import { PieceTaker } from './shares.ts';
-import type { SignedUrls } from './signed-urls.ts';
+import { type Stage, type Stages, timedStages } from './stages.ts';
 
-/** All that makes a part of a file: what is to be fetched, and what is here. */
-export interface Stage {
-  /** Wanted range; local parts may extend beyond it, as they are whole chunks. */
-  range: ByteRange;
-  plan: Plan;
-  /** Addresses for the sections of the plan. */
-  urls: SignedUrls[];
-  /** Ascending; together with the pieces they fill what is wanted. */
-  locals: LocalPart[];
+/** Dependencies of a read over Xet. */
+export interface Reading {
+  stages: Stages;
+  context: JobContext;
+  running: RunOptions;
+}
+
+/** All of a read but what is there already, in file order. */
+export async function* assembleAll(
+  { stages, context, running }: Reading,
+  had: readonly ByteRange[],
+  lookAhead: () => number,
+  log: MetricsLog,
+): AsyncGenerator<FileSpan, void, undefined> {
+  let given = 0;
+  for (let planned = false; !planned; ) {
+    const there = [{ start: 0, end: given }, ...had.filter(({ end }) => end > given)];
+    try {
+      for await (const stage of timedStages(stages, given > 0 ? there : had, log)) {
+        for await (const content of assemble(stage, context, { ...running, lookAhead })) {
+          given = content.at + content.bytes.length;
+          yield content;
+        }
+      }
+      planned = true;
+    } catch (error) {
+      // What has been learned of the server makes another plan for the rest.
+      if (!(error instanceof RangesBelongTogether)) throw error;
+    }
+  }
 }
 
 export interface AssembleOptions extends RunOptions {

@@ -8,7 +8,7 @@ import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
 import { readOverHttp } from './read-range.ts';
-import { scatterAll } from './scattered.ts';
+import { scatterAll } from './write-unordered.ts';
 
 /**
  * The bytes of a range in whatever order they come, each run lent to `take` until that returns: nothing waits in memory

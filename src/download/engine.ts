@@ -13,7 +13,7 @@ import { isOutage } from '../http/tries.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { runBufferBytes } from '../xorb/frames.ts';
-import { assembleAll, type Reading } from './assembled.ts';
+import { assembleAll, type Reading } from './assemble.ts';
 import type { EngineParts, FillOptions, ReadOptions, StreamOptions } from './engine-types.ts';
 import { RUN_BYTES } from './fetch-runs.ts';
 import { FrameStarts } from './frame-starts.ts';

@@ -41,55 +41,43 @@ const FIRST_RUN_BYTES = 128 * 1024;
 export const RUN_BYTES = 512 * 1024;
 
 /**
- * The frames of some ranges of a xorb, in runs, as they arrive. A broken connection is continued from the last
- * whole frame; frames that make no sense are asked for once more past all caches, then they are corrupt.
+ * Frames of some ranges of a xorb, in runs, as they arrive. A broken connection resumes at the last complete frame; frames
+ * that do not decode are fetched once more past all caches, then they are corrupt.
  */
 export async function* fetchRuns(source: RunSource): AsyncGenerator<FrameRun, void, undefined> {
+  const { http, signal, attempts, lanes, pace, needed } = source;
   const parts = source.ranges.map((range) => new RangePart(source, range));
   if (parts.length > 1 && source.together) yield* source.together(source, parts);
-  for (const part of parts) yield* untilComplete(source, part);
-}
-
-async function* untilComplete(source: RunSource, part: RangePart): AsyncGenerator<FrameRun, void, undefined> {
-  const { http, signal, attempts, lanes } = source;
-  let { fresh } = source;
-  const tries = http.tries({ kind: 'xorb', attempts, signal });
-  while (!part.complete) {
-    const before = part.cutter.nextStart;
-    try {
-      yield* once({ ...source, fresh }, part);
-    } catch (error) {
-      if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
-      yield* part.keepWhole();
-      if (part.cutter.nextStart > before) tries.progressed();
-      if (error === part.malformed) {
-        if (fresh) throw corrupt(source.xorb, error);
-        fresh = true;
+  for (const part of parts) {
+    let { fresh } = source;
+    const open = (from: number, one: AbortSignal) =>
+      openRange({ ...source, fresh }, source.xorb, part.range, from, one);
+    const tries = http.tries({ kind: 'xorb', attempts, signal });
+    while (!part.complete) {
+      const before = part.cutter.nextStart;
+      try {
+        for await (const piece of hedged({ open, from: before, signal, pace, needed })) {
+          source.onNetworkBytes(piece.length);
+          lanes.received(piece.length);
+          yield* part.push(piece);
+          if (part.isEnough && part.left > WORTH_STOPPING_BYTES) break;
+        }
+        if (!part.isEnough || part.left <= WORTH_STOPPING_BYTES) yield* part.finish();
+      } catch (error) {
+        if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
+        yield* part.keepWhole();
+        if (part.cutter.nextStart > before) tries.progressed();
+        if (error === part.malformed) {
+          if (fresh) throw corrupt(source.xorb, error);
+          fresh = true;
+        }
+        if (isXetError(error, 'RATE_LIMITED', 'SERVER', 'TIMEOUT')) lanes.backOff();
+        await tries.failed(error);
       }
-      if (isXetError(error, 'RATE_LIMITED', 'SERVER', 'TIMEOUT')) lanes.backOff();
-      await tries.failed(error);
     }
+    yield* part.cutter.takeComplete();
+    part.check();
   }
-  yield* part.cutter.takeComplete();
-  part.check();
-}
-
-async function* once(source: RunSource, part: RangePart): AsyncGenerator<FrameRun, void, undefined> {
-  const { xorb, signal, pace, needed } = source;
-  const bytes = hedged({
-    open: (from, one) => openRange(source, xorb, part.range, from, one),
-    from: part.cutter.nextStart,
-    signal,
-    pace,
-    needed,
-  });
-  for await (const piece of bytes) {
-    source.onNetworkBytes(piece.length);
-    source.lanes.received(piece.length);
-    yield* part.push(piece);
-    if (part.isEnough && part.left > WORTH_STOPPING_BYTES) return;
-  }
-  yield* part.finish();
 }
 
 /** One range and how far it has come. */

@@ -1,6 +1,6 @@
 import { isXetError, XetError } from '../core/errors.ts';
 import type { FetchTogether, RunSource } from './fetch-runs.ts';
-import { multi } from './open-range.ts';
+import { fetchRanges } from './open-range.ts';
 
 /** Statuses of servers that do not serve several ranges at once. */
 const NOT_SEVERAL = [400, 403, 404, 416];
@@ -29,12 +29,12 @@ export const fetchTogether: FetchTogether = async function* (source, parts) {
  * All ranges of a job with one request, as far as the server answers so. They share a signed address. Each piece is of use
  * until the next is asked for. A server that refuses is not asked for several ranges again.
  */
-async function* openGroup({ urls, rules, xorb, ranges, signal, ...source }: RunSource): ReturnType<typeof multi> {
+async function* openGroup({ urls, rules, xorb, ranges, signal, ...source }: RunSource): ReturnType<typeof fetchRanges> {
   const [first] = ranges;
   if (!first) return;
   const { url } = urls.find(xorb, first);
   if (!rules.takesSeveral(url) && rules.of(url) !== 'all ranges at once') return;
-  const ask = (address: string) => multi({ ...source, rules }, address, ranges, signal);
+  const ask = (address: string) => fetchRanges({ ...source, rules }, address, ranges, signal);
   let came = false;
   try {
     for await (const piece of ask(url)) {

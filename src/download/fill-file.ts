@@ -4,12 +4,12 @@ import type { Verified } from '../core/content-hash.ts';
 import { lengthOf } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { assembleAll } from './assembled.ts';
+import { assembleAll } from './assemble.ts';
 import { Coverage } from './coverage.ts';
 import type { CasFile, DownloadEngine } from './engine.ts';
 import type { FillOptions, FillTarget } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
-import { scatterAll } from './scattered.ts';
+import { scatterAll } from './write-unordered.ts';
 
 /**
  * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how

@@ -92,10 +92,15 @@ export async function* openRange(
     const together = signed.ranges.length > 1 && (refused === 'whole ranges' || rules.of(url) === 'all ranges at once');
     const isPart = asked.start > whole.start || asked.end < whole.end;
     try {
+      // Of a range that was asked for as a whole the end is wanted.
+      let skip = together ? 0 : wanted.start - asked.start;
       const pieces = together
-        ? within(multi(source, url, signed.ranges, signal), wanted)
-        : single(source, url, asked, wanted, signal);
-      for await (const bytes of pieces) {
+        ? clip(fetchRanges(source, url, signed.ranges, signal), wanted)
+        : await requestRange(source, url, asked, signal);
+      for await (const piece of pieces) {
+        const bytes = piece.subarray(Math.min(skip, piece.length));
+        skip -= piece.length - bytes.length;
+        if (bytes.length === 0) continue;
         if (refused === 'parts' && rules.of(url) === 'parts') rules.learn(url, 'whole ranges');
         if (refused === 'whole ranges' && rules.of(url) !== 'all ranges at once') {
           if (rules.learn(url, 'all ranges at once')) throw new RangesBelongTogether();
@@ -121,38 +126,33 @@ export async function* openRange(
   }
 }
 
-/** Asks for one range and gives the part of it that is wanted, which must be its end. */
-async function* single(
+/** Requests one range of a xorb. */
+async function requestRange(
   { http, fresh }: RangeSource,
   url: string,
-  asked: ByteRange,
-  wanted: ByteRange,
+  range: ByteRange,
   signal: AbortSignal,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): Promise<AsyncIterable<Uint8Array>> {
   const reply = await http.send({
     kind: 'xorb',
     url,
-    headers: { range: rangeHeader(asked) },
+    headers: { range: rangeHeader(range) },
     signal,
     cache: fresh ? 'no-store' : undefined,
-    // Whoever reads the range retries it as a whole, counting what it has got.
+    // The reader of the range retries it as a whole, counting what it has received.
     attempts: 1,
   });
   try {
-    checkPartial(reply, asked);
+    checkPartial(reply, range);
   } catch (error) {
     reply.drop();
     throw error;
   }
-  let skip = wanted.start - asked.start;
-  for await (const bytes of reply.lentChunks()) {
-    if (bytes.length > skip) yield skip === 0 ? bytes : bytes.subarray(skip);
-    skip = Math.max(0, skip - bytes.length);
-  }
+  return reply.lentChunks();
 }
 
 /** Some ranges of a xorb with one request, as far as the server answers so. Each piece is of use until the next is asked for. */
-export async function* multi(
+export async function* fetchRanges(
   { http, rules, fresh }: Pick<RangeSource, 'http' | 'rules' | 'fresh'>,
   url: string,
   ranges: readonly FetchRange[],
@@ -169,14 +169,11 @@ export async function* multi(
   });
   const boundary = multipartBoundary(reply.headers.get('content-type'));
   if (boundary === undefined && ranges.length > 1) rules.refusesSeveral(url);
-  yield* boundary === undefined ? located(reply) : readMultipart(reply.lentChunks(), boundary, asked);
+  yield* boundary === undefined ? positioned(reply) : readMultipart(reply.lentChunks(), boundary, asked);
 }
 
 /** The bytes of the wanted range out of all that come. */
-async function* within(
-  pieces: AsyncIterable<PartPiece>,
-  wanted: ByteRange,
-): AsyncGenerator<Uint8Array, void, undefined> {
+async function* clip(pieces: AsyncIterable<PartPiece>, wanted: ByteRange): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const { start, bytes } of pieces) {
     const first = Math.max(wanted.start - start, 0);
     const last = Math.min(wanted.end - start, bytes.length);
@@ -185,7 +182,7 @@ async function* within(
 }
 
 /** A server may answer several ranges with one, or with everything. */
-async function* located(reply: Reply): AsyncGenerator<PartPiece, void, undefined> {
+async function* positioned(reply: Reply): AsyncGenerator<PartPiece, void, undefined> {
   let start = parseContentRange(reply.headers.get('content-range'))?.range.start ?? 0;
   for await (const bytes of reply.lentChunks()) {
     yield { start, bytes };

@@ -5,7 +5,7 @@ import { TaskTurns } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { assembleAll, type Reading } from './assembled.ts';
+import { assembleAll, type Reading } from './assemble.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';

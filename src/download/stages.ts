@@ -7,7 +7,6 @@ import { XetError } from '../core/errors.ts';
 import { inTurns } from '../core/event-loop.ts';
 import type { MetricsLog } from '../core/metrics.ts';
 import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../core/ranges.ts';
-import type { Stage } from './assemble.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './sections.ts';
 import type { Asked } from './signed-urls.ts';
@@ -221,4 +220,15 @@ export async function* timedStages(stages: Stages, had: readonly ByteRange[], lo
     if (done) return;
     yield value;
   }
+}
+
+/** All that makes a part of a file: what is to be fetched, and what is here. */
+export interface Stage {
+  /** Wanted range; local parts may extend beyond it, as they are whole chunks. */
+  range: ByteRange;
+  plan: Plan;
+  /** Addresses for the sections of the plan. */
+  urls: SignedUrls[];
+  /** Ascending; together with the pieces they fill what is wanted. */
+  locals: LocalPart[];
 }

@@ -255,7 +255,7 @@ describe('at once', () => {
   });
 
   test('what was read ahead and stands still is given up when nobody waits', async () => {
-    const { hub, file, bytes } = await opened({ client: { timeouts: { stallMs: 60_000 } } });
+    const { hub, client, file, bytes } = await opened({ client: { timeouts: { stallMs: 60_000 } } });
     const givenUp = vi.fn();
     const start = globalThis.setTimeout;
     vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms?: number) =>
@@ -266,8 +266,8 @@ describe('at once', () => {
     let at = 0;
     for (; stalled.hits === 0; at += 50_000) {
       same(await file.read(at, at + 50_000), bytes.subarray(at, at + 50_000));
-      // What a read makes the file ask for is asked before the next one.
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      // Read-ahead requests reach the Hub before the next read.
+      await vi.waitFor(() => expect(counts(hub).xorb).toBe(client.metrics().requests.xorb));
     }
     const [request] = hub.requests.filter(({ kind }) => kind === 'xorb').slice(-1);
     await vi.waitFor(() => expect(givenUp).toHaveBeenCalled(), { timeout: 50_000 });
