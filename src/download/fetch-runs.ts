@@ -55,14 +55,17 @@ export async function* fetchRuns(source: RunSource): AsyncGenerator<FrameRun, vo
     const tries = http.tries({ kind: 'xorb', attempts, signal });
     while (!part.complete) {
       const before = part.cutter.nextStart;
+      let stopped = false;
       try {
         for await (const piece of hedged({ open, from: before, signal, pace, needed })) {
           source.onNetworkBytes(piece.length);
           lanes.received(piece.length);
           yield* part.push(piece);
-          if (part.isEnough && part.left > WORTH_STOPPING_BYTES) break;
+          stopped = part.isEnough && part.left > WORTH_STOPPING_BYTES;
+          if (stopped) break;
         }
-        if (!part.isEnough || part.left <= WORTH_STOPPING_BYTES) yield* part.finish();
+        // An answer that ended early counts as a failed attempt, also if it brought nothing at all.
+        if (!stopped) yield* part.finish();
       } catch (error) {
         if (signal.aborted || !isXetError(error) || !error.retryable) throw error;
         yield* part.keepWhole();
