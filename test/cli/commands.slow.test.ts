@@ -68,9 +68,9 @@ test('download says one object a file and a summary', async () => {
   );
   expect(code).toBe(0);
   const [summary, ...rest] = lines(stdout).reverse();
-  expect(rest.map(({ file }) => file).sort()).toEqual(['big.bin', 'config.json']);
-  expect(rest.find(({ file }) => file === 'big.bin')).toMatchObject({
-    path: join(localDir, 'big.bin'),
+  expect(rest.map(({ path }) => path).sort()).toEqual(['big.bin', 'config.json']);
+  expect(rest.find(({ path }) => path === 'big.bin')).toMatchObject({
+    localPath: join(localDir, 'big.bin'),
     size: 2_000_000,
     etag: sha256(files['big.bin']),
     verified: 'xet',
@@ -132,7 +132,7 @@ test('hash tells what an upload would have', async () => {
     (one) => one.path === 'big.bin',
   );
   expect(hashes).toMatchObject({
-    file: path,
+    localPath: path,
     size: 2_000_000,
     sha256: sha256(files['big.bin']),
     xetHash: entry?.xetHash,

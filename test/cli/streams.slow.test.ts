@@ -109,7 +109,7 @@ test('a download ends when its reader leaves in the middle, however long the res
   const { child, ended } = await start(process.execPath, [command, ...args], { HF_ENDPOINT: hub.url });
   const stderr = text(child.stderr);
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  expect(JSON.parse(line)).toMatchObject({ file: 'first.txt' });
+  expect(JSON.parse(line)).toMatchObject({ path: 'first.txt' });
   child.stdout.destroy();
   held.remove();
   expect(await ended).toBe(141);

@@ -130,7 +130,7 @@ describe('a call is refused that says', () => {
     ['upload', [{ repo, files: [], revision: 'x' }], "Did you mean 'branch'?"],
     ['upload', [{ repo, files: [], exclude: /x/ }], "'exclude' must be a string or a list of strings"],
     ['upload', [{ repo, files: [{ path: 'a', content: 5 }] }], "The content of 'a'"],
-    ['upload', [{ repo, files: [{ path: 'a', content: 'hello world' }] }], 'for text use new Blob([text])'],
+    ['upload', [{ repo, files: [{ path: 'a', content: 'hello world' }] }], 'For text use new Blob([text])'],
     ['deleteFiles', [{ repo, files: 'a' }], "Did you mean 'paths'?"],
     ['deleteFiles', [{ repo }], "deleteFiles({ repo: 'owner/model', paths: 'old.bin' })"],
     ['deleteFiles', [], 'deleteFiles takes its options in one object'],

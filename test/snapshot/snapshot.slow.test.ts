@@ -230,10 +230,10 @@ describe('a snapshot', () => {
     const result = await snapshot({ onFile: (file) => told.push(file) });
     expect(pathsOf(result)).toEqual(allPaths);
     expect(pathsOf({ files: told })).toEqual(allPaths);
-    expect(result).toMatchObject({ path: `/cache/${commit}`, commit });
+    expect(result).toMatchObject({ folder: `/cache/${commit}`, commit });
     const model = result.files.find(({ path: file }) => file === 'model.safetensors');
     expect(model).toMatchObject({
-      path: `/cache/${commit}/model.safetensors`,
+      localPath: `/cache/${commit}/model.safetensors`,
       size: 1_500_000,
       etag: sha256(files['model.safetensors']),
       commit,
@@ -490,7 +490,7 @@ describe('what a server may not do', () => {
       const { plan, store, warnings } = await filled({ fetch: renamed(path) });
       const { files, leftOut } = await plan();
       const lost = path === 'README.md/x' ? 'README.md' : path;
-      expect(leftOut).toEqual([{ file: lost, reason: expect.stringMatching(/^it /) }]);
+      expect(leftOut).toEqual([{ path: lost, reason: expect.stringMatching(/^it /) }]);
       expect(files.map(({ resolved }) => resolved.path)).not.toContain(lost);
       expect(files).toHaveLength(allPaths.length);
       expect(warnings).toEqual([expect.stringMatching(/^A file of owner\/model cannot be stored here/)]);
@@ -505,7 +505,7 @@ describe('what a server may not do', () => {
   test('keep all files away by one name that this system cannot have', async () => {
     const { plan } = await filled({ fetch: renamed('aux.json'), parts: { platform: 'windows' } });
     const planned = await plan();
-    expect(planned.leftOut).toEqual([{ file: 'aux.json', reason: expect.stringContaining('device') }]);
+    expect(planned.leftOut).toEqual([{ path: 'aux.json', reason: expect.stringContaining('device') }]);
     expect(planned.totals.files).toBe(allPaths.length);
     expect((await plan({ allowPatterns: 'config.json' })).totals.files).toBe(1);
   });
@@ -514,7 +514,7 @@ describe('what a server may not do', () => {
     const fetch = renamed('CONFIG.json');
     const mac = await filled({ fetch, parts: { platform: 'darwin' } });
     expect((await mac.plan()).leftOut).toEqual([
-      { file: 'CONFIG.json', reason: expect.stringContaining("'config.json'") },
+      { path: 'CONFIG.json', reason: expect.stringContaining("'config.json'") },
     ]);
     const linux = await filled({ fetch });
     expect((await linux.plan()).warnings).toEqual([expect.stringContaining("'CONFIG.json' and 'config.json'")]);
@@ -548,10 +548,10 @@ describe('a plan', () => {
     const before = [...store.writes];
     const preview = previewOf(await plan());
     expect(store.writes).toEqual(before);
-    expect(preview).toMatchObject({ path: `/cache/${commit}`, commit, warnings: [] });
+    expect(preview).toMatchObject({ folder: `/cache/${commit}`, commit, warnings: [] });
     expect(preview.files.find(({ path: file }) => file === 'model.safetensors')).toEqual({
-      file: 'model.safetensors',
-      path: `/cache/${commit}/model.safetensors`,
+      path: 'model.safetensors',
+      localPath: `/cache/${commit}/model.safetensors`,
       size: 1_500_000,
       etag: sha256(files['model.safetensors']),
       xetHash: expect.stringMatching(/^[0-9a-f]{64}$/),
@@ -560,7 +560,7 @@ describe('a plan', () => {
     expect(preview.files.find(({ path: file }) => file === 'config.json')).toMatchObject({
       size: 3,
       held: false,
-      path: undefined,
+      localPath: undefined,
     });
     const bytes = preview.files.reduce((sum, { size }) => sum + size, 0);
     expect(preview.totals).toEqual({
@@ -601,7 +601,7 @@ describe('offline', () => {
     for (const revision of ['main', commit]) {
       const result = await snapshot({ offline: true, revision });
       expect(pathsOf(result)).toEqual(allPaths);
-      expect(result).toMatchObject({ commit, path: `/cache/${commit}`, requests: 0 });
+      expect(result).toMatchObject({ commit, folder: `/cache/${commit}`, requests: 0 });
     }
     expect(requests()).toEqual({});
     expect(warnings).toEqual([]);
