@@ -31,11 +31,11 @@ export interface VerifiedFileOptions {
 export interface CacheOptions {
   /** Cache for chunks of reads that leave no file. `false` keeps none. */
   chunkCache?: ChunkCacheOptions | false;
-  /** Where recipes are kept, independently of the chunk cache. `false` keeps none. Default: in `chunkCache.dir`. */
+  /** Place of recipes, independent of the chunk cache. `false` keeps none. Default: in `chunkCache.dir`. */
   recipes?: RecipeOptions | false;
   /**
-   * Where notes on verified files are kept, independently of the chunk cache. `false` keeps none: existing files are
-   * hashed each time they are used. Default: in `chunkCache.dir`.
+   * Place of notes on verified files, independent of the chunk cache. `false` keeps none: existing files are hashed
+   * each time they are used. Default: in `chunkCache.dir`.
    */
   verifiedFiles?: VerifiedFileOptions | false;
 }

@@ -11,8 +11,8 @@ const MIN_RUN_BYTES = 2 * 1024 * 1024;
 const MAX_RUNS = 256;
 
 /**
- * Where in a wanted term, in bytes from its start, runs of chunks that are known lie about: those between the known
- * ends, whose place follows from nothing that is known. Which chunk is there at such an offset, a CAS can tell.
+ * Offsets in a wanted term, in bytes from its start, near which runs of known chunks probably lie: those between the
+ * known ends, whose position is unknown. The CAS tells which chunk lies at such an offset.
  */
 export function probeOffsets<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>, ends: TermMatch<S>): number[] {
   const before = ends.prefix.at(-1);

@@ -2,7 +2,7 @@ import type { DBSchema, IDBPDatabase, IDBPTransaction, StoreNames } from 'idb';
 import { XetError } from '../core/errors.ts';
 
 /**
- * Whether IndexedDB failed for lack of space, which is no defect: its contents can still be read. Firefox often reports
+ * True if IndexedDB failed for lack of space, which is no defect: its contents can still be read. Firefox often reports
  * only that it aborted the transaction.
  */
 export function isQuotaError(error: unknown): boolean {

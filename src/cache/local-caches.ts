@@ -27,24 +27,24 @@ export interface LocalCacheParts {
   known: KnownFiles;
   /** Undefined where chunks of reads that leave no file are not to be kept. */
   chunks: ChunkStore | undefined;
-  /** What the chunk store may take, in bytes. */
+  /** Limit of the chunk store, in bytes. */
   chunkLimitBytes: number;
   /** Folders of all of this; undefined where there is no file system. */
   folders: CacheFolders | undefined;
-  /** Where chunks may be in other files; undefined where there is no file system. */
+  /** Finds chunks in other files; undefined without a file system. */
   sources?: ((recipes: RecipeCache) => FileSources) | undefined;
   budget: MemoryBudget;
-  /** What takes steps on the disk for many files; undefined where nobody does. */
+  /** Disk thread for many files, if any. */
   help?: DiskHelp | undefined;
 }
 
-/** What may be looked at, and looked after, from outside. */
+/** Stores that `client.cache` reports on and maintains. */
 export type CacheStores = Pick<
   LocalCacheParts,
   'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folders' | 'help'
 >;
 
-/** What a file is known by. */
+/** Identity of a file. */
 export interface FileIdentity {
   xetHash: string | undefined;
   etag: string;
@@ -57,8 +57,8 @@ const ALL_CHUNKS = { start: 0, end: MAX_XORB_CHUNKS };
 const STORED_RUN_BYTES = 2 * 1024 * 1024;
 
 /**
- * What this machine remembers: how files are built (the shard tier), and where their chunks are (the chunk tier): in
- * files on this disk, or in the chunk store. Nothing of it is believed unchecked, and none of it is needed.
+ * Local caches: recipes (how files are built) and chunks, in files on this disk or in the chunk store. Everything is
+ * verified on use, and nothing is required.
  */
 export class LocalCaches {
   readonly #parts: LocalCacheParts;
@@ -75,7 +75,7 @@ export class LocalCaches {
     return this.#parts;
   }
 
-  /** Whether files on this disk can serve as sources of chunks, so that it pays to {@link adopt} them. */
+  /** True if files on this disk can be sources of chunks, so that {@link adopt} pays. */
   get hasFileSources(): boolean {
     return this.#sources !== undefined;
   }
@@ -122,12 +122,12 @@ export class LocalCaches {
     await this.keepRecipe(fileHash, size, terms, records);
   }
 
-  /** What is known of a file turned out to be wrong. */
+  /** Forgets a file whose recipe turned out to be wrong. */
   async forget(fileHash: string): Promise<void> {
     await this.#recipes.drop(fileHash);
   }
 
-  /** What came of these xorbs was not what it should be: nothing of it is to be given again. */
+  /** Drops all chunks of xorbs that turned out to be corrupt. */
   async distrust(fileHash: string, xorbs: Iterable<string>): Promise<void> {
     await this.forget(fileHash);
     for (const xorb of new Set(xorbs)) await this.#parts.chunks?.drop(xorb);
@@ -185,7 +185,7 @@ export class LocalCaches {
     };
   }
 
-  /** What is here of the first chunks of a term of which it is not known how long they are: the store says so. */
+  /** Leading chunks of a term whose lengths are unknown, as far as the store has them. */
   #unplacedRun(term: PlacedTerm, records: ChunkRecords): LocalRun[] {
     if (records.length === 0 || totalLength(records) > term.unpackedLength) return [];
     const { start } = term.chunks;

@@ -12,7 +12,7 @@ export interface SourcedRecipe<S> {
 /** Chunks of a wanted term that a source has. */
 export interface MatchedRun<S> extends RecipeRun {
   source: S;
-  /** Where these bytes begin in the wanted term. */
+  /** Offset of these bytes in the wanted term. */
   termOffset: number;
   /** Bytes. */
   byteLength: number;

@@ -1,9 +1,9 @@
-/** Whether an error says that a path does not exist, or leads nowhere. */
+/** True if an error says that a path does not exist or leads nowhere. */
 export function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(String((error as { code?: unknown } | undefined)?.code));
 }
 
-/** Whether the operating system failed, and not the program. */
+/** True if the operating system failed, not the program. */
 export function isSystemError(error: unknown): error is Error & { code?: string } {
   return error instanceof Error && 'syscall' in error;
 }

@@ -11,7 +11,7 @@ import { isBelow } from '../fs/safe-paths.node.ts';
 import { type CachedRepo, type CachedRevision, type CacheScan, filesOf } from './cached-repo.ts';
 import type { CacheProblem, PlannedRemoval, RemovalKind } from './types.ts';
 
-/** What would be removed, in an order that leaves nothing pointing to what is gone, wherever it stops. */
+/** Planned removals, in an order that never leaves a reference to something removed, wherever it stops. */
 export interface CachePlan {
   /** The cache folder. */
   path: string;
@@ -24,12 +24,12 @@ export interface CachePlan {
 export interface CleanResult {
   freedBytes: number;
   removed: number;
-  /** What could not be removed. */
+  /** Failed removals. */
   failures: CacheProblem[];
 }
 
 export interface PruneOptions {
-  /** Whether revisions go that no ref stands for. Default: true. */
+  /** True to remove revisions without a ref. Default: true. */
   detached?: boolean;
   /** Content that no revision uses, and refs to nothing, stay if they are younger: the rest may be on its way. */
   graceMs?: number;
@@ -37,7 +37,7 @@ export interface PruneOptions {
   unlockedGraceMs?: number;
 }
 
-/** What to remove: a repository, one revision of it, or a commit in whichever repository it is. */
+/** Target of a removal: a repository, one revision of it, or a commit in any repository. */
 export interface RemovalTarget {
   repo?: Pick<CachedRepo, 'type' | 'name'>;
   commit?: string;
@@ -281,7 +281,7 @@ async function isTakenUp(cacheDir: string, kind: RemovalKind, path: string): Pro
   return false;
 }
 
-/** How long ago a file was written, or given its name. */
+/** Age of a file since it was written or renamed. */
 async function ageMs(path: string, time: 'mtimeMs' | 'ctimeMs'): Promise<number> {
   try {
     const found = await ifPresent(() => (time === 'mtimeMs' ? stat(path) : lstat(path)));

@@ -2,7 +2,7 @@ import type { CacheStores } from '../cache/local-caches.ts';
 import { XetError } from '../core/errors.ts';
 import type { CacheProblem, XetkitCacheUsage } from './types.ts';
 
-/** What cannot be counted is told of, and counts as nothing. */
+/** Usage of the caches. Parts that cannot be counted are reported and count as 0. */
 export async function measureCaches(
   stores: CacheStores,
 ): Promise<{ usage: XetkitCacheUsage; warnings: CacheProblem[] }> {

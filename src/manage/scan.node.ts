@@ -276,7 +276,7 @@ export async function linkTarget(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether something may exist although it cannot be read. */
+/** True if something may exist although it cannot be read. */
 function isForbidden(error: unknown): boolean {
   return ['EACCES', 'EPERM', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

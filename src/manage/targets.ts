@@ -10,7 +10,7 @@ export interface NamedRepo {
   revisions: readonly { commit: string; refs: readonly string[] }[];
 }
 
-/** What a target means: all of a repository, or one commit of it. */
+/** Resolved target: a whole repository, or one commit of it. */
 export interface FoundTarget<R> {
   repo: R;
   commit: string | undefined;
@@ -21,10 +21,8 @@ const COMMIT_START = /^[0-9a-f]{7,40}$/i;
 const MAX_NAMED = 5;
 
 /**
- * What targets mean, among the repositories that are there. Throws `INVALID_ARGUMENT` for what is not there, or could
- * be several things: what is removed must be what was meant.
- *
- * @param folder where they are, for messages.
+ * Resolves targets among the existing repositories. Throws `INVALID_ARGUMENT` for missing or ambiguous ones, so that
+ * only what was meant is removed. @param folder their folder, for messages
  */
 export function findTargets<R extends NamedRepo>(
   repos: readonly R[],

@@ -78,7 +78,7 @@ export interface CacheUsage {
   xetkit: XetkitCacheUsage;
   /** Size of everything in bytes. */
   totalBytes: number;
-  /** What {@link CacheControl.prune} would remove now. */
+  /** Removals that {@link CacheControl.prune} would make now. */
   prunable: { bytes: number; revisions: number };
   /** Damaged or foreign files. A prune repairs most of it. */
   warnings: CacheProblem[];

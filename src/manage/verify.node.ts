@@ -76,7 +76,7 @@ export async function verifyCache(scan: CacheScan, options: VerifyOptions = {}):
   return result;
 }
 
-/** What snapshots lead to and is not there, as far as that is still so. */
+/** Content that snapshots link to but that is missing, if that is still so. */
 async function missingFrom(repo: CachedRepo): Promise<CheckedBlob[]> {
   const missing = new Map<string, CheckedBlob>();
   for (const link of repo.brokenLinks) {
@@ -134,7 +134,7 @@ type Verdict = Exclude<CheckedBlob['verdict'], 'missing'>;
 
 class Checking {
   readonly #parts: CheckingParts;
-  /** What was hashed before, by tag and true path: repositories may share their content. */
+  /** Verdicts by etag and real path: repositories may share content. */
   readonly #hashed = new Map<string, Verdict>();
 
   constructor(parts: CheckingParts) {
@@ -189,7 +189,7 @@ class Checking {
     }
   }
 
-  /** What is right need not be hashed again by who asks next; what is wrong is not what it was known to be. */
+  /** Notes verified content, so that it is not hashed again, and forgets notes on wrong content. */
   async #note(path: string, expected: Expected, verdict: Verdict, before: BigIntStats): Promise<void> {
     const { known } = this.#parts;
     if (verdict === 'wrong') await known?.forget(path);
@@ -256,7 +256,7 @@ class Repair {
     await rm(path, { force: true });
   }
 
-  /** What repositories share is wrong in all of them. Gives the files of the others that had it. */
+  /** Removes wrong shared content from all repositories and returns the affected files of the others. */
   async #dropShared(entry: string, except: string): Promise<string[]> {
     const files: string[] = [];
     for (const repo of this.#scan.repos) {

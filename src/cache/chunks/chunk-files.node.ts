@@ -89,7 +89,7 @@ export async function loadEntry(
   });
 }
 
-/** What an entry says its chunks are; undefined if it says nothing that can be. */
+/** Chunk records of an entry; undefined if they are invalid. */
 export async function loadRecords(entry: EntryFile, xorb: string): Promise<ChunkRecords | undefined> {
   const found = await withEntry(entry.path, async (handle) => readRecords(handle, await handle.stat(), entry, xorb));
   return typeof found === 'string' ? undefined : found;
@@ -193,8 +193,8 @@ async function inFolder<T>(path: string, step: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Whether nobody else said that they put entries since this writer did. If someone has, this one says so now.
- * @param writer a UUID
+ * True if no other writer announced itself since this one did; if one has, this one announces itself again. @param
+ * writer a UUID
  */
 export async function isOnlyWriter(folder: string, writer: string): Promise<boolean> {
   const path = join(folder, WRITER);

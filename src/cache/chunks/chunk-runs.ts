@@ -18,7 +18,7 @@ import type { ChunkRun } from './chunk-store.ts';
 export type HashChunk = (chunk: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 export interface ChunkStoreOptions {
-  /** What the store may take, in bytes. */
+  /** Limit of the store, in bytes. */
   maxBytes: number;
   hash: HashChunk;
 }
@@ -41,7 +41,7 @@ export function mergeRanges(ranges: readonly ChunkRange[]): ChunkRange[] {
   return merged;
 }
 
-/** What these ranges have in common with one, merged. */
+/** Intersection of these ranges with one, merged. */
 export function rangesWithin(ranges: readonly ChunkRange[], within: ChunkRange): ChunkRange[] {
   return mergeRanges(
     ranges.map(({ start, end }) => ({ start: Math.max(start, within.start), end: Math.min(end, within.end) })),
@@ -92,7 +92,7 @@ export function partOfRun(run: ChunkRun, chunks: ChunkRange): ChunkRun {
   return { chunks, records, bytes: run.bytes.subarray(start, start + totalLength(records)) };
 }
 
-/** Whether a xorb may have these chunks, and at least one is meant. Names and keys of entries may say anything. */
+/** True if a xorb can have these chunks and the range is not empty. Names and keys of entries are not trusted. */
 export function isXorbRange({ start, end }: ChunkRange): boolean {
   return Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start < end && end <= MAX_XORB_CHUNKS;
 }
@@ -116,7 +116,7 @@ function invalid(reason: string): XetError {
   return new XetError('INVALID_ARGUMENT', `A run of chunks cannot be looked up or kept: ${reason}.`);
 }
 
-/** Whether no chunk of a list is longer than a chunk may be. */
+/** True if no chunk exceeds the protocol's limit. */
 export function chunksFit(records: Uint8Array): boolean {
   for (let index = 0; index < chunkCount(records); index++) {
     if (chunkLength(records, index) > MAX_CHUNK_BYTES) return false;
@@ -124,7 +124,7 @@ export function chunksFit(records: Uint8Array): boolean {
   return true;
 }
 
-/** How many of the leading chunks of a run are what their records say. */
+/** Number of leading chunks of a run that match their records. */
 export async function countGood({ records, bytes }: ChunkRun, hash: HashChunk): Promise<number> {
   let position = 0;
   for (let index = 0; index < chunkCount(records); index++) {
@@ -144,7 +144,7 @@ function sameHash(digest: Uint8Array, records: Uint8Array, at: number): boolean 
   return true;
 }
 
-/** What a reader gets of an entry: its leading good chunks, and whether the entry is to be dropped. */
+/** Valid leading chunks of an entry for a reader, and whether the entry must be dropped. */
 export async function checkRun(
   run: ChunkRun,
   hash: HashChunk,

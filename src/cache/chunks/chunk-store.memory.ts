@@ -23,7 +23,7 @@ interface Entry extends ChunkRange {
   bytes: number;
 }
 
-/** What an entry takes beside its bytes: objects, and its places in the lists. */
+/** Overhead of an entry in bytes: objects and list entries. */
 const OVERHEAD_BYTES = 512;
 
 /** A chunk store that is gone when the process or the page is, for where nothing else works. */

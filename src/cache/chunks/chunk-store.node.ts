@@ -65,7 +65,7 @@ class FolderChunkStore implements ChunkStore {
   readonly #maxBytes: number;
   readonly #hash: HashChunk;
   readonly #writer = randomUUID();
-  /** What was there when one last looked, less what was removed since. */
+  /** Usage at the last look, less what was removed since. */
   #oldest: StoredFile[] | undefined;
   /** An estimate: as of the last look, and one's own changes since. */
   #bytes = 0;
@@ -203,7 +203,7 @@ class FolderChunkStore implements ChunkStore {
     this.#pausedUntil = performance.now() + PUT_PAUSE_MS;
   }
 
-  /** Whether so many bytes may be added now. */
+  /** True if so many bytes may be added now. */
   async #makeRoom(bytes: number): Promise<boolean> {
     if (bytes > this.#maxBytes) return false;
     if (!this.#oldest || this.#putSinceScan >= this.#maxBytes * RESCAN_SHARE) {

@@ -7,7 +7,7 @@ import type { Recipe, RecipeTerm } from '../../core/recipe.ts';
 export interface RecipeRun {
   chunks: ChunkRange;
   records: ChunkRecords;
-  /** Where these bytes begin in the file of the recipe. */
+  /** Offset of these bytes in the recipe's file. */
   fileOffset: number;
 }
 
@@ -57,7 +57,7 @@ export function recipeRunAt(recipe: Recipe, xorb: string, fileOffset: number): R
   return run?.xorb === xorb ? run : undefined;
 }
 
-/** Whether the terms are those of the whole file, each as long as its chunks. */
+/** True if the terms cover the whole file, each as long as its chunks. */
 export function isCompleteRecipe(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
   let index = 0;
   let bytes = 0;
@@ -76,7 +76,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length;
 }
 
-/** Whether chunks of a xorb, in a row from `first` on, are those that the recipe has wherever it uses them. */
+/** True if consecutive chunks of a xorb, from `first` on, agree with every use in the recipe. */
 export function matchesRecipe(recipe: Recipe, xorb: string, first: number, records: ChunkRecords): boolean {
   const end = first + chunkCount(records);
   return recipeRuns(recipe, xorb).every((run) => {
@@ -90,12 +90,12 @@ export function matchesRecipe(recipe: Recipe, xorb: string, first: number, recor
   });
 }
 
-/** Whether the file has all chunks of a term in one run. */
+/** True if the file has all chunks of a term in one run. */
 export function coversTerm(recipe: Recipe, { xorb, chunks }: RecipeTerm): boolean {
   return recipeRuns(recipe, xorb).some((run) => run.chunks.start <= chunks.start && chunks.end <= run.chunks.end);
 }
 
-/** Where chunks of a term lie in its file, by the file's own recipe. */
+/** Position of a term's chunks in a file, by the file's recipe. */
 export function locateRun(recipe: Recipe, term: PlacedTerm, range: ChunkRange) {
   const run = recipeRunAt(recipe, term.xorb, term.at);
   if (!run || run.chunks.start > range.start || range.end > run.chunks.end) return undefined;

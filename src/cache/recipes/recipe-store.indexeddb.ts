@@ -26,7 +26,7 @@ interface About {
 export interface IndexedDbRecipeOptions {
   /** Encoded recipes that are kept, 256 MiB unless told. */
   maxBytes?: number;
-  /** Told once, when the database cannot be used any more; the store then has nothing and keeps nothing. */
+  /** Called once when the database becomes unusable; the store is then empty and keeps nothing. */
   onBroken?: (error: unknown) => void;
 }
 
@@ -170,7 +170,7 @@ class IndexedDbRecipeStore implements RecipeStore {
     );
   }
 
-  /** What the database answers, or what an empty one would. One that fails is not asked again. */
+  /** Result of the database, or that of an empty one. A database that failed is not used again. */
   async #ask<T>(otherwise: T, step: (db: Database) => Promise<T>): Promise<T> {
     if (!this.#db) return otherwise;
     try {
@@ -191,7 +191,7 @@ class IndexedDbRecipeStore implements RecipeStore {
   }
 }
 
-/** What is kept under a hash, be it a recipe or not. */
+/** Value stored under a hash, valid or not. */
 async function readRecipe(db: Database, fileHash: string) {
   try {
     const [bytes, about] = await transact(db, STORES, 'readonly', (stores) =>

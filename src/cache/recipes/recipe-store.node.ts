@@ -33,7 +33,7 @@ const MIB = 1024 * 1024;
 /** A longer one takes longer to hand on than to write. */
 const WORTH_HELP_BYTES = 64 * 1024;
 const MINUTE_MS = 60 * 1000;
-/** What a file takes on most disks is a multiple of this: 10,000 recipes of small files are 40 MB, not 2. */
+/** Block size of most disks, in bytes: 10,000 recipes of small files take 40 MB, not 2. */
 const BLOCK_BYTES = 4096;
 /** No recipe is longer: a file of 1.8 TB has one of this length. */
 const MAX_RECIPE_BYTES = 1024 * MIB;
@@ -227,7 +227,7 @@ class FolderRecipeStore implements RecipeStore {
   }
 }
 
-/** What is under a name, be it a recipe or not; undefined where nothing is or the disk does not give it. */
+/** Content of a file, valid or not; undefined if it is absent or unreadable. */
 async function readRecipe(path: string): Promise<{ bytes: Uint8Array; usedAt: number } | undefined> {
   return ifDiskAllows(async () => {
     await refuseLinks(dirname(path));

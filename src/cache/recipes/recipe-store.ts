@@ -13,7 +13,7 @@ export interface RecipeUsage {
  */
 export interface RecipeStore {
   get(fileHash: string): Promise<Recipe | undefined>;
-  /** Whether there is one, where that costs less than to read it, which it is not: so it may be a damaged one. */
+  /** True if a recipe exists, without reading it, so it may be damaged. Undefined if that costs as much as reading. */
   has?(fileHash: string): Promise<boolean>;
   /** Keeps a recipe. One that cannot be kept (full disk, quota, private window) is no error. */
   put(recipe: Recipe): Promise<void>;

@@ -7,7 +7,7 @@ import type { RecipeStore } from './recipe-store.ts';
 export interface WebRecipeOptions {
   /** Encoded recipes that the database keeps, 256 MiB unless told. */
   maxBytes?: number;
-  /** Told once, if recipes cannot be kept for longer than the page lives. */
+  /** Called once if recipes cannot outlive the page. */
   onWarning?: (message: string) => void;
 }
 
