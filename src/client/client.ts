@@ -10,6 +10,7 @@ import { DEFAULT_REVISION, givenFolder, givenPath, parseLocation, parseRepo, rep
 import type { ListEntry } from '../hub/types.ts';
 import type { CacheControl } from '../manage/types.ts';
 import { SharedReads } from '../read/shared-reads.ts';
+import { checkForce } from '../snapshot/plan.ts';
 import type {
   FetchFile,
   PlanParts,
@@ -110,8 +111,8 @@ export class BaseXetClient extends BaseXetReader {
     const { engine, hub, offline, onWarning } = this.#parts;
     const log = new MetricsLog(this.#parts.http.log);
     const { repo, revision = DEFAULT_REVISION, path } = options;
-    // Without a server there is nothing to fetch again.
-    const force = (options.force ?? false) && !offline;
+    const { force = false } = options;
+    checkForce(force, offline);
     const wanted = { repo: parseRepo(repo), revision, path: givenPath(path), force, signal };
     const http = this.#parts.http.with(log);
     const parts = { http, hub, store, offline, onWarning };

@@ -171,9 +171,7 @@ const fittingOf = ({ notes, leftOut }: NameVerdict, entries: readonly ListEntry[
 
 function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSelection, log: MetricsLog): Query {
   const { revision = DEFAULT_REVISION, force = false, offline = false, signal } = options;
-  if (force && offline) {
-    throw new XetError('INVALID_ARGUMENT', 'Offline nothing can be fetched again: leave out force, or offline.');
-  }
+  checkForce(force, offline);
   const { include, exclude, allowPatterns, ignorePatterns } = options;
   const files = textsOf(options.files, 'files')?.map((name) =>
     isFolder(name) ? `${givenPath(name.replace(/\/{1,100}$/, ''))}/` : givenPath(name),
@@ -439,4 +437,10 @@ export function amended(error: XetError, message: string): XetError {
     retryAfterMs,
     cause: error,
   });
+}
+
+/** Throws `INVALID_ARGUMENT` if files are to be fetched again without a server. */
+export function checkForce(force: boolean, offline: boolean): void {
+  if (force && offline)
+    throw new XetError('INVALID_ARGUMENT', 'Nothing can be fetched again while offline. Omit either force or offline.');
 }
