@@ -20,7 +20,7 @@ function startingScript(): string | undefined {
 export const wasmUrl = () => new URL('../pkg/xetkit_codec_bg.wasm', import.meta.url);
 
 /** URLs of worker and module where the bundler's rewritten names lead nowhere. */
-export function strayFiles(): { worker: URL; wasm: URL } | undefined {
+export function assetOverrides(): { worker: URL; wasm: URL } | undefined {
   if (!isModule) {
     return { worker: new URL('codec.worker.js', scriptUrl), wasm: new URL('xetkit_codec_bg.wasm', scriptUrl) };
   }

@@ -1,7 +1,7 @@
 // The only door to pkg/. This file stays one folder below the root, as built files do: `../pkg` is right in
 // both places, and bundlers follow the module's own reference to its .wasm file from there.
 import init, { initSync } from '../pkg/xetkit_codec.js';
-import { strayFiles } from './assets.ts';
+import { assetOverrides } from './assets.ts';
 
 export {
   Chunker,
@@ -25,7 +25,7 @@ export async function instantiate(source?: BufferSource | WebAssembly.Module): P
     const module = source instanceof WebAssembly.Module ? source : await WebAssembly.compile(source);
     return initSync({ module }).memory;
   }
-  const from = strayFiles()?.wasm;
+  const from = assetOverrides()?.wasm;
   const { memory } = await init(from ? { module_or_path: from } : undefined);
   return memory;
 }

@@ -1,4 +1,4 @@
-import { scriptUrl, strayFiles } from '../src/assets.ts';
+import { assetOverrides, scriptUrl } from '../src/assets.ts';
 import type { SpawnedWorker } from './spawn.ts';
 
 /** Starts the codec worker as a module worker. */
@@ -29,7 +29,7 @@ interface Started {
 }
 
 function start(): Started {
-  const override = strayFiles()?.worker;
+  const override = assetOverrides()?.worker;
   if (scriptUrl !== undefined && isCrossOrigin(scriptUrl)) {
     return startThroughBlob(override ?? new URL('codec.worker.js', scriptUrl));
   }

@@ -11,7 +11,7 @@ import {
 } from '../core/chunks.ts';
 import type { FileSpan, LocalReading } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
-import type { KnownFiles } from '../files/verified-files.ts';
+import type { VerifiedFiles } from '../files/verified-files.ts';
 import { isAbsent, isSystemError } from '../fs/if-present.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { MAX_PROBES, type ProbeAt, probeOffsets, splitAtProbes } from './chunk-probe.ts';
@@ -36,7 +36,7 @@ export interface ChunkedFile {
 }
 
 export interface FileSourceParts {
-  known: KnownFiles;
+  known: VerifiedFiles;
   openFile: (path: string) => Promise<SourceFile>;
   /** Cuts a file into chunks. */
   chunkFile: (path: string, signal: AbortSignal) => Promise<ChunkedFile>;

@@ -4,8 +4,8 @@ import { type ChunkRecords, chunkCount, chunkSlice, MAX_XORB_CHUNKS, totalLength
 import type { FileSpan, LocalPart } from '../core/content.ts';
 import type { ByteRange, ChunkRange } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
-import type { DiskHelp } from '../files/disk-offload.ts';
-import type { KnownFiles } from '../files/verified-files.ts';
+import type { DiskOffload } from '../files/disk-offload.ts';
+import type { VerifiedFiles } from '../files/verified-files.ts';
 import type { ProbeAt } from './chunk-probe.ts';
 import { rangesWithin } from './chunks/chunk-runs.ts';
 import type { ChunkRun, ChunkStore } from './chunks/chunk-store.ts';
@@ -24,7 +24,7 @@ export interface CacheFolders {
 
 export interface LocalCacheParts {
   recipes: RecipeStore;
-  known: KnownFiles;
+  known: VerifiedFiles;
   /** Undefined where chunks of reads that leave no file are not to be kept. */
   chunks: ChunkStore | undefined;
   /** Limit of the chunk store, in bytes. */
@@ -35,7 +35,7 @@ export interface LocalCacheParts {
   sources?: ((recipes: RecipeCache) => FileSources) | undefined;
   budget: MemoryBudget;
   /** Disk thread for many files, if any. */
-  help?: DiskHelp | undefined;
+  help?: DiskOffload | undefined;
 }
 
 /** Stores that `client.cache` reports on and maintains. */

@@ -1,7 +1,7 @@
 import type { PlacedTerm } from '../cas/reconstruction.ts';
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/chunks.ts';
 import type { FileSpan, LocalPart, LocalReading } from '../core/content.ts';
-import { TaskTurns } from '../core/event-loop.ts';
+import { EventLoopYielder } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
 /** Chunks in a row that are here, and where in the wanted file they belong. */
@@ -67,7 +67,7 @@ export async function* overlappingTerms(
   wanted: readonly ByteRange[],
   signal: AbortSignal,
 ): AsyncGenerator<PlacedTerm, void, undefined> {
-  const turns = new TaskTurns(TERMS_PER_TASK);
+  const turns = new EventLoopYielder(TERMS_PER_TASK);
   let next = 0;
   for (const term of terms) {
     signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import { setLatest } from '../core/lru.ts';
+import { setRecent } from '../core/lru.ts';
 
 /** For how long it is believed that there is nothing, in milliseconds: what others bring meanwhile is missed. */
 const LIFETIME_MS = 500;
@@ -14,7 +14,7 @@ export class NegativeCache {
   }
 
   add(name: string): void {
-    setLatest(this.#names, name, performance.now() + LIFETIME_MS, MAX_NAMES);
+    setRecent(this.#names, name, performance.now() + LIFETIME_MS, MAX_NAMES);
   }
 
   delete(name: string): void {

@@ -47,7 +47,7 @@ export function cacheRm(
 
 const NOTHING = { dryRun: false, freedBytes: 0, chunkBytes: 0, revisions: [], removals: [] };
 
-interface Surroundings {
+interface RemovalContext {
   output: Output;
   signal: AbortSignal;
   confirm: Confirm;
@@ -56,7 +56,7 @@ interface Surroundings {
 async function removing(
   remove: (dryRun: boolean) => Promise<RemovalReport>,
   { dryRun, yes }: RemovalCommand,
-  { output, signal, confirm }: Surroundings,
+  { output, signal, confirm }: RemovalContext,
 ): Promise<void> {
   const asking = !dryRun && !yes;
   if (asking && !confirm.possible()) {

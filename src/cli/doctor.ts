@@ -15,7 +15,7 @@ import { findHubCacheDir } from '../fs/env-folders.node.ts';
 import { isHtml } from '../http/json.ts';
 import { proxyFor } from '../http/proxy-settings.node.ts';
 import { firstText, PROXY_ADVICE } from '../http/response-error.ts';
-import type { Answer } from '../http/types.ts';
+import type { HttpResponse } from '../http/types.ts';
 import { withoutUser } from '../hub/credentials.ts';
 import { repoText } from '../hub/repo.ts';
 import { VERSION } from '../version.ts';
@@ -169,7 +169,7 @@ async function askHub(
 }
 
 /** Reads an answer as a check of the connection to the Hub; a 401 concerns the token. */
-function lookAtAnswer(url: string, { status, headers }: Answer, tookMs: number): Found {
+function lookAtAnswer(url: string, { status, headers }: HttpResponse, tookMs: number): Found {
   const { host } = new URL(url);
   if (status === 200 && isHtml(headers)) {
     return fail(`${host} answers with a web page`, 'A network or proxy may want a login: open a page in a browser.');

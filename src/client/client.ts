@@ -27,7 +27,7 @@ import {
   uploadFunctionsOf,
 } from '../upload/upload-backend.ts';
 import type { UploadContext, UploadOptions, UploadResult } from '../upload/upload-types.ts';
-import { type ClientParts, partsOf } from './context.ts';
+import { type ClientContext, createContext } from './context.ts';
 import { type FileFunctions, fileFunctionsOf } from './file-backend.ts';
 import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
@@ -41,14 +41,14 @@ type Files = FileFunctions & { store: RepoStore; adoption: Adoption };
 export class BaseXetClient extends BaseXetReader {
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
-  readonly #parts: ClientParts;
+  readonly #parts: ClientContext;
   readonly #closing: AbortController;
 
   /** @internal */
   constructor(given: XetClientOptions, platform: Platform) {
     const options = checkOptions('XetClient', given, table.CLIENT);
     const closing = new AbortController();
-    const parts = partsOf(options, platform, closing.signal);
+    const parts = createContext(options, platform, closing.signal);
     const { engine, memory, onWarning } = parts;
     const { spawnWorker } = platform;
     super(parts, closing, (opened) => new SharedReads({ ...opened, engine, memory, spawnWorker, onWarning }));

@@ -1,24 +1,24 @@
 import type { LocalCaches } from '../cache/local-caches.ts';
 import { checkedControl } from '../manage/checked-control.ts';
 import type { CacheControl } from '../manage/types.ts';
-import { ReadMemory } from '../read/read-cache.ts';
+import { ReadCache } from '../read/read-cache.ts';
 import type { XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { type ReaderParts, readerParts } from './reader-context.ts';
+import { createReaderContext, type ReaderContext } from './reader-context.ts';
 
 /** Objects shared by all calls of a client. */
-export interface ClientParts extends ReaderParts<LocalCaches> {
-  memory: ReadMemory;
+export interface ClientContext extends ReaderContext<LocalCaches> {
+  memory: ReadCache;
   cache: CacheControl;
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
-export function partsOf(options: XetClientOptions, platform: Platform, closing: AbortSignal): ClientParts {
-  const parts = readerParts(options, platform, platform.openCaches);
+export function createContext(options: XetClientOptions, platform: Platform, closing: AbortSignal): ClientContext {
+  const parts = createReaderContext(options, platform, platform.openCaches);
   const { caches, budget } = parts;
   return {
     ...parts,
-    memory: new ReadMemory(budget),
+    memory: new ReadCache(budget),
     cache: checkedControl(platform.openCacheControl({ stores: caches.stores, cacheDir: options.cacheDir, closing })),
   };
 }

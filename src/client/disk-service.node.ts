@@ -1,7 +1,7 @@
 import { openFolderRecipeStore } from '../cache/recipes/recipe-store.node.ts';
 import { noRecipes } from '../cache/recipes/recipe-store.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
-import { setLatest } from '../core/lru.ts';
+import { setRecent } from '../core/lru.ts';
 import { openRepoStore } from '../files/disk/repo-store.node.ts';
 import type {
   DiskCall,
@@ -12,8 +12,8 @@ import type {
   StoreFolders,
 } from '../files/disk-offload.ts';
 import type { RepoStore } from '../files/place.ts';
-import { memoryKnownFiles } from '../files/verified-files.memory.ts';
-import { openKnownFiles } from '../files/verified-files.node.ts';
+import { memoryVerifiedFiles } from '../files/verified-files.memory.ts';
+import { openVerifiedFiles } from '../files/verified-files.node.ts';
 import { capture } from '../workers/result.ts';
 
 /** One that was let go of is opened again. */
@@ -34,14 +34,14 @@ export function diskService(): DiskService {
 }
 
 function stepsIn(folders: NoteFolders): DiskSteps {
-  const known = folders.verifiedFiles === undefined ? memoryKnownFiles() : openKnownFiles(folders.verifiedFiles);
+  const known = folders.verifiedFiles === undefined ? memoryVerifiedFiles() : openVerifiedFiles(folders.verifiedFiles);
   const recipes = folders.recipes === undefined ? noRecipes : openFolderRecipeStore(folders.recipes);
   const stores = new Map<string, RepoStore>();
   // Whoever asked is told of an abort there.
   const never = new AbortController().signal;
   const storeIn = ({ id, localDir, cacheDir }: StoreFolders) => {
     const store = stores.get(id) ?? openRepoStore({ localDir, cacheDir, known });
-    setLatest(stores, id, store, MAX_STORES);
+    setRecent(stores, id, store, MAX_STORES);
     return store;
   };
   const placeOf = ({ store, file, revision }: PlaceInStore) => storeIn(store).place(file, revision);

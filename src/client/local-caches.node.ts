@@ -11,8 +11,8 @@ import { chunkFile } from '../codec/chunk-file.node.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { environment } from '../core/env.node.ts';
 import { DiskThread } from '../files/disk-thread.node.ts';
-import { memoryKnownFiles } from '../files/verified-files.memory.ts';
-import { openKnownFiles } from '../files/verified-files.node.ts';
+import { memoryVerifiedFiles } from '../files/verified-files.memory.ts';
+import { openVerifiedFiles } from '../files/verified-files.node.ts';
 import { open } from '../fs/disk.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { hubHome, NOWHERE } from '../fs/env-folders.node.ts';
@@ -36,7 +36,7 @@ export const openCaches: OpenLocalCaches = ({ pool, budget, spawnWorker, ...opti
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
   // A client without workers gets no disk thread either.
   const help = spawnWorker && new DiskThread(spawnDiskThread, folders, budget);
-  const known = folders.verifiedFiles === undefined ? memoryKnownFiles() : openKnownFiles(folders.verifiedFiles);
+  const known = folders.verifiedFiles === undefined ? memoryVerifiedFiles() : openVerifiedFiles(folders.verifiedFiles);
   const cut = (path: string, signal: AbortSignal) => diskErrors(path, () => chunkFile(path, signal));
   // A file serves as a source by its recipe and by the note that it is unchanged.
   const hasSources = folders.recipes !== undefined && folders.verifiedFiles !== undefined;

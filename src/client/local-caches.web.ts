@@ -6,7 +6,7 @@ import { LocalCaches } from '../cache/local-caches.ts';
 import { noRecipes } from '../cache/recipes/recipe-store.ts';
 import { openWebRecipeStore } from '../cache/recipes/recipe-store.web.ts';
 import { Codec } from '../codec/codec.ts';
-import { memoryKnownFiles } from '../files/verified-files.memory.ts';
+import { memoryVerifiedFiles } from '../files/verified-files.memory.ts';
 
 const DEFAULT_CHUNK_BYTES = 1024 ** 3;
 
@@ -18,7 +18,7 @@ export const openCaches: OpenLocalCaches = ({ spawnWorker, budget, onWarning, ..
   const openChunks = () => openWebChunkStore(`${chunks}-chunks`, { maxBytes, hash, spawnWorker, onWarning });
   return new LocalCaches({
     recipes: recipes === undefined ? noRecipes : openWebRecipeStore(`${recipes}-shards`, { onWarning }),
-    known: memoryKnownFiles(),
+    known: memoryVerifiedFiles(),
     chunks: chunks === undefined ? undefined : writeBehindStore(lazily(openChunks), budget),
     chunkLimitBytes: maxBytes,
     folders: undefined,

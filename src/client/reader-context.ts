@@ -14,7 +14,7 @@ import { DEFAULT_ENDPOINT, type XetClientOptions } from './options.ts';
 import type { ReaderPlatform } from './platform.ts';
 
 /** Objects shared by all downloads of a client. */
-export interface ReaderParts<T extends LocalCaches | undefined = LocalCaches | undefined> {
+export interface ReaderContext<T extends LocalCaches | undefined = LocalCaches | undefined> {
   http: Http;
   hub: HubClient;
   pool: CodecPool;
@@ -32,11 +32,11 @@ export interface ReaderParts<T extends LocalCaches | undefined = LocalCaches | u
 }
 
 /** Makes the parts of a client. Nothing is started, opened or asked before it is needed. */
-export function readerParts<T extends LocalCaches | undefined>(
+export function createReaderContext<T extends LocalCaches | undefined>(
   options: XetClientOptions,
   platform: ReaderPlatform,
   openCaches: (settings: Parameters<OpenLocalCaches>[0]) => T,
-): ReaderParts<T> {
+): ReaderContext<T> {
   const { concurrency = 'auto', memoryBudget = platform.memoryBudgetBytes } = options;
   const most = platform.shares?.() ?? UNSHARED;
   const workers = Math.min(workersOf(options, platform), most.workers);

@@ -10,7 +10,7 @@ import type { FileReads, FileReadsParts } from '../read/file-reads.ts';
 import { XetFile } from '../read/xet-file.ts';
 import { checkOptions, type XetReaderOptions } from './options.ts';
 import type { ReaderPlatform } from './platform.ts';
-import { type ReaderParts, readerParts } from './reader-context.ts';
+import { createReaderContext, type ReaderContext } from './reader-context.ts';
 import type { FileTarget, OpenTarget } from './types.ts';
 
 /** Opens a file of which all is known, without asking the Hub; for modules of this package. */
@@ -25,13 +25,13 @@ export class BaseXetReader {
     };
   }
 
-  readonly #parts: ReaderParts;
+  readonly #parts: ReaderContext;
   readonly #closing: AbortController;
   readonly #readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads;
 
   /** @internal */
   constructor(
-    parts: ReaderParts,
+    parts: ReaderContext,
     closing: AbortController,
     readsOf: (opened: Pick<FileReadsParts, 'file' | 'signal'>) => FileReads,
   ) {
@@ -108,7 +108,7 @@ export function bareParts(
   const { codec, caches } = options;
   const loadCodec = codec ? loadsCodec(codec) : platform.loadCodec;
   const openCaches = caches && opensCaches(caches);
-  const parts = readerParts(options, { ...platform, loadCodec }, (settings) => openCaches?.(settings));
+  const parts = createReaderContext(options, { ...platform, loadCodec }, (settings) => openCaches?.(settings));
   const { engine, onWarning } = parts;
   const { spawnWorker } = platform;
   return [parts, new AbortController(), (opened) => new DirectReads({ ...opened, engine, spawnWorker, onWarning })];
@@ -120,7 +120,7 @@ export function untilClosed(closing: AbortController, signal: AbortSignal | unde
 }
 
 /** Throws `OFFLINE` if no server may be asked this. */
-export function checkOnline({ offline }: ReaderParts, question: string): void {
+export function checkOnline({ offline }: ReaderContext, question: string): void {
   if (!offline) return;
   throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
 }

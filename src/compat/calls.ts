@@ -12,7 +12,7 @@ import {
   whoAmI,
 } from './manage.ts';
 import type { CompatPlatform } from './platform.ts';
-import { routed, routedEach } from './route.ts';
+import { eachWithFallback, withFallback } from './route.ts';
 import type { ExpandedPathInfo, PathInfo } from './types.ts';
 import {
   type CommitParams,
@@ -34,41 +34,45 @@ const noXetRead = <P extends { xet?: unknown }>(params: P): P => ({ ...params, x
 const noXetUpload = <P extends { useXet?: boolean }>(params: P): P => ({ ...params, useXet: false });
 
 export const downloadFileBy = (platform: CompatPlatform) =>
-  routed(platform, 'downloadFile', { withoutXet: noXetRead<DownloadFileParams> }, downloadFile);
+  withFallback(platform, 'downloadFile', { withoutXet: noXetRead<DownloadFileParams> }, downloadFile);
 export const fileDownloadInfoBy = (platform: CompatPlatform) =>
-  routed(platform, 'fileDownloadInfo', asItIs, fileDownloadInfo);
-export const listFilesBy = (platform: CompatPlatform) => routedEach(platform, 'listFiles', asItIs, listFiles);
-export const fileExistsBy = (platform: CompatPlatform) => routed(platform, 'fileExists', asItIs, fileExists);
+  withFallback(platform, 'fileDownloadInfo', asItIs, fileDownloadInfo);
+export const listFilesBy = (platform: CompatPlatform) => eachWithFallback(platform, 'listFiles', asItIs, listFiles);
+export const fileExistsBy = (platform: CompatPlatform) => withFallback(platform, 'fileExists', asItIs, fileExists);
 
 /** With `expand: true` the last commit is there for sure. */
 export interface PathsInfo {
   (params: PathsInfoParams & { expand: true }): Promise<ExpandedPathInfo[]>;
   (params: PathsInfoParams): Promise<PathInfo[]>;
 }
-export const pathsInfoBy = (platform: CompatPlatform): PathsInfo => routed(platform, 'pathsInfo', asItIs, pathsInfo);
+export const pathsInfoBy = (platform: CompatPlatform): PathsInfo =>
+  withFallback(platform, 'pathsInfo', asItIs, pathsInfo);
 
 export const uploadFileBy = (platform: CompatPlatform) =>
-  routed(platform, 'uploadFile', { withoutXet: noXetUpload<UploadFileParams> }, uploadFile);
+  withFallback(platform, 'uploadFile', { withoutXet: noXetUpload<UploadFileParams> }, uploadFile);
 export const uploadFilesBy = (platform: CompatPlatform) =>
-  routed(platform, 'uploadFiles', { withoutXet: noXetUpload<UploadFilesParams> }, uploadFiles);
+  withFallback(platform, 'uploadFiles', { withoutXet: noXetUpload<UploadFilesParams> }, uploadFiles);
 export const uploadFilesWithProgressBy = (platform: CompatPlatform) =>
-  routedEach(
+  eachWithFallback(
     platform,
     'uploadFilesWithProgress',
     { withoutXet: noXetUpload<UploadFilesParams> },
     uploadFilesWithProgress,
   );
 export const commitBy = (platform: CompatPlatform) =>
-  routed(platform, 'commit', { withoutXet: noXetUpload<CommitParams> }, commit);
-export const deleteFileBy = (platform: CompatPlatform) => routed(platform, 'deleteFile', asItIs, deleteFile);
-export const deleteFilesBy = (platform: CompatPlatform) => routed(platform, 'deleteFiles', asItIs, deleteFiles);
+  withFallback(platform, 'commit', { withoutXet: noXetUpload<CommitParams> }, commit);
+export const deleteFileBy = (platform: CompatPlatform) => withFallback(platform, 'deleteFile', asItIs, deleteFile);
+export const deleteFilesBy = (platform: CompatPlatform) => withFallback(platform, 'deleteFiles', asItIs, deleteFiles);
 
-export const createRepoBy = (platform: CompatPlatform) => routed(platform, 'createRepo', asItIs, createRepo);
-export const deleteRepoBy = (platform: CompatPlatform) => routed(platform, 'deleteRepo', asItIs, deleteRepo);
-export const createBranchBy = (platform: CompatPlatform) => routed(platform, 'createBranch', asItIs, createBranch);
-export const deleteBranchBy = (platform: CompatPlatform) => routed(platform, 'deleteBranch', asItIs, deleteBranch);
-export const repoExistsBy = (platform: CompatPlatform) => routed(platform, 'repoExists', asItIs, repoExists);
+export const createRepoBy = (platform: CompatPlatform) => withFallback(platform, 'createRepo', asItIs, createRepo);
+export const deleteRepoBy = (platform: CompatPlatform) => withFallback(platform, 'deleteRepo', asItIs, deleteRepo);
+export const createBranchBy = (platform: CompatPlatform) =>
+  withFallback(platform, 'createBranch', asItIs, createBranch);
+export const deleteBranchBy = (platform: CompatPlatform) =>
+  withFallback(platform, 'deleteBranch', asItIs, deleteBranch);
+export const repoExistsBy = (platform: CompatPlatform) => withFallback(platform, 'repoExists', asItIs, repoExists);
 export const checkRepoAccessBy = (platform: CompatPlatform) =>
-  routed(platform, 'checkRepoAccess', asItIs, checkRepoAccess);
-export const whoAmIBy = (platform: CompatPlatform) => routed(platform, 'whoAmI', asItIs, whoAmI);
-export const listCommitsBy = (platform: CompatPlatform) => routedEach(platform, 'listCommits', asItIs, listCommits);
+  withFallback(platform, 'checkRepoAccess', asItIs, checkRepoAccess);
+export const whoAmIBy = (platform: CompatPlatform) => withFallback(platform, 'whoAmI', asItIs, whoAmI);
+export const listCommitsBy = (platform: CompatPlatform) =>
+  eachWithFallback(platform, 'listCommits', asItIs, listCommits);

@@ -3,7 +3,7 @@ import type { CasAccess } from '../hub/token.ts';
 import type { XetFile } from '../read/xet-file.ts';
 import type { ClientSettings } from './clients.ts';
 import { clientsOf } from './clients.ts';
-import { type DoorParams, hubUrlOf } from './door.ts';
+import { hubUrlOf, type RequestParams } from './compat-http.ts';
 import { fileOfInfo, findFile } from './file-info.ts';
 import { LazyBlob } from './lazy-blob.ts';
 import type { CompatPlatform } from './platform.ts';
@@ -16,7 +16,7 @@ import {
 } from './types.ts';
 
 export type DownloadFileParams = FileParams &
-  DoorParams & {
+  RequestParams & {
     /** Fetches the content that git stores; for a large file, its pointer. */
     raw?: boolean;
     /** False takes the file over plain HTTP. With a `readToken` the CAS is asked with that. Default: true. */

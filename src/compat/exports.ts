@@ -3,7 +3,7 @@
 export { DEFAULT_REVISION } from '../hub/repo.ts';
 export type { PathsInfo } from './calls.ts';
 export type { CommitProgressEvent } from './commit-events.ts';
-export { HUB_URL } from './door.ts';
+export { HUB_URL } from './compat-http.ts';
 export type { DownloadFileParams } from './download-file.ts';
 export { HubApiError, InvalidApiResponseFormatError } from './errors.ts';
 export type { FileDownloadInfoParams } from './file-info.ts';

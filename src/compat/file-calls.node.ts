@@ -3,34 +3,34 @@ import { scanCacheDir as scanFolder, scanCachedRepo as scanRepo } from './cache-
 import type { FileSystemCalls } from './file-system.ts';
 import * as files from './files.node.ts';
 import { compatPlatform } from './platform.node.ts';
-import { routed } from './route.ts';
+import { withFallback } from './route.ts';
 
-export const downloadFileToCacheDir: FileSystemCalls['downloadFileToCacheDir'] = routed(
+export const downloadFileToCacheDir: FileSystemCalls['downloadFileToCacheDir'] = withFallback(
   compatPlatform,
   'downloadFileToCacheDir',
   { withoutXet: 'by-xetkit' },
   files.downloadFileToCacheDir,
 );
-export const snapshotDownload: FileSystemCalls['snapshotDownload'] = routed(
+export const snapshotDownload: FileSystemCalls['snapshotDownload'] = withFallback(
   compatPlatform,
   'snapshotDownload',
   { withoutXet: 'by-xetkit', fits: files.inHubWordsOnly },
   files.snapshotDownload,
 );
-export const hfHubDownload: FileSystemCalls['hfHubDownload'] = routed(
+export const hfHubDownload: FileSystemCalls['hfHubDownload'] = withFallback(
   compatPlatform,
   'hfHubDownload',
   // The original has no such call.
   { withoutXet: 'by-xetkit', fits: () => false },
   files.hfHubDownload,
 );
-export const scanCacheDir: FileSystemCalls['scanCacheDir'] = routed(
+export const scanCacheDir: FileSystemCalls['scanCacheDir'] = withFallback(
   compatPlatform,
   'scanCacheDir',
   { withoutXet: 'as-it-is' },
   (_platform, cacheDir) => scanFolder(cacheDir),
 );
-export const scanCachedRepo: FileSystemCalls['scanCachedRepo'] = routed(
+export const scanCachedRepo: FileSystemCalls['scanCachedRepo'] = withFallback(
   compatPlatform,
   'scanCachedRepo',
   { withoutXet: 'as-it-is' },

@@ -7,7 +7,7 @@ import { contentIdOf, HubClient, isContentId, type ResolvedFile } from '../hub/c
 import { onEndpoint, parseLinks } from '../hub/links.ts';
 import { apiUrl, DEFAULT_REVISION, isCommit, resolveUrl } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
-import { type DoorParams, HubDoor } from './door.ts';
+import { CompatHttp, type RequestParams } from './compat-http.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import { pathsInfo } from './listing.ts';
 import { fileUrl, isPath } from './paths.ts';
@@ -16,7 +16,7 @@ import { repoOf } from './repo.ts';
 import type { FileDownloadInfoOutput, FileParams } from './types.ts';
 
 export type FileDownloadInfoParams = FileParams &
-  DoorParams & {
+  RequestParams & {
     /** Fetches the content that git stores; for a large file, its pointer. */
     raw?: boolean;
     /** An address that a browser shows in place of saving what is there. */
@@ -47,7 +47,7 @@ export async function findFile(
   const { path, raw = false, revision = DEFAULT_REVISION, noContentDisposition = false } = params;
   const repo = repoOf(params.repo);
   if (!isPath(path)) return undefined;
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const address = fileUrl(door.hubUrl, repo, revision, path, raw);
   const url = noContentDisposition ? `${address}?noContentDisposition=1` : address;
   const headers = { accept: raw ? '*/*' : `${FILE_INFO_TYPE}, */*`, range: 'bytes=0-0' };
@@ -66,7 +66,7 @@ export async function findFile(
 interface Asked {
   platform: CompatPlatform;
   params: FileDownloadInfoParams;
-  door: HubDoor;
+  door: CompatHttp;
   repo: RepoId;
   revision: string;
   path: string;
@@ -146,7 +146,7 @@ async function plainFile(asked: Asked, reply: Reply): Promise<FoundFile | undefi
 export function fileOfInfo(params: FileDownloadInfoParams, info: FileDownloadInfoOutput): ResolvedFile {
   const { path, revision = DEFAULT_REVISION, raw = false } = params;
   const repo = repoOf(params.repo);
-  const hubUrl = new HubDoor(params).hubUrl;
+  const hubUrl = new CompatHttp(params).hubUrl;
   const xet = raw ? undefined : info.xet;
   // It may have been sent as JSON, which knows no addresses.
   const refreshUrl = xet && String(xet.refreshUrl);

@@ -1,5 +1,5 @@
 import type { OnProgress } from '../core/progress.ts';
-import type { DoorParams } from './door.ts';
+import type { RequestParams } from './compat-http.ts';
 import type {
   AbortParams,
   CachedRepoInfo,
@@ -53,7 +53,7 @@ export interface Patterns {
 }
 
 /** As in `@huggingface/hub`, and what Python's client can do beyond that. */
-export type SnapshotParams = DoorParams &
+export type SnapshotParams = RequestParams &
   Patterns & {
     repo: CompatRepoDesignation;
     cacheDir?: string;
@@ -68,7 +68,7 @@ export type SnapshotParams = DoorParams &
 /** As in Python. */
 export type PythonSnapshotParams = PythonParams & Patterns & { repo?: undefined };
 
-export type DownloadToCacheParams = FileParams & DoorParams & { raw?: boolean; cacheDir?: string };
+export type DownloadToCacheParams = FileParams & RequestParams & { raw?: boolean; cacheDir?: string };
 
 export interface FileSystemCalls {
   downloadFileToCacheDir(params: DownloadToCacheParams): Promise<string>;

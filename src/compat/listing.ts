@@ -2,7 +2,7 @@ import { textsOf } from '../core/arguments.ts';
 import { isCount, isRecord } from '../core/json-values.ts';
 import { countOf } from '../hub/entries.ts';
 import { apiUrl, DEFAULT_REVISION, givenFolder } from '../hub/repo.ts';
-import { type DoorParams, HubDoor } from './door.ts';
+import { CompatHttp, type RequestParams } from './compat-http.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import { fileUrl, isPath } from './paths.ts';
 import type { CompatPlatform } from './platform.ts';
@@ -12,7 +12,7 @@ import type { CompatRepoDesignation, ExpandedPathInfo, FileParams, ListFileEntry
 /** Paths in one question, so that no server finds its body too large. */
 const PATHS_AT_ONCE = 500;
 
-export type ListFilesParams = DoorParams & {
+export type ListFilesParams = RequestParams & {
   repo: CompatRepoDesignation;
   recursive?: boolean;
   path?: string;
@@ -26,14 +26,14 @@ export async function* listFiles(
   params: ListFilesParams,
 ): AsyncGenerator<ListFileEntry, void, undefined> {
   const { recursive = false, expand = false, revision = DEFAULT_REVISION } = params;
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const folder = givenFolder(params.path);
   const base = apiUrl(door.hubUrl, repoOf(params.repo), 'tree', revision, ...(folder === undefined ? [] : [folder]));
   const first = `${base}?recursive=${recursive}&expand=${expand}`;
   for await (const page of door.pages(first, (body) => entriesOf(body, base))) yield* page as ListFileEntry[];
 }
 
-export type PathsInfoParams = DoorParams & {
+export type PathsInfoParams = RequestParams & {
   repo: CompatRepoDesignation;
   paths: string[];
   expand?: boolean;
@@ -44,7 +44,7 @@ export type PathsInfoParams = DoorParams & {
 export async function pathsInfo(_platform: CompatPlatform, params: PathsInfoParams): Promise<ExpandedPathInfo[]> {
   const { expand, revision = DEFAULT_REVISION } = params;
   const paths = textsOf(params.paths, 'paths') ?? [];
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const url = apiUrl(door.hubUrl, repoOf(params.repo), 'paths-info', revision);
   const found: ExpandedPathInfo[] = [];
   for (let at = 0; at < paths.length || at === 0; at += PATHS_AT_ONCE) {
@@ -92,14 +92,14 @@ function entriesOf(body: unknown, url: string): Entry[] {
   throw new InvalidApiResponseFormatError(`${url} did not answer with a list of entries`);
 }
 
-export type FileExistsParams = FileParams & DoorParams;
+export type FileExistsParams = FileParams & RequestParams;
 
 /** True if the file exists. False if the revision does not exist; rejects if the repository does not. */
 export async function fileExists(_platform: CompatPlatform, params: FileExistsParams): Promise<boolean> {
   const { path, revision = DEFAULT_REVISION } = params;
   const repo = repoOf(params.repo);
   if (!isPath(path)) return false;
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   // What git stores is enough to know, and it redirects nowhere.
   const url = fileUrl(door.hubUrl, repo, revision, path, true);
   const { status } = await door.head({ url, method: 'HEAD' }, [404]);

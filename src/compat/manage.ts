@@ -1,6 +1,6 @@
 import { isRecord } from '../core/json-values.ts';
 import { apiUrl } from '../hub/repo.ts';
-import { type DoorParams, HubDoor } from './door.ts';
+import { CompatHttp, type RequestParams } from './compat-http.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
 import type { CompatPlatform } from './platform.ts';
 import { ownedRepo, repoOf } from './repo.ts';
@@ -10,7 +10,7 @@ import type { CompatRepoDesignation } from './types.ts';
 
 export type SpaceSdk = 'streamlit' | 'gradio' | 'docker' | 'static';
 
-type RepoParams = DoorParams & { repo: CompatRepoDesignation };
+type RepoParams = RequestParams & { repo: CompatRepoDesignation };
 
 export type CreateRepoParams = RepoParams & {
   visibility?: 'public' | 'private' | 'protected';
@@ -30,7 +30,7 @@ export async function createRepo(
   const { type, owner, bareName } = ownedRepo(params.repo);
   const { license, resourceGroupId, sdk, files = [] } = params;
   const visibility = params.visibility ?? (params.private === undefined ? undefined : isPrivate(params.private));
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const url = `${door.hubUrl}/api/repos/create`;
   const contents = await Promise.all(
     files.map(async ({ path, content }) => ({ encoding: 'base64', path, content: await base64(content) })),
@@ -66,7 +66,7 @@ async function base64(content: ArrayBuffer | Blob): Promise<string> {
 
 export async function deleteRepo(_platform: CompatPlatform, params: RepoParams): Promise<void> {
   const { type, owner, bareName } = ownedRepo(params.repo);
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const json = { name: bareName, organization: owner, type };
   await door.head({ url: `${door.hubUrl}/api/repos/delete`, method: 'DELETE', json });
 }
@@ -86,7 +86,7 @@ export interface CreateBranchParams {
 
 export async function createBranch(_platform: CompatPlatform, params: CreateBranchParams): Promise<void> {
   const { branch, revision, empty, overwrite } = params;
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const json = {
     ...(revision !== undefined && { startingPoint: revision }),
     ...(empty !== undefined && { emptyBranch: empty }),
@@ -98,7 +98,7 @@ export async function createBranch(_platform: CompatPlatform, params: CreateBran
 export type DeleteBranchParams = Omit<CreateBranchParams, 'revision' | 'empty' | 'overwrite'>;
 
 export async function deleteBranch(_platform: CompatPlatform, params: DeleteBranchParams): Promise<void> {
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   await door.head({ url: apiUrl(door.hubUrl, repoOf(params.repo), 'branch', params.branch), method: 'DELETE' });
 }
 
@@ -113,7 +113,7 @@ export interface RepoExistsParams {
 /** True if the repository exists and the caller may see it. */
 export async function repoExists(_platform: CompatPlatform, params: RepoExistsParams): Promise<boolean> {
   const { revision } = params;
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const repo = repoOf(params.repo);
   const url = apiUrl(door.hubUrl, repo, ...(revision === undefined ? [] : ['revision', revision]));
   const { status } = await door.head({ url }, [401, 404]);
@@ -122,7 +122,7 @@ export async function repoExists(_platform: CompatPlatform, params: RepoExistsPa
 
 /** Throws the answer of the Hub if it does not let this repository be read. */
 export async function checkRepoAccess(_platform: CompatPlatform, params: RepoParams): Promise<void> {
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   await door.head({ url: apiUrl(door.hubUrl, repoOf(params.repo)) });
 }
 
@@ -168,8 +168,8 @@ export interface AuthInfo {
 }
 
 /** The user or organization that owns the token. */
-export async function whoAmI(_platform: CompatPlatform, params: DoorParams): Promise<WhoAmI & { auth: AuthInfo }> {
-  const door = new HubDoor(params);
+export async function whoAmI(_platform: CompatPlatform, params: RequestParams): Promise<WhoAmI & { auth: AuthInfo }> {
+  const door = new CompatHttp(params);
   const url = `${door.hubUrl}/api/whoami-v2`;
   const { body } = await door.json({ url });
   const auth = isRecord(body) ? body.auth : undefined;
@@ -208,7 +208,7 @@ export async function* listCommits(
   params: ListCommitsParams,
 ): AsyncGenerator<CommitData, void, undefined> {
   const { revision = 'main', batchSize = 100 } = params;
-  const door = new HubDoor(params);
+  const door = new CompatHttp(params);
   const first = `${apiUrl(door.hubUrl, repoOf(params.repo), 'commits', revision)}?limit=${batchSize}`;
   const itemsOf = (body: unknown, url: string) => {
     if (!Array.isArray(body) || !body.every(isRecord)) throw malformed(url);

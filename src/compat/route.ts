@@ -63,7 +63,7 @@ async function rescuer<P, R>(
 }
 
 /** A function that the switches may send to the original, and that it may be handed to once if xetkit cannot do it. */
-export function routed<P, R>(
+export function withFallback<P, R>(
   platform: CompatPlatform,
   name: string,
   rule: Rule<P>,
@@ -83,7 +83,7 @@ export function routed<P, R>(
 }
 
 /** The same for what is given one by one. Once something was given, nobody else can go on. */
-export function routedEach<P, T, R>(
+export function eachWithFallback<P, T, R>(
   platform: CompatPlatform,
   name: string,
   rule: Rule<P>,

@@ -4,7 +4,7 @@ import type { Progress } from '../core/progress.ts';
 import type { UploadedFileInfo } from '../upload/upload-types.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { CommitEvents, type CommitProgressEvent } from './commit-events.ts';
-import { type DoorParams, hubUrlOf } from './door.ts';
+import { hubUrlOf, type RequestParams } from './compat-http.ts';
 import { EventQueue } from './event-queue.ts';
 import type { CompatPlatform } from './platform.ts';
 import { repoOf } from './repo.ts';
@@ -63,7 +63,7 @@ interface Target {
   parentCommit?: string;
 }
 
-interface Ways {
+interface UploadFlags {
   /** Without effect: what takes time runs in workers wherever there are any. */
   useWebWorkers?: boolean | { minSize?: number; poolSize?: number };
   /** Without effect: folders are taken whole. */
@@ -75,18 +75,18 @@ interface Ways {
   rangeEditCache?: ReadonlyMap<string, unknown>;
 }
 
-export type CommitParams = DoorParams &
+export type CommitParams = RequestParams &
   Target &
-  Ways & { title: string; description?: string; operations: CommitOperation[] };
+  UploadFlags & { title: string; description?: string; operations: CommitOperation[] };
 
 interface Titles {
   commitTitle?: string;
   commitDescription?: string;
 }
 
-export type UploadFilesParams = DoorParams & Target & Ways & Titles & { files: UploadSource[] };
+export type UploadFilesParams = RequestParams & Target & UploadFlags & Titles & { files: UploadSource[] };
 export type UploadFileParams = Omit<UploadFilesParams, 'files' | 'maxFolderDepth'> & { file: UploadSource };
-export type DeleteFilesParams = DoorParams & Target & Titles & { paths: string[] };
+export type DeleteFilesParams = RequestParams & Target & Titles & { paths: string[] };
 export type DeleteFileParams = Omit<DeleteFilesParams, 'paths'> & { path: string };
 
 /** One commit of files. */
@@ -198,7 +198,7 @@ function source(file: UploadSource) {
 
 async function upload(
   platform: CompatPlatform,
-  params: DoorParams & Target & Pick<Ways, 'abortSignal' | 'useXet'>,
+  params: RequestParams & Target & Pick<UploadFlags, 'abortSignal' | 'useXet'>,
   { onDone, ...todo }: Work,
 ): Promise<CommitOutput | undefined> {
   const { branch, isPullRequest, parentCommit, abortSignal, signal = abortSignal } = params;
@@ -221,6 +221,6 @@ async function upload(
   });
 }
 
-function settingsOf(params: DoorParams): ClientSettings {
+function settingsOf(params: RequestParams): ClientSettings {
   return { endpoint: hubUrlOf(params), accessToken: tokenOf(params) ?? '', fetch: params.fetch };
 }

@@ -88,7 +88,7 @@ export function cleanTextsBy(how: (text: string) => string): void {
 }
 
 /** Of a server that does not answer as it should; with what it did. */
-export function badAnswer(url: string, did: string, details: XetErrorDetails = {}): XetError {
+export function badResponse(url: string, did: string, details: XetErrorDetails = {}): XetError {
   return new XetError('PROTOCOL', `${publicUrl(url)} ${did}.`, { url, ...details });
 }
 

@@ -7,7 +7,7 @@ const TASK_BYTES = 4 * 1024 * 1024;
  * Keeps tasks short. What is there already is handed out without ever leaving the task: one piece for which others have
  * waited would be followed by all of them, and a page would stand still for as long as that takes.
  */
-export class TaskTurns {
+export class EventLoopYielder {
   readonly #taskBytes: number;
   #bytes = 0;
 

@@ -5,14 +5,14 @@ import { type ByteRange, without } from '../core/ranges.ts';
 import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
 import { RangesBelongTogether } from './open-range.ts';
+import { PieceSlicer } from './piece-slicer.ts';
 import type { Piece } from './plan.ts';
 import { type JobContext, type JobSpec, RangeJob } from './range-job.ts';
-import { PieceTaker } from './shares.ts';
-import { type Stage, type Stages, timedStages } from './stages.ts';
+import { type Stage, timedStages, type WindowPlanner } from './stages.ts';
 
 /** Dependencies of a read over Xet. */
 export interface Reading {
-  stages: Stages;
+  stages: WindowPlanner;
   context: JobContext;
   running: RunOptions;
 }
@@ -143,7 +143,7 @@ async function* takePiece(
   job: RangeJob,
   { inPlace: lent, buffers }: JobContext,
 ): AsyncGenerator<FileSpan, void, undefined> {
-  const taker = new PieceTaker(piece);
+  const taker = new PieceSlicer(piece);
   for await (const batch of job.batches(piece.term.chunks)) {
     const { data, chunks } = await batch.decoded;
     const share = taker.take(batch, chunks);

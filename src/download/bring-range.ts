@@ -8,7 +8,7 @@ import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
 import { readOverHttp } from './read-range.ts';
-import { scatterAll } from './write-unordered.ts';
+import { writeAllUnordered } from './write-unordered.ts';
 
 /**
  * The bytes of a range in whatever order they come, each run lent to `take` until that returns: nothing waits in memory
@@ -73,7 +73,7 @@ async function bringXet(
 ): Promise<void> {
   const how = { keep: true, maxHeldBytes: Number.POSITIVE_INFINITY };
   const reading = await engine.begin(file, range, options, http, how);
-  await scatterAll(reading, [...coverage.parts], write, http);
+  await writeAllUnordered(reading, [...coverage.parts], write, http);
   if (!isWhole(file, range)) return;
   await engine.seal(file, coverage.records(), reading.stages.terms);
   options.onVerified?.('xet');

@@ -21,7 +21,7 @@ import { ThroughputAverage } from './hedge.ts';
 import { RangeRules } from './open-range.ts';
 import type { PlainSource } from './plain.ts';
 import type { Piece } from './plan.ts';
-import { Stages } from './stages.ts';
+import { WindowPlanner } from './stages.ts';
 
 const WINDOW_BYTES = 2 * 1024 ** 3;
 
@@ -113,7 +113,7 @@ export class DownloadEngine {
     // is right without it; a part of one has nothing else to be checked by.
     const doubtful = fresh && isWhole(file, range);
     if (doubtful) await this.parts.caches?.forget(fileHash);
-    const stages = new Stages({
+    const stages = new WindowPlanner({
       cas: new CasClient(http, hub.tokens(file.tokenUrl), this.#casVersions),
       fileHash,
       fileSize: file.size,

@@ -9,7 +9,7 @@ import { Coverage } from './coverage.ts';
 import type { CasFile, DownloadEngine } from './engine.ts';
 import type { FillOptions, FillTarget } from './engine-types.ts';
 import { fillPlain } from './plain.ts';
-import { scatterAll } from './write-unordered.ts';
+import { writeAllUnordered } from './write-unordered.ts';
 
 /**
  * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how
@@ -61,7 +61,7 @@ async function fillXet(
     const lending = { ...reading, context: { ...reading.context, inPlace: true } };
     for await (const content of assembleAll(lending, had, () => lanes.limit, http.log)) await write(content);
   } else {
-    await scatterAll(reading, had, write, http);
+    await writeAllUnordered(reading, had, write, http);
   }
   await engine.seal(file, coverage.records(), reading.stages.terms);
   return 'xet';

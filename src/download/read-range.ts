@@ -1,7 +1,7 @@
 import { MemoryBudget } from '../core/budget.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
 import type { FileSpan } from '../core/content.ts';
-import { TaskTurns } from '../core/event-loop.ts';
+import { EventLoopYielder } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
@@ -30,7 +30,7 @@ export async function* readRange(
 ): AsyncGenerator<FileSpan, void, undefined> {
   const { http, log } = engine.counted(options);
   const content = contentOf(engine, file, range, options, http);
-  const turns = new TaskTurns();
+  const turns = new EventLoopYielder();
   try {
     for (;;) {
       const { done, value } = await log.timed('waitingForData', () => content.next());

@@ -1,6 +1,6 @@
 import { type ByteRange, contains } from '../core/ranges.ts';
 import { Shared } from '../core/shared.ts';
-import type { Asked } from './signed-urls.ts';
+import type { SignedReconstruction } from './signed-urls.ts';
 
 /** Reconstructions that are remembered of one file, and terms in all of them: a few hundred bytes each. */
 const MAX_SECTIONS = 32;
@@ -15,26 +15,30 @@ const MAX_TERMS = 8192;
  */
 export class Sections {
   /** Those used last at the end. */
-  #known: Asked[] = [];
-  readonly #asking = new Map<string, Shared<Asked>>();
+  #known: SignedReconstruction[] = [];
+  readonly #asking = new Map<string, Shared<SignedReconstruction>>();
 
   /** Those that have all of a range, the shortest first. */
-  covering(range: ByteRange): Asked[] {
+  covering(range: ByteRange): SignedReconstruction[] {
     return this.#known
       .filter(({ span }) => contains(span, range))
       .sort((a, b) => a.span.end - a.span.start - (b.span.end - b.span.start));
   }
 
   /** Marks a section as used. */
-  touch(section: Asked): void {
+  touch(section: SignedReconstruction): void {
     const others = this.#known.filter((one) => one !== section);
     if (others.length < this.#known.length) this.#known = [...others, section];
   }
 
   /** Asks, together with whoever asks the same right now, and remembers the answer. */
-  ask(span: ByteRange, ask: (signal: AbortSignal) => Promise<Asked>, signal: AbortSignal): Promise<Asked> {
+  ask(
+    span: ByteRange,
+    ask: (signal: AbortSignal) => Promise<SignedReconstruction>,
+    signal: AbortSignal,
+  ): Promise<SignedReconstruction> {
     const key = `${span.start}-${span.end}`;
-    const shared = this.#asking.get(key) ?? new Shared<Asked>();
+    const shared = this.#asking.get(key) ?? new Shared<SignedReconstruction>();
     this.#asking.set(key, shared);
     const asking = shared.join(async (joint) => {
       try {
@@ -48,7 +52,7 @@ export class Sections {
     return asking;
   }
 
-  #remember(section: Asked): void {
+  #remember(section: SignedReconstruction): void {
     this.#known.push(section);
     let terms = this.#known.reduce((sum, { from }) => sum + from.terms.length, 0);
     while (this.#known.length > MAX_SECTIONS || (terms > MAX_TERMS && this.#known.length > 1)) {

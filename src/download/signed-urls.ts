@@ -44,4 +44,4 @@ export class SignedUrls {
 }
 
 /** A reconstruction of a span of a file, and its addresses. */
-export type Asked = Omit<Section, 'wanted'> & { urls: SignedUrls };
+export type SignedReconstruction = Omit<Section, 'wanted'> & { urls: SignedUrls };

@@ -9,10 +9,10 @@ import type { MetricsLog } from '../core/metrics.ts';
 import { type ByteRange, joinNearest, lengthOf, without, withoutAll } from '../core/ranges.ts';
 import { joinPlans, type Plan, type PlanOptions, planDownload, type Section, wasteOf } from './plan.ts';
 import type { Sections } from './sections.ts';
-import type { Asked } from './signed-urls.ts';
+import type { SignedReconstruction } from './signed-urls.ts';
 import { SignedUrls } from './signed-urls.ts';
 
-export interface StagesOptions {
+export interface WindowPlannerOptions {
   cas: CasClient;
   fileHash: string;
   /** Bytes. */
@@ -49,13 +49,13 @@ export interface Ahead {
 }
 
 /** Plans a range of a file stage by stage: what is here already, and how to fetch the rest. */
-export class Stages {
-  readonly #options: StagesOptions;
+export class WindowPlanner {
+  readonly #options: WindowPlannerOptions;
   readonly #terms: Term[] = [];
   /** Of what has been planned. */
   readonly #placed: PlacedTerm[] = [];
 
-  constructor(options: StagesOptions) {
+  constructor(options: WindowPlannerOptions) {
     this.#options = options;
   }
 
@@ -120,7 +120,7 @@ export class Stages {
     range: ByteRange,
     wanted: readonly ByteRange[],
     terms: readonly PlacedTerm[],
-    base: Asked | undefined,
+    base: SignedReconstruction | undefined,
   ): Promise<Stage> {
     const { caches, fileHash, signal } = this.#options;
     // Where the recipe is known, each window has all terms.
@@ -149,14 +149,14 @@ export class Stages {
   }
 
   /** Reconstruction of a span: one that was requested before, if it brings little else, or a new one. */
-  async #section(span: ByteRange): Promise<Asked> {
+  async #section(span: ByteRange): Promise<SignedReconstruction> {
     const { cas, fileHash, fileSize, sections, onAsk, signal } = this.#options;
     for (const known of sections?.covering(span) ?? []) {
       if (!isCheap(await this.#plan({ ...known, wanted: [span] }), [span])) continue;
       sections?.touch(known);
       return known;
     }
-    const ask = async (joint: AbortSignal): Promise<Asked> => {
+    const ask = async (joint: AbortSignal): Promise<SignedReconstruction> => {
       onAsk?.(lengthOf([span]));
       const from = (await this.#fromAhead(span, joint)) ?? (await cas.reconstruction(fileHash, span, joint));
       const urls = new SignedUrls(from, (shared) => cas.reconstruction(fileHash, span, shared));
@@ -181,7 +181,7 @@ function isCheap(plan: Plan, wanted: readonly ByteRange[]): boolean {
 }
 
 /** A range out to the borders of the chunks that it meets, as far as a reconstruction was made for it. */
-function chunksAround({ from, span }: Asked, { start, end }: ByteRange, fileSize: number): ByteRange {
+function chunksAround({ from, span }: SignedReconstruction, { start, end }: ByteRange, fileSize: number): ByteRange {
   const first = span.start - from.offsetIntoFirstTerm;
   const last = Math.min(span.start + reach(from), fileSize);
   return {
@@ -190,7 +190,7 @@ function chunksAround({ from, span }: Asked, { start, end }: ByteRange, fileSize
   };
 }
 
-function placed({ from, span }: Asked): PlacedTerm[] {
+function placed({ from, span }: SignedReconstruction): PlacedTerm[] {
   let at = span.start - from.offsetIntoFirstTerm;
   return from.terms.map((term) => {
     const here = { ...term, at };
@@ -213,7 +213,11 @@ function reach({ terms, offsetIntoFirstTerm }: Reconstruction): number {
 }
 
 /** The stages of a read, with the time that planning takes noted. */
-export async function* timedStages(stages: Stages, had: readonly ByteRange[], log: MetricsLog): AsyncGenerator<Stage> {
+export async function* timedStages(
+  stages: WindowPlanner,
+  had: readonly ByteRange[],
+  log: MetricsLog,
+): AsyncGenerator<Stage> {
   const all = stages.all(had);
   for (;;) {
     const { done, value } = await log.timed('planning', () => all.next());

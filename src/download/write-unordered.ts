@@ -11,8 +11,8 @@ import { Coverage } from './coverage.ts';
 import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
 import { RangesBelongTogether } from './open-range.ts';
+import { PieceSlicer } from './piece-slicer.ts';
 import { type JobContext, RangeJob } from './range-job.ts';
-import { PieceTaker } from './shares.ts';
 import type { Stage } from './stages.ts';
 import { timedStages } from './stages.ts';
 
@@ -20,7 +20,7 @@ import { timedStages } from './stages.ts';
 const BACKLOG_BYTES = 8 * 1024 * 1024;
 
 /** Gives all of a read but what is there already to `write`, in whatever order it comes. */
-export async function scatterAll(
+export async function writeAllUnordered(
   { stages, context, running }: Reading,
   had: readonly ByteRange[],
   write: (content: FileSpan) => Promise<void>,
@@ -38,7 +38,7 @@ export async function scatterAll(
   };
   await planningAgain(async () => {
     for await (const stage of timedStages(stages, [...written.parts], http.log)) {
-      const scattering = scatter(stage, { ...context, backlog }, options);
+      const scattering = writeUnordered(stage, { ...context, backlog }, options);
       await http.log.timed('waitingForData', () => scattering);
     }
   });
@@ -54,7 +54,7 @@ async function planningAgain(work: () => Promise<void>): Promise<void> {
   }
 }
 
-export interface ScatterOptions extends RunOptions {
+export interface WriteUnorderedOptions extends RunOptions {
   /** Puts bytes in their place; they are the caller's until it has resolved. Calls overlap. */
   write: (content: FileSpan) => Promise<void>;
 }
@@ -68,7 +68,7 @@ const MAX_STARTED = 32;
  * The wanted bytes in whatever order they come: nothing waits in memory for its turn, and what is there when
  * the process ends is lost to no one. Ends when all of it has been written; the first failure ends it all.
  */
-export async function scatter(stage: Stage, context: JobContext, options: ScatterOptions): Promise<void> {
+export async function writeUnordered(stage: Stage, context: JobContext, options: WriteUnorderedOptions): Promise<void> {
   const { plan } = stage;
   const { signal } = options;
   signal.throwIfAborted();
@@ -120,13 +120,13 @@ async function fetchJob(
   stage: Stage,
   index: number,
   job: RangeJob,
-  options: ScatterOptions & Pick<JobContext, 'buffers'>,
+  options: WriteUnorderedOptions & Pick<JobContext, 'buffers'>,
 ): Promise<void> {
   const { write, signal, buffers } = options;
   const { plan } = stage;
   const takers = (plan.jobs[index]?.pieces ?? []).flatMap((piece) => {
     const taken = plan.pieces[piece];
-    return taken ? [new PieceTaker(taken)] : [];
+    return taken ? [new PieceSlicer(taken)] : [];
   });
   const running = job.run();
   try {
@@ -148,7 +148,7 @@ async function fetchJob(
   }
 }
 
-async function copyLocals({ locals, range }: Stage, options: ScatterOptions): Promise<void> {
+async function copyLocals({ locals, range }: Stage, options: WriteUnorderedOptions): Promise<void> {
   const reading = { ...options, lent: true };
   await inParallel(locals, LOCALS_AT_ONCE, async (part) => {
     for await (const content of readLocal(part, range, reading)) {

@@ -1,4 +1,4 @@
-import { setLatest } from '../core/lru.ts';
+import { setRecent } from '../core/lru.ts';
 import { Shared } from '../core/shared.ts';
 import type { XetFile } from '../read/xet-file.ts';
 import type { HubAddress } from './address.ts';
@@ -67,7 +67,7 @@ export class OpenedFiles {
     const { repo, revision, path } = address;
     const key = JSON.stringify([repo.type, repo.name, revision, path]);
     const entry = this.#entries.get(key) ?? { opening: new Shared<OpenFile>(), opened: undefined };
-    setLatest(this.#entries, key, entry, MAX_FILES);
+    setRecent(this.#entries, key, entry, MAX_FILES);
     return entry;
   }
 }

@@ -4,7 +4,7 @@ import type { ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/types.ts';
 import type { Result } from '../workers/result.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';
-import type { SeenFile } from './verified-files.ts';
+import type { VerifiedFingerprint } from './verified-files.ts';
 
 /** A store of files, and where it is. */
 export interface StoreFolders {
@@ -36,7 +36,7 @@ export interface DiskSteps {
   /** Writes a small file, all of it, and gives it its name. `forced` replaces what is there. */
   put(place: PlaceInStore, bytes: Uint8Array, verified: Verified, forced: boolean): Promise<string>;
   /** Fingerprints of files when these steps found or wrote them. */
-  looks(files: readonly { path: string; etag: string }[]): Promise<(SeenFile | undefined)[]>;
+  looks(files: readonly { path: string; etag: string }[]): Promise<(VerifiedFingerprint | undefined)[]>;
   /** Recipe of a file, if known. */
   recipe(fileHash: string): Promise<Recipe | undefined>;
   /** Keeps how a file is built. */
@@ -44,13 +44,13 @@ export interface DiskSteps {
 }
 
 /** Takes steps on a disk off a thread that has other things to do. */
-export interface DiskHelp {
+export interface DiskOffload {
   /** That so many files will be looked for and written soon: whether that is worth help is decided here. */
   expect(files: number): void;
   /** True while the disk thread is available. */
-  readonly isThere: boolean;
+  readonly active: boolean;
   /** Result of a step; `here` runs it on this thread if the disk thread is unavailable or lost. */
-  take<Name extends keyof DiskSteps>(
+  run<Name extends keyof DiskSteps>(
     name: Name,
     args: Parameters<DiskSteps[Name]>,
     here: () => ReturnType<DiskSteps[Name]>,
@@ -59,8 +59,8 @@ export interface DiskHelp {
    * Reserves memory for bytes that are handed to the disk thread, until `letGo`. False if the thread or the memory is
    * unavailable.
    */
-  tryHold(bytes: number): boolean;
-  letGo(bytes: number): void;
+  tryReserve(bytes: number): boolean;
+  release(bytes: number): void;
   /** Waits for what was begun. From then on all is done where it is asked for. */
   close(): Promise<void>;
 }

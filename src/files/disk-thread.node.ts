@@ -4,7 +4,7 @@ import type { MemoryBudget } from '../core/budget.ts';
 import { isDescriptorCode } from '../core/descriptors.ts';
 import { Liveness, WORKER_START_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
 import { capture, type Result, unwrap } from '../workers/result.ts';
-import type { DiskCall, DiskHelp, DiskService, DiskSteps, NoteFolders } from './disk-offload.ts';
+import type { DiskCall, DiskOffload, DiskService, DiskSteps, NoteFolders } from './disk-offload.ts';
 
 /** A thread takes some 40 ms to start: as long as the steps for so many files. */
 const WORTH_A_THREAD_FILES = 64;
@@ -19,7 +19,7 @@ interface Waiting extends DiskCall {
  * A thread that takes steps on the disk for folders of many small files. Each call to a file system costs the thread that makes
  * it some 40 µs if it does not wait for it, and a small file takes 27 calls.
  */
-export class DiskThread implements DiskHelp {
+export class DiskThread implements DiskOffload {
   readonly #spawn: SpawnWorker;
   readonly #folders: NoteFolders;
   readonly #budget: MemoryBudget;
@@ -62,23 +62,23 @@ export class DiskThread implements DiskHelp {
     }
   }
 
-  get isThere(): boolean {
+  get active(): boolean {
     return this.#thread !== undefined && !this.#isOver;
   }
 
-  take<Name extends keyof DiskSteps>(
+  run<Name extends keyof DiskSteps>(
     name: Name,
     args: Parameters<DiskSteps[Name]>,
     here: () => ReturnType<DiskSteps[Name]>,
   ): ReturnType<DiskSteps[Name]> {
-    return (this.isThere ? this.#ask(name, args, here) : here()) as ReturnType<DiskSteps[Name]>;
+    return (this.active ? this.#ask(name, args, here) : here()) as ReturnType<DiskSteps[Name]>;
   }
 
-  tryHold(bytes: number): boolean {
-    return this.isThere && this.#budget.tryAcquire(bytes);
+  tryReserve(bytes: number): boolean {
+    return this.active && this.#budget.tryAcquire(bytes);
   }
 
-  letGo(bytes: number): void {
+  release(bytes: number): void {
     this.#budget.release(bytes);
   }
 

@@ -4,23 +4,23 @@ import type { Verified } from '../core/content-hash.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { RepoId } from '../hub/types.ts';
 import { DelegatingStore } from './delegating-store.ts';
-import type { DiskHelp, PlaceInStore, StoreFolders } from './disk-offload.ts';
+import type { DiskOffload, PlaceInStore, StoreFolders } from './disk-offload.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';
 import type { FileSink, Place, RepoStore } from './place.ts';
 
 /** A longer file takes longer to hand over than to write. */
-export const HELPED_BYTES = 64 * 1024;
+export const MAX_OFFLOADED_BYTES = 64 * 1024;
 
 let opened = 0;
 
 type SinkOptions = Parameters<Place['openSink']>[0];
 
 /** A store whose steps for small files somebody else takes, if there are many. */
-export class HelpedStore extends DelegatingStore {
+export class OffloadedStore extends DelegatingStore {
   readonly #folders: StoreFolders;
-  readonly #help: DiskHelp;
+  readonly #help: DiskOffload;
 
-  constructor(store: RepoStore, folders: Omit<StoreFolders, 'id'>, help: DiskHelp) {
+  constructor(store: RepoStore, folders: Omit<StoreFolders, 'id'>, help: DiskOffload) {
     super(store);
     opened++;
     this.#folders = { id: String(opened), ...folders };
@@ -33,22 +33,22 @@ export class HelpedStore extends DelegatingStore {
 
   override place(file: ResolvedFile, revision: string): Place {
     const place = this.store.place(file, revision);
-    if (file.size > HELPED_BYTES) return place;
-    return new HelpedPlace(place, { store: this.#folders, file, revision }, this.#help);
+    if (file.size > MAX_OFFLOADED_BYTES) return place;
+    return new OffloadedPlace(place, { store: this.#folders, file, revision }, this.#help);
   }
 
   override find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
     const here = () => this.store.find(repo, commit, path);
-    return this.#help.take('find', [this.#folders, repo, commit, path], here);
+    return this.#help.run('find', [this.#folders, repo, commit, path], here);
   }
 }
 
-class HelpedPlace implements Place {
+class OffloadedPlace implements Place {
   readonly #place: Place;
   readonly #where: PlaceInStore;
-  readonly #help: DiskHelp;
+  readonly #help: DiskOffload;
 
-  constructor(place: Place, { store, file, revision }: PlaceInStore, help: DiskHelp) {
+  constructor(place: Place, { store, file, revision }: PlaceInStore, help: DiskOffload) {
     this.#place = place;
     // What only fetching takes is not worth sending.
     this.#where = { store, file: { ...file, url: '', tokenUrl: '', beginning: undefined }, revision };
@@ -58,7 +58,7 @@ class HelpedPlace implements Place {
   existing(signal: AbortSignal): Promise<ExistingFile | undefined> {
     return untilAborted(
       signal,
-      this.#help.take('existing', [this.#where], () => this.#place.existing(signal)),
+      this.#help.run('existing', [this.#where], () => this.#place.existing(signal)),
     );
   }
 
@@ -66,10 +66,10 @@ class HelpedPlace implements Place {
     options.signal.throwIfAborted();
     const { size } = this.#where.file;
     // It is held twice: here, and on its way to whoever writes it.
-    if (!this.#help.tryHold(2 * size)) return this.#place.openSink(options);
-    return new HeldSink(size, {
+    if (!this.#help.tryReserve(2 * size)) return this.#place.openSink(options);
+    return new BufferedSink(size, {
       put: (bytes, verified) => this.#put(bytes, verified, options),
-      letGo: () => this.#help.letGo(2 * size),
+      letGo: () => this.#help.release(2 * size),
     });
   }
 
@@ -83,7 +83,7 @@ class HelpedPlace implements Place {
         await sink.close();
       }
     };
-    return untilAborted(options.signal, this.#help.take('put', [this.#where, bytes, verified, !options.resume], here));
+    return untilAborted(options.signal, this.#help.run('put', [this.#where, bytes, verified, !options.resume], here));
   }
 }
 
@@ -94,7 +94,7 @@ interface Owner {
 }
 
 /** Holds a small file until it is whole. */
-class HeldSink implements FileSink {
+class BufferedSink implements FileSink {
   readonly held = [];
   readonly unchecked = [];
   readonly #bytes: Uint8Array;

@@ -4,9 +4,9 @@ import type { Verified } from '../core/content-hash.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { ListEntry, RepoId } from '../hub/types.ts';
-import type { DiskHelp } from './disk-offload.ts';
+import type { DiskOffload } from './disk-offload.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';
-import type { KnownFiles } from './verified-files.ts';
+import type { VerifiedFiles } from './verified-files.ts';
 
 /** Bytes of a file that are in place, with the chunks that they are: all of them whole. */
 export interface HeldPart extends ByteRange {
@@ -93,9 +93,9 @@ export interface RepoStoreOptions {
   /** The Hub cache folder, if not the environment's. */
   cacheDir?: string | undefined;
   /** Notes on verified files, which save hashing them again. */
-  known: KnownFiles;
+  known: VerifiedFiles;
   /** Disk thread for many files. */
-  help?: DiskHelp | undefined;
+  help?: DiskOffload | undefined;
   /** Starts the worker that a page needs to write in place. */
   spawnWorker?: SpawnWorker | undefined;
 }

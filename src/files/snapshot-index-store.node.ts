@@ -4,11 +4,11 @@ import type { ResolvedFile } from '../hub/client.ts';
 import { repoText } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 import { DelegatingStore } from './delegating-store.ts';
-import type { DiskHelp } from './disk-offload.ts';
+import type { DiskOffload } from './disk-offload.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';
-import { HELPED_BYTES } from './offloaded-store.node.ts';
+import { MAX_OFFLOADED_BYTES } from './offloaded-store.node.ts';
 import type { BroughtFile, Place, RepoStore } from './place.ts';
-import type { FilesSeen, SeenFile, SnapshotsSeen } from './verified-files.ts';
+import type { FilesSeen, SnapshotsSeen, VerifiedFingerprint } from './verified-files.ts';
 
 /** Files that are looked at together. */
 const LOOKS_AT_ONCE = 64;
@@ -27,12 +27,12 @@ interface Noted {
 }
 
 /** A store of which snapshots cost one look at each file that has not changed since the last one. */
-export class SeenStore extends DelegatingStore {
+export class SnapshotIndexStore extends DelegatingStore {
   readonly #snapshots: SnapshotsSeen;
-  readonly #help: DiskHelp | undefined;
+  readonly #help: DiskOffload | undefined;
   readonly #noted = new Map<string, Promise<Noted>>();
 
-  constructor(store: RepoStore, snapshots: SnapshotsSeen, help: DiskHelp | undefined) {
+  constructor(store: RepoStore, snapshots: SnapshotsSeen, help: DiskOffload | undefined) {
     super(store);
     this.#snapshots = snapshots;
     this.#help = help;
@@ -102,9 +102,11 @@ export class SeenStore extends DelegatingStore {
   }
 
   /** Whoever has brought a file knows what it looked like: the thread that helps with small ones, or this one. */
-  async #lookAt(files: readonly BroughtFile[]): Promise<(SeenFile | undefined)[]> {
-    const small = files.filter(({ size }) => size <= HELPED_BYTES).map(({ localPath: path, etag }) => ({ path, etag }));
-    const there = (await this.#help?.take('looks', [small], async () => [])) ?? [];
+  async #lookAt(files: readonly BroughtFile[]): Promise<(VerifiedFingerprint | undefined)[]> {
+    const small = files
+      .filter(({ size }) => size <= MAX_OFFLOADED_BYTES)
+      .map(({ localPath: path, etag }) => ({ path, etag }));
+    const there = (await this.#help?.run('looks', [small], async () => [])) ?? [];
     const known = new Map(small.map(({ path }, index) => [path, there[index]]));
     return inParallel(
       files,
@@ -125,7 +127,7 @@ export class SeenStore extends DelegatingStore {
 
   async #read(repo: RepoId, commit: string): Promise<Noted> {
     const root = this.store.folder(repo, commit);
-    const files = (await this.#snapshots.read(root, commit)) ?? new Map<string, SeenFile>();
+    const files = (await this.#snapshots.read(root, commit)) ?? new Map<string, VerifiedFingerprint>();
     return { root, files, same: new Map(), taken: new Set(), others: 0 };
   }
 }

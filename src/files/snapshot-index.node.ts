@@ -5,13 +5,13 @@ import { ifDiskAllows, namesIn, putFile, readOwn, removeFolder, removeMark } fro
 import { parseWithSum, sha256Of, withSum } from '../fs/checked-json.node.ts';
 import { stat } from '../fs/disk.node.ts';
 import { onDisk } from '../fs/small-files.node.ts';
-import type { FilesSeen, SeenFile } from './verified-files.ts';
+import type { FilesSeen, VerifiedFingerprint } from './verified-files.ts';
 
 /** Notes are forgotten when they are so old, in milliseconds: snapshots come and go. */
 const FORGOTTEN_MS = 90 * 24 * 60 * 60 * 1000;
 
 /** Fingerprints of the files of snapshots, one file per snapshot: `v1/snapshots/<sha256 of folder and commit>`. */
-export class SnapshotLooks {
+export class SnapshotIndex {
   readonly #folder: string;
   readonly #temporary: string;
   #tidied = false;
@@ -25,7 +25,7 @@ export class SnapshotLooks {
     const text = await readOwn(this.#path(root, commit));
     const found = text === undefined ? undefined : parseWithSum(text);
     if (!isRecord(found) || found.root !== root || found.commit !== commit || !isRecord(found.files)) return undefined;
-    const files = new Map<string, SeenFile>();
+    const files = new Map<string, VerifiedFingerprint>();
     for (const [path, row] of Object.entries(found.files)) {
       const file = fileOf(row);
       if (!file) return undefined;
@@ -72,14 +72,14 @@ export class SnapshotLooks {
 
 type Row = [etag: string, size: number, mtimeNs: string, ctimeNs: string, inode: string, verified: Verified];
 
-function rowOf({ etag, size, mtimeNs, ctimeNs, inode, verified }: SeenFile): Row {
+function rowOf({ etag, size, mtimeNs, ctimeNs, inode, verified }: VerifiedFingerprint): Row {
   return [etag, size, mtimeNs, ctimeNs, inode, verified];
 }
 
-function fileOf(row: unknown): SeenFile | undefined {
+function fileOf(row: unknown): VerifiedFingerprint | undefined {
   if (!Array.isArray(row)) return undefined;
   const [etag, size, mtimeNs, ctimeNs, inode, verified] = row as unknown[];
   const areTexts = [etag, mtimeNs, ctimeNs, inode].every((value) => typeof value === 'string');
   if (!areTexts || !isCount(size) || !isVerified(verified)) return undefined;
-  return { etag, size, mtimeNs, ctimeNs, inode, verified } as SeenFile;
+  return { etag, size, mtimeNs, ctimeNs, inode, verified } as VerifiedFingerprint;
 }

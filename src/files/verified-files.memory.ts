@@ -1,7 +1,7 @@
-import type { KnownFiles } from './verified-files.ts';
+import type { VerifiedFiles } from './verified-files.ts';
 
 /** Without a file system, no file is known. */
-export function memoryKnownFiles(): KnownFiles {
+export function memoryVerifiedFiles(): VerifiedFiles {
   return {
     remember: async () => {},
     check: async () => undefined,

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { isVerified, type Verified } from '../core/content-hash.ts';
 import { isHashHex } from '../core/hash.ts';
 import { isRecord } from '../core/json-values.ts';
-import { setLatest } from '../core/lru.ts';
+import { setRecent } from '../core/lru.ts';
 import {
   forAll,
   ifDiskAllows,
@@ -20,12 +20,18 @@ import { parseWithSum, sha256Of, withSum } from '../fs/checked-json.node.ts';
 import { realpath, stat, utimes } from '../fs/disk.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { onDisk } from '../fs/small-files.node.ts';
-import { ManyLooks } from '../fs/stat-batcher.node.ts';
-import { SnapshotLooks } from './snapshot-index.node.ts';
-import type { FileContent, FileLook, KnownFiles, SeenFile, SnapshotsSeen } from './verified-files.ts';
+import { StatBatcher } from '../fs/stat-batcher.node.ts';
+import { SnapshotIndex } from './snapshot-index.node.ts';
+import type {
+  FileContent,
+  FileFingerprint,
+  SnapshotsSeen,
+  VerifiedFiles,
+  VerifiedFingerprint,
+} from './verified-files.ts';
 
 /** A file that was seen, and where. */
-interface Stamp extends FileContent, SeenFile {
+interface Stamp extends FileContent, VerifiedFingerprint {
   /** Absolute, without links. */
   path: string;
 }
@@ -47,16 +53,16 @@ const MAX_RECENT = 131_072;
  * modification back by some microseconds: whatever is written to it from then on makes it later again. Where
  * the disk does not allow this, the file is not remembered: it is hashed again, and remembered then.
  */
-export function openKnownFiles(folder: string): KnownFiles {
-  return new FolderKnownFiles(join(folder, 'v1'));
+export function openVerifiedFiles(folder: string): VerifiedFiles {
+  return new FolderVerifiedFiles(join(folder, 'v1'));
 }
 
-class FolderKnownFiles implements KnownFiles {
+class FolderVerifiedFiles implements VerifiedFiles {
   readonly #files: string;
   readonly #marks: string;
   readonly #temporary: string;
-  readonly #notes: SnapshotLooks;
-  readonly #looks = new ManyLooks();
+  readonly #notes: SnapshotIndex;
+  readonly #looks = new StatBatcher();
   readonly snapshots: SnapshotsSeen;
   /** Files that this process has remembered or checked, by the paths that it was told and by their true ones. */
   readonly #recent = new Map<string, Stamp>();
@@ -66,7 +72,7 @@ class FolderKnownFiles implements KnownFiles {
     this.#files = join(folder, 'files');
     this.#marks = join(folder, 'marks');
     this.#temporary = join(folder, 'temporary');
-    const notes = new SnapshotLooks(join(folder, 'snapshots'), this.#temporary);
+    const notes = new SnapshotIndex(join(folder, 'snapshots'), this.#temporary);
     this.#notes = notes;
     this.snapshots = {
       read: (root, commit) => notes.read(root, commit),
@@ -79,7 +85,7 @@ class FolderKnownFiles implements KnownFiles {
     };
   }
 
-  async remember(path: string, content: FileContent, look?: FileLook): Promise<void> {
+  async remember(path: string, content: FileContent, look?: FileFingerprint): Promise<void> {
     const { etag, verified } = content;
     await ifDiskAllows(async () => {
       const real = await realpath(path);
@@ -171,7 +177,7 @@ class FolderKnownFiles implements KnownFiles {
   }
 
   /** The noted fingerprint is the expected one; the next look compares it. */
-  async #look(path: string, etag: string): Promise<SeenFile | undefined> {
+  async #look(path: string, etag: string): Promise<VerifiedFingerprint | undefined> {
     const stamp = this.#recent.get(path) ?? this.#recent.get((await ifDiskAllows(() => realpath(path))) ?? '');
     if (stamp?.etag !== etag) return undefined;
     const { size, mtimeNs, ctimeNs, inode, verified } = stamp;
@@ -179,8 +185,8 @@ class FolderKnownFiles implements KnownFiles {
   }
 
   #noteRecent(path: string, stamp: Stamp): void {
-    setLatest(this.#recent, path, stamp, MAX_RECENT);
-    if (path !== stamp.path) setLatest(this.#recent, stamp.path, stamp, MAX_RECENT);
+    setRecent(this.#recent, path, stamp, MAX_RECENT);
+    if (path !== stamp.path) setRecent(this.#recent, stamp.path, stamp, MAX_RECENT);
   }
 
   /** Once per process, in one of 256 folders: forgets files that are gone, so that the stamps do not only grow. */
@@ -208,7 +214,7 @@ class FolderKnownFiles implements KnownFiles {
 }
 
 /** Fingerprint of a file after which every write is visible; undefined if that is impossible. */
-async function settle(path: string, look: FileLook | undefined): Promise<BigIntStats | undefined> {
+async function settle(path: string, look: FileFingerprint | undefined): Promise<BigIntStats | undefined> {
   const before = await stat(path, { bigint: true });
   if (!before.isFile() || (look && isOther(before, look))) return undefined;
   const ageNs = BigInt(Date.now()) * 1_000_000n - before.mtimeNs;
@@ -219,7 +225,7 @@ async function settle(path: string, look: FileLook | undefined): Promise<BigIntS
 }
 
 /** Another file, or one that was written to since. Whoever remembers the same file may have set its time back. */
-function isOther(now: BigIntStats, look: FileLook): boolean {
+function isOther(now: BigIntStats, look: FileFingerprint): boolean {
   return now.ino !== look.ino || now.size !== look.size || now.mtimeNs > look.mtimeNs;
 }
 
@@ -227,7 +233,7 @@ function seconds(ns: bigint): number {
   return Number(ns) / 1e9;
 }
 
-function lookOf(found: BigIntStats): Omit<SeenFile, 'etag' | 'verified'> {
+function lookOf(found: BigIntStats): Omit<VerifiedFingerprint, 'etag' | 'verified'> {
   return {
     size: Number(found.size),
     mtimeNs: String(found.mtimeNs),
@@ -236,7 +242,7 @@ function lookOf(found: BigIntStats): Omit<SeenFile, 'etag' | 'verified'> {
   };
 }
 
-function looksTheSame(stamp: SeenFile, found: BigIntStats): boolean {
+function looksTheSame(stamp: VerifiedFingerprint, found: BigIntStats): boolean {
   const look = lookOf(found);
   return (
     found.isFile() &&

@@ -7,14 +7,14 @@ export interface FileContent {
 }
 
 /** Properties that distinguish a file from a later one of the same name, and from itself after a change. */
-export interface FileLook {
+export interface FileFingerprint {
   ino: bigint;
   size: bigint;
   mtimeNs: bigint;
 }
 
 /** Fingerprint of a file when its content was verified. */
-export interface SeenFile {
+export interface VerifiedFingerprint {
   etag: string;
   verified: Verified;
   /** Bytes. */
@@ -27,7 +27,7 @@ export interface SeenFile {
 }
 
 /** Fingerprints of a snapshot's files at their last verification, by path in the repository. */
-export type FilesSeen = ReadonlyMap<string, SeenFile>;
+export type FilesSeen = ReadonlyMap<string, VerifiedFingerprint>;
 
 /** One note for each snapshot, so that one look at each of its files says that they are what they were. */
 export interface SnapshotsSeen {
@@ -36,22 +36,22 @@ export interface SnapshotsSeen {
   /** Notes it, in place of what was noted. What cannot be noted is no error. */
   write(root: string, commit: string, files: FilesSeen): Promise<void>;
   /** Fingerprint of the file at a path when this object verified its etag. */
-  look(path: string, etag: string): Promise<SeenFile | undefined>;
+  look(path: string, etag: string): Promise<VerifiedFingerprint | undefined>;
   /** True if the file at a path still has this fingerprint. Links are followed. */
-  isSame(path: string, seen: SeenFile): Promise<boolean>;
+  isSame(path: string, seen: VerifiedFingerprint): Promise<boolean>;
 }
 
 /**
  * Files on this disk whose content was verified. A file counts as unchanged as long as its size, its time of
  * modification (to the nanosecond) and its inode are what they were when it was remembered.
  */
-export interface KnownFiles {
+export interface VerifiedFiles {
   /**
    * Remembers a file that has just been verified. What cannot be remembered is no error.
    *
    * @param look the file as it was verified: another one that got its name since is not remembered.
    */
-  remember(path: string, content: FileContent, look?: FileLook): Promise<void>;
+  remember(path: string, content: FileContent, look?: FileFingerprint): Promise<void>;
   /**
    * Verification method of the file at a path for this etag and size in bytes, if it is unchanged since. Links are
    * followed.

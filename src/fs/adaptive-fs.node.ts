@@ -46,7 +46,7 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
-export type Disk = Omit<typeof later, 'open'> & {
+export type AdaptiveFs = Omit<typeof later, 'open'> & {
   open: (path: string, flags?: string | number, mode?: number) => Promise<DiskFile>;
 };
 
@@ -54,7 +54,9 @@ export type Disk = Omit<typeof later, 'open'> & {
  * `node:fs/promises` for a thread that has nothing else to do: what is asked of a file system takes a few microseconds,
  * and 40 to hand it to another thread and to hear of it. On a disk that turns out to be slow calls go side by side as ever.
  */
-export function quickDisk(pace: { readonly isSlow: boolean; took(ms: number): void } = new LatencyAverage()): Disk {
+export function adaptiveFs(
+  pace: { readonly isSlow: boolean; took(ms: number): void } = new LatencyAverage(),
+): AdaptiveFs {
   const timed = <T>(call: () => T): T => {
     const started = performance.now();
     try {

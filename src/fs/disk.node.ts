@@ -1,14 +1,14 @@
 import * as later from 'node:fs/promises';
 import { isMainThread, workerData } from 'node:worker_threads';
 import { withDescriptor } from '../core/descriptors.node.ts';
-import { type Disk, quickDisk } from './adaptive-fs.node.ts';
+import { type AdaptiveFs, adaptiveFs } from './adaptive-fs.node.ts';
 
 /** Worker data that marks the disk thread. */
 export const DISK_THREAD = 'xetkit-disk';
 
 /** The file system, as this thread uses it: where programs run nobody waits for a disk, in the thread for it all do. */
 const isDiskThread = !isMainThread && workerData === DISK_THREAD;
-const disk: Disk = isDiskThread ? quickDisk() : later;
+const disk: AdaptiveFs = isDiskThread ? adaptiveFs() : later;
 
 export const { access, chmod, chown, lstat, mkdir, readlink, realpath, rename, rmdir, stat, symlink, unlink, utimes } =
   disk;

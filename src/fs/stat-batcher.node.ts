@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { quickDisk } from './adaptive-fs.node.ts';
+import { adaptiveFs } from './adaptive-fs.node.ts';
 
 /** Looks in one task of the event loop: a few milliseconds. */
 const LOOKS_A_TURN = 500;
@@ -8,8 +8,8 @@ const LOOKS_A_TURN = 500;
  * Looks at many files, on any thread. One that is waited for costs ten times as much as one that is not, so a disk that
  * answers at once is asked in turn, and lets others have theirs in between; a slow one is asked for many side by side.
  */
-export class ManyLooks {
-  readonly #disk = quickDisk();
+export class StatBatcher {
+  readonly #disk = adaptiveFs();
   #looks = 0;
   /** All wait for it, or each of them could take as many looks. */
   #nextTurn: Promise<void> | undefined;

@@ -16,7 +16,7 @@ export interface BodyPiece {
 }
 
 /** As much of a stream of bytes as is used here. */
-export interface AnswerBody {
+export interface ResponseBody {
   getReader(): PieceReader;
   /** Throws where the stream gives only pieces of its own making. */
   getReader(options: { mode: 'byob' }): FillingReader;
@@ -36,7 +36,7 @@ const MIN_LENT_BYTES = 4096;
  * touch that for the first time costs more than all else that is done with it, and it lies about until it is collected.
  * @param length of the body in bytes, if it is known
  */
-export function lendingReader(body: AnswerBody, length: number): PieceReader {
+export function lendingReader(body: ResponseBody, length: number): PieceReader {
   if (body.lend) return body.lend();
   let reader: FillingReader;
   try {

@@ -1,9 +1,9 @@
-import { badAnswer, publicUrl, XetError } from '../core/errors.ts';
+import { badResponse, publicUrl, XetError } from '../core/errors.ts';
 import type { MetricsLog } from '../core/metrics.ts';
-import { type AnswerBody, lendingReader, type PieceReader } from './body-reader.ts';
+import { lendingReader, type PieceReader, type ResponseBody } from './body-reader.ts';
 import { originOf } from './request-checks.ts';
 import type { RequestGuard } from './request-guard.ts';
-import type { Answer, AnswerHeaders, MemoryCount, Reply } from './types.ts';
+import type { HttpResponse, MemoryCount, Reply, ResponseHeaders } from './types.ts';
 
 /** By how many stall timeouts a body may be behind the least pace: a byte now and then is no progress. */
 const PATIENCE = 3;
@@ -20,13 +20,13 @@ const serverOf = (url: string) => originOf(url.replace(/^http:/i, 'https:'));
 
 /** An answer of a fetch, watched as it is read. */
 export class FetchReply implements Reply {
-  readonly #response: Answer;
+  readonly #response: HttpResponse;
   readonly #guard: RequestGuard;
   readonly #stallMs: number;
   readonly #log: MetricsLog;
   readonly #memory: MemoryCount | undefined;
 
-  constructor(response: Answer, guard: RequestGuard, stallMs: number, log: MetricsLog, memory?: MemoryCount) {
+  constructor(response: HttpResponse, guard: RequestGuard, stallMs: number, log: MetricsLog, memory?: MemoryCount) {
     this.#memory = memory;
     this.#response = response;
     this.#guard = guard;
@@ -38,7 +38,7 @@ export class FetchReply implements Reply {
     return this.#response.status;
   }
 
-  get headers(): AnswerHeaders {
+  get headers(): ResponseHeaders {
     return this.#response.headers;
   }
 
@@ -61,7 +61,7 @@ export class FetchReply implements Reply {
   }
 
   async *#pieces(
-    open: (body: AnswerBody) => PieceReader,
+    open: (body: ResponseBody) => PieceReader,
     leastPace = MIN_PACE,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { body } = this.#response;
@@ -128,7 +128,7 @@ export class FetchReply implements Reply {
   }
 
   #refused(what: string): XetError {
-    return badAnswer(this.url, what);
+    return badResponse(this.url, what);
   }
 
   #tooSlow(bytes: number, ms: number): XetError {

@@ -13,7 +13,7 @@ import { responseError } from './response-error.ts';
 import { MAX_OBEYED_WAIT_MS, type RetryPolicy, retryDelay } from './retry-timing.ts';
 import { Tries } from './tries.ts';
 import type {
-  Answer,
+  HttpResponse,
   HttpTimeouts,
   MemoryCount,
   Reply,
@@ -173,7 +173,7 @@ export class Http {
     for (const name of CREDENTIALS) rememberSecret(spec.headers?.[name]);
     const guard = new RequestGuard(url, spec.signal);
     this.log.requested(spec.kind);
-    let response: Answer;
+    let response: HttpResponse;
     try {
       const sending = guard.within(timeouts.connect, 'TIMEOUT', () =>
         fetch(

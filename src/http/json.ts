@@ -1,5 +1,5 @@
-import { badAnswer, type XetError } from '../core/errors.ts';
-import type { AnswerHeaders, Reply } from './types.ts';
+import { badResponse, type XetError } from '../core/errors.ts';
+import type { Reply, ResponseHeaders } from './types.ts';
 
 /** Of answers about one thing. */
 export const SMALL_JSON_BYTES = 1024 * 1024;
@@ -26,14 +26,14 @@ export async function readJson(reply: Reply, maxBytes = SMALL_JSON_BYTES): Promi
 export function parseJson(text: string, reply: Pick<Reply, 'url' | 'status' | 'headers'>): unknown {
   const { url } = reply;
   if (text.length > SMALL_CHARACTERS && !isHonest(text)) {
-    throw badAnswer(url, 'answered with JSON that is mostly brackets');
+    throw badResponse(url, 'answered with JSON that is mostly brackets');
   }
   try {
     return JSON.parse(text);
   } catch {
     // What the engine says of it quotes the text.
     if (isHtml(reply.headers)) throw pageInPlace(reply);
-    throw badAnswer(url, 'did not answer with JSON', { retryable: true });
+    throw badResponse(url, 'did not answer with JSON', { retryable: true });
   }
 }
 
@@ -74,10 +74,10 @@ function isEscaped(text: string, at: number): boolean {
 
 export const LOGIN_ADVICE = 'Log in with a browser, or set HTTPS_PROXY or HF_ENDPOINT';
 
-export const isHtml = (headers: AnswerHeaders) => /^\s*[\w/]+\bx?html\b/i.test(headers.get('content-type') ?? '');
+export const isHtml = (headers: ResponseHeaders) => /^\s*[\w/]+\bx?html\b/i.test(headers.get('content-type') ?? '');
 
 /** Of an answer that came with success and is a page for people, such as that of a network that wants a login. */
 function pageInPlace({ url, status }: Pick<Reply, 'url' | 'status'>): XetError {
   const did = 'answered with a web page in place of data, as networks do that want a login';
-  return badAnswer(url, `${did}. ${LOGIN_ADVICE}`, { status });
+  return badResponse(url, `${did}. ${LOGIN_ADVICE}`, { status });
 }

@@ -8,7 +8,7 @@ import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node/request.node.ts';
 import { routeTo } from './proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop } from './redirects.ts';
-import type { Answer, RewriteRedirect, SendingFetch, Transport } from './types.ts';
+import type { HttpResponse, RewriteRedirect, SendingFetch, Transport } from './types.ts';
 
 const builtIn = beneath(globalThis.fetch);
 
@@ -19,7 +19,7 @@ const UNREACHED =
   /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ConnectionRefused|FailedToOpenSocket|connection refused|dns error/i;
 
 tellFailuresBy(({ code, text, name }) => {
-  if (name === 'MalformedAnswer') return 'malformed';
+  if (name === 'MalformedResponse') return 'malformed';
   if (LASTING.test(code) || LASTING.test(text)) return 'lasting';
   return UNREACHED.test(code) || UNREACHED.test(text) ? 'unreached' : undefined;
 });
@@ -53,7 +53,7 @@ async function following(
   input: string,
   init: RequestInit = {},
   rewrite: RewriteRedirect,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const headers = new Map(Object.entries((init.headers ?? {}) as Record<string, string>));
   let hop: Hop = { url: new URL(input), method: init.method ?? 'GET', body: init.body, headers };
   for (let redirects = 0; ; redirects++) {

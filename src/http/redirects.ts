@@ -1,4 +1,4 @@
-import { badAnswer, type XetError } from '../core/errors.ts';
+import { badResponse, type XetError } from '../core/errors.ts';
 import { rememberUrl } from '../core/secrets.ts';
 import { unencrypted } from './request-checks.ts';
 import type { RewriteRedirect } from './types.ts';
@@ -48,5 +48,5 @@ function leadsTo(location: string, from: URL, rewrite: RewriteRedirect | undefin
 
 /** Of a redirect that no attempt makes better. */
 function astray(url: URL, did: string): XetError {
-  return badAnswer(url.href, did);
+  return badResponse(url.href, did);
 }

@@ -1,4 +1,4 @@
-import { badAnswer, publicUrl, XetError } from '../core/errors.ts';
+import { badResponse, publicUrl, XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
 import type { RequestSpec } from './types.ts';
 
@@ -43,7 +43,7 @@ export function isExposed(url: string): boolean {
 export function checkHeaders({ kind, headers = {}, url }: Pick<RequestSpec, 'kind' | 'headers' | 'url'>): void {
   for (const [name, value] of Object.entries(headers)) {
     if (kind === 'xorb' && CREDENTIAL_HEADERS.test(name)) {
-      throw badAnswer(url, `is to be sent the header '${name}', which is never sent there`);
+      throw badResponse(url, `is to be sent the header '${name}', which is never sent there`);
     }
     if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value)) continue;
     throw notPlain(/^authorization$/i.test(name) ? 'The access token (HF_TOKEN, accessToken)' : `The header '${name}'`);

@@ -2,7 +2,7 @@ import { publicText, publicUrl, XetError, type XetErrorCode } from '../core/erro
 import { isHtml, LOGIN_ADVICE } from './json.ts';
 import { originOf } from './request-checks.ts';
 import { requestedWait } from './retry-timing.ts';
-import type { Answer, AnswerHeaders, RequestSpec } from './types.ts';
+import type { HttpResponse, RequestSpec, ResponseHeaders } from './types.ts';
 
 const ERROR_BODY_LIMIT = 4096;
 /** The status is known, and nobody waits longer for its reason. */
@@ -10,7 +10,7 @@ const MAX_EXPLANATION_MS = 5000;
 
 /** Maps an error response to a typed error. Reads at most a few KiB of the body and drops the rest. */
 export async function responseError(
-  response: Answer,
+  response: HttpResponse,
   { kind, method = 'GET', headers: sent }: Pick<RequestSpec, 'kind' | 'method' | 'headers'>,
   asked: string,
 ): Promise<XetError> {
@@ -56,7 +56,7 @@ function isWrite(method: string, url: string): boolean {
 }
 
 /** The commit that an answer of the Hub speaks of. */
-export function commitIn(headers: AnswerHeaders): string | undefined {
+export function commitIn(headers: ResponseHeaders): string | undefined {
   const commit = headers.get('x-repo-commit');
   return commit !== null && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }
@@ -144,7 +144,7 @@ function hubMeaning(
     : ['REPOSITORY_NOT_FOUND', REPOSITORY_ADVICE];
 }
 
-async function explanationIn(response: Answer): Promise<{ detail: string; isPage: boolean }> {
+async function explanationIn(response: HttpResponse): Promise<{ detail: string; isPage: boolean }> {
   const header = response.headers.get('x-error-message');
   const body = await firstText(response);
   const isPage = isMarkup(body) && (isHtml(response.headers) || /^\s*(<!doctype )?<?html/i.test(body));
@@ -180,7 +180,7 @@ function wordsIn(value: unknown, depth: number): string {
 }
 
 /** A body as text, as far as it can be had, up to about so many characters; the rest is dropped. */
-export async function firstText(response: Answer, mostCharacters = ERROR_BODY_LIMIT): Promise<string> {
+export async function firstText(response: HttpResponse, mostCharacters = ERROR_BODY_LIMIT): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
   const decoder = new TextDecoder();

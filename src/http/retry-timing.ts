@@ -1,4 +1,4 @@
-import type { AnswerHeaders } from './types.ts';
+import type { ResponseHeaders } from './types.ts';
 
 /** Number of attempts of a request and the delays between them. */
 export interface RetryPolicy {
@@ -31,7 +31,7 @@ export function retryDelay(
 }
 
 /** Delay that `Retry-After` or `RateLimit` requests, in milliseconds from now; undefined without a usable value. */
-export function requestedWait(headers: AnswerHeaders, nowMs: number): number | undefined {
+export function requestedWait(headers: ResponseHeaders, nowMs: number): number | undefined {
   const retryAfter = headers.get('retry-after')?.trim();
   if (retryAfter) {
     if (/^\d+(\.\d+)?$/.test(retryAfter)) return Number(retryAfter) * 1000;

@@ -1,23 +1,23 @@
 import type { XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
-import type { AnswerBody } from './body-reader.ts';
+import type { ResponseBody } from './body-reader.ts';
 
 /** Sends a request: the platform's `fetch`, or a custom one. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
 /** Of an answer; names in any case. */
-export type AnswerHeaders = Pick<Headers, 'get'>;
+export type ResponseHeaders = Pick<Headers, 'get'>;
 
 /** As much of a `Response` as is used here. */
-export interface Answer {
+export interface HttpResponse {
   readonly status: number;
   readonly ok: boolean;
-  readonly headers: AnswerHeaders;
+  readonly headers: ResponseHeaders;
   /** After redirects. */
   readonly url: string;
   /** Known of what the platform's `fetch` answers. */
   readonly redirected?: boolean;
-  readonly body: AnswerBody | null;
+  readonly body: ResponseBody | null;
 }
 
 /** Timeouts for a server. */
@@ -48,7 +48,7 @@ export interface RetryNotice {
 export type Transport = 'own' | 'platform';
 
 /** The same, asked where a request goes in place of where each redirect leads, where that can be known. */
-export type SendingFetch = (input: string, init?: RequestInit, rewrite?: RewriteRedirect) => Promise<Answer>;
+export type SendingFetch = (input: string, init?: RequestInit, rewrite?: RewriteRedirect) => Promise<HttpResponse>;
 
 /** Also how long the Hub may take to answer a question, in milliseconds, if not as long as others. */
 export interface HttpTimeouts extends Timeouts {
@@ -58,7 +58,7 @@ export interface HttpTimeouts extends Timeouts {
 /** An answer whose head has arrived. Its body must be read to the end or dropped. */
 export interface Reply {
   status: number;
-  headers: AnswerHeaders;
+  headers: ResponseHeaders;
   /** After redirects. */
   url: string;
   /** True if redirects led to another server than the one that was asked. */

@@ -1,4 +1,4 @@
-import { badAnswer, type XetError } from '../core/errors.ts';
+import { badResponse, type XetError } from '../core/errors.ts';
 
 /** A file or folder of a repository. */
 export interface ListEntry {
@@ -18,7 +18,7 @@ export interface ListEntry {
 
 /** An answer lacks what was asked for. */
 export function incomplete(url: string, wanted: string): XetError {
-  return badAnswer(url, `did not answer with ${wanted}`);
+  return badResponse(url, `did not answer with ${wanted}`);
 }
 
 /** Type of a repository. */

@@ -6,7 +6,7 @@ import { type OnProgress, ProgressMeter } from '../core/progress.ts';
 import { hashMatches, isNewer, lookAt } from '../files/disk/content-check.node.ts';
 import { SharedBlobs } from '../files/disk/shared-blobs.node.ts';
 import { TreeFiles } from '../files/disk/tree-file.node.ts';
-import type { KnownFiles } from '../files/verified-files.ts';
+import type { VerifiedFiles } from '../files/verified-files.ts';
 import { isDiskError } from '../fs/cache-folder.node.ts';
 import { diskErrors } from '../fs/disk-errors.node.ts';
 import { Fence } from '../fs/fence.node.ts';
@@ -25,7 +25,7 @@ export interface VerifyOptions {
   /** Remove what is wrong, and the links to it. Default: false. */
   repair?: boolean;
   /** Is told what is right, and what is not. */
-  known?: KnownFiles;
+  known?: VerifiedFiles;
   /** Called after each file. */
   onFile?: (checked: CheckedBlob) => void;
   onProgress?: OnProgress;
@@ -125,7 +125,7 @@ function contentOf(repo: CachedRepo): Content[] {
 }
 
 interface CheckingParts {
-  known: KnownFiles | undefined;
+  known: VerifiedFiles | undefined;
   meter: ProgressMeter;
   signal: AbortSignal;
 }

@@ -1,7 +1,7 @@
 import type { ByteRange } from '../core/ranges.ts';
 
 /** Reads that follow one another: where the next is expected, and how much was fetched for them. */
-interface Trail {
+interface SequentialPattern {
   /** End of the last read. */
   at: number;
   /** Bytes of the last fetch; 0 before there was one for its own sake. */
@@ -25,7 +25,7 @@ export class ReadAhead {
   readonly #fileBytes: number;
   readonly #mostBytes: number;
   /** Those followed last at the end. */
-  readonly #trails: Trail[] = [];
+  readonly #trails: SequentialPattern[] = [];
 
   /** @param mostBytes of one fetch. */
   constructor(fileBytes: number, mostBytes: number) {
@@ -57,7 +57,7 @@ export class ReadAhead {
     return window;
   }
 
-  #extended(missing: ByteRange, going: Trail | undefined): ByteRange {
+  #extended(missing: ByteRange, going: SequentialPattern | undefined): ByteRange {
     const size = this.#fileBytes;
     const first = Math.min(FIRST_BYTES, this.#mostBytes);
     if (size <= first) return { start: 0, end: size };
@@ -78,11 +78,11 @@ export class ReadAhead {
     return { start: Math.max(0, start), end: Math.min(Math.ceil(end), this.#fileBytes) };
   }
 
-  #trailTo(start: number): Trail | undefined {
+  #trailTo(start: number): SequentialPattern | undefined {
     return this.#trails.findLast(({ at }) => at <= start && start <= at + SKIP_BYTES);
   }
 
-  #latest(trail: Trail): void {
+  #latest(trail: SequentialPattern): void {
     const index = this.#trails.indexOf(trail);
     if (index >= 0) this.#trails.splice(index, 1);
     this.#trails.push(trail);

@@ -34,7 +34,7 @@ const OVERHEAD_BYTES = 256;
  * Content of the small reads of a client, for the next ones: bytes by file and offset, those used longest ago go
  * first. It counts against the budget for data in flight, and makes room for nobody: it is a small part of it.
  */
-export class ReadMemory {
+export class ReadCache {
   readonly limitBytes: number;
   /** Largest fetch that is kept, in bytes. */
   readonly fetchBytes: number;

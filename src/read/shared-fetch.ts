@@ -2,7 +2,7 @@ import type { FileSpan } from '../core/content.ts';
 import { NO_LONGER_WANTED, XetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
-export interface FlightParts {
+export interface SharedFetchParts {
   /** The bytes to come; what comes may begin before them and end behind them. */
   range: ByteRange;
   /** True if an earlier attempt delivered corrupt data, so that this one bypasses all caches. */
@@ -24,7 +24,7 @@ export interface FlightParts {
 }
 
 /** Somebody who waits for a part of a flight. */
-export interface Passenger {
+export interface Waiter {
   /** Resolves when the part has been handed over. */
   readonly done: Promise<void>;
   /** Stops waiting. The flight ends when nobody is left. */
@@ -49,10 +49,10 @@ interface Waiting extends ByteRange {
 const ALONE_MS = 2000;
 
 /** One fetch of a range for all who want something of it. Begins when it is made. */
-export class Flight {
+export class SharedFetch {
   readonly range: ByteRange;
   readonly fresh: boolean;
-  readonly #parts: FlightParts;
+  readonly #parts: SharedFetchParts;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<Waiting>();
   /** Start of the part that can still be joined. */
@@ -62,7 +62,7 @@ export class Flight {
   #ended = false;
   #alone: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(parts: FlightParts) {
+  constructor(parts: SharedFetchParts) {
     this.#parts = parts;
     this.range = parts.range;
     this.fresh = parts.fresh;
@@ -86,7 +86,7 @@ export class Flight {
    *
    * @param untilEnd whether to wait until the flight has ended well.
    */
-  join(part: ByteRange, into: Uint8Array, origin: number, untilEnd = false): Passenger {
+  join(part: ByteRange, into: Uint8Array, origin: number, untilEnd = false): Waiter {
     clearTimeout(this.#alone);
     let waiting: Waiting | undefined;
     const done = new Promise<void>((resolve, reject) => {

@@ -6,11 +6,11 @@ import { readRange } from '../download/read-range.ts';
 import { Sections } from '../download/sections.ts';
 import { type FileReads, type FileReadsParts, filled } from './file-reads.ts';
 import { ReadAhead } from './read-ahead.ts';
-import type { ReadMemory } from './read-cache.ts';
-import { Flight, type Passenger } from './shared-fetch.ts';
+import type { ReadCache } from './read-cache.ts';
+import { SharedFetch, type Waiter } from './shared-fetch.ts';
 
 export interface SharedReadsParts extends FileReadsParts {
-  memory: ReadMemory;
+  memory: ReadCache;
 }
 
 /**
@@ -23,7 +23,7 @@ export class SharedReads implements FileReads {
   readonly #key: string;
   readonly #ahead: ReadAhead;
   readonly #sections = new Sections();
-  #flights: Flight[] = [];
+  #flights: SharedFetch[] = [];
 
   constructor(parts: SharedReadsParts) {
     const { size, xetHash, etag } = parts.file;
@@ -49,7 +49,7 @@ export class SharedReads implements FileReads {
     this.parts.signal.throwIfAborted();
     signal?.throwIfAborted();
     const whole = this.#isWhole(range);
-    const passengers: Passenger[] = [];
+    const passengers: Waiter[] = [];
     if (whole && !(!fresh && memory.isVerified(this.#key, range))) {
       const flight = this.#flights.find((one) => this.#startsWhole(one, fresh)) ?? this.#start(range, fresh);
       passengers.push(flight.join(range, bytes, range.start, true));
@@ -72,8 +72,8 @@ export class SharedReads implements FileReads {
   }
 
   /** Joins what is on its way, and starts what is not, until all that is missing will come. */
-  #board(missing: readonly ByteRange[], read: ByteRange, bytes: Uint8Array, fresh: boolean): Passenger[] {
-    const passengers: Passenger[] = [];
+  #board(missing: readonly ByteRange[], read: ByteRange, bytes: Uint8Array, fresh: boolean): Waiter[] {
+    const passengers: Waiter[] = [];
     const left = [...missing];
     for (let hole = left.shift(); hole; hole = left.shift()) {
       const { start } = hole;
@@ -103,13 +103,13 @@ export class SharedReads implements FileReads {
     };
   }
 
-  #comesSoon(flight: Flight, at: number, fresh: boolean): boolean {
+  #comesSoon(flight: SharedFetch, at: number, fresh: boolean): boolean {
     const { start, end } = flight.ahead;
     const inTime = start <= at && at < end && at - start <= this.parts.memory.fetchBytes;
     return inTime && flight.isOpen && (flight.fresh || !fresh);
   }
 
-  #startsWhole(flight: Flight, fresh: boolean): boolean {
+  #startsWhole(flight: SharedFetch, fresh: boolean): boolean {
     return this.#isWhole(flight.ahead) && flight.isOpen && (flight.fresh || !fresh);
   }
 
@@ -117,13 +117,13 @@ export class SharedReads implements FileReads {
     return start === 0 && end === this.#whole.end;
   }
 
-  #start(range: ByteRange, fresh: boolean): Flight {
+  #start(range: ByteRange, fresh: boolean): SharedFetch {
     const { engine, file, memory, signal } = this.parts;
     if (fresh) this.#forget();
     const whole = this.#isWhole(range);
     const small = range.end - range.start <= memory.fetchBytes;
     const fetched = memory.begin();
-    const flight: Flight = new Flight({
+    const flight: SharedFetch = new SharedFetch({
       range,
       fresh,
       untilEnd: whole && small,

@@ -2,7 +2,7 @@ import type { CodecPool } from '../codec/pool.ts';
 import { cutChunks } from '../codec/upload-operations.ts';
 import { type ChunkRecords, MAX_CHUNK_BYTES, totalLength } from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
-import { TaskTurns } from '../core/event-loop.ts';
+import { EventLoopYielder } from '../core/event-loop.ts';
 import type { RunBuffers } from '../xorb/buffers.ts';
 import type { MemoryInFlight, MemoryLease } from './memory-lease.ts';
 import type { UploadHash } from './upload-hash.ts';
@@ -81,7 +81,7 @@ export async function* cutFile(
 class BlockReader {
   readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
   readonly #parts: Pick<CutContext, 'blockBytes' | 'blocks' | 'signal'>;
-  readonly #turns = new TaskTurns(YIELD_BYTES);
+  readonly #turns = new EventLoopYielder(YIELD_BYTES);
   /** The part of the last piece that did not fit. */
   #rest: Uint8Array = new Uint8Array();
   #ended = false;

@@ -1,4 +1,4 @@
-import { TaskTurns } from '../core/event-loop.ts';
+import { EventLoopYielder } from '../core/event-loop.ts';
 import { type UploadBackend, uploadBackend } from './upload-backend.ts';
 import { workerSha256 } from './upload-hash.ts';
 import type { MakeBody } from './xorb-upload.ts';
@@ -11,7 +11,7 @@ const YIELD_BYTES = 2 * 1024 * 1024;
  * a whole xorb, on each attempt. The browser sends a Blob without the page's thread.
  */
 const blobBody: MakeBody = async (pieces) => {
-  const turns = new TaskTurns(YIELD_BYTES);
+  const turns = new EventLoopYielder(YIELD_BYTES);
   const blobs: Blob[] = [];
   for (const piece of pieces) {
     for (let at = 0; at < piece.length; at += YIELD_BYTES) {

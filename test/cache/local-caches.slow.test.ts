@@ -16,9 +16,9 @@ import { CHUNK_RECORD_BYTES, chunkCount, chunkSlice } from '../../src/core/chunk
 import { Lanes } from '../../src/core/lanes.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
-import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
-import { openKnownFiles } from '../../src/files/verified-files.node.ts';
-import type { KnownFiles } from '../../src/files/verified-files.ts';
+import { memoryVerifiedFiles } from '../../src/files/verified-files.memory.ts';
+import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
+import type { VerifiedFiles } from '../../src/files/verified-files.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
 import { chunksOf, engineFor, heldParts, hubWith, MemoryTarget, repo, requests, sent } from '../support/engines.ts';
 import { filesIn } from '../support/folder.ts';
@@ -73,7 +73,7 @@ function remembering(dir: string, pool: CodecPool, budget: MemoryBudget, hooks: 
     };
   };
   const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
-  const known = openKnownFiles(join(dir, 'files'));
+  const known = openVerifiedFiles(join(dir, 'files'));
   const caches = new LocalCaches({
     recipes: openFolderRecipeStore(join(dir, 'shards')),
     known,
@@ -693,8 +693,8 @@ describe('a plan for many terms', () => {
       clear: () => recipes.clear(),
       close: () => recipes.close(),
     };
-    const known: KnownFiles = {
-      ...memoryKnownFiles(),
+    const known: VerifiedFiles = {
+      ...memoryVerifiedFiles(),
       pathsOf: async (fileHash) => {
         asked.paths++;
         const path = paths.get(fileHash);
@@ -740,7 +740,7 @@ describe('a file of a hundred thousand terms', () => {
     const pool = new CodecPool({ size: 0, load: loadCodec });
     const recipes = memoryRecipeStore();
     const filesWith = recipes.filesWith.bind(recipes);
-    const known = memoryKnownFiles();
+    const known = memoryVerifiedFiles();
     const store = memoryChunkStore({ maxBytes: 1e6, hash: async () => new Uint8Array(32) });
     const find = store.find.bind(store);
     const records = store.records.bind(store);

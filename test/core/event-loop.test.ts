@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as reconstruction from '../../src/cas/reconstruction.ts';
-import { inTurns, TaskTurns } from '../../src/core/event-loop.ts';
+import { EventLoopYielder, inTurns } from '../../src/core/event-loop.ts';
 import { ITEMS_AT_ONCE, type Steps } from '../../src/core/steps.ts';
 import * as plan from '../../src/download/plan.ts';
 import { readReconstruction } from '../support/at-once.ts';
@@ -10,7 +10,7 @@ import { rejectionOf } from '../support/property.ts';
 const MIB = 1024 * 1024;
 
 test('a task ends after some megabytes, and not before', async () => {
-  const turns = new TaskTurns();
+  const turns = new EventLoopYielder();
   const { port1, port2 } = new MessageChannel();
   let waiting = 0;
   port1.onmessage = () => waiting--;

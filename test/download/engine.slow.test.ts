@@ -9,7 +9,7 @@ import { Lanes } from '../../src/core/lanes.ts';
 import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
-import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
+import { memoryVerifiedFiles } from '../../src/files/verified-files.memory.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 import { engineFor, hubWith, repo, requests, sent } from '../support/engines.ts';
 import { sha256 } from '../support/hub.ts';
@@ -273,7 +273,7 @@ describe('a file that repeats its own chunks is streamed', () => {
       const hash = async (chunk: Uint8Array) => (await loadCodec()).chunkHash(chunk);
       const caches = new LocalCaches({
         recipes: memoryRecipeStore(),
-        known: memoryKnownFiles(),
+        known: memoryVerifiedFiles(),
         chunks: memoryChunkStore({ maxBytes: 1e9, hash }),
         chunkLimitBytes: 1e9,
         folders: undefined,

@@ -8,7 +8,7 @@ import type { LocalPart } from '../../src/core/content.ts';
 import { type ByteRange, lengthOf, without } from '../../src/core/ranges.ts';
 import { wasteOf } from '../../src/download/plan.ts';
 import type { Stage } from '../../src/download/stages.ts';
-import { Stages } from '../../src/download/stages.ts';
+import { WindowPlanner } from '../../src/download/stages.ts';
 import { xorbHash } from '../support/cas-wire.ts';
 import { holdsAsync, rejectionOf } from '../support/property.ts';
 
@@ -240,7 +240,7 @@ const cases: fc.Arbitrary<Case> = fc
   });
 
 interface Run {
-  stages: Stages;
+  stages: WindowPlanner;
   all: Stage[];
   /** What was asked for each stage. */
   asked: ByteRange[][];
@@ -251,7 +251,7 @@ interface Run {
 async function run({ model, range, windowBytes, had, apart, group, maxHeldBytes }: Case, held?: Held): Promise<Run> {
   const cas = new FakeCas(model, apart);
   const caches = held && new FakeCaches(model, held);
-  const stages = new Stages({
+  const stages = new WindowPlanner({
     cas: cas as Pick<CasClient, 'reconstruction'> as CasClient,
     fileHash: FILE_HASH,
     fileSize: sizeOf(model),
@@ -486,7 +486,7 @@ describe('a CAS that does not keep its word', () => {
 
   async function plan(answer: (range: ByteRange) => Reconstruction, windowBytes: number, had: ByteRange[] = []) {
     const cas: Pick<CasClient, 'reconstruction'> = { reconstruction: async (_file, range) => answer(range) };
-    const stages = new Stages({
+    const stages = new WindowPlanner({
       cas: cas as CasClient,
       fileHash: FILE_HASH,
       fileSize: 4000,

@@ -20,7 +20,7 @@ import { openFolderRecipeStore } from '../../src/cache/recipes/recipe-store.node
 import { HubCache } from '../../src/files/disk/hub-cache.node.ts';
 import { LocalDir } from '../../src/files/disk/local-dir.node.ts';
 import type { RepoStore } from '../../src/files/place.ts';
-import { openKnownFiles } from '../../src/files/verified-files.node.ts';
+import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
 import { carryOut, planPrune, planRemoval } from '../../src/manage/clean.node.ts';
 import { scanCache } from '../../src/manage/scan.node.ts';
 import { verifyCache } from '../../src/manage/verify.node.ts';
@@ -320,7 +320,7 @@ test.runIf(isRoot).each(STORE_FOLDERS)(
       await recipes.drop(recipe.fileHash);
       await recipes.put(recipe);
       await recipes.close();
-      const known = openKnownFiles(join(dir, 'files'));
+      const known = openVerifiedFiles(join(dir, 'files'));
       await known.check(file, 'f'.repeat(64));
       await known.remember(file, { etag: 'f'.repeat(64), xetHash: HASH, verified: 'xet' });
       await known.snapshots?.write('/root', COMMIT, new Map());
@@ -349,7 +349,7 @@ test.runIf(isRoot).each(STORE_FOLDERS)(
     await use();
     for (const clear of [
       () => openFolderRecipeStore(join(dir, 'shards')).clear(),
-      () => openKnownFiles(join(dir, 'files')).clear(),
+      () => openVerifiedFiles(join(dir, 'files')).clear(),
       () => openFolderChunkStore(join(dir, 'chunks'), { maxBytes: 10_000, hash }).clear(),
     ]) {
       await clear().catch((error: unknown) => expect(error).toMatchObject({ name: 'XetError' }));

@@ -8,7 +8,7 @@ import { MemoryBudget } from '../../src/core/budget.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import { openRepoStore } from '../../src/files/disk/repo-store.node.ts';
 import { DiskThread } from '../../src/files/disk-thread.node.ts';
-import { openKnownFiles } from '../../src/files/verified-files.node.ts';
+import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { filesUnder, scratch } from '../support/hub.ts';
@@ -45,7 +45,7 @@ async function helped({ localDir = false, files = MANY, budget = new MemoryBudge
     budget,
   );
   onTestFinished(() => help.close());
-  const known = openKnownFiles(join(folder, 'files'));
+  const known = openVerifiedFiles(join(folder, 'files'));
   const cacheDir = join(folder, 'hub');
   const store = openRepoStore({ cacheDir, known, help, ...(localDir && { localDir: join(folder, 'out') }) });
   await store.expect?.(files, REPO, COMMIT);
@@ -181,10 +181,10 @@ describe('a thread that is lost', () => {
       new MemoryBudget(1e9, 0),
     );
     for (const [index, help] of [missing, refused].entries()) {
-      const store = openRepoStore({ cacheDir: folder, known: openKnownFiles(folder), help });
+      const store = openRepoStore({ cacheDir: folder, known: openVerifiedFiles(folder), help });
       await store.expect?.(MANY, REPO, COMMIT);
       expect(await fill(store.place(fileAt(index), 'main'), content(index))).toMatchObject({ wrote: true });
-      expect(help.isThere).toBe(false);
+      expect(help.active).toBe(false);
       await help.close();
     }
   });
@@ -194,7 +194,7 @@ test('closing waits for what was begun', async () => {
   const { store, help } = await helped();
   const writing = indices.map((index) => fill(store.place(fileAt(index), 'main'), content(index)));
   await help.close();
-  expect(help.isThere).toBe(false);
+  expect(help.active).toBe(false);
   const written = await Promise.all(writing);
   expect(written).toHaveLength(MANY);
 });

@@ -2,9 +2,9 @@ import { rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { openRepoStore } from '../../src/files/disk/repo-store.node.ts';
-import type { DiskHelp } from '../../src/files/disk-offload.ts';
+import type { DiskOffload } from '../../src/files/disk-offload.ts';
 import type { BroughtFile } from '../../src/files/place.ts';
-import { openKnownFiles } from '../../src/files/verified-files.node.ts';
+import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
 import { scratch } from '../support/hub.ts';
 import { bytesOf, COMMIT, fileOf, fill, OTHER_COMMIT, quiet, REPO } from '../support/stores.ts';
 
@@ -18,8 +18,8 @@ describe.each([
   ['a folder', true],
 ])('a snapshot in %s', (_, local) => {
   /** A store as a process finds it, and how often it has looked into what is known of a file. */
-  async function opened(folder: string, help?: DiskHelp) {
-    const known = openKnownFiles(join(folder, 'files'));
+  async function opened(folder: string, help?: DiskOffload) {
+    const known = openVerifiedFiles(join(folder, 'files'));
     const check = vi.spyOn(known, 'check');
     const localDir = local ? { localDir: join(folder, 'out') } : {};
     const store = openRepoStore({ cacheDir: join(folder, 'hub'), known, help, ...localDir });
@@ -120,12 +120,12 @@ describe.each([
     const folder = await scratch();
     await snapshot(await opened(folder));
     const expected: number[] = [];
-    const help: DiskHelp = {
+    const help: DiskOffload = {
       expect: (files) => void expected.push(files),
-      isThere: false,
-      take: (_name, _args, here) => here(),
-      tryHold: () => false,
-      letGo: () => undefined,
+      active: false,
+      run: (_name, _args, here) => here(),
+      tryReserve: () => false,
+      release: () => undefined,
       close: async () => undefined,
     };
     const same = await opened(folder, help);

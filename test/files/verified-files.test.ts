@@ -17,9 +17,9 @@ import {
 } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
-import { openKnownFiles } from '../../src/files/verified-files.node.ts';
-import type { KnownFiles, SnapshotsSeen } from '../../src/files/verified-files.ts';
+import { memoryVerifiedFiles } from '../../src/files/verified-files.memory.ts';
+import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
+import type { SnapshotsSeen, VerifiedFiles } from '../../src/files/verified-files.ts';
 import { withSum } from '../../src/fs/checked-json.node.ts';
 import { hashOf, numbers } from '../support/recipe-samples.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -31,12 +31,12 @@ const content = { etag: ETAG, xetHash: XET, verified: 'xet' } as const;
 let folder: string;
 let cache: string;
 let file: string;
-let known: KnownFiles;
+let known: VerifiedFiles;
 beforeEach(async () => {
   folder = await realpath(await scratchFolder());
   cache = join(folder, 'cache');
   file = join(folder, 'file.bin');
-  known = openKnownFiles(cache);
+  known = openVerifiedFiles(cache);
   await writeFile(file, 'some bytes');
 });
 
@@ -55,7 +55,7 @@ describe('known files', () => {
   test('a file is known by its etag, its path and its content, also to the next one who asks', async () => {
     expect(await known.check(file, ETAG)).toBeUndefined();
     await known.remember(file, content);
-    for (const each of [known, openKnownFiles(cache)]) {
+    for (const each of [known, openVerifiedFiles(cache)]) {
       expect(await each.check(file, ETAG)).toBe('xet');
       expect(await each.check(file, 'f'.repeat(64))).toBeUndefined();
       const { size } = await stat(file);
@@ -63,7 +63,7 @@ describe('known files', () => {
       expect(await each.pathsOf(XET)).toEqual([file]);
       expect(await each.pathsOf(hashOf('other'))).toEqual([]);
     }
-    expect(await openKnownFiles(join(folder, 'elsewhere')).check(file, ETAG)).toBeUndefined();
+    expect(await openVerifiedFiles(join(folder, 'elsewhere')).check(file, ETAG)).toBeUndefined();
     expect(await readFile(file, 'utf8')).toBe('some bytes');
   });
 
@@ -191,7 +191,7 @@ describe('known files', () => {
   test('what cannot be remembered is no error', async () => {
     await known.remember(join(folder, 'nowhere'), content);
     await known.remember(folder, content);
-    const inFile = openKnownFiles(join(file, 'cache'));
+    const inFile = openVerifiedFiles(join(file, 'cache'));
     await inFile.remember(file, content);
     expect(await inFile.check(file, ETAG)).toBeUndefined();
     expect(await inFile.pathsOf(XET)).toEqual([]);
@@ -271,7 +271,7 @@ describe('known files', () => {
     const paths = Array.from({ length: 100 }, (_, index) => join(folder, `file-${index}`));
     await Promise.all(paths.map((path) => writeFile(path, path)));
     await Promise.all(
-      paths.map((path, index) => openKnownFiles(cache).remember(path, { ...content, etag: `${index}` })),
+      paths.map((path, index) => openVerifiedFiles(cache).remember(path, { ...content, etag: `${index}` })),
     );
     const found = await Promise.all(paths.map((path, index) => known.check(path, `${index}`)));
     expect(found).toEqual(paths.map(() => 'xet'));
@@ -281,7 +281,7 @@ describe('known files', () => {
 
 describe('what the files of a snapshot looked like', () => {
   const COMMIT = 'c'.repeat(40);
-  const seenOf = (of: KnownFiles): SnapshotsSeen => {
+  const seenOf = (of: VerifiedFiles): SnapshotsSeen => {
     if (!of.snapshots) throw new Error('Nothing is noted of snapshots');
     return of.snapshots;
   };
@@ -299,7 +299,7 @@ describe('what the files of a snapshot looked like', () => {
     expect(look).toMatchObject({ etag: ETAG, verified: 'xet', size: 10 });
     expect(await lookOf(file)).toEqual(look);
     expect(await seenOf(known).look(file, 'f'.repeat(64))).toBeUndefined();
-    const next = openKnownFiles(cache);
+    const next = openVerifiedFiles(cache);
     expect(await seenOf(next).look(name, ETAG)).toBeUndefined();
     await next.check(name, ETAG);
     expect(await lookOf(file, next)).toEqual(look);
@@ -345,7 +345,7 @@ describe('what the files of a snapshot looked like', () => {
     ]);
     const before = (await known.usage()).bytes;
     await seenOf(known).write('/root', COMMIT, files);
-    expect(await seenOf(openKnownFiles(cache)).read('/root', COMMIT)).toEqual(files);
+    expect(await seenOf(openVerifiedFiles(cache)).read('/root', COMMIT)).toEqual(files);
     expect(await seenOf(known).read('/root', 'd'.repeat(40))).toBeUndefined();
     expect(await seenOf(known).read('/other', COMMIT)).toBeUndefined();
     expect((await known.usage()).bytes).toBeGreaterThan(before);
@@ -388,14 +388,14 @@ describe('what the files of a snapshot looked like', () => {
     const [note] = (await filesUnder(join(cache, 'v1', 'snapshots'))) as [string];
     const then = new Date(Date.now() - 100 * 24 * 3600 * 1000);
     await utimes(note, then, then);
-    await seenOf(openKnownFiles(cache)).write('/new', COMMIT, files);
+    await seenOf(openVerifiedFiles(cache)).write('/new', COMMIT, files);
     expect(await seenOf(known).read('/old', COMMIT)).toBeUndefined();
     expect(await seenOf(known).read('/new', COMMIT)).toEqual(files);
   });
 });
 
 test('without a file system nothing is known', async () => {
-  const nothing = memoryKnownFiles();
+  const nothing = memoryVerifiedFiles();
   await nothing.remember('/file', content);
   expect(await nothing.check('/file', ETAG)).toBeUndefined();
   expect(await nothing.pathsOf(XET)).toEqual([]);

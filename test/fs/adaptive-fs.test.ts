@@ -1,7 +1,7 @@
 import * as ordinary from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Disk, LatencyAverage, quickDisk } from '../../src/fs/adaptive-fs.node.ts';
+import { type AdaptiveFs, adaptiveFs, LatencyAverage } from '../../src/fs/adaptive-fs.node.ts';
 import { scratch } from '../support/hub.ts';
 
 const fast = { isSlow: false, took: () => undefined };
@@ -17,7 +17,7 @@ async function outcome(step: () => Promise<unknown>): Promise<unknown> {
 }
 
 /** Every call that is replaced, where it succeeds and where it does not. */
-async function everything(disk: Disk, folder: string): Promise<unknown[]> {
+async function everything(disk: AdaptiveFs, folder: string): Promise<unknown[]> {
   const at = (name: string) => join(folder, name);
   const steps: (() => Promise<unknown>)[] = [
     () => disk.mkdir(at('a/b'), { recursive: true }).then(() => 'made'),
@@ -88,7 +88,7 @@ async function everything(disk: Disk, folder: string): Promise<unknown[]> {
 
 test('it gives what the ordinary one gives, and fails as that does', async () => {
   const expected = await everything(ordinary, await scratch());
-  expect(await everything(quickDisk(fast), await scratch())).toEqual(expected);
+  expect(await everything(adaptiveFs(fast), await scratch())).toEqual(expected);
   // Most of them succeed, or it would be the same whatever it did.
   expect(expected.filter((one) => 'gives' in (one as object)).length).toBeGreaterThan(20);
 });
@@ -96,7 +96,7 @@ test('it gives what the ordinary one gives, and fails as that does', async () =>
 describe('a disk that takes its time', () => {
   test('is asked for several things at once', async () => {
     const folder = await scratch();
-    const disk = quickDisk({ isSlow: true, took: () => expect.unreachable('nothing is waited for') });
+    const disk = adaptiveFs({ isSlow: true, took: () => expect.unreachable('nothing is waited for') });
     expect(await everything(disk, folder)).toEqual(await everything(ordinary, await scratch()));
   });
 
@@ -115,7 +115,7 @@ describe('a disk that takes its time', () => {
   test('each call counts, also one that fails', async () => {
     const folder = await scratch();
     const took: number[] = [];
-    const disk = quickDisk({ isSlow: false, took: (ms) => took.push(ms) });
+    const disk = adaptiveFs({ isSlow: false, took: (ms) => took.push(ms) });
     await disk.stat(folder);
     await disk.stat(join(folder, 'none')).catch(() => undefined);
     expect(took).toHaveLength(2);

@@ -8,8 +8,8 @@ import { memoryChunkStore } from '../../src/cache/chunks/chunk-store.memory.ts';
 import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.ts';
 import { BaseXetClient } from '../../src/client/client.ts';
 import { platform as webPlatform } from '../../src/client/platform.web.ts';
-import { memoryKnownFiles } from '../../src/files/verified-files.memory.ts';
-import { openKnownFiles } from '../../src/files/verified-files.node.ts';
+import { memoryVerifiedFiles } from '../../src/files/verified-files.memory.ts';
+import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
 import { openWebCacheControl } from '../../src/manage/cache-control.web.ts';
 import { SampleXorbs, sampleHash } from '../support/chunk-samples.ts';
 import { bytesIn, filesIn } from '../support/folder.ts';
@@ -324,7 +324,7 @@ describe('verify', () => {
     ]);
     expect(reports[0]).toMatchObject({ phase: 'verifying', bytes: { done: 0, total: bytes } });
     expect(reports.at(-1)).toMatchObject({ phase: 'done', bytes: { done: bytes }, files: { done: 4, total: 4 } });
-    const known = openKnownFiles(join(dir, 'files'));
+    const known = openVerifiedFiles(join(dir, 'files'));
     expect(await known.check(blobOf(cacheDir, base), sha256(base))).toBe('sha256');
     // The listing of the commit said what it is to Xet, so it is a source of chunks again.
     const { xetHash } = await client.fileInfo({ repo: MODEL, path: 'base.bin' });
@@ -338,7 +338,7 @@ describe('verify', () => {
     await utimes(blobOf(cacheDir, base), then, then);
     await client.cache.verify({ repos: [MODEL] });
     const { xetHash } = await client.fileInfo({ repo: MODEL, path: 'base.bin' });
-    expect(await openKnownFiles(join(dir, 'files')).pathsOf(xetHash!)).toEqual([blobOf(cacheDir, base)]);
+    expect(await openVerifiedFiles(join(dir, 'files')).pathsOf(xetHash!)).toEqual([blobOf(cacheDir, base)]);
   });
 
   test('names what is wrong; the next download does not believe it either', async () => {
@@ -479,7 +479,7 @@ describe('without a file system', () => {
     const chunks = memoryChunkStore({ maxBytes: 1e9, hash: sampleHash });
     const closing = new AbortController();
     const cache = openWebCacheControl({
-      stores: { recipes, chunks, known: memoryKnownFiles(), chunkLimitBytes: 50_000, folders: undefined },
+      stores: { recipes, chunks, known: memoryVerifiedFiles(), chunkLimitBytes: 50_000, folders: undefined },
       cacheDir: undefined,
       closing: closing.signal,
     });

@@ -4,11 +4,11 @@ import { MemoryBudget } from '../../src/core/budget.ts';
 import type { FileSpan } from '../../src/core/content.ts';
 import { type ByteRange, lengthOf } from '../../src/core/ranges.ts';
 import { Sections } from '../../src/download/sections.ts';
-import type { Asked } from '../../src/download/signed-urls.ts';
+import type { SignedReconstruction } from '../../src/download/signed-urls.ts';
 import { SignedUrls } from '../../src/download/signed-urls.ts';
 import { FIRST_BYTES, ReadAhead, STEP_BYTES } from '../../src/read/read-ahead.ts';
-import { ReadMemory } from '../../src/read/read-cache.ts';
-import { Flight } from '../../src/read/shared-fetch.ts';
+import { ReadCache } from '../../src/read/read-cache.ts';
+import { SharedFetch } from '../../src/read/shared-fetch.ts';
 import { xorbHash } from '../support/cas-wire.ts';
 import { holds, holdsAsync, rejectionOf } from '../support/property.ts';
 
@@ -101,7 +101,7 @@ describe('what is remembered of reads', () => {
   test('is right, within its limit, and counted in the budget', () => {
     holds(40, fc.array(put, { maxLength: 25 }), (puts) => {
       const budget = new MemoryBudget(16 * MIB, 4 * MIB);
-      const memory = new ReadMemory(budget);
+      const memory = new ReadCache(budget);
       for (const { file, at, length } of puts) {
         memory.put(`${file}`, at, truth(at, length), memory.begin());
         expect(memory.bytes).toBeLessThanOrEqual(memory.limitBytes);
@@ -122,7 +122,7 @@ describe('what is remembered of reads', () => {
   });
 
   test('one fetch pushes out what is older than it, and nothing of its own', () => {
-    const memory = new ReadMemory(new MemoryBudget(16 * MIB, 4 * MIB));
+    const memory = new ReadCache(new MemoryBudget(16 * MIB, 4 * MIB));
     memory.put('a', 0, truth(0, MIB), memory.begin());
     const fetched = memory.begin();
     for (let at = 0; at < 4 * MIB; at += 100_000) memory.put('b', at, truth(at, 100_000), fetched);
@@ -136,7 +136,7 @@ describe('what is remembered of reads', () => {
   test('takes a little whatever else is in the budget, and the rest only where there is room', () => {
     const budget = new MemoryBudget(64 * MIB, 16 * MIB);
     expect(budget.tryAcquire(48 * MIB)).toBe(true);
-    const memory = new ReadMemory(budget);
+    const memory = new ReadCache(budget);
     memory.put('a', 0, truth(0, 4 * MIB), memory.begin());
     expect(memory.bytes).toBeGreaterThan(0.8 * MIB);
     expect(memory.bytes).toBeLessThanOrEqual(MIB);
@@ -146,7 +146,7 @@ describe('what is remembered of reads', () => {
   });
 
   test('is verified only where all of it is', () => {
-    const memory = new ReadMemory(new MemoryBudget(64 * MIB, 16 * MIB));
+    const memory = new ReadCache(new MemoryBudget(64 * MIB, 16 * MIB));
     const range = { start: 0, end: 1000 };
     const fetched = memory.begin();
     memory.put('a', 0, truth(0, 600), fetched);
@@ -166,7 +166,7 @@ describe('one fetch for several readers', () => {
     let come: (content: FileSpan | undefined) => void = () => undefined;
     let heldOf: (part: ByteRange) => Uint8Array = () => new Uint8Array();
     const ends: unknown[] = [];
-    const flight = new Flight({
+    const flight = new SharedFetch({
       range,
       fresh: false,
       untilEnd: options.untilEnd ?? false,
@@ -337,7 +337,7 @@ describe('one fetch for several readers', () => {
 });
 
 describe('reconstructions of parts', () => {
-  const section = (span: ByteRange, terms = 1): Asked => {
+  const section = (span: ByteRange, terms = 1): SignedReconstruction => {
     const term = { xorb: xorbHash(1), chunks: { start: 0, end: 1 }, unpackedLength: 10 };
     const from = { offsetIntoFirstTerm: 0, terms: Array.from({ length: terms }, () => term), xorbs: new Map() };
     return { from, span, exact: false, urls: new SignedUrls(from, async () => from) };

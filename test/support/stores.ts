@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import type { Verified } from '../../src/core/content-hash.ts';
 import type { Place } from '../../src/files/place.ts';
-import type { FileContent, KnownFiles } from '../../src/files/verified-files.ts';
+import type { FileContent, VerifiedFiles } from '../../src/files/verified-files.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
 import type { ListEntry } from '../../src/hub/types.ts';
 
@@ -36,7 +36,7 @@ export function entryOf(path: string, bytes: Uint8Array, more: Partial<ListEntry
 }
 
 /** Known files in memory, counting how often a file had to be hashed. */
-export class KnownHere implements KnownFiles {
+export class KnownHere implements VerifiedFiles {
   readonly remembered: string[] = [];
   readonly #files = new Map<string, FileContent & { look: string }>();
 

@@ -1,4 +1,4 @@
-import { setLatest } from '../../core/lru.ts';
+import { setRecent } from '../../core/lru.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 import { NegativeCache } from '../negative-cache.ts';
@@ -43,6 +43,6 @@ export class RecipeCache {
   #remember(recipe: Recipe): void {
     if (this.#store === noRecipes) return;
     this.#missing.delete(recipe.fileHash);
-    setLatest(this.#recipes, recipe.fileHash, recipe, MAX_RECIPES);
+    setRecent(this.#recipes, recipe.fileHash, recipe, MAX_RECIPES);
   }
 }

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { isHashHex } from '../../core/hash.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
-import type { DiskHelp } from '../../files/disk-offload.ts';
+import type { DiskOffload } from '../../files/disk-offload.ts';
 import {
   forAll,
   ifDiskAllows,
@@ -50,7 +50,7 @@ const SWEEP_EVERY_MS = 10 * MINUTE_MS;
  */
 export function openFolderRecipeStore(
   folder: string,
-  options: { maxBytes?: number; help?: DiskHelp | undefined } = {},
+  options: { maxBytes?: number; help?: DiskOffload | undefined } = {},
 ): RecipeStore {
   return new FolderRecipeStore(join(folder, 'v1'), options.maxBytes ?? 2048 * MIB, options.help);
 }
@@ -61,14 +61,14 @@ class FolderRecipeStore implements RecipeStore {
   readonly #sweepMark: string;
   readonly #index: XorbIndex;
   readonly #maxBytes: number;
-  readonly #help: DiskHelp | undefined;
+  readonly #help: DiskOffload | undefined;
   /** Dropped, but the disk does not let go of them. */
   readonly #refused = new Set<string>();
   /** Bytes put by this process since the whole was counted; not a number before the first time, and so not few. */
   #addedBytes = Number.NaN;
   #sweeping: Promise<void> | undefined;
 
-  constructor(folder: string, maxBytes: number, help: DiskHelp | undefined) {
+  constructor(folder: string, maxBytes: number, help: DiskOffload | undefined) {
     this.#recipes = join(folder, 'recipes');
     this.#temporary = join(folder, 'temporary');
     this.#sweepMark = join(folder, 'recipes-swept');
@@ -80,7 +80,7 @@ class FolderRecipeStore implements RecipeStore {
   async get(fileHash: string): Promise<Recipe | undefined> {
     if (!isHashHex(fileHash) || this.#refused.has(fileHash)) return undefined;
     const here = () => this.#get(fileHash);
-    return this.#help ? this.#help.take('recipe', [fileHash], here) : here();
+    return this.#help ? this.#help.run('recipe', [fileHash], here) : here();
   }
 
   async #get(fileHash: string): Promise<Recipe | undefined> {
@@ -102,8 +102,8 @@ class FolderRecipeStore implements RecipeStore {
     const length = encodedLength(recipe);
     if (!isHashHex(recipe.fileHash) || length > Math.min(this.#maxBytes / 2, MAX_RECIPE_BYTES)) return;
     const here = () => this.#put(recipe, length);
-    if (!this.#help?.isThere || length > WORTH_HELP_BYTES) return here();
-    await this.#help.take('keepRecipe', [recipe], here);
+    if (!this.#help?.active || length > WORTH_HELP_BYTES) return here();
+    await this.#help.run('keepRecipe', [recipe], here);
     // What is put there is seen here at once.
     this.#index.learn(recipe);
     this.#refused.delete(recipe.fileHash);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { type ContentHash, etagCheck, type Verified } from '../../core/content-hash.ts';
 import { open, stat } from '../../fs/disk.node.ts';
-import type { KnownFiles } from '../verified-files.ts';
+import type { VerifiedFiles } from '../verified-files.ts';
 
 const READ_BYTES = 1024 * 1024;
 
@@ -28,7 +28,7 @@ export function nodeContentHash(algorithm: 'sha1' | 'sha256'): ContentHash {
 export async function checkContent(
   path: string,
   wanted: WantedContent,
-  known: KnownFiles,
+  known: VerifiedFiles,
   signal: AbortSignal,
 ): Promise<Verified | undefined> {
   signal.throwIfAborted();

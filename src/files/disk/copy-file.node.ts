@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Verified } from '../../core/content-hash.ts';
 import { chmod, copyFile, open } from '../../fs/disk.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
-import type { KnownFiles } from '../verified-files.ts';
+import type { VerifiedFiles } from '../verified-files.ts';
 import { hashMatches, type WantedContent } from './content-check.node.ts';
 
 /** Copies content to a file that is not there yet. It gets the permissions of a new file, not those of the source. */
@@ -21,7 +21,7 @@ export async function copyIfRight(
   source: string,
   target: string,
   wanted: WantedContent,
-  known: KnownFiles,
+  known: VerifiedFiles,
   signal: AbortSignal,
 ): Promise<Verified | undefined> {
   const mode = await makeEmpty(target);

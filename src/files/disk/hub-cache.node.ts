@@ -13,7 +13,7 @@ import { isCommit } from '../../hub/repo.ts';
 import type { ListEntry, RepoId } from '../../hub/types.ts';
 import type { ExistingFile, HeldFile } from '../held-file.ts';
 import type { EarlierFile, FileSink, Place, RepoStore } from '../place.ts';
-import type { FileLook, KnownFiles } from '../verified-files.ts';
+import type { FileFingerprint, VerifiedFiles } from '../verified-files.ts';
 import { checkContent } from './content-check.node.ts';
 import { copyContent } from './copy-file.node.ts';
 import { openLockedSink } from './locked-sink.node.ts';
@@ -27,7 +27,7 @@ import { TreeFiles } from './tree-file.node.ts';
  */
 export class HubCache implements RepoStore {
   readonly #folder: string;
-  readonly #known: KnownFiles;
+  readonly #known: VerifiedFiles;
   readonly #shared: SharedBlobs;
   readonly #fence: Fence;
   readonly #trees = new Map<string, TreeFiles>();
@@ -35,7 +35,7 @@ export class HubCache implements RepoStore {
   readonly #noted = new Set<string>();
   #tagged: Promise<void> | undefined;
 
-  constructor(folder: string, known: KnownFiles) {
+  constructor(folder: string, known: VerifiedFiles) {
     this.#folder = resolve(folder);
     this.#known = known;
     this.#shared = new SharedBlobs(this.#folder);
@@ -163,11 +163,11 @@ export class HubCache implements RepoStore {
   }
 }
 
-interface Surroundings {
+interface CachePlaceContext {
   cacheDir: string;
   /** The repository's folder in it. */
   repo: string;
-  known: KnownFiles;
+  known: VerifiedFiles;
   shared: SharedBlobs;
   /** Says, once, that what is in the cache folder need not be backed up. */
   tag: () => Promise<void>;
@@ -178,13 +178,13 @@ interface Surroundings {
 
 class CachePlace implements Place {
   readonly #file: ResolvedFile;
-  readonly #around: Surroundings;
+  readonly #around: CachePlaceContext;
   readonly #blob: string;
   readonly #pointer: string;
   /** True if content shared with other repositories was found to be corrupt. */
   #sharedIsWrong = false;
 
-  constructor(file: ResolvedFile, around: Surroundings) {
+  constructor(file: ResolvedFile, around: CachePlaceContext) {
     this.#file = file;
     this.#around = around;
     this.#blob = join(around.repo, 'blobs', checkEtag(file.etag));
@@ -244,7 +244,7 @@ class CachePlace implements Place {
     return checkContent(path, this.#file, this.#around.known, signal);
   }
 
-  async #publish(finished: string, verified: Verified, look: FileLook, forced: boolean): Promise<string> {
+  async #publish(finished: string, verified: Verified, look: FileFingerprint, forced: boolean): Promise<string> {
     const { etag, xetHash, size } = this.#file;
     const { shared, known, noteRef } = this.#around;
     await rename(finished, this.#blob);

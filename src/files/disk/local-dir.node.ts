@@ -13,7 +13,7 @@ import { isCommit } from '../../hub/repo.ts';
 import type { ListEntry, RepoId } from '../../hub/types.ts';
 import type { ExistingFile, HeldFile } from '../held-file.ts';
 import type { EarlierFile, FileSink, Place, RepoStore } from '../place.ts';
-import type { FileLook, KnownFiles } from '../verified-files.ts';
+import type { FileFingerprint, VerifiedFiles } from '../verified-files.ts';
 import { checkContent } from './content-check.node.ts';
 import { copyIfRight } from './copy-file.node.ts';
 import { HubCache } from './hub-cache.node.ts';
@@ -27,7 +27,7 @@ export interface LocalDirOptions {
   folder: string;
   /** The Hub cache folder: what is there need not be fetched. */
   cacheDir: string;
-  known: KnownFiles;
+  known: VerifiedFiles;
 }
 
 /** A folder of the user's own with the repository's paths, and notes about them as Python's client keeps them. */
@@ -133,20 +133,20 @@ export class LocalDir implements RepoStore {
   }
 }
 
-interface Surroundings {
+interface LocalPlaceContext {
   root: string;
   fence: Fence;
   notes: LocalNotes;
   cacheDir: string;
-  known: KnownFiles;
+  known: VerifiedFiles;
 }
 
 class LocalPlace implements Place {
   readonly #file: ResolvedFile;
-  readonly #around: Surroundings;
+  readonly #around: LocalPlaceContext;
   readonly #target: string;
 
-  constructor(file: ResolvedFile, around: Surroundings) {
+  constructor(file: ResolvedFile, around: LocalPlaceContext) {
     checkEtag(file.etag);
     checkCommit(file.commit);
     if (NOTE.test(file.path)) {
@@ -251,7 +251,7 @@ class LocalPlace implements Place {
   }
 
   /** Gives a finished file its name, in place of whatever has it. */
-  async #put(finished: string, verified: Verified, look: FileLook): Promise<string> {
+  async #put(finished: string, verified: Verified, look: FileFingerprint): Promise<string> {
     const { path, etag, commit, xetHash } = this.#file;
     const { notes, known, fence } = this.#around;
     await fence.makeFolder(dirname(this.#target));

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { findHubCacheDir, hubCacheDir, NOWHERE } from '../../fs/env-folders.node.ts';
-import { HelpedStore } from '../offloaded-store.node.ts';
+import { OffloadedStore } from '../offloaded-store.node.ts';
 import type { OpenRepoStore } from '../place.ts';
-import { SeenStore } from '../snapshot-index-store.node.ts';
+import { SnapshotIndexStore } from '../snapshot-index-store.node.ts';
 import { HubCache } from './hub-cache.node.ts';
 import { LocalDir } from './local-dir.node.ts';
 
@@ -14,6 +14,6 @@ export const openRepoStore: OpenRepoStore = ({ localDir, cacheDir: named, known,
     localDir === undefined ? new HubCache(cacheDir, known) : new LocalDir({ folder: localDir, cacheDir, known });
   // Where a path begins may change before it is used elsewhere.
   const folders = { localDir: localDir === undefined ? undefined : resolve(localDir), cacheDir: resolve(cacheDir) };
-  const helped = help ? new HelpedStore(store, folders, help) : store;
-  return known.snapshots ? new SeenStore(helped, known.snapshots, help) : helped;
+  const helped = help ? new OffloadedStore(store, folders, help) : store;
+  return known.snapshots ? new SnapshotIndexStore(helped, known.snapshots, help) : helped;
 };

@@ -1,7 +1,7 @@
 import type { BodyPiece } from '../body-reader.ts';
 import type { Block } from './read-blocks.ts';
 import { BodyCutter } from './response-body.ts';
-import { type AnswerHead, HeadCollector, MalformedAnswer, parseAnswerHead } from './response-head.ts';
+import { HeadCollector, MalformedResponse, parseResponseHead, type ResponseHead } from './response-head.ts';
 
 /** Unread bytes after which the sender is paused. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -29,7 +29,7 @@ export class Exchange {
   #pendingBytes = 0;
   #collector = new HeadCollector();
   #hasBegun = false;
-  #head: AnswerHead | undefined;
+  #head: ResponseHead | undefined;
   #cutter: BodyCutter | undefined;
   /** The piece that somebody looks at. */
   #lent: Content | undefined;
@@ -56,7 +56,7 @@ export class Exchange {
   }
 
   /** Resolves when the head of the answer is there. */
-  async head(): Promise<AnswerHead> {
+  async head(): Promise<ResponseHead> {
     while (!this.#head) {
       if (this.#end) throw this.#end.error;
       await this.#somethingNew();
@@ -128,10 +128,10 @@ export class Exchange {
       this.#hasBegun = true;
       const end = this.#collector.add(rest);
       if (end === undefined) return undefined;
-      const head = parseAnswerHead(this.#collector.text, this.#method);
+      const head = parseResponseHead(this.#collector.text, this.#method);
       rest = rest.subarray(end);
       this.#collector = new HeadCollector();
-      if (head.status === 101) throw new MalformedAnswer('the server switched protocols without being asked');
+      if (head.status === 101) throw new MalformedResponse('the server switched protocols without being asked');
       // Others below 200 announce the answer.
       if (head.status < 200) continue;
       this.#head = head;

@@ -2,13 +2,13 @@ import { joinedLength } from '../../core/chunks.ts';
 import { withDescriptor } from '../../core/descriptors.node.ts';
 import { isOutOfDescriptors, TOO_MANY_OPEN } from '../../core/descriptors.ts';
 import { publicUrl, XetError } from '../../core/errors.ts';
-import type { AnswerBody, BodyPiece, PieceReader } from '../body-reader.ts';
+import type { BodyPiece, PieceReader, ResponseBody } from '../body-reader.ts';
 import { basicCredentials, DIRECT, type ProxyRoute } from '../proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop } from '../redirects.ts';
-import type { Answer, Pieces, RewriteRedirect } from '../types.ts';
+import type { HttpResponse, Pieces, RewriteRedirect } from '../types.ts';
 import { connectionTo } from './connections.node.ts';
 import { type Exchange, failed } from './exchange.node.ts';
-import type { AnswerHead } from './response-head.ts';
+import type { ResponseHead } from './response-head.ts';
 
 /** The few bytes that come with a redirect come at once. */
 const MAX_READ_OFF_MS = 1000;
@@ -28,7 +28,7 @@ export async function nodeRequest(
   init: RequestInit = {},
   routeTo: (url: URL) => ProxyRoute = () => DIRECT,
   rewrite?: RewriteRedirect,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const signal = init.signal ?? undefined;
   const headers = new Map([
     ['accept', '*/*'],
@@ -67,7 +67,7 @@ async function sendOnce(
   headers: ReadonlyMap<string, string>,
   body: Body,
   signal: AbortSignal | undefined,
-): Promise<{ exchange: Exchange; head: AnswerHead }> {
+): Promise<{ exchange: Exchange; head: ResponseHead }> {
   const text = requestHead(url, route, method, headers, body);
   const once = async () => {
     signal?.throwIfAborted();
@@ -125,7 +125,7 @@ function requestHead(
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-async function answer(exchange: Exchange, head: AnswerHead, url: string, method: string): Promise<Answer> {
+async function answer(exchange: Exchange, head: ResponseHead, url: string, method: string): Promise<HttpResponse> {
   const { status } = head;
   // Not of the class `Headers`, with which Node loads all that its `fetch` consists of.
   const headers = { get: (name: string) => head.headers.get(name.toLowerCase()) ?? null };
@@ -141,7 +141,7 @@ async function answer(exchange: Exchange, head: AnswerHead, url: string, method:
   return { status, ok: status >= 200 && status < 300, headers, url, body };
 }
 
-function plainBody(exchange: Exchange): AnswerBody {
+function plainBody(exchange: Exchange): ResponseBody {
   const cancel = async () => exchange.cancel();
   return bodyOf(
     () => ({ read: () => exchange.read(), cancel }),
@@ -149,7 +149,7 @@ function plainBody(exchange: Exchange): AnswerBody {
   );
 }
 
-async function unpacked(exchange: Exchange): Promise<AnswerBody> {
+async function unpacked(exchange: Exchange): Promise<ResponseBody> {
   const [{ createGunzip }, { pipeline }] = await Promise.all([import('node:zlib'), import('node:stream')]);
   let packedBytes = 0;
   const packed = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
@@ -178,7 +178,7 @@ async function unpacked(exchange: Exchange): Promise<AnswerBody> {
   return { ...bodyOf(open), packedBytes: () => packedBytes };
 }
 
-function bodyOf(open: () => PieceReader, lend?: () => PieceReader): AnswerBody {
+function bodyOf(open: () => PieceReader, lend?: () => PieceReader): ResponseBody {
   return {
     getReader: (options?: { mode: 'byob' }) => {
       if (options) throw new TypeError('this body has memory of its own');

@@ -1,4 +1,4 @@
-import { type Framing, MalformedAnswer } from './response-head.ts';
+import { type Framing, MalformedResponse } from './response-head.ts';
 
 const CR = 13;
 const LF = 10;
@@ -41,7 +41,7 @@ export class BodyCutter {
   /**
    * Tells of each piece of content in bytes that have come, as views of them.
    * @returns how many of the bytes belong to this answer
-   * @throws MalformedAnswer where chunks are not as they must be
+   * @throws MalformedResponse where chunks are not as they must be
    */
   cut(bytes: Uint8Array, onContent: (piece: Uint8Array) => void): number {
     let at = 0;
@@ -69,12 +69,12 @@ export class BodyCutter {
     const lf = bytes.indexOf(LF, from);
     const end = lf < 0 ? bytes.length : lf;
     this.#lineBytes += end - from + 1;
-    if (this.#lineBytes > MAX_LINE_BYTES) throw new MalformedAnswer('a chunk header or trailer is too long');
+    if (this.#lineBytes > MAX_LINE_BYTES) throw new MalformedResponse('a chunk header or trailer is too long');
     for (let at = from; at < end; at++) this.#line += String.fromCharCode(bytes[at] as number);
     if (lf < 0) return end;
     const line = this.#line;
     this.#line = '';
-    if (line.charCodeAt(line.length - 1) !== CR) throw new MalformedAnswer('a chunk header does not end with CRLF');
+    if (line.charCodeAt(line.length - 1) !== CR) throw new MalformedResponse('a chunk header does not end with CRLF');
     this.#goBy(line.slice(0, -1));
     return lf + 1;
   }
@@ -86,12 +86,12 @@ export class BodyCutter {
     }
     this.#lineBytes = 0;
     if (this.#awaits === 'end of data') {
-      if (line !== '') throw new MalformedAnswer('a chunk is not terminated by CRLF');
+      if (line !== '') throw new MalformedResponse('a chunk is not terminated by CRLF');
       this.#awaits = 'size';
       return;
     }
     const size = (line.split(';', 1)[0] as string).replace(/[ \t]+$/, '');
-    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new MalformedAnswer('invalid chunk length');
+    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new MalformedResponse('invalid chunk length');
     this.#left = Number.parseInt(size, 16);
     this.#awaits = this.#left === 0 ? 'trailer' : 'data';
   }

@@ -1,7 +1,7 @@
 import { publicText } from '../../core/errors.ts';
 
 /** The head of an answer of HTTP/1, taken from a connection (RFC 9112). */
-export interface AnswerHead {
+export interface ResponseHead {
   readonly status: number;
   /** By names in small letters; values of a name that comes more than once are joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
@@ -24,8 +24,8 @@ const END = [13, 10, 13, 10];
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** An answer that is not HTTP/1, or whose end is ambiguous. Not retried, as the server would repeat it. */
-export class MalformedAnswer extends TypeError {
-  override readonly name = 'MalformedAnswer';
+export class MalformedResponse extends TypeError {
+  override readonly name = 'MalformedResponse';
 }
 
 /** Collects the head of an answer, however it comes. */
@@ -38,7 +38,7 @@ export class HeadCollector {
 
   /**
    * @returns where in these bytes that begins which follows the head, once that is whole
-   * @throws MalformedAnswer of a head that does not end
+   * @throws MalformedResponse of a head that does not end
    */
   add(bytes: Uint8Array): number | undefined {
     // Most of the bytes may be those of a body, of which none is looked at.
@@ -51,8 +51,8 @@ export class HeadCollector {
       return at + 1;
     }
     this.text += this.#decoder.decode(bytes);
-    if (/^HTTP\/[^\r]*?\n\n/.test(this.text)) throw new MalformedAnswer('header lines end without CR');
-    if (this.text.length > MAX_HEAD_BYTES) throw new MalformedAnswer('the response head is too long');
+    if (/^HTTP\/[^\r]*?\n\n/.test(this.text)) throw new MalformedResponse('header lines end without CR');
+    if (this.text.length > MAX_HEAD_BYTES) throw new MalformedResponse('the response head is too long');
     return undefined;
   }
 }
@@ -60,20 +60,20 @@ export class HeadCollector {
 /**
  * Reads lines up to the empty one, without it.
  * @param method of the request: there is no body after `HEAD`.
- * @throws MalformedAnswer about anything that leaves in doubt where the body ends.
+ * @throws MalformedResponse about anything that leaves in doubt where the body ends.
  */
-export function parseAnswerHead(text: string, method: string): AnswerHead {
+export function parseResponseHead(text: string, method: string): ResponseHead {
   // An empty line may come first (RFC 9112, 2.2). Continued header lines are refused, as llhttp does.
   const [statusLine = '', ...lines] = text.replace(/^\r\n/, '').split('\r\n');
   const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\0\r\n]*)?$/.exec(statusLine) ?? [];
-  if (digits === undefined) throw new MalformedAnswer(`invalid status line ${quoted(statusLine)}`);
+  if (digits === undefined) throw new MalformedResponse(`invalid status line ${quoted(statusLine)}`);
   const headers = new Map<string, string>();
   for (const line of lines) {
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0));
     const value = line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '');
     if (!FIELD_NAME.test(name) || /[\0\r\n]/.test(value)) {
-      throw new MalformedAnswer(`invalid header line ${quoted(line)}`);
+      throw new MalformedResponse(`invalid header line ${quoted(line)}`);
     }
     const key = name.toLowerCase();
     const before = headers.get(key);
@@ -97,12 +97,12 @@ function framingOf(headers: ReadonlyMap<string, string>): Framing {
   const length = headers.get('content-length');
   if (coding !== undefined) {
     // Whoever is in between may have believed the other one.
-    if (length !== undefined) throw new MalformedAnswer('Content-Length with Transfer-Encoding');
-    if (coding.toLowerCase() !== 'chunked') throw new MalformedAnswer('unsupported Transfer-Encoding');
+    if (length !== undefined) throw new MalformedResponse('Content-Length with Transfer-Encoding');
+    if (coding.toLowerCase() !== 'chunked') throw new MalformedResponse('unsupported Transfer-Encoding');
     return { kind: 'chunked' };
   }
   if (length === undefined) return { kind: 'rest' };
-  if (!/^\d{1,15}$/.test(length)) throw new MalformedAnswer('invalid Content-Length');
+  if (!/^\d{1,15}$/.test(length)) throw new MalformedResponse('invalid Content-Length');
   return { kind: 'length', bytes: Number(length) };
 }
 

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { isXetError, XetError } from '../../core/errors.ts';
-import { setLatest } from '../../core/lru.ts';
+import { setRecent } from '../../core/lru.ts';
 import { rememberSecret, rememberUrl } from '../../core/secrets.ts';
 import { basicCredentials, type ProxyRoute } from '../proxy-settings.node.ts';
 import { isTransientStatus, PROXY_ADVICE } from '../response-error.ts';
 import { failed } from './exchange.node.ts';
-import { HeadCollector, parseAnswerHead } from './response-head.ts';
+import { HeadCollector, parseResponseHead } from './response-head.ts';
 
 /** When the system begins to ask whether the other side is still there. */
 const KEEP_ALIVE_MS = 1000;
@@ -78,7 +78,7 @@ function encrypted(to: URL, { certificates }: ProxyRoute, over: object): Socket 
     ...(isIP(host) === 0 && { servername: host }),
     ...(certificates.length > 0 && { secureContext: trusting(certificates) }),
   });
-  socket.on('session', (session) => setLatest(sessions, to.host, session, MAX_REMEMBERED));
+  socket.on('session', (session) => setRecent(sessions, to.host, session, MAX_REMEMBERED));
   return socket;
 }
 
@@ -97,7 +97,7 @@ async function openTunnel(socket: Socket, to: URL, proxy: URL, signal: AbortSign
     socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     rememberSecret(credentials);
     const { text, hasMore } = await headFrom(socket);
-    const { status } = parseAnswerHead(text, 'CONNECT');
+    const { status } = parseResponseHead(text, 'CONNECT');
     if (status < 200 || status > 299) throw refusedBy(proxy, target, status);
     // The server behind it speaks only when it is spoken to.
     if (hasMore) throw new Error('the proxy sent data after its response head');
@@ -144,7 +144,7 @@ function trusting(files: readonly string[]): SecureContext {
   const { createSecureContext } = tls as Tls;
   const context =
     contexts.get(key) ?? createSecureContext({ ca: [...defaultCertificates(), ...files.map(readCertificates)] });
-  setLatest(contexts, key, context, MAX_REMEMBERED);
+  setRecent(contexts, key, context, MAX_REMEMBERED);
   return context;
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
 import { openFolderRecipeStore } from '../../../src/cache/recipes/recipe-store.node.ts';
 import { isXetError } from '../../../src/core/errors.ts';
-import { openKnownFiles } from '../../../src/files/verified-files.node.ts';
+import { openVerifiedFiles } from '../../../src/files/verified-files.node.ts';
 import { type SmallDisk, smallDisk } from '../../faults/mount.ts';
 import { rejectionOf } from '../../support/property.ts';
 import { hashOf, recipeOf } from '../../support/recipe-samples.ts';
@@ -23,7 +23,7 @@ async function diskOr(context: TestContext, bytes: number): Promise<SmallDisk> {
 test('a full disk is no error, costs nothing that was there, and is used again when there is room', async (context) => {
   const disk = await diskOr(context, 1_000_000);
   const store = openFolderRecipeStore(join(disk.path, 'cache'));
-  const known = openKnownFiles(join(disk.path, 'cache'));
+  const known = openVerifiedFiles(join(disk.path, 'cache'));
   const kept: number[] = [];
   for (let index = 0; index < 40; index++) {
     await store.put(of(index));
@@ -45,7 +45,7 @@ test('a read-only disk gives what is there, and what is dropped is not given aga
   const disk = await diskOr(context, 1_000_000);
   const folder = join(disk.path, 'cache');
   const file = join(disk.path, 'file');
-  const [store, known] = [openFolderRecipeStore(folder), openKnownFiles(folder)];
+  const [store, known] = [openFolderRecipeStore(folder), openVerifiedFiles(folder)];
   await writeFile(file, 'content');
   await known.remember(file, content);
   for (let index = 0; index < 3; index++) await store.put(of(index));

@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type AnswerBody, lendingReader } from '../../../src/http/body-reader.ts';
+import { lendingReader, type ResponseBody } from '../../../src/http/body-reader.ts';
 import { nodeRequest } from '../../../src/http/node/request.node.ts';
-import type { Answer } from '../../../src/http/types.ts';
+import type { HttpResponse } from '../../../src/http/types.ts';
 import { randomBytes } from '../../support/samples.ts';
 import { closed } from '../sockets.ts';
 
@@ -34,7 +34,7 @@ async function serve(
   return { url: `http://127.0.0.1:${port}`, asked, sockets, close };
 }
 
-async function bytesOf(answer: Answer): Promise<Uint8Array> {
+async function bytesOf(answer: HttpResponse): Promise<Uint8Array> {
   const reader = answer.body?.getReader();
   const pieces: Uint8Array[] = [];
   for (;;) {
@@ -45,8 +45,8 @@ async function bytesOf(answer: Answer): Promise<Uint8Array> {
 }
 
 /** The same, of pieces that are lent. */
-async function bytesLent(answer: Answer): Promise<Uint8Array> {
-  const reader = lendingReader(answer.body as AnswerBody, Number.POSITIVE_INFINITY);
+async function bytesLent(answer: HttpResponse): Promise<Uint8Array> {
+  const reader = lendingReader(answer.body as ResponseBody, Number.POSITIVE_INFINITY);
   const pieces: Uint8Array[] = [];
   for (let piece = await reader.read(); !piece.done && piece.value; piece = await reader.read()) {
     pieces.push(piece.value.slice());

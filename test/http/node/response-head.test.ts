@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { HeadCollector, parseAnswerHead } from '../../../src/http/node/response-head.ts';
+import { HeadCollector, parseResponseHead } from '../../../src/http/node/response-head.ts';
 
-const head = (...lines: string[]) => parseAnswerHead(lines.join('\r\n'), 'GET');
+const head = (...lines: string[]) => parseResponseHead(lines.join('\r\n'), 'GET');
 const OK = 'HTTP/1.1 200 OK';
 
 test('names are in small letters, and what comes twice is joined', () => {
@@ -35,7 +35,7 @@ describe('the length of a body', () => {
     ['GET', 103],
   ])('is nothing for %s and %i', (method, status) => {
     const text = `HTTP/1.1 ${status} \r\nContent-Length: 17`;
-    expect(parseAnswerHead(text, method).framing).toEqual({ kind: 'length', bytes: 0 });
+    expect(parseResponseHead(text, method).framing).toEqual({ kind: 'length', bytes: 0 });
   });
 });
 

@@ -11,7 +11,7 @@ export interface Share extends ByteRange {
 }
 
 /** One piece on its way: takes its shares from the batches of its term, which come in order. */
-export class PieceTaker {
+export class PieceSlicer {
   readonly piece: Piece;
   /** Bytes of the term that lie before the next batch. */
   #before = 0;

@@ -14,9 +14,9 @@ import { type Access, type HubParams, tokenOf } from './types.ts';
 /** Default endpoint of `@huggingface/hub`. */
 export const HUB_URL = 'https://huggingface.co';
 
-export type DoorParams = HubParams & Access & { signal?: AbortSignal };
+export type RequestParams = HubParams & Access & { signal?: AbortSignal };
 
-export interface Question {
+export interface HubQuestion {
   url: string;
   method?: 'GET' | 'HEAD' | 'POST' | 'DELETE';
   headers?: Record<string, string>;
@@ -38,13 +38,13 @@ export function hubUrlOf({ hubUrl = HUB_URL }: HubParams): string {
 }
 
 /** Hub requests of calls that fetch no content, with the usual retries and limits. */
-export class HubDoor {
+export class CompatHttp {
   readonly hubUrl: string;
   readonly #http: Http;
   readonly #token: string | undefined;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(params: DoorParams) {
+  constructor(params: RequestParams) {
     this.hubUrl = hubUrlOf(params);
     this.#token = tokenOf(params);
     this.#signal = params.signal;
@@ -58,7 +58,7 @@ export class HubDoor {
   readonly accessToken = async (): Promise<string | undefined> => this.#token;
 
   /** The answer's head; its body is dropped. A refusal throws, unless its status is one of `expected`. */
-  async head(question: Question, expected: readonly number[] = []): Promise<Reply> {
+  async head(question: HubQuestion, expected: readonly number[] = []): Promise<Reply> {
     return this.#exchange(question, expected, async (reply) => {
       reply.drop();
       return reply;
@@ -66,7 +66,7 @@ export class HubDoor {
   }
 
   /** The answer as JSON. */
-  async json(question: Question): Promise<{ body: unknown; reply: Reply }> {
+  async json(question: HubQuestion): Promise<{ body: unknown; reply: Reply }> {
     return this.#exchange(question, [], async (reply) => ({
       body: await readJson(reply, LIST_JSON_BYTES),
       reply,
@@ -74,12 +74,12 @@ export class HubDoor {
   }
 
   /** The answer, taken in by its caller. */
-  async take<T>(question: Question, expected: readonly number[], takeIn: (reply: Reply) => Promise<T>): Promise<T> {
+  async take<T>(question: HubQuestion, expected: readonly number[], takeIn: (reply: Reply) => Promise<T>): Promise<T> {
     return this.#exchange(question, expected, takeIn);
   }
 
   async #exchange<T>(
-    question: Question,
+    question: HubQuestion,
     expected: readonly number[],
     takeIn: (reply: Reply) => Promise<T>,
   ): Promise<T> {
