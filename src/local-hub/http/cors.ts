@@ -1,4 +1,4 @@
-import type { HubExchange, ResponseHeaders } from './exchange.ts';
+import type { HubExchange, OutgoingHeaders } from './exchange.ts';
 
 /** Which part of the service an address belongs to: they differ in what a page of another origin may see. */
 export type Family = 'hub' | 'cas' | 'signed';
@@ -22,7 +22,7 @@ const HUB_EXPOSED = [
 const DAY_SECONDS = 86_400;
 
 /** CORS headers of an answer. Pages of unknown origins send no token, so they read only what is public. */
-export function corsHeaders(family: Family, exchange: HubExchange): ResponseHeaders {
+export function corsHeaders(family: Family, exchange: HubExchange): OutgoingHeaders {
   if (family !== 'hub') return { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' };
   const origin = exchange.header('origin');
   return {

@@ -7,7 +7,7 @@ import { pause } from './pause.ts';
 import type { RequestRecord } from './request-log.ts';
 import type { SenderFacts } from './sender.ts';
 
-export type ResponseHeaders = Record<string, string | number | undefined>;
+export type OutgoingHeaders = Record<string, string | number | undefined>;
 
 /** A body that is read while it is sent. */
 export interface StreamedBody {
@@ -80,16 +80,16 @@ export class HubExchange {
     return /^Bearer\s+(\S+)$/i.exec(this.header('authorization') ?? '')?.[1];
   }
 
-  json(status: number, value: unknown, headers: ResponseHeaders = {}): Promise<void> {
+  json(status: number, value: unknown, headers: OutgoingHeaders = {}): Promise<void> {
     return this.send(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(value));
   }
 
-  text(status: number, text: string, headers: ResponseHeaders = {}): Promise<void> {
+  text(status: number, text: string, headers: OutgoingHeaders = {}): Promise<void> {
     return this.send(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }, text);
   }
 
   /** Sends the answer and waits until it is written. */
-  async send(status: number, headers: ResponseHeaders, body: string | Uint8Array | StreamedBody = ''): Promise<void> {
+  async send(status: number, headers: OutgoingHeaders, body: string | Uint8Array | StreamedBody = ''): Promise<void> {
     const whole = typeof body === 'string' ? Buffer.from(body) : body;
     let { length, pieces } =
       whole instanceof Uint8Array ? { length: whole.length as number | undefined, pieces: only(whole) } : whole;

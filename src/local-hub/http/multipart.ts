@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ByteRange } from '../../core/ranges.ts';
 import { contentRange } from './byte-range.ts';
-import type { HubExchange, ResponseHeaders } from './exchange.ts';
+import type { HubExchange, OutgoingHeaders } from './exchange.ts';
 import type { RangedContent } from './ranged.ts';
 
 /** Sends several ranges as `multipart/byteranges`. */
@@ -9,7 +9,7 @@ export function sendMultipart(
   exchange: HubExchange,
   content: RangedContent,
   ranges: ByteRange[],
-  headers: ResponseHeaders,
+  headers: OutgoingHeaders,
 ): Promise<void> {
   const boundary = randomBytes(16).toString('hex');
   const parts = faultyParts(exchange, ranges).map((range) => ({

@@ -1,6 +1,6 @@
 import type { ByteRange } from '../../core/ranges.ts';
 import { contentRange, requestedRange } from './byte-range.ts';
-import type { HubExchange, ResponseHeaders } from './exchange.ts';
+import type { HubExchange, OutgoingHeaders } from './exchange.ts';
 
 /** Content of a known size that can be read from anywhere. */
 export interface RangedContent {
@@ -9,7 +9,7 @@ export interface RangedContent {
 }
 
 /** Sends the whole, or the one range that the request asks for. */
-export function sendRanged(exchange: HubExchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
+export function sendRanged(exchange: HubExchange, content: RangedContent, headers: OutgoingHeaders): Promise<void> {
   const range = requestedRange(exchange.header('range'), content.size);
   const all = { 'accept-ranges': 'bytes', ...headers };
   if (range === 'unsatisfiable') {
@@ -21,7 +21,7 @@ export function sendRanged(exchange: HubExchange, content: RangedContent, header
   return range ? sendPartial(exchange, content, range, all) : sendWhole(exchange, content, all);
 }
 
-export function sendWhole(exchange: HubExchange, content: RangedContent, headers: ResponseHeaders): Promise<void> {
+export function sendWhole(exchange: HubExchange, content: RangedContent, headers: OutgoingHeaders): Promise<void> {
   const pieces = content.read({ start: 0, end: content.size });
   return exchange.send(200, headers, { length: content.size, pieces });
 }
@@ -31,7 +31,7 @@ export function sendPartial(
   exchange: HubExchange,
   content: RangedContent,
   range: ByteRange,
-  headers: ResponseHeaders,
+  headers: OutgoingHeaders,
 ): Promise<void> {
   const { fault } = exchange;
   if (fault?.action === 'fullInsteadOfPartial') return sendWhole(exchange, content, headers);

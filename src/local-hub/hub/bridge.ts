@@ -1,5 +1,5 @@
 import type { HubContext } from '../context.ts';
-import type { HubExchange, ResponseHeaders } from '../http/exchange.ts';
+import type { HubExchange, OutgoingHeaders } from '../http/exchange.ts';
 import { sendRanged } from '../http/ranged.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
@@ -32,7 +32,7 @@ export async function sendBridge(context: HubContext, exchange: HubExchange, has
  * Headers of the redirect to this URL. huggingface_hub follows a redirect on the Hub's own host, and reads metadata
  * from the last response.
  */
-function repeatedFacts(context: HubContext, exchange: HubExchange, { hash, size }: FileRecord): ResponseHeaders {
+function repeatedFacts(context: HubContext, exchange: HubExchange, { hash, size }: FileRecord): OutgoingHeaders {
   const [plural, ...name] = exchange.query.get('repo')?.split('/') ?? [];
   const type = typeOfPlural(plural);
   const commit = exchange.query.get('commit');

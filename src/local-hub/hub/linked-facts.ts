@@ -1,5 +1,5 @@
 import { baseUrl, casUrl, type HubContext } from '../context.ts';
-import type { HubExchange, ResponseHeaders } from '../http/exchange.ts';
+import type { HubExchange, OutgoingHeaders } from '../http/exchange.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 
 /** Headers with which a client fetches a large file over Xet. */
@@ -9,7 +9,7 @@ export function linkedFacts(
   { type, name }: RepoId,
   commit: string,
   file: { xetHash: string; size: number; lfs: { sha256: string } },
-): { refreshUrl: string; reconstructionUrl: string; headers: ResponseHeaders } {
+): { refreshUrl: string; reconstructionUrl: string; headers: OutgoingHeaders } {
   const refreshUrl = `${baseUrl(context, exchange)}/api/${type}s/${name}/xet-read-token/${commit}`;
   const reconstructionUrl = `${casUrl(context, exchange)}/v1/reconstructions/${file.xetHash}`;
   return {

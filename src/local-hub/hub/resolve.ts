@@ -1,6 +1,6 @@
 import { type HubContext, signedUrl } from '../context.ts';
 import { requestedRange } from '../http/byte-range.ts';
-import type { HubExchange, ResponseHeaders } from '../http/exchange.ts';
+import type { HubExchange, OutgoingHeaders } from '../http/exchange.ts';
 import { sendRanged } from '../http/ranged.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
@@ -42,7 +42,7 @@ async function sendXetFile(
 ): Promise<void> {
   const { type, name } = repo.id;
   const facts = linkedFacts(context, exchange, repo.id, commit, file);
-  const headers: ResponseHeaders = { ...facts.headers, 'accept-ranges': 'bytes', etag: `"${file.lfs.sha256}"` };
+  const headers: OutgoingHeaders = { ...facts.headers, 'accept-ranges': 'bytes', etag: `"${file.lfs.sha256}"` };
   if (exchange.method === 'GET' && exchange.header('accept')?.includes(XET_INFO)) {
     const { refreshUrl, reconstructionUrl } = facts;
     const info = { hash: file.xetHash, refreshUrl, reconstructionUrl, etag: `"${file.lfs.sha256}"`, size: file.size };
@@ -84,7 +84,7 @@ export async function sendCachedFile(
 }
 
 function sendGitFile(context: HubContext, exchange: HubExchange, commit: string, file: TreeFile): Promise<void> {
-  const headers: ResponseHeaders = {
+  const headers: OutgoingHeaders = {
     'content-type': 'text/plain; charset=utf-8',
     'x-repo-commit': commit,
     etag: `"${file.oid}"`,
