@@ -33,18 +33,18 @@ const CACHE_DIR: [string, string, (text: string) => string] = [
   'Hub cache folder (default: as HF_HUB_CACHE and HF_HOME say)',
   folderOf('--cache-dir'),
 ];
-const JSON_LINES = ['--json', 'one JSON object a line on stdout, a summary last'] as const;
-const DRY_RUN = ['--dry-run', 'say what would go, and remove nothing'] as const;
-const YES = ['-y, --yes', 'do not ask'] as const;
+const JSON_LINES = ['--json', 'one JSON object per line on stdout, a summary last'] as const;
+const DRY_RUN = ['--dry-run', 'show what would be removed; remove nothing'] as const;
+const YES = ['-y, --yes', 'do not ask for confirmation'] as const;
 
 /** Adds `cache` and what belongs to it to the command line. */
 export function addCacheCommands(root: Command, { endpoint, signal, clientOptions }: CommandSurroundings): void {
   const cache = root
     .command('cache')
-    .summary('see, verify and clean what is kept on this machine')
+    .summary('show, verify and clean the caches on this machine')
     .description(
-      'See, verify and clean what is kept on this machine: the Hub cache folder, which other Hub clients use as well, ' +
-        "and what xetkit remembers of chunks and files, in XETKIT_CACHE (default: 'xetkit' in HF_HOME).",
+      'Show, verify and clean the caches on this machine: the Hub cache folder, which other Hub clients also use, ' +
+        "and xetkit's own folder of chunks and recipes, XETKIT_CACHE (default: 'xetkit' in HF_HOME).",
     );
 
   const withClient = async (flags: CacheFlags, step: (client: XetClient, output: Output) => Promise<void>) => {
@@ -55,18 +55,17 @@ export function addCacheCommands(root: Command, { endpoint, signal, clientOption
 
   cache
     .command('ls')
-    .summary('what is kept, the biggest first')
+    .summary('list cached repositories, largest first')
     .description(
-      'List repositories with their sizes and revisions, what xetkit keeps beside them, and what a prune would free.',
+      "List cached repositories with sizes and revisions, the size of xetkit's own caches, and what a prune would free.",
     )
-    .option('--revisions', 'a line for each revision, with its commit')
+    .option('--revisions', 'one line per revision, with its commit')
     .option(...CACHE_DIR)
     .option(...JSON_LINES)
     .addHelpText(
       'after',
-      "\nA revision is 'detached' when no branch or tag stands for it any more. Revisions\n" +
-        'share the files that are the same in both, so together they take less than the\n' +
-        'sum of their sizes.',
+      "\nA revision is 'detached' if no branch or tag points to it any more. Revisions share\n" +
+        'identical files, so together they take less than the sum of their sizes.',
     )
     .action((flags: CacheFlags & { revisions?: boolean }) =>
       withClient(flags, (client, output) => cacheLs(client, { revisions: flags.revisions ?? false }, output, signal)),
@@ -74,13 +73,13 @@ export function addCacheCommands(root: Command, { endpoint, signal, clientOption
 
   cache
     .command('verify')
-    .summary('hash what is kept, and name what is wrong')
+    .summary('hash all cached files and report damage')
     .description(
-      'Hash every file of the Hub cache folder again and compare it with its name, without asking any server. ' +
-        'Ends with 1 if something is wrong or missing and still there.',
+      'Hash every file of the Hub cache folder and compare it with its name, without contacting a server. ' +
+        'Exits with 1 if damage is found and not repaired.',
     )
     .argument('[repo...]', 'only these repositories')
-    .option('--repair', 'remove what is wrong, and the links to it: the next download fetches it')
+    .option('--repair', 'remove damaged files and links to them, so the next download fetches them')
     .option(...CACHE_DIR)
     .option(...JSON_LINES)
     .addHelpText(
@@ -97,14 +96,13 @@ export function addCacheCommands(root: Command, { endpoint, signal, clientOption
 
   cache
     .command('prune')
-    .summary('remove what nothing needs')
+    .summary('remove unneeded files')
     .description(
-      'Remove revisions that neither a branch nor a tag stands for, downloads that were broken off, files that ' +
-        'no revision uses, links to nothing, and chunks beyond their limit. What a branch or a tag stands for stays, and ' +
-        'so does what is being downloaded.',
+      'Remove revisions without a branch or tag, interrupted downloads, files that no revision uses, broken links, and ' +
+        'chunks beyond their limit. Revisions with a branch or tag and running downloads are kept.',
     )
-    .option('--max-size <size>', 'what chunks may still take, such as 2GB; 0 for none (default: 10 GiB)', parseSize)
-    .option('--keep-detached', 'leave revisions without a branch or tag, such as those fetched by their commits')
+    .option('--max-size <size>', 'size limit for chunks, such as 2GB; 0 removes all (default: 10 GiB)', parseSize)
+    .option('--keep-detached', 'keep revisions without a branch or tag, such as those downloaded by commit')
     .option(...DRY_RUN)
     .option(...YES)
     .option(...CACHE_DIR)
@@ -130,9 +128,9 @@ export function addCacheCommands(root: Command, { endpoint, signal, clientOption
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  xetkit cache rm owner/model datasets/owner/data   all revisions of both\n' +
-        '  xetkit cache rm owner/model@main                  what main stands for\n' +
-        "  xetkit cache rm 3160fef --dry-run                 one of 'cache ls --revisions'",
+        '  xetkit cache rm owner/model datasets/owner/data   all revisions of both repositories\n' +
+        '  xetkit cache rm owner/model@main                  the revision of main\n' +
+        "  xetkit cache rm 3160fef --dry-run                 a commit listed by 'cache ls --revisions'",
     )
     .action((texts: string[], flags: RemovalFlags) => {
       const { dryRun = false, yes = false } = flags;

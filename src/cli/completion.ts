@@ -19,7 +19,7 @@ interface Node {
 export function addCompletionCommand(root: Command): void {
   root
     .command('completion')
-    .summary('completions for a shell')
+    .summary('print shell completions')
     .description('Print completions of commands and options for a shell.')
     .addArgument(new Argument('<shell>', 'shell').choices(SHELLS))
     .addHelpText(

@@ -58,14 +58,13 @@ const WORKER_BYTES = 4_000_000;
 export function addDoctorCommand(root: Command, { endpoint, signal }: CommandSurroundings): void {
   root
     .command('doctor')
-    .argument('[repo]', 'repository of which a byte is read, by way of all hosts that takes')
-    .summary('look for what is wrong on this machine')
+    .argument('[repo]', 'repository to read one byte from, through every host involved')
+    .summary('find problems on this machine')
     .description(
-      'Look whether everything works that downloads need: endpoint, token, clock, proxy, the hosts that data comes from, ' +
-        'cache, disk, workers and WebAssembly. ' +
-        'Ends with 1 if something does not.',
+      'Check everything that downloads need: endpoint, token, clock, proxy, data hosts, cache, disk, workers and ' +
+        'WebAssembly. Exits with 1 if a check fails.',
     )
-    .option('--json', 'one JSON object a line on stdout: check, state, message, advice')
+    .option('--json', 'one JSON object per line on stdout: check, state, message, advice')
     .addHelpText(
       'after',
       '\nExamples:\n  xetkit doctor\n  xetkit doctor owner/model\n  HF_ENDPOINT=http://hub.internal:8080 xetkit doctor --json',

@@ -92,9 +92,9 @@ function program(signal: AbortSignal): Command {
     .configureHelp({ sortSubcommands: false })
     .addHelpText(
       'after',
-      '\nREPO is owner/name, datasets/owner/name, spaces/owner/name, hf://… or an address of the Hub.\n' +
-        'HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_HUB_DISABLE_XET mean what they mean to\n' +
-        'other Hub clients.',
+      '\nREPO is owner/name, datasets/owner/name, spaces/owner/name, hf://… or a URL of the Hub.\n' +
+        'HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_HUB_DISABLE_XET have the same meaning\n' +
+        'as for other Hub clients.',
     );
 
   // What asks a Hub needs to know which. The other commands work with a wrong address as well.
@@ -104,25 +104,25 @@ function program(signal: AbortSignal): Command {
 
   root
     .command('download')
-    .summary('fetch files of a repository')
-    .description('Fetch files into the Hub cache folder or a folder of your own. Without FILE, the whole repository.')
+    .summary('download files of a repository')
+    .description('Download files into the Hub cache folder or a local folder. Without FILE, the whole repository.')
     .argument('<repo>', 'repository')
     .argument('[file...]', "paths in the repository; a folder ends in '/'")
-    .option('--include <glob>', 'only files that match (may be repeated)', collect)
-    .option('--exclude <glob>', 'no files that match (may be repeated)', collect)
+    .option('--include <glob>', 'include only matching files (repeatable)', collect)
+    .option('--exclude <glob>', 'exclude matching files (repeatable)', collect)
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
     .option('--local-dir <dir>', 'folder that mirrors the repository', folderOf('--local-dir'))
     .option('--cache-dir <dir>', 'Hub cache folder to use', folderOf('--cache-dir'))
-    .option('--force', 'fetch again what is already there')
-    .option('--offline', 'ask no server: only check that everything is there')
-    .option('--dry-run', 'say what would be fetched, and change nothing')
-    .option('--concurrency <n>', 'requests at once', whole)
+    .option('--force', 'fetch files again even if they are local')
+    .option('--offline', 'contact no server; fail if a file is not local')
+    .option('--dry-run', 'show what would be fetched; change nothing')
+    .option('--concurrency <n>', 'concurrent requests', whole)
     .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
     .option('--no-xet', 'plain HTTP only')
-    .option('--json', 'one JSON object a line on stdout')
-    .option('--quiet', 'no progress, no remarks')
+    .option('--json', 'one JSON object per line on stdout')
+    .option('--quiet', 'no progress and no messages')
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -155,11 +155,11 @@ function program(signal: AbortSignal): Command {
     .summary('list files of a repository')
     .argument('<repo>', 'repository')
     .argument('[path]', 'folder in the repository')
-    .option('--recursive', 'with everything below')
+    .option('--recursive', 'include everything below')
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
     .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
-    .option('--json', 'one JSON object a line on stdout')
+    .option('--json', 'one JSON object per line on stdout')
     .addHelpText(
       'after',
       '\nExamples:\n  xetkit ls owner/model\n  xetkit ls datasets/owner/data train --recursive --json',
@@ -173,25 +173,25 @@ function program(signal: AbortSignal): Command {
 
   root
     .command('hash')
-    .summary('hashes of local files, as an upload would have them')
+    .summary('print the hashes of local files')
     .argument('<file...>', 'files')
-    .option('--json', 'one JSON object a line on stdout: xetHash, sha256, size, chunks')
+    .option('--json', 'one JSON object per line on stdout: xetHash, sha256, size, chunks')
     .addHelpText('after', '\nExamples:\n  xetkit hash model.safetensors\n  xetkit hash *.safetensors --json')
     .action(async (files: string[], flags: { json?: boolean }) => hash(files, new Output(flags), signal));
 
   root
     .command('compare')
-    .summary('fetch with xetkit and with @huggingface/hub, and compare')
+    .summary('fetch files with xetkit and @huggingface/hub, and compare')
     .description(
-      'Fetch files with xetkit and with @huggingface/hub, if that is installed, and compare content, time and bytes\n' +
-        'fetched. Nothing is written, and nothing that is on this machine is used.',
+      'Fetch files with xetkit and with @huggingface/hub, if it is installed, and compare content, time and traffic. ' +
+        'Writes nothing and uses no local files.',
     )
     .argument('<repo>', 'repository')
     .argument('[file...]', 'paths in the repository (default: all files)')
     .option('--revision <rev>', 'branch, tag or commit (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
     .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
-    .option('--json', 'one JSON object a line on stdout')
+    .option('--json', 'one JSON object per line on stdout')
     .addHelpText('after', '\nExamples:\n  xetkit compare owner/model\n  xetkit compare owner/model config.json --json')
     .action(async (repo: string, files: string[], flags: RepoFlags) => {
       const output = new Output(flags);

@@ -26,25 +26,25 @@ export function addServeCommand(root: Command, signal: AbortSignal): void {
   root
     .command('serve')
     .summary('run the local Hub')
-    .description('Run a Hub and CAS on this machine, for air-gapped work, CI and tests. Ctrl-C ends it.')
+    .description('Run a Hub and CAS on this machine, for air-gapped work, CI and tests. Press Ctrl-C to stop.')
     .option('--dir <dir>', 'folder for its data (default: a temporary one, removed at the end)')
     .addOption(new Option('--port <port>', 'port to listen on').argParser(parsePort).default(0, 'any free one'))
     .option('--host <host>', 'address to listen on', '127.0.0.1')
-    .option('--seed <dir>', 'folder of repositories to put in first: DIR/owner/name/…, DIR/datasets/owner/name/…')
+    .option('--seed <dir>', 'folder of repositories to import first: DIR/owner/name/…, DIR/datasets/owner/name/…')
     .option(
       '--token <token>',
-      'access token that may write, or read:TOKEN; then others only read what is public',
+      'access token with write permission, or read:TOKEN for read-only; without a token, clients can then only read public repositories',
       collect,
     )
-    .option('--read-only', 'let nobody change anything')
+    .option('--read-only', 'reject all changes')
     .option('--allow-origin <origin>', 'origin of pages that may write, such as http://localhost:3000', collect)
-    .option('--allow-host <name>', 'another name or address that clients reach it by', collect)
-    .option('--public-url <url>', 'address of the server with TLS before it, such as https://hub.example.org')
-    .option('--verbose', 'a line on stderr for each request')
-    .option('--json', 'the address as JSON on stdout')
+    .option('--allow-host <name>', 'another host name or address that clients use', collect)
+    .option('--public-url <url>', 'public URL of a TLS server in front of it, such as https://hub.example.org')
+    .option('--verbose', 'log each request to stderr')
+    .option('--json', 'print the URL as JSON on stdout')
     .addHelpText(
       'after',
-      '\n--token, --allow-origin and --allow-host may be repeated.\n' +
+      '\n--token, --allow-origin and --allow-host can be repeated.\n' +
         '\nExamples:\n' +
         '  xetkit serve --seed ./repositories\n' +
         '  xetkit serve --dir ./hub-data --host 0.0.0.0 --port 8080 --allow-host hub.internal --token read:hf_team',

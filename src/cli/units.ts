@@ -59,7 +59,7 @@ export function formatCount(count: number, noun: string, plural = `${noun}s`): s
 /** Timers hold no longer time. */
 const MAX_SECONDS = 2_000_000;
 
-export const TIMEOUT_HELP = 'longest wait for a server that says nothing (default: 20)';
+export const TIMEOUT_HELP = 'longest wait for a silent server (default: 20)';
 
 /** Seconds as milliseconds. */
 export function parseSeconds(text: string): number {

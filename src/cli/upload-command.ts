@@ -49,36 +49,36 @@ const collect = (value: string, before: string[] | undefined) => [...(before ?? 
 export function addUploadCommand(root: Command, { endpoint, signal, clientOptions }: CommandSurroundings): void {
   root
     .command('upload')
-    .summary('upload a file or a folder, in one commit')
+    .summary('upload a file or a folder in one commit')
     .description(
-      'Upload a file, or all files of a folder. Only chunks that the Hub does not have are sent: the same command after an ' +
-        'interruption goes on, and a changed file costs its changes.',
+      'Upload a file, or all files of a folder. Only chunks that the Hub lacks are sent: repeat the command after an ' +
+        'interruption to resume it; a changed file costs only its changes.',
     )
     .argument('<repo>', 'repository')
     .argument('<local>', "file or folder; '-' is standard input")
     .argument('[path-in-repo]', 'path in the repository (default: the name of the file; the root for a folder)')
-    .option('--include <glob>', 'of a folder only files that match (may be repeated)', collect)
-    .option('--exclude <glob>', 'of a folder no files that match (may be repeated)', collect)
+    .option('--include <glob>', 'include only matching files of a folder (repeatable)', collect)
+    .option('--exclude <glob>', 'exclude matching files of a folder (repeatable)', collect)
     .option(
       '--delete <path>',
       "delete a file, a folder with '/' at its end, or with * ? [ what matches below PATH-IN-REPO, in the same commit; " +
         'what is uploaded stays (may be repeated)',
       collect,
     )
-    .option('--message <text>', 'first line of the commit')
-    .option('--description <text>', 'the rest of it')
+    .option('--message <text>', 'first line of the commit message')
+    .option('--description <text>', 'rest of the commit message')
     .option('--revision <branch>', 'branch to commit to (default: main)')
     .option('--repo-type <type>', 'model, dataset or space')
-    .option('--create-pr', 'open a pull request in place of committing to the branch')
-    .option('--create', 'create the repository if there is none, as visible as the account has it by default')
-    .option('--private', 'with --create: only its owners see it')
-    .option('--public', 'with --create: everybody sees it')
+    .option('--create-pr', 'open a pull request instead of committing to the branch')
+    .option('--create', "create the repository if it does not exist, with the account's default visibility")
+    .option('--private', 'with --create: visible only to its owners')
+    .option('--public', 'with --create: visible to everyone')
     .addOption(new Option('--sdk <sdk>', 'with --create: runtime of a space').choices(SDKS))
-    .option('--force', 'also upload a root or home folder, and files behind links that lead out of the folder')
+    .option('--force', 'allow uploading a root or home folder, and follow links out of the folder')
     .option('--memory <size>', 'memory budget, such as 64MB', parseSize)
     .option('--timeout <seconds>', TIMEOUT_HELP, parseSeconds)
-    .option('--json', 'one JSON object a line on stdout')
-    .option('--quiet', 'no progress, no remarks')
+    .option('--json', 'one JSON object per line on stdout')
+    .option('--quiet', 'no progress and no messages')
     .addHelpText(
       'after',
       '\nExamples:\n' +
