@@ -6,14 +6,12 @@ export interface Progress {
   phase: 'resolving' | 'downloading' | 'verifying' | 'uploading' | 'committing' | 'done';
   /** Number of files. */
   files: { done: number; total: number };
-  /** Bytes of file content, however they were had; of an upload those that are stored at the other end. */
-  bytes: { done: number; total: number };
-  /** Bytes that came over the network, which compression and dedup make fewer. */
-  network: { bytes: number };
-  /** Bytes of file content that were already here; of an upload, those that were there. */
-  cached: { bytes: number };
-  /** Of an upload: bytes of file content that were read, cut into chunks and hashed. */
-  hashed?: { bytes: number };
+  /**
+   * Bytes of file content that are done, and in total; the rest has the meaning that it has in results: `network` was received or
+   * sent, `cache` was assembled from chunks on this machine (of an upload, known to the Hub), `local` was already in place. An
+   * upload also counts what was read and `hashed`.
+   */
+  bytes: { done: number; total: number; network: number; cache: number; local: number; hashed?: number };
   /** Content bytes a second, over the last few seconds. */
   bytesPerSecond: number;
   /** Undefined while nothing can be said. */
@@ -58,9 +56,7 @@ export class ProgressMeter {
     this.#state = {
       phase: 'downloading',
       files: { done: 0, total: totals.files },
-      bytes: { done: 0, total: totals.bytes },
-      network: { bytes: 0 },
-      cached: { bytes: 0 },
+      bytes: { done: 0, total: totals.bytes, network: 0, cache: 0, local: 0 },
       bytesPerSecond: 0,
       etaSeconds: undefined,
       current: undefined,
@@ -84,7 +80,7 @@ export class ProgressMeter {
   }
 
   network(bytes: number): void {
-    this.#state.network.bytes += bytes;
+    this.#state.bytes.network += bytes;
     this.#arrived();
   }
 
@@ -93,12 +89,16 @@ export class ProgressMeter {
     if (this.#state.waiting) this.#state.waiting = false;
   }
 
-  cached(bytes: number): void {
-    this.#state.cached.bytes += bytes;
+  cache(bytes: number): void {
+    this.#state.bytes.cache += bytes;
+  }
+
+  local(bytes: number): void {
+    this.#state.bytes.local += bytes;
   }
 
   hashed(bytes: number): void {
-    this.#state.hashed = { bytes: (this.#state.hashed?.bytes ?? 0) + bytes };
+    this.#state.bytes.hashed = (this.#state.bytes.hashed ?? 0) + bytes;
   }
 
   /** There is more than was known of. */
@@ -139,15 +139,8 @@ export class ProgressMeter {
     if (!always && at - this.#lastReport < REPORT_EVERY_MS) return;
     this.#lastReport = at;
     this.#measure(at);
-    const { files, bytes, network, cached, hashed } = this.#state;
-    this.#report({
-      ...this.#state,
-      files: { ...files },
-      bytes: { ...bytes },
-      network: { ...network },
-      cached: { ...cached },
-      ...(hashed && { hashed: { ...hashed } }),
-    });
+    const { files, bytes } = this.#state;
+    this.#report({ ...this.#state, files: { ...files }, bytes: { ...bytes } });
   }
 
   #measure(at: number): void {

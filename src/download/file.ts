@@ -77,7 +77,7 @@ function alreadyThere(
   log: MetricsLog,
 ): DownloadOutcome {
   log.add('local', file.size);
-  meter.cached(file.size);
+  meter.local(file.size);
   meter.fileDone();
   return { ...existing, bytes: { network: 0, cache: 0, local: file.size } };
 }
@@ -182,12 +182,12 @@ class Filling {
         },
         onCachedBytes: (bytes) => {
           this.cached += bytes;
-          meter.cached(bytes);
+          meter.cache(bytes);
         },
         onFound: (bytes) => {
           this.resumed += bytes;
           log.add('local', bytes);
-          meter.cached(bytes);
+          meter.local(bytes);
           meter.content(bytes, file.path);
         },
       },

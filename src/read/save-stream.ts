@@ -46,7 +46,7 @@ export async function saveToStream(
       },
       onCachedBytes: (more) => {
         bytes.cache += more;
-        meter.cached(more);
+        meter.cache(more);
       },
     },
   );

@@ -332,34 +332,31 @@ async function alreadyThere(file: ResolvedFile, place: Place, signal: AbortSigna
 class Follower {
   readonly #meter: ProgressMeter;
   readonly #file: ResolvedFile;
-  #bytes = 0;
-  #network = 0;
-  #cached = 0;
+  #seen = { done: 0, network: 0, cache: 0, local: 0 };
 
   constructor(meter: ProgressMeter, file: ResolvedFile) {
     this.#meter = meter;
     this.#file = file;
   }
 
-  at({ bytes, network, cached }: Pick<Progress, 'bytes' | 'network' | 'cached'>): void {
-    this.#meter.network(network.bytes - this.#network);
-    this.#meter.cached(cached.bytes - this.#cached);
-    this.#meter.content(bytes.done - this.#bytes, this.#file.path);
-    this.#bytes = bytes.done;
-    this.#network = network.bytes;
-    this.#cached = cached.bytes;
+  at({ bytes }: Pick<Progress, 'bytes'>): void {
+    this.#meter.network(bytes.network - this.#seen.network);
+    this.#meter.cache(bytes.cache - this.#seen.cache);
+    this.#meter.local(bytes.local - this.#seen.local);
+    this.#meter.content(bytes.done - this.#seen.done, this.#file.path);
+    this.#seen = bytes;
   }
 
   /** It failed, and may be tried again. */
   takeBack(): void {
-    this.#meter.content(-this.#bytes, this.#file.path);
-    this.#bytes = 0;
+    this.#meter.content(-this.#seen.done, this.#file.path);
+    this.#seen = { ...this.#seen, done: 0 };
   }
 
   /** Also counts what was not reported, as for a file that was there. */
   end(localBytes: number): void {
-    this.#meter.cached(Math.max(0, localBytes - this.#cached));
-    this.#meter.content(this.#file.size - this.#bytes, this.#file.path);
+    this.#meter.local(Math.max(0, localBytes - this.#seen.local));
+    this.#meter.content(this.#file.size - this.#seen.done, this.#file.path);
     this.#meter.fileDone();
   }
 }

@@ -197,7 +197,7 @@ class Upload {
         likely: await this.#earlierVersions(files),
         onProgress: ({ readBytes, knownBytes, storedBytes, sentBytes }) => {
           meter.hashed(readBytes);
-          meter.cached(knownBytes);
+          meter.cache(knownBytes);
           meter.network(sentBytes);
           meter.content(knownBytes + storedBytes, current);
         },
@@ -258,7 +258,7 @@ class Upload {
       this.#bytes.total += bytes.length;
       if (unchanged) {
         this.#bytes.deduplicated += bytes.length;
-        meter.cached(bytes.length);
+        meter.cache(bytes.length);
       } else {
         this.#bytes.sent += bytes.length;
         yield { kind: 'file', path: file.path, content: base64(bytes), id };

@@ -200,7 +200,7 @@ describe('events', () => {
   const told = (phase: 'uploading' | 'committing', current: string, done: number) => ({
     phase,
     current,
-    bytes: { done, total: 100 },
+    bytes: { done, total: 100, network: 0, cache: 0, local: 0 },
   });
 
   test('say of each file that it began and that it is done', () => {

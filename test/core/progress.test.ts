@@ -24,9 +24,7 @@ describe('ProgressMeter', () => {
       {
         phase: 'downloading',
         files: { done: 0, total: 3 },
-        bytes: { done: 10, total: 1000 },
-        network: { bytes: 0 },
-        cached: { bytes: 0 },
+        bytes: { done: 10, total: 1000, network: 0, cache: 0, local: 0 },
         bytesPerSecond: 0,
         etaSeconds: undefined,
         current: 'a.txt',
@@ -50,9 +48,10 @@ describe('ProgressMeter', () => {
     const { meter, last } = metered(1, 1000);
     meter.network(30);
     meter.network(12);
-    meter.cached(7);
+    meter.cache(7);
+    meter.local(3);
     meter.content(100, 'a');
-    expect(last()).toMatchObject({ network: { bytes: 42 }, cached: { bytes: 7 }, bytes: { done: 100 } });
+    expect(last()).toMatchObject({ bytes: { done: 100, network: 42, cache: 7, local: 3 } });
   });
 
   test('the last report of a success says all done, also when nothing had to be fetched', () => {
@@ -81,7 +80,7 @@ describe('ProgressMeter', () => {
       clock.ms += 1000;
       meter.content(60, 'a');
     }
-    expect(last()?.bytes).toEqual({ done: 100, total: 100 });
+    expect(last()?.bytes).toMatchObject({ done: 100, total: 100 });
   });
 
   test('the rate is that of the last few seconds', () => {
@@ -130,7 +129,7 @@ describe('ProgressMeter', () => {
   test('never goes backwards, and every number is one', () => {
     const event = fc.oneof(
       fc.record({
-        kind: fc.constantFrom('content' as const, 'network' as const, 'cached' as const),
+        kind: fc.constantFrom('content' as const, 'network' as const, 'cache' as const),
         bytes: fc.nat(5000),
       }),
       fc.record({ kind: fc.constant('file' as const), bytes: fc.constant(0) }),
@@ -155,8 +154,8 @@ describe('ProgressMeter', () => {
         expect(report.bytes.done).toBeGreaterThanOrEqual(before?.bytes.done ?? 0);
         expect(report.bytes.done).toBeLessThanOrEqual(total);
         expect(report.files.done).toBeGreaterThanOrEqual(before?.files.done ?? 0);
-        expect(report.network.bytes).toBeGreaterThanOrEqual(before?.network.bytes ?? 0);
-        expect(report.cached.bytes).toBeGreaterThanOrEqual(before?.cached.bytes ?? 0);
+        expect(report.bytes.network).toBeGreaterThanOrEqual(before?.bytes.network ?? 0);
+        expect(report.bytes.cache).toBeGreaterThanOrEqual(before?.bytes.cache ?? 0);
         expect(Number.isFinite(report.bytesPerSecond) && report.bytesPerSecond >= 0).toBe(true);
         if (report.etaSeconds !== undefined)
           expect(Number.isFinite(report.etaSeconds) && report.etaSeconds >= 0).toBe(true);

@@ -788,8 +788,7 @@ describe('progress', () => {
     expect(reports.at(-1)).toMatchObject({
       phase: 'done',
       files: { done: 6, total: 6 },
-      bytes: { done: total, total },
-      cached: { bytes: 1_500_000 },
+      bytes: { done: total, total, local: 1_500_000 },
     });
   });
 
@@ -799,12 +798,8 @@ describe('progress', () => {
     const reporting: SnapshotParts = {
       ...parts,
       fetchFile: async (file, place, settings) => {
-        const at = (done: number, network: number, cached: number) =>
-          settings.onProgress({
-            bytes: { done, total: file.size },
-            network: { bytes: network },
-            cached: { bytes: cached },
-          } as Progress);
+        const at = (done: number, network: number, local: number) =>
+          settings.onProgress({ bytes: { done, total: file.size, network, cache: 0, local } } as Progress);
         at(1, 10, 1);
         at(2, 20, 1);
         const outcome = await parts.fetchFile(file, place, { ...settings, onProgress: () => undefined });
@@ -815,9 +810,7 @@ describe('progress', () => {
     await runSnapshot(reporting, planned, { onProgress: (progress) => reports.push(progress) });
     expect(reports.at(-1)).toMatchObject({
       phase: 'done',
-      bytes: { done: 13, total: 13 },
-      network: { bytes: 40 },
-      cached: { bytes: 2 },
+      bytes: { done: 13, total: 13, network: 40, cache: 0, local: 2 },
     });
   });
 });
