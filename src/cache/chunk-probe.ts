@@ -5,14 +5,14 @@ import type { RecipeTerm } from '../core/recipe.ts';
 import { recipeRuns } from './recipes/recipe-runs.ts';
 import type { SourcedRecipe, TermMatch } from './term-match.ts';
 
-/** A shorter run in the middle of a term is not worth a question. */
+/** Minimum size of a run in the middle of a term that is worth a request. */
 const MIN_RUN_BYTES = 2 * 1024 * 1024;
-/** Of one term: its xorb has no room for more that lie apart. */
+/** Maximum number of disjoint runs of this size in a xorb. */
 const MAX_RUNS = 256;
 
 /**
- * Offsets in a wanted term, in bytes from its start, near which runs of known chunks probably lie: those between the
- * known ends, whose position is unknown. The CAS tells which chunk lies at such an offset.
+ * Returns estimated offsets, in bytes from the start of a wanted term, of known runs between its matched ends. Which chunk
+ * is at such an offset, the CAS knows.
  */
 export function probeOffsets<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>, ends: TermMatch<S>): number[] {
   const before = ends.prefix.at(-1);
@@ -35,15 +35,15 @@ export function probeOffsets<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRec
   return apart.map(({ start, end }) => Math.floor(gapStart + perChunk * ((start + end) / 2 - gap.start)));
 }
 
-/** Asks the CAS for the byte of the wanted file at an offset: the answer says which chunk that is in, and where it begins. */
+/** Requests the reconstruction at an offset of the wanted file, which names the chunk there and its beginning. */
 export type ProbeAt = (offset: number) => Promise<Reconstruction>;
 
-/** Places that are worth a question each. */
+/** Maximum number of probes, one request each. */
 export const MAX_PROBES = 32;
 
 /**
- * Terms cut at the chunks that are at these places: how long the chunks before them are only the CAS knows. One
- * small question each.
+ * Splits terms at the chunks at these offsets. Only the CAS knows the lengths of the chunks before them, so each takes one
+ * small request.
  */
 export async function splitAtProbes(
   terms: readonly PlacedTerm[],

@@ -20,14 +20,14 @@ import type { RecipeCache } from './recipes/recipe-cache.ts';
 import { coversTerm } from './recipes/recipe-runs.ts';
 import { matchTerm, type SourcedRecipe, type TermMatch } from './term-match.ts';
 
-/** A file on this disk that is read in parts. */
+/** A local file that is read in parts. */
 export interface SourceFile {
-  /** Fills memory with the bytes from an offset on; gives less of it where the file ends. */
+  /** Reads bytes from an offset into memory. Returns the filled part, which is shorter at the end of the file. */
   read(start: number, into: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
-/** A file as it was cut into chunks. */
+/** A file and its chunks. */
 export interface ChunkedFile {
   /** Bytes. */
   size: number;
@@ -44,18 +44,18 @@ export interface FileSourceParts {
   budget: MemoryBudget;
 }
 
-/** Files that are looked into for the chunks of one term: those of many commits of a repository share most. */
+/** Files to search for the chunks of one term: files of many commits of a repository share most chunks. */
 const MAX_SOURCES = 8;
-/** Terms of one xorb for which those that matter are picked out of many files. */
+/** Terms of one xorb for which many files are filtered by chunk range. */
 const MAX_FILTERED_LOOKUPS = 32;
-/** Read and checked at once: each run is a message to a worker and back. */
+/** Size of runs that are read and verified together: each run is a message to a worker and back. */
 const RUN_BYTES = 2 * 1024 * 1024;
-/** Runs end with the chunk that makes them long enough. */
+/** A run ends with the chunk that reaches {@link RUN_BYTES}. */
 const MAX_RUN_BYTES = RUN_BYTES + MAX_CHUNK_BYTES;
-/** As many as are under way for one file. */
+/** Number of runs in progress for one file. */
 const MAX_SPARE_BUFFERS = 3;
 
-/** Other files on this disk of which it is known how they are built: what they have of a file that is wanted. */
+/** Chunks of other local files whose recipes are known. */
 export class FileSources {
   readonly #parts: FileSourceParts;
   readonly #recipes: RecipeCache;
@@ -66,14 +66,14 @@ export class FileSources {
     this.#recipes = recipes;
   }
 
-  /** Finds chunks of a term; each file is looked for once, however many terms are asked about. */
+  /** Returns a function that finds the chunks of a term. Each file is looked up once, however many terms are searched. */
   finder(): (term: PlacedTerm) => Promise<LocalRun[]> {
     const sourcesOf = this.#sourceFinder();
     const ends = new Map<string, TermMatch<string>>();
     return async (term) => {
       const sources = await sourcesOf(term);
       if (sources.length === 0) return [];
-      // Most of many terms are the same few.
+      // Long files repeat a few terms.
       const key = keyOf(term);
       const { prefix, suffix } = ends.get(key) ?? matchTerm(term, sources);
       ends.set(key, { prefix, suffix });
@@ -86,8 +86,8 @@ export class FileSources {
   }
 
   /**
-   * Terms cut where chunks of them are that files have, in their middle: it takes the CAS to say which chunk is where, and
-   * several megabytes to be worth that. Then {@link finder} finds them.
+   * Splits terms where local files have chunks of their middle, so that {@link finder} finds them. Only the CAS knows the
+   * offsets of those chunks, so this is done for runs of several megabytes.
    */
   async splitTerms(
     terms: readonly PlacedTerm[],
@@ -130,14 +130,14 @@ export class FileSources {
         const path = paths.get(fileHash);
         const recipe = path !== undefined && (await this.#recipes.get(fileHash));
         if (path !== undefined && recipe) sources.push({ source: path, recipe });
-        // Most often the first has it all.
+        // Usually the first file has all chunks.
         if (recipe && coversTerm(recipe, term)) break;
       }
       return sources;
     };
   }
 
-  /** Files that have chunks of a term. Each xorb is looked up once, unless more files have some of it than can be looked into. */
+  /** Returns a function that finds files with chunks of a term. Each xorb is looked up once, unless too many files use it. */
   #fileFinder(): (term: PlacedTerm) => Promise<string[]> {
     const xorbs = new Map<string, { files: string[]; looks: number }>();
     return async ({ xorb, chunks }) => {
@@ -148,7 +148,7 @@ export class FileSources {
     };
   }
 
-  /** Chunks in a row of a file, each hashed again. Ends early where they are not what they were. */
+  /** Reads consecutive chunks of a file and hashes each. Ends early where the file has changed. */
   async *#read(
     path: string,
     offset: number,
@@ -158,7 +158,7 @@ export class FileSources {
   ): AsyncGenerator<FileSpan, void, undefined> {
     const { openFile, known, budget, pool } = this.#parts;
     const file = await orSystemError(openFile(path));
-    // Only an absent file is no source any more: too many open files or a failing disk may pass.
+    // Only an absent file stops being a source: too many open files or a failing disk may be temporary.
     if (file instanceof Error) return isAbsent(file) ? known.forget(path) : undefined;
     try {
       let at = 0;
@@ -198,7 +198,7 @@ const orSystemError = <T>(step: Promise<T>): Promise<T | Error> =>
 const keyOf = ({ xorb, chunks, unpackedLength }: PlacedTerm) =>
   `${xorb} ${chunks.start} ${chunks.end} ${unpackedLength}`;
 
-/** Runs of whole chunks of about {@link RUN_BYTES}. */
+/** Groups chunks into runs of about {@link RUN_BYTES}. */
 function* groupIntoRuns(records: ChunkRecords): Generator<ChunkRecords> {
   let first = 0;
   let bytes = 0;

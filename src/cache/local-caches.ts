@@ -15,7 +15,7 @@ import { RecipeCache } from './recipes/recipe-cache.ts';
 import { equalBytes, isCompleteRecipe, locateRun, matchesRecipe } from './recipes/recipe-runs.ts';
 import type { RecipeStore } from './recipes/recipe-store.ts';
 
-/** Folders, or beginnings of database names, by their content; undefined for what is not kept. */
+/** Folders, or database name prefixes, by content; undefined for content that is not kept. */
 export interface CacheFolders {
   chunks: string | undefined;
   recipes: string | undefined;
@@ -25,20 +25,20 @@ export interface CacheFolders {
 export interface LocalCacheParts {
   recipes: RecipeStore;
   known: VerifiedFiles;
-  /** Undefined where chunks of reads that leave no file are not to be kept. */
+  /** The chunk cache; undefined if it is switched off. */
   chunks: ChunkStore | undefined;
-  /** Limit of the chunk store, in bytes. */
+  /** Limit of the chunk cache in bytes. */
   chunkLimitBytes: number;
-  /** Folders of all of this; undefined where there is no file system. */
+  /** Folders of the caches; undefined where there is no file system. */
   folders: CacheFolders | undefined;
-  /** Finds chunks in other files; undefined without a file system. */
+  /** Creates the lookup of chunks in other local files; undefined where there is none. */
   sources?: ((recipes: RecipeCache) => FileSources) | undefined;
   budget: MemoryBudget;
-  /** Disk thread for many files, if any. */
+  /** Disk thread for work on many files; undefined if there is none. */
   help?: DiskOffload | undefined;
 }
 
-/** Stores that `client.cache` reports on and maintains. */
+/** The parts that other modules inspect and maintain. */
 export type CacheStores = Pick<
   LocalCacheParts,
   'recipes' | 'known' | 'chunks' | 'chunkLimitBytes' | 'folders' | 'help'
@@ -53,12 +53,12 @@ export interface FileIdentity {
 }
 
 const ALL_CHUNKS = { start: 0, end: MAX_XORB_CHUNKS };
-/** Of the chunk store, read at once. */
+/** Size of one read from the chunk cache. */
 const STORED_RUN_BYTES = 2 * 1024 * 1024;
 
 /**
- * Local caches: recipes (how files are built) and chunks, in files on this disk or in the chunk store. Everything is
- * verified on use, and nothing is required.
+ * Everything this machine knows of earlier transfers: recipes of files, and chunks in local files and in the chunk cache.
+ * All of it is verified before use, and none of it is required.
  */
 export class LocalCaches {
   readonly #parts: LocalCacheParts;
@@ -80,7 +80,7 @@ export class LocalCaches {
     return this.#sources !== undefined;
   }
 
-  /** The terms of a file of this size, where its recipe is known. */
+  /** Returns the terms of a file of this size, if its recipe is known. */
   async termsOf(fileHash: string, size: number): Promise<PlacedTerm[] | undefined> {
     const recipe = await this.#recipes.get(fileHash);
     if (recipe?.size !== size) return undefined;
@@ -92,7 +92,7 @@ export class LocalCaches {
     });
   }
 
-  /** A check of chunks of a xorb against the recipe of the file that they are for, where it is known. */
+  /** Returns a check of chunks against the recipe of their file, if it is known. */
   async checkFor(
     fileHash: string,
   ): Promise<((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined> {
@@ -100,7 +100,7 @@ export class LocalCaches {
     return recipe && ((xorb, first, records) => matchesRecipe(recipe, xorb, first, records));
   }
 
-  /** Keeps how a verified file is built, if these are all of its terms. */
+  /** Stores the recipe of a verified file, if these are all of its terms. */
   async keepRecipe(fileHash: string, size: number, terms: readonly RecipeTerm[], records: ChunkRecords): Promise<void> {
     if (!isCompleteRecipe(terms, size, records)) return;
     const recipe = {
@@ -112,33 +112,33 @@ export class LocalCaches {
     await this.#recipes.put(recipe);
   }
 
-  /** Learns of a file on this disk that somebody else brought, by cutting it into chunks as it was cut for these terms. */
+  /** Makes a source of a local file that another program downloaded, by chunking it for these terms. */
   async adopt(path: string, file: FileIdentity, terms: readonly RecipeTerm[], signal: AbortSignal): Promise<void> {
     const cut = await this.#sources?.chunkFile(path, signal);
-    // Older files were cut by older rules: then their chunks cannot be told from their bytes.
+    // Files uploaded with older chunking rules cannot be chunked again the same way.
     if (!cut || cut.fileHash !== file.xetHash || cut.size !== file.size) return;
     const { size, records, fileHash } = cut;
     await this.#parts.known.remember(path, { etag: file.etag, xetHash: fileHash, verified: 'xet' });
     await this.keepRecipe(fileHash, size, terms, records);
   }
 
-  /** Forgets a file whose recipe turned out to be wrong. */
+  /** Drops the recipe of a file, which proved wrong. */
   async forget(fileHash: string): Promise<void> {
     await this.#recipes.drop(fileHash);
   }
 
-  /** Drops all chunks of xorbs that turned out to be corrupt. */
+  /** Drops everything known of a file and of xorbs whose cached chunks proved wrong. */
   async distrust(fileHash: string, xorbs: Iterable<string>): Promise<void> {
     await this.forget(fileHash);
     for (const xorb of new Set(xorbs)) await this.#parts.chunks?.drop(xorb);
   }
 
-  /** Keeps chunks of a read that leaves no file. */
+  /** Caches chunks of a read that leaves no file. */
   async keepChunks(xorb: string, run: ChunkRun): Promise<void> {
     await this.#parts.chunks?.put(xorb, run);
   }
 
-  /** The parts of what is wanted that are here: ascending, apart from each other, whole chunks. */
+  /** Returns the locally available parts of the wanted ranges: ascending, disjoint, whole chunks. */
   async findLocalParts(
     fileHash: string,
     terms: readonly PlacedTerm[],
@@ -151,14 +151,14 @@ export class LocalCaches {
     const found: LocalRun[] = [];
     for await (const term of overlappingTerms(terms, wanted, signal)) {
       const files = (await inFiles?.(term)) ?? [];
-      // What files have part of, they usually have nearly all of.
+      // If files have some chunks of a term, they usually have nearly all.
       for (const run of files.length > 0 ? files : await inStore(term)) found.push(run);
     }
     return localPartsOf(found, wanted);
   }
 
   /**
-   * Terms cut so that {@link findLocalParts} finds what files here have of their middle: `ask` is asked which chunk is where.
+   * Splits terms so that {@link findLocalParts} finds chunks that local files have of their middle. `ask` probes the CAS.
    */
   async splitTerms(
     terms: readonly PlacedTerm[],
@@ -169,7 +169,7 @@ export class LocalCaches {
     return this.#sources?.splitTerms(terms, wanted, ask, signal) ?? terms;
   }
 
-  /** Finds chunks of a term in the store, which is asked once for each xorb and not for each term. */
+  /** Returns a function that finds cached chunks of a term, with one query per xorb. */
   #storeFinder(own: Recipe | undefined): (term: PlacedTerm) => Promise<LocalRun[]> {
     const { chunks: store } = this.#parts;
     const held = new Map<string, Promise<ChunkRange[]>>();
@@ -185,7 +185,7 @@ export class LocalCaches {
     };
   }
 
-  /** Leading chunks of a term whose lengths are unknown, as far as the store has them. */
+  /** Finds the cached beginning of a term without a recipe: the store knows the lengths of its chunks. */
   #unplacedRun(term: PlacedTerm, records: ChunkRecords): LocalRun[] {
     if (records.length === 0 || totalLength(records) > term.unpackedLength) return [];
     const { start } = term.chunks;
@@ -221,7 +221,7 @@ export class LocalCaches {
     const end = first + chunkCount(records);
     let at = start;
     const read = (from: number) => (from < end ? store?.read(xorb, { start: from, end }) : undefined);
-    // While one run is used the next one is read, if there is memory for both.
+    // Reads the next run while one is in use, if there is memory for both.
     const ahead = budget.tryAcquire(STORED_RUN_BYTES);
     try {
       let reading = read(first);
@@ -229,12 +229,12 @@ export class LocalCaches {
         signal.throwIfAborted();
         const run = await reading;
         if (!run) return;
-        // The store has checked the bytes against the records; these must be the ones that the file has.
+        // The store verified the bytes against its records, which must also be those of the file.
         if (!equalBytes(run.records, chunkSlice(records, next - first, run.chunks.end - first)))
           return await store?.drop(xorb);
         next = run.chunks.end;
         reading = ahead ? read(next) : undefined;
-        // Whoever waits for it gets the error.
+        // The next iteration awaits it, and gets the error.
         reading?.catch(() => undefined);
         yield { at, bytes: run.bytes, chunks: run.records };
         at += run.bytes.length;
@@ -251,7 +251,7 @@ export class LocalCaches {
   }
 }
 
-/** Asks for the result of a key once. */
+/** Computes the result of a key once. */
 function memoized<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
   const answer = known.get(key) ?? ask();
   known.set(key, answer);

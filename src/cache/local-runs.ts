@@ -4,21 +4,21 @@ import type { FileSpan, LocalPart, LocalReading } from '../core/content.ts';
 import { EventLoopYielder } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 
-/** Chunks in a row that are here, and where in the wanted file they belong. */
+/** Consecutive chunks that are locally available, and their place in the wanted file. */
 export interface LocalRun {
   start: number;
   records: ChunkRecords;
-  /** Reads some of them, in a row: how many chunks and bytes lie before them. */
+  /** Reads consecutive chunks of the run, which follow the skipped chunks and bytes. */
   read(
     from: { start: number; records: ChunkRecords; skippedChunks: number; skippedBytes: number },
     reading: LocalReading,
   ): AsyncGenerator<FileSpan, void, undefined>;
 }
 
-/** Several parts can be read at once; one of them has to be worth opening a file. */
+/** Maximum size of a part. Parts are read in parallel, and each has to be worth opening a file. */
 const MAX_PART_BYTES = 4 * 1024 * 1024;
 
-/** The chunks of these runs that have something that is wanted, in file order. */
+/** Returns the chunks of runs that overlap the wanted ranges, in file order. */
 export function localPartsOf(found: readonly LocalRun[], wanted: readonly ByteRange[]): LocalPart[] {
   const parts = found.flatMap((run) => {
     const cut: LocalPart[] = [];
@@ -47,7 +47,7 @@ function partOf(run: LocalRun, first: number, last: number, start: number, end: 
   return { start, end, chunks: records, read: (reading) => run.read(from, reading) };
 }
 
-/** Ranges are ascending and apart from each other. */
+/** Whether a range overlaps any of these ascending, disjoint ranges. */
 function overlapsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
   let low = 0;
   for (let high = ranges.length; low < high; ) {
@@ -58,10 +58,10 @@ function overlapsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
   return (ranges[low]?.start ?? Number.POSITIVE_INFINITY) < range.end;
 }
 
-/** Terms that are looked at in one task; most looks lead nowhere and take no turn of the event loop. */
+/** Terms examined per task: most need no I/O, which would yield. */
 const TERMS_PER_TASK = 256;
 
-/** The terms that have something that is wanted; with turns of the event loop in between, as a file may have a hundred thousand. */
+/** Yields the terms that overlap the wanted ranges. Yields to the event loop too, because files may have 100,000 terms. */
 export async function* overlappingTerms(
   terms: readonly PlacedTerm[],
   wanted: readonly ByteRange[],

@@ -1,12 +1,12 @@
 import { setRecent } from '../core/lru.ts';
 
-/** For how long it is believed that there is nothing, in milliseconds: what others bring meanwhile is missed. */
+/** Lifetime of an entry. Things that other processes add meanwhile are missed. */
 const LIFETIME_MS = 500;
 const MAX_NAMES = 64;
 
-/** Names under which there was nothing a moment ago: what takes part in a download is asked for several times on its way. */
+/** Names that were absent a moment ago. A download looks the same names up several times. */
 export class NegativeCache {
-  /** Until when that is believed, in milliseconds of this process. */
+  /** Expiry times, on the clock of `performance.now()`. */
   readonly #names = new Map<string, number>();
 
   has(name: string): boolean {

@@ -3,13 +3,13 @@ import type { Recipe, RecipeTerm } from '../core/recipe.ts';
 import { overlaps } from './recipes/recipe-index.ts';
 import { type RecipeRun, recipeRuns } from './recipes/recipe-runs.ts';
 
-/** A recipe, and whatever its user wants to find it by: a path, a store. */
+/** A recipe and its source, for example a path. */
 export interface SourcedRecipe<S> {
   source: S;
   recipe: Recipe;
 }
 
-/** Chunks of a wanted term that a source has. */
+/** Chunks of a wanted term in a source. */
 export interface MatchedRun<S> extends RecipeRun {
   source: S;
   /** Offset of these bytes in the wanted term. */
@@ -18,7 +18,7 @@ export interface MatchedRun<S> extends RecipeRun {
   byteLength: number;
 }
 
-/** Both in term order and without gaps: from the term's first byte on, and up to its last. */
+/** Known runs from the first byte of a term, and up to its last byte; both in term order, without gaps. */
 export interface TermMatch<S> {
   prefix: MatchedRun<S>[];
   suffix: MatchedRun<S>[];
@@ -29,10 +29,10 @@ interface SourcedRun<S> extends RecipeRun {
 }
 
 /**
- * The longest known runs at the start and at the end of a wanted term, in as few parts as can be. Only there is it
- * known where in the term a chunk's bytes belong: the lengths of unknown chunks before it are not. A term
- * that is known as a whole is all prefix. A recipe that contradicts an earlier one about a chunk is ignored; if what
- * is known cannot be part of a term of this length, nothing is.
+ * Returns the longest known runs at the start and at the end of a wanted term, in as few parts as possible. Elsewhere in the
+ * term, the offset of a chunk depends on the unknown lengths of chunks before it. A term
+ * that is known completely is all prefix. A recipe that contradicts an earlier one about a chunk is ignored. If the
+ * known runs cannot belong to a term of this length, both are empty.
  */
 export function matchTerm<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>): TermMatch<S> {
   const runs = consistentRuns(wanted, recipes);
@@ -47,7 +47,7 @@ export function matchTerm<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe
   return possible ? { prefix, suffix } : { prefix: [], suffix: [] };
 }
 
-/** The runs that lie in the wanted term, cut to it, of all recipes that agree with those before them. */
+/** Returns the runs within the wanted term from all recipes that agree with those before them. */
 function consistentRuns<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S>>): SourcedRun<S>[] {
   const { start, end } = wanted.chunks;
   if (end - start > MAX_XORB_CHUNKS) return [];
@@ -62,7 +62,7 @@ function consistentRuns<S>(wanted: RecipeTerm, recipes: Iterable<SourcedRecipe<S
   return runs;
 }
 
-/** One record for each chunk that is known; the first to say something about a chunk is right. */
+/** The record of each known chunk. The first one added for a chunk counts. */
 class ConsistentChunks {
   readonly #start: number;
   readonly #records: Uint8Array;
@@ -74,7 +74,7 @@ class ConsistentChunks {
     this.#known = new Uint8Array(end - start);
   }
 
-  /** Adds all of these runs, or none if one of them contradicts what is known or another of them. */
+  /** Adds all of these runs, or none and returns false if one contradicts a known chunk or another run. */
   add(runs: RecipeRun[]): boolean {
     const added: number[] = [];
     for (const { chunks, records } of runs) {
@@ -95,7 +95,7 @@ class ConsistentChunks {
   }
 }
 
-/** Always the run that leads farthest: no other choice needs fewer. */
+/** Greedy: always takes the run that reaches farthest, which needs the fewest runs. */
 function coverFrom<S>(runs: SourcedRun<S>[], start: number): SourcedRun<S>[] {
   const parts: SourcedRun<S>[] = [];
   for (let at = start; ; ) {
@@ -116,7 +116,7 @@ function coverTo<S>(runs: SourcedRun<S>[], end: number): SourcedRun<S>[] {
   }
 }
 
-/** The first run that reaches farthest; none if none gets anywhere. */
+/** Returns the first of the runs that reach farthest, or undefined if none advances. */
 function farthest<S>(runs: SourcedRun<S>[], reach: (run: SourcedRun<S>) => number): SourcedRun<S> | undefined {
   let best: SourcedRun<S> | undefined;
   let most = 0;

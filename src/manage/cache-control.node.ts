@@ -26,7 +26,7 @@ import { verifyCache } from './verify.node.ts';
 
 export const openNodeCacheControl: OpenCacheControl = (settings) => new NodeCacheControl(settings);
 
-/** The Hub cache folder, which all Hub clients of this machine share, and the tiers, which are our own. */
+/** Maintenance of the Hub cache folder, which all Hub clients share, and of xetkit's own caches. */
 class NodeCacheControl implements CacheControl {
   readonly #stores: CacheStores;
   readonly #cacheDir: string | undefined;
@@ -98,12 +98,12 @@ class NodeCacheControl implements CacheControl {
     return { freedBytes: await clearCaches(this.#stores) };
   }
 
-  /** The folder is looked up anew each time: the environment may have changed. */
+  /** Resolves the folder on each call, because the environment may have changed. */
   #scan(signal: AbortSignal): Promise<CacheScan> {
     return scanCache(resolve(this.#cacheDir ?? hubCacheDir()), signal);
   }
 
-  /** The caller's abort, and the client's end. Throws if it is over already. */
+  /** Combines the caller's signal with the end of the client. Throws if either has aborted. */
   #signal(signal: AbortSignal | undefined): AbortSignal {
     const either = signal ? AbortSignal.any([signal, this.#closing]) : this.#closing;
     either.throwIfAborted();
@@ -133,7 +133,7 @@ function usageOf(repo: CachedRepo): RepoUsage {
   };
 }
 
-/** Does what was planned, unless it is only to be told. */
+/** Executes a plan unless it is a dry run. */
 async function reportOf(
   plan: CachePlan,
   about: Pick<RemovalReport, 'dryRun' | 'chunkBytes' | 'failures'> & { signal: AbortSignal },
@@ -153,7 +153,7 @@ async function reportOf(
   };
 }
 
-/** Reads all recipes: the store gives none that is damaged, and drops it. */
+/** Reads all recipes: the store drops damaged ones. */
 async function checkRecipes(recipes: RecipeStore, signal: AbortSignal): Promise<VerifyReport['recipes']> {
   const looked = { checked: 0, dropped: 0 };
   for await (const { fileHash } of recipes.list()) {

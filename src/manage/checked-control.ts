@@ -2,7 +2,7 @@ import { CACHE_PRUNE, CACHE_REMOVE, CACHE_USAGE, CACHE_VERIFY, checked } from '.
 import { XetError } from '../core/errors.ts';
 import type { CacheControl } from './types.ts';
 
-/** The same, with all that it is given checked first. */
+/** Wraps maintenance with validation of all arguments. */
 export function checkedControl(control: CacheControl): CacheControl {
   return {
     usage: async (options = {}) => control.usage(checked('cache.usage', options, CACHE_USAGE)),

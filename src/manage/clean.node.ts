@@ -11,33 +11,33 @@ import { isBelow } from '../fs/safe-paths.node.ts';
 import { type CachedRepo, type CachedRevision, type CacheScan, filesOf } from './cached-repo.ts';
 import type { CacheProblem, PlannedRemoval, RemovalKind } from './types.ts';
 
-/** Planned removals, in an order that never leaves a reference to something removed, wherever it stops. */
+/** A removal plan. Its order leaves no broken links, wherever the removal stops. */
 export interface CachePlan {
   /** The cache folder. */
   path: string;
   removals: PlannedRemoval[];
   freedBytes: number;
-  /** Revisions that would be gone, with their repositories. */
+  /** Removed revisions with their repositories. */
   revisions: { repo: CachedRepo; revision: CachedRevision }[];
 }
 
 export interface CleanResult {
   freedBytes: number;
   removed: number;
-  /** Failed removals. */
+  /** Items that could not be removed. */
   failures: CacheProblem[];
 }
 
 export interface PruneOptions {
-  /** True to remove revisions without a ref. Default: true. */
+  /** Removes revisions without a ref. Default: true. */
   detached?: boolean;
-  /** Content that no revision uses, and refs to nothing, stay if they are younger: the rest may be on its way. */
+  /** Minimum age of unused content and of refs to absent commits: a download may be about to complete them. */
   graceMs?: number;
-  /** Unfinished content stays if it is younger, where no lock says whether somebody is at it. */
+  /** Minimum age of unfinished content without a lock that says whether it is in use. */
   unlockedGraceMs?: number;
 }
 
-/** Target of a removal: a repository, one revision of it, or a commit in any repository. */
+/** A repository, one revision of it, or a commit in any repository. */
 export interface RemovalTarget {
   repo?: Pick<CachedRepo, 'type' | 'name'>;
   commit?: string;
@@ -46,8 +46,8 @@ export interface RemovalTarget {
 const MINUTE_MS = 60_000;
 
 /**
- * Plans to remove what nothing needs: revisions that no ref stands for, what is left of broken downloads, content
- * that no revision uses, and links and refs that lead nowhere.
+ * Plans to remove detached revisions, interrupted downloads, unused content,
+ * and broken links and refs.
  */
 export async function planPrune(scan: CacheScan, options: PruneOptions = {}): Promise<CachePlan> {
   const { detached = true, graceMs = MINUTE_MS, unlockedGraceMs = 60 * MINUTE_MS } = options;
@@ -66,7 +66,7 @@ export async function planPrune(scan: CacheScan, options: PruneOptions = {}): Pr
   return planning.finish({ sweep: true });
 }
 
-/** Plans to remove repositories and revisions. Throws `INVALID_ARGUMENT` for what is not there. */
+/** Plans to remove repositories and revisions. Throws `INVALID_ARGUMENT` for absent ones. */
 export async function planRemoval(scan: CacheScan, targets: readonly RemovalTarget[]): Promise<CachePlan> {
   const planning = new Planning(scan, await idleUnfinished(scan, 60 * MINUTE_MS));
   const chosen = new Map<CachedRepo, Set<CachedRevision>>();
@@ -90,7 +90,7 @@ export async function planRemoval(scan: CacheScan, targets: readonly RemovalTarg
   return planning.finish({ sweep: false });
 }
 
-/** Does what was planned, as far as it can be done. */
+/** Executes a plan. Items that cannot be removed are reported as failures. */
 export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<CleanResult> {
   const result: CleanResult = { freedBytes: 0, removed: 0, failures: [] };
   const store = new SharedBlobs(plan.path);
@@ -99,9 +99,9 @@ export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<C
     signal?.throwIfAborted();
     try {
       if (!isBelow(path, plan.path)) throw new XetError('CACHE', 'It is not in the cache folder.');
-      // A link itself may go; what is behind it is not ours.
+      // A link may be removed, but nothing behind it.
       await fence.check(dirname(path));
-      // Time may have passed since it was planned.
+      // A download may have started since the plan was made.
       if (await isTakenUp(plan.path, kind, path)) throw new XetError('CACHE', 'A download is using it now.');
       if (kind === 'shared') result.freedBytes += await store.sweep(path);
       else {
@@ -117,19 +117,19 @@ export async function carryOut(plan: CachePlan, signal?: AbortSignal): Promise<C
   return result;
 }
 
-/** Gathers what is to be removed. */
+/** A plan in the making. */
 class Planning {
   readonly #scan: CacheScan;
   readonly #idle: ReadonlySet<string>;
   readonly #store: SharedBlobs;
   readonly #removals = new Map<RemovalKind, Map<string, number>>();
   readonly #revisions: CachePlan['revisions'] = [];
-  /** Repositories that go as a whole, and what is in them. */
+  /** Repositories that are removed completely, with their content. */
   readonly #gone = new Map<CachedRepo, Map<string, number>>();
-  /** Blobs of repositories that go, also with their whole repository. */
+  /** Removed blobs, including those of removed repositories. */
   readonly #blobs = new Set<string>();
 
-  /** @param idle unfinished files that nobody is at. */
+  /** @param idle unfinished files that are not in use. */
   constructor(scan: CacheScan, idle: ReadonlySet<string>) {
     this.#scan = scan;
     this.#idle = idle;
@@ -151,7 +151,7 @@ class Planning {
     this.#blobs.add(path);
   }
 
-  /** Some or all revisions of a repository. Without any left, all of it goes, unless somebody is at it. */
+  /** Adds revisions of a repository. If none remain, adds the whole repository, unless it is in use. */
   revisions(repo: CachedRepo, chosen: readonly CachedRevision[]): void {
     for (const revision of chosen) this.#revisions.push({ repo, revision });
     const rest = repo.revisions.filter((revision) => !chosen.includes(revision));
@@ -168,21 +168,21 @@ class Planning {
         'ref',
         refs.map((ref) => join(repo.path, 'refs', ...ref.split('/'))),
       );
-      // What is known of a commit is of no use without it.
+      // Notes on a commit are useless without it.
       this.add('note', [join(repo.path, 'trees', `${commit}.json`), join(repo.path, '.no_exist', commit)]);
       for (const { path: file, blob, size } of files) {
-        // A link may lead out of the folder, to something that is not ours.
+        // A link may lead out of the folder, to foreign files.
         if (file !== blob && !kept.has(blob) && isBelow(blob, repo.path)) this.blob(blob, size);
       }
     }
   }
 
-  /** All that goes with a repository, and its bytes. */
+  /** Returns the content of a repository with its sizes. */
   #contentOf(repo: CachedRepo): Map<string, number> {
     const content = new Map<string, number>();
     const held = filesOf(repo).map(({ blob, size }) => ({ path: blob, size }));
     for (const { path, size } of [...held, ...repo.unused, ...this.#unfinishedOf(repo)]) {
-      // A link may lead out of the folder, to something that is not ours.
+      // A link may lead out of the folder, to foreign files.
       if (!isBelow(path, repo.path)) continue;
       content.set(path, size);
       this.#blobs.add(path);
@@ -197,7 +197,7 @@ class Planning {
     }
   }
 
-  /** @param sweep also content that repositories could share, and none does. */
+  /** @param sweep also removes shared content that no repository uses. */
   async finish({ sweep }: { sweep: boolean }): Promise<CachePlan> {
     await this.#planShared(sweep);
     for (const [{ path }, content] of this.#gone) this.add('repo', [path], sum([...content.values()]));
@@ -213,7 +213,7 @@ class Planning {
     };
   }
 
-  /** A link to shared content holds no bytes; the content goes with the last link to it. */
+  /** Plans shared content, which is removed with the last link to it. The links hold no bytes. */
   async #planShared(sweep: boolean): Promise<void> {
     const touched = new Set<string>();
     for (const blob of this.#blobs) {
@@ -240,10 +240,10 @@ function sum(numbers: readonly number[]): number {
 }
 
 const OURS = /^([^.]+)\.xetkit(?:-journal|-lock)?\.incomplete$/;
-/** Of one process, for a moment or as long as a small file takes: no lock says whether it is still there. */
+/** Short-lived files of one process, without a lock. */
 const OURS_ALONE = /^[^.]+\.[0-9a-f-]{16,36}\.xetkit(?:-journal)?\.incomplete$/;
 
-/** Unfinished files that nobody is at: by our lock, by that of Python's client, or by their age. */
+/** Returns unfinished files that are not in use, by xetkit's lock, by that of Python's client, or by age. */
 async function idleUnfinished(scan: CacheScan, graceMs: number): Promise<Set<string>> {
   const idle = new Set<string>();
   const asked = new Map<string, Promise<boolean | undefined>>();
@@ -257,7 +257,7 @@ async function idleUnfinished(scan: CacheScan, graceMs: number): Promise<Set<str
   return idle;
 }
 
-/** The lock of whoever would be writing an unfinished file. */
+/** Returns the lock that a writer of an unfinished file would hold. */
 function lockOf(cacheDir: string, unfinished: string): { path: string; isHeld: () => Promise<boolean | undefined> } {
   const folder = dirname(unfinished);
   const ours = OURS.exec(basename(unfinished))?.[1];
@@ -266,7 +266,7 @@ function lockOf(cacheDir: string, unfinished: string): { path: string; isHeld: (
     return { path, isHeld: () => isLockHeld(path) };
   }
   if (OURS_ALONE.test(basename(unfinished))) return { path: unfinished, isHeld: async () => undefined };
-  // A tag without dots, then what makes the name unique.
+  // An etag without dots, then a unique suffix.
   const etag = basename(unfinished).split('.', 1)[0] ?? '';
   const path = join(cacheDir, '.locks', basename(dirname(folder)), `${etag}.lock`);
   return { path, isHeld: () => isPythonLockHeld(path) };
@@ -281,7 +281,7 @@ async function isTakenUp(cacheDir: string, kind: RemovalKind, path: string): Pro
   return false;
 }
 
-/** Age of a file since it was written or renamed. */
+/** Returns the time since a file was written, or renamed. */
 async function ageMs(path: string, time: 'mtimeMs' | 'ctimeMs'): Promise<number> {
   try {
     const found = await ifPresent(() => (time === 'mtimeMs' ? stat(path) : lstat(path)));

@@ -2,7 +2,7 @@ import type { CacheStores } from '../cache/local-caches.ts';
 import { XetError } from '../core/errors.ts';
 import type { CacheProblem, XetkitCacheUsage } from './types.ts';
 
-/** Usage of the caches. Parts that cannot be counted are reported and count as 0. */
+/** Measures all caches. One that cannot be measured is a warning, and counts as empty. */
 export async function measureCaches(
   stores: CacheStores,
 ): Promise<{ usage: XetkitCacheUsage; warnings: CacheProblem[] }> {
@@ -32,12 +32,12 @@ export function totalBytes({ recipes: shards, chunks, verifiedFiles: files }: Xe
   return shards.bytes + (chunks?.bytes ?? 0) + files.bytes;
 }
 
-/** Bytes that are too many. */
+/** Returns the bytes beyond a limit. */
 export function overLimit(chunks: { bytes: number } | undefined, maxBytes = 0): number {
   return Math.max(0, (chunks?.bytes ?? 0) - maxBytes);
 }
 
-/** Brings the chunks to so many bytes, or to the client's limit. Files can still be removed where this fails. */
+/** Prunes the chunk cache to a limit, by default the client's. A failure is reported, so that files can still be removed. */
 export async function pruneChunks(
   { chunks, chunkLimitBytes, folders }: CacheStores,
   maxBytes: number = chunkLimitBytes,
@@ -54,7 +54,7 @@ export async function pruneChunks(
   }
 }
 
-/** Empties all tiers, each of them even if another one fails, and gives the bytes freed. */
+/** Empties all caches, each even if another one fails. Returns the freed bytes. */
 export async function clearCaches(stores: CacheStores): Promise<number> {
   const before = await measureCaches(stores);
   const outcomes = await Promise.allSettled([stores.recipes.clear(), stores.chunks?.clear(), stores.known.clear()]);
@@ -63,7 +63,7 @@ export async function clearCaches(stores: CacheStores): Promise<number> {
   return Math.max(0, totalBytes(before.usage) - totalBytes(after.usage));
 }
 
-/** A mistake of ours is no problem of the cache. */
+/** Converts an error of a cache. Other errors are bugs, and are thrown. */
 function problemOf(path: string | undefined, error: unknown): CacheProblem {
   const told = error instanceof XetError && error.code !== 'CLOSED';
   if (!told && !(error instanceof Error && 'syscall' in error)) throw error;

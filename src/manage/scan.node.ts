@@ -48,7 +48,7 @@ export async function scanCache(folder: string, signal?: AbortSignal): Promise<C
   return scan;
 }
 
-/** Sums file sizes. Shared content counts once, whichever repositories link to it. */
+/** Sums file sizes. Shared content counts once. */
 async function sizeOnDisk({ repos, shared }: CacheScan, store: SharedBlobs): Promise<number> {
   const sizes = new Map(shared.map(({ path, size }) => [path, size]));
   for (const { blob, size } of repos.flatMap(filesOf)) {
@@ -224,7 +224,7 @@ class RepoScan {
     }
   }
 
-  /** True if a folder is not left through a link; warns of one that is. */
+  /** Whether a folder is inside the cache folder, with a warning if a link leads out of it. */
   async #isInside(folder: string): Promise<boolean> {
     try {
       await this.#fence.check(folder);

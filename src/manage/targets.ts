@@ -2,7 +2,7 @@ import { XetError } from '../core/errors.ts';
 import type { RepoDesignation } from '../hub/types.ts';
 import type { CacheTarget } from './types.ts';
 
-/** A repository in the Hub cache folder, as far as its names go. */
+/** Names of a repository in the Hub cache folder. */
 export interface NamedRepo {
   type: string;
   /** `owner/name`. */
@@ -10,19 +10,21 @@ export interface NamedRepo {
   revisions: readonly { commit: string; refs: readonly string[] }[];
 }
 
-/** Resolved target: a whole repository, or one commit of it. */
+/** A resolved target: a whole repository, or one commit of it. */
 export interface FoundTarget<R> {
   repo: R;
   commit: string | undefined;
 }
 
-/** A commit, or as much of one as people write. */
+/** A full or abbreviated commit. */
 const COMMIT_START = /^[0-9a-f]{7,40}$/i;
 const MAX_NAMED = 5;
 
 /**
- * Resolves targets among the existing repositories. Throws `INVALID_ARGUMENT` for missing or ambiguous ones, so that
- * only what was meant is removed. @param folder their folder, for messages
+ * Resolves targets among the repositories in the cache. Throws `INVALID_ARGUMENT` for absent or ambiguous ones,
+ * so that nothing is removed by mistake.
+ *
+ * @param folder the cache folder, for messages.
  */
 export function findTargets<R extends NamedRepo>(
   repos: readonly R[],
@@ -39,13 +41,13 @@ export function findTargets<R extends NamedRepo>(
   });
 }
 
-/** Throws `INVALID_ARGUMENT` for one that is not there. */
+/** Finds a repository. Throws `INVALID_ARGUMENT` if it is absent. */
 export function findRepo<R extends NamedRepo>(repos: readonly R[], wanted: RepoDesignation, folder: string): R {
   const text = typeof wanted === 'string' ? wanted : `${wanted.type}s/${wanted.name}`;
   return spelt(repos, text) ?? absent(repos, text, folder);
 }
 
-/** A repository in any of the ways that Hub clients write it, xetkit's own first. */
+/** Finds a repository by any spelling that Hub clients use, xetkit's own first. */
 function spelt<R extends NamedRepo>(repos: readonly R[], text: string): R | undefined {
   const ways = [
     ({ type, name }: R) => (type === 'model' ? name : `${type}s/${name}`),

@@ -22,9 +22,9 @@ export interface VerifyOptions {
   /** Repositories of the scan. Default: all. */
   repos?: readonly CachedRepo[];
   signal?: AbortSignal;
-  /** Remove what is wrong, and the links to it. Default: false. */
+  /** Removes wrong files and the links to them. Default: false. */
   repair?: boolean;
-  /** Is told what is right, and what is not. */
+  /** Receives the results. */
   known?: VerifiedFiles;
   /** Called after each file. */
   onFile?: (checked: CheckedBlob) => void;
@@ -39,7 +39,7 @@ export interface VerifyResult {
   unreadable: CheckedBlob[];
 }
 
-/** Hashes all content of repositories, whatever is remembered of it, and tells what is missing. */
+/** Hashes all content of repositories, regardless of notes on verified files, and reports missing files. */
 export async function verifyCache(scan: CacheScan, options: VerifyOptions = {}): Promise<VerifyResult> {
   const { repos = scan.repos, signal = new AbortController().signal, repair = false, known, onFile } = options;
   const result: VerifyResult = { checked: 0, bytes: 0, wrong: [], unknown: [], unreadable: [] };
@@ -76,7 +76,7 @@ export async function verifyCache(scan: CacheScan, options: VerifyOptions = {}):
   return result;
 }
 
-/** Content that snapshots link to but that is missing, if that is still so. */
+/** Returns targets of broken links that are still missing. */
 async function missingFrom(repo: CachedRepo): Promise<CheckedBlob[]> {
   const missing = new Map<string, CheckedBlob>();
   for (const link of repo.brokenLinks) {
@@ -98,19 +98,19 @@ async function missingFrom(repo: CachedRepo): Promise<CheckedBlob[]> {
   return [...missing.values()];
 }
 
-/** Something that holds content, and the files of snapshots that have it. */
+/** A file with content, and the snapshot files that use it. */
 interface Content {
   repo: CachedRepo;
   trees: TreeFiles;
   path: string;
-  /** Bytes, when the folder was scanned. */
+  /** Size in bytes at the time of the scan. */
   size: number;
   users: { commit: string; file: string; path: string }[];
 }
 
 function contentOf(repo: CachedRepo): Content[] {
   const found = new Map<string, Content>();
-  // One for all of them: it reads the listing of a commit once for many files.
+  // Shared, because it reads the listing of a commit once for many files.
   const trees = new TreeFiles(repo.path, Fence.ofCache(dirname(repo.path)));
   const at = (path: string, size: number): Content => {
     const known = found.get(path) ?? { repo, trees, path, size, users: [] };
@@ -134,14 +134,14 @@ type Verdict = Exclude<CheckedBlob['verdict'], 'missing'>;
 
 class Checking {
   readonly #parts: CheckingParts;
-  /** Verdicts by etag and real path: repositories may share content. */
+  /** Results by etag and real path: repositories may share content. */
   readonly #hashed = new Map<string, Verdict>();
 
   constructor(parts: CheckingParts) {
     this.#parts = parts;
   }
 
-  /** Undefined for what went away meanwhile. */
+  /** Resolves to undefined for a file that was removed meanwhile. */
   async check(content: Content): Promise<CheckedBlob | undefined> {
     const { repo, path, users } = content;
     const before = await lookAt(path);
@@ -189,7 +189,7 @@ class Checking {
     }
   }
 
-  /** Notes verified content, so that it is not hashed again, and forgets notes on wrong content. */
+  /** Notes verified files, so that they need not be hashed again, and forgets wrong ones. */
   async #note(path: string, expected: Expected, verdict: Verdict, before: BigIntStats): Promise<void> {
     const { known } = this.#parts;
     if (verdict === 'wrong') await known?.forget(path);
@@ -201,12 +201,12 @@ class Checking {
 }
 
 interface Expected {
-  /** Empty if it is not known. */
+  /** Empty if unknown. */
   etag: string;
   xetHash: string | undefined;
 }
 
-/** Content is named after its tag; of a copy in a snapshot only a listing knows. */
+/** Blobs are named after their etag; for a copy in a snapshot, the listing of its commit says it. */
 async function expectedOf({ trees, path, users }: Content): Promise<Expected> {
   const [first] = users;
   const entry = first && (await trees.entry(first.commit, first.file));
@@ -219,7 +219,7 @@ async function expectedOf({ trees, path, users }: Content): Promise<Expected> {
   return { etag, xetHash: listed.etag === etag ? listed.xetHash : undefined };
 }
 
-/** Removes what is wrong: first the links, then what they lead to. */
+/** Removes wrong files: first the links, then their targets. */
 class Repair {
   readonly #scan: CacheScan;
   readonly #store: SharedBlobs;
@@ -237,7 +237,7 @@ class Repair {
       checked.removed = true;
     } catch (error) {
       if (!isXetError(error)) throw error;
-      // The others can be looked at all the same.
+      // The verification continues with other files.
       checked.failure = error.message;
     }
   }
@@ -246,7 +246,7 @@ class Repair {
     for (const file of files) await this.#removeFile(file);
     const entry = await this.#store.targetOf(path);
     if (entry !== undefined) files.push(...(await this.#dropShared(entry, path)));
-    // A link may have led out of the folder, to something that is not ours.
+    // A link may lead out of the folder, to foreign files.
     if (isBelow(path, this.#scan.path)) await this.#removeFile(path);
   }
 
@@ -256,7 +256,7 @@ class Repair {
     await rm(path, { force: true });
   }
 
-  /** Removes wrong shared content from all repositories and returns the affected files of the others. */
+  /** Removes wrong shared content from all repositories. Returns the snapshot files of other repositories. */
   async #dropShared(entry: string, except: string): Promise<string[]> {
     const files: string[] = [];
     for (const repo of this.#scan.repos) {

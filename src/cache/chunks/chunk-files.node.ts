@@ -11,35 +11,35 @@ import { isXorbRange, USE_STEP_MS } from './chunk-runs.ts';
 import type { ChunkRun } from './chunk-store.ts';
 import { decodeEntryHead, entryHeadBytes } from './entry-format.ts';
 
-/** A file that says by its name which chunks it has. */
+/** A file whose name says which chunks it holds. */
 export interface EntryFile extends ChunkRange {
   path: string;
 }
 
 export interface StoredFile {
   path: string;
-  /** On the disk. */
+  /** Size on disk. */
   bytes: number;
-  /** When it was last used, in milliseconds since 1970. */
+  /** Time of last use, in milliseconds since 1970. */
   usedMs: number;
 }
 
 export interface Scan {
   /** Least recently used first. */
   entries: StoredFile[];
-  /** Of entries and of files being written. */
+  /** Size of entries and of files being written. */
   bytes: number;
 }
 
-/** A file that has not been written to for so long has lost its writer. If not, it loses one put. */
+/** Age from which a file being written counts as abandoned. If it is not, one put is lost. */
 const ABANDONED_MS = 30_000;
-/** Times of use further in the future than this come from a clock that was wrong, and would last for ever. */
+/** Times of use further in the future than this come from a wrong clock, and would never be evicted. */
 const CLOCK_TOLERANCE_MS = 24 * 60 * 60 * 1000;
 
 /*
  * <first two digits>/<xorb>-<first chunk>-<last chunk + 1>   an entry
- * writing/<uuid>                                             one that is being written
- * writer                                                     who puts entries, or did so last
+ * writing/<uuid>                                             an entry that is being written
+ * writer                                                     the process that last added entries
  */
 const ENTRY_NAME = /^([0-9a-f]{64})-(0|[1-9]\d{0,4})-([1-9]\d{0,4})$/;
 const SHELF_NAME = /^[0-9a-f]{2}$/;
@@ -51,7 +51,7 @@ export function entryPath(folder: string, xorb: string, { start, end }: ChunkRan
   return join(folder, xorb.slice(0, 2), `${xorb}-${start}-${end}`);
 }
 
-/** The entries of a xorb: one listing, nothing is opened. */
+/** Lists the entries of a xorb without opening them. */
 export async function entriesOf(folder: string, xorb: string): Promise<EntryFile[]> {
   const shelf = join(folder, xorb.slice(0, 2));
   return (await list(shelf)).flatMap((file) => {
@@ -68,8 +68,8 @@ function parseName(name: string): ChunkRange | undefined {
 }
 
 /**
- * Chunks of an entry, not hashed yet. `unreadable`: it is gone or cannot be opened just now, which says nothing
- * about what is in it.
+ * Loads chunks of an entry without hashing them. `unreadable`: the entry is gone or cannot be opened now, which says nothing
+ * about its content.
  */
 export async function loadEntry(
   entry: EntryFile,
@@ -89,7 +89,7 @@ export async function loadEntry(
   });
 }
 
-/** Chunk records of an entry; undefined if they are invalid. */
+/** Loads the records of an entry; undefined if they are invalid or unreadable. */
 export async function loadRecords(entry: EntryFile, xorb: string): Promise<ChunkRecords | undefined> {
   const found = await withEntry(entry.path, async (handle) => readRecords(handle, await handle.stat(), entry, xorb));
   return typeof found === 'string' ? undefined : found;
@@ -106,7 +106,7 @@ async function withEntry<T>(
   } catch (error) {
     return codeOf(error) === 'EIO' ? 'damaged' : 'unreadable';
   } finally {
-    // It was only read: there is nothing that closing could lose.
+    // Closing a file that was only read loses nothing.
     await handle?.close().catch(() => undefined);
   }
 }
@@ -117,13 +117,13 @@ async function readRecords(
   entry: EntryFile,
   xorb: string,
 ): Promise<ChunkRecords | undefined> {
-  // Nothing is allocated that the file is not long enough for.
+  // Allocates nothing that the file is too short for.
   if (!file.isFile() || file.size < entryHeadBytes(entry)) return undefined;
   const head = await readExactly(handle, 0, entryHeadBytes(entry));
   return head && decodeEntryHead(head, xorb, entry, file.size);
 }
 
-/** Whatever else may have got that name: a link is not followed, and a pipe is not waited for. */
+/** Opens a file that may be anything: a link is not followed, and a pipe is not waited for. */
 async function openToRead(path: string): Promise<DiskFile> {
   await refuseLinks(dirname(path));
   const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
@@ -140,17 +140,17 @@ async function readExactly(handle: DiskFile, position: number, length: number): 
   return bytes;
 }
 
-/** The time of use is the file's time of modification: nothing else is written for it. */
+/** Sets the time of use, which is the file's time of modification. */
 async function noteUse(path: string, usedMs: number): Promise<void> {
   const now = new Date();
   if (Math.abs(now.getTime() - usedMs) < USE_STEP_MS) return;
-  // Where it is not ours to touch, or on a read-only file system, it just ages.
+  // Files of other users, and read-only file systems, keep their times.
   await utimes(path, now, now).catch(() => undefined);
 }
 
 /**
- * Writes an entry that nobody finds before all of it is there. There is no sync: what a power loss leaves of it
- * is checked as everything is.
+ * Writes an entry that becomes visible when it is complete. There is no sync: entries damaged by a power loss
+ * are detected on reading.
  */
 export async function writeEntry(folder: string, path: string, parts: Uint8Array[]): Promise<void> {
   const temporary = join(folder, WRITING, randomUUID());
@@ -163,7 +163,7 @@ export async function writeEntry(folder: string, path: string, parts: Uint8Array
         position += part.length;
       }
     } finally {
-      // Some file systems say only now that they are full.
+      // Some file systems report only now that they are full.
       await handle.close();
     }
     await inFolder(path, () => rename(temporary, path));
@@ -180,7 +180,7 @@ async function writeAll(handle: DiskFile, bytes: Uint8Array, position: number): 
   }
 }
 
-/** Runs a step again if the folder of the path was missing, which is made. */
+/** Runs a step. If the folder of its path is missing, creates it and runs the step again. */
 async function inFolder<T>(path: string, step: () => Promise<T>): Promise<T> {
   await refuseLinks(dirname(path));
   try {
@@ -193,8 +193,8 @@ async function inFolder<T>(path: string, step: () => Promise<T>): Promise<T> {
 }
 
 /**
- * True if no other writer announced itself since this one did; if one has, this one announces itself again. @param
- * writer a UUID
+ * Whether no other writer has announced itself since this one did. If one has, this one announces itself again.
+ * @param writer a UUID
  */
 export async function isOnlyWriter(folder: string, writer: string): Promise<boolean> {
   const path = join(folder, WRITER);
@@ -208,14 +208,14 @@ export async function isOnlyWriter(folder: string, writer: string): Promise<bool
       await handle.close();
     }
   } catch {
-    // Nobody said so yet, or it cannot be read: either way there may be others.
+    // Absent or unreadable: either way there may be other writers.
   }
-  // Should this fail, one goes on looking at what others do.
+  // If this fails, the writer keeps rescanning the folder.
   await writeEntry(folder, path, [name]).catch(() => undefined);
   return false;
 }
 
-/** All that is ours. What a dead process was writing is removed on the way; files of others are not looked at. */
+/** Scans all entries, and removes abandoned writes. Foreign files are ignored. */
 export async function scanEntries(folder: string): Promise<Scan> {
   const now = Date.now();
   const entries: StoredFile[] = [];
@@ -235,11 +235,11 @@ export async function scanEntries(folder: string): Promise<Scan> {
   return { entries: entries.sort((a, b) => orderOf(a) - orderOf(b)), bytes };
 }
 
-/** Removes what is being written, and the folders that are empty. Who is writing just now loses that put. */
+/** Removes unfinished writes and empty folders. Writers that are active lose one put. */
 export async function tidyUp(folder: string): Promise<void> {
   for (const path of [...(await beingWritten(folder)), join(folder, WRITER)]) await remove(path);
   for (const path of [...(await shelves(folder)), join(folder, WRITING), folder]) {
-    // Files of others may be in it, or another process may just have put something in.
+    // It may hold foreign files, or another process may just have added an entry.
     await refuseLinks(dirname(path))
       .then(() => rmdir(path))
       .catch(() => undefined);
@@ -260,7 +260,7 @@ async function fileAt(path: string): Promise<StoredFile | undefined> {
   return file?.isFile() ? { path, bytes: onDisk(file.size), usedMs: file.mtimeMs } : undefined;
 }
 
-/** Nothing for a folder that is not there, or is none. */
+/** Lists a folder; an absent one is empty. */
 async function list(folder: string): Promise<Dirent[]> {
   const entries = await ifPresent(async () => {
     await refuseLinks(folder);
@@ -270,13 +270,13 @@ async function list(folder: string): Promise<Dirent[]> {
 }
 
 /**
- * Removes an entry unless it was used since it was looked at; says whether it is gone now, and by whom.
+ * Removes an entry unless it was used since the scan. `gone`: another process removed it.
  * A file that cannot be removed throws.
  */
 export async function removeUnused({ path, usedMs }: StoredFile): Promise<'removed' | 'gone' | 'used'> {
   try {
     await refuseLinks(dirname(path));
-    // The file system may round what it was told.
+    // File systems may round times.
     if (Math.abs((await lstat(path)).mtimeMs - usedMs) > 1) return 'used';
     await unlink(path);
     return 'removed';
@@ -286,7 +286,7 @@ export async function removeUnused({ path, usedMs }: StoredFile): Promise<'remov
   }
 }
 
-/** Removes a file that may be gone already; one that stays will be met again. */
+/** Removes a file. Failures are ignored, because the next scan finds it again. */
 export async function remove(path: string): Promise<void> {
   await refuseLinks(dirname(path))
     .then(() => unlink(path))

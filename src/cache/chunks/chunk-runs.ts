@@ -14,22 +14,22 @@ import { HASH_BYTES, isHashHex } from '../../core/hash.ts';
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { ChunkRun } from './chunk-store.ts';
 
-/** The raw 32-byte hash of one chunk. */
+/** Computes the raw 32-byte hash of one chunk. */
 export type HashChunk = (chunk: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 export interface ChunkStoreOptions {
-  /** Limit of the store, in bytes. */
+  /** Limit of the store in bytes. */
   maxBytes: number;
   hash: HashChunk;
 }
 
-/** The time of use of an entry is not written down again within so many milliseconds. */
+/** Minimum time between updates of an entry's time of use. */
 export const USE_STEP_MS = 1000;
 
-/** After a put that failed, none is tried for so many milliseconds: the next would most likely fail as well. */
+/** Pause after failed puts: the next would probably fail as well. */
 export const PUT_PAUSE_MS = 60_000;
 
-/** Ascending, and joined where they overlap or touch. */
+/** Sorts ranges, and joins those that overlap or touch. */
 export function mergeRanges(ranges: readonly ChunkRange[]): ChunkRange[] {
   const merged: ChunkRange[] = [];
   for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
@@ -41,14 +41,14 @@ export function mergeRanges(ranges: readonly ChunkRange[]): ChunkRange[] {
   return merged;
 }
 
-/** Intersection of these ranges with one, merged. */
+/** Intersects ranges with one range, and merges them. */
 export function rangesWithin(ranges: readonly ChunkRange[], within: ChunkRange): ChunkRange[] {
   return mergeRanges(
     ranges.map(({ start, end }) => ({ start: Math.max(start, within.start), end: Math.min(end, within.end) })),
   );
 }
 
-/** The parts of a range that none of the others has. */
+/** Returns the parts of a range that are in none of the others. */
 export function subtractRanges(whole: ChunkRange, held: readonly ChunkRange[]): ChunkRange[] {
   const missing: ChunkRange[] = [];
   let at = whole.start;
@@ -60,12 +60,12 @@ export function subtractRanges(whole: ChunkRange, held: readonly ChunkRange[]): 
   return missing;
 }
 
-/** The entries that have this chunk, the one that goes on furthest first. */
+/** Returns the entries with this chunk, the one that extends farthest first. */
 export function entriesWith<T extends ChunkRange>(entries: readonly T[], chunk: number): T[] {
   return entries.filter(({ start, end }) => start <= chunk && chunk < end).sort((a, b) => b.end - a.end);
 }
 
-/** The records of chunks from the start of a range on, as entries tell of theirs, up to the first that none has. */
+/** Collects records of entries from the start of a range up to the first chunk that no entry has. */
 export async function contiguousRecords<T extends ChunkRange>(
   entries: readonly T[],
   { start, end }: ChunkRange,
@@ -83,7 +83,7 @@ export async function contiguousRecords<T extends ChunkRange>(
   return row.records.slice();
 }
 
-/** A part of a run, without a copy. The range lies within the run. */
+/** Slices a run without a copy. The range lies within the run. */
 export function partOfRun(run: ChunkRun, chunks: ChunkRange): ChunkRun {
   const first = chunks.start - run.chunks.start;
   const last = chunks.end - run.chunks.start;
@@ -92,17 +92,17 @@ export function partOfRun(run: ChunkRun, chunks: ChunkRange): ChunkRun {
   return { chunks, records, bytes: run.bytes.subarray(start, start + totalLength(records)) };
 }
 
-/** True if a xorb can have these chunks and the range is not empty. Names and keys of entries are not trusted. */
+/** Whether a range is valid and not empty. Names and keys of entries may be anything. */
 export function isXorbRange({ start, end }: ChunkRange): boolean {
   return Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start < end && end <= MAX_XORB_CHUNKS;
 }
 
-/** Throws `INVALID_ARGUMENT` for text that could not be the name of a xorb. */
+/** Throws `INVALID_ARGUMENT` for text that is not a xorb hash. */
 export function assertXorb(xorb: string): void {
   if (!isHashHex(xorb)) throw invalid('not the hash of a xorb');
 }
 
-/** Throws `INVALID_ARGUMENT` for a run that is not consistent in itself. Hashes are checked when it is read. */
+/** Throws `INVALID_ARGUMENT` for an inconsistent run. Hashes are checked on reading. */
 export function assertRun(xorb: string, { chunks, records, bytes }: ChunkRun): void {
   assertXorb(xorb);
   const { start, end } = chunks;
@@ -116,7 +116,7 @@ function invalid(reason: string): XetError {
   return new XetError('INVALID_ARGUMENT', `A run of chunks cannot be looked up or kept: ${reason}.`);
 }
 
-/** True if no chunk exceeds the protocol's limit. */
+/** Whether all chunks are within the length limit. */
 export function chunksFit(records: Uint8Array): boolean {
   for (let index = 0; index < chunkCount(records); index++) {
     if (chunkLength(records, index) > MAX_CHUNK_BYTES) return false;
@@ -124,13 +124,13 @@ export function chunksFit(records: Uint8Array): boolean {
   return true;
 }
 
-/** Number of leading chunks of a run that match their records. */
+/** Counts the leading chunks of a run that match their records. */
 export async function countGood({ records, bytes }: ChunkRun, hash: HashChunk): Promise<number> {
   let position = 0;
   for (let index = 0; index < chunkCount(records); index++) {
     const end = position + chunkLength(records, index);
     const hashed = hash(bytes.subarray(position, end));
-    // A turn of the event loop for each chunk would cost more than its hash.
+    // Awaiting each chunk would cost more than its hash.
     const digest = hashed instanceof Uint8Array ? hashed : await hashed;
     if (!sameHash(digest, records, index * CHUNK_RECORD_BYTES)) return index;
     position = end;
@@ -144,7 +144,7 @@ function sameHash(digest: Uint8Array, records: Uint8Array, at: number): boolean 
   return true;
 }
 
-/** Valid leading chunks of an entry for a reader, and whether the entry must be dropped. */
+/** Verifies a run. Returns its leading good chunks, and whether its entry is to be dropped. */
 export async function checkRun(
   run: ChunkRun,
   hash: HashChunk,

@@ -23,10 +23,10 @@ interface Entry extends ChunkRange {
   bytes: number;
 }
 
-/** Overhead of an entry in bytes: objects and list entries. */
+/** Size of an entry beside its bytes: objects and list entries. */
 const OVERHEAD_BYTES = 512;
 
-/** A chunk store that is gone when the process or the page is, for where nothing else works. */
+/** Opens a chunk store in memory, for places where nothing else works. */
 export function memoryChunkStore(options: ChunkStoreOptions): ChunkStore {
   return new MemoryChunkStore(options);
 }
@@ -34,7 +34,7 @@ export function memoryChunkStore(options: ChunkStoreOptions): ChunkStore {
 class MemoryChunkStore implements ChunkStore {
   readonly #maxBytes: number;
   readonly #hash: HashChunk;
-  /** In the order of their last use. */
+  /** Least recently used first. */
   readonly #entries = new Set<Entry>();
   readonly #byXorb = new Map<string, Set<Entry>>();
   #bytes = 0;
@@ -56,11 +56,11 @@ class MemoryChunkStore implements ChunkStore {
   async read(xorb: string, chunks: ChunkRange): Promise<ChunkRun | undefined> {
     if (chunks.start >= chunks.end) return undefined;
     for (const entry of entriesWith(this.#of(xorb), chunks.start)) {
-      // Hashing gives others a turn: an entry that they removed stays removed.
+      // Hashing yields, so another call may have removed the entry.
       if (!this.#entries.delete(entry)) continue;
       this.#entries.add(entry);
       const part = partOfRun(entry.run, { start: chunks.start, end: Math.min(chunks.end, entry.end) });
-      // The caller owns what it gets, and may write to it.
+      // The caller owns the result, and may write to it.
       const copy = { chunks: part.chunks, records: part.records.slice(), bytes: part.bytes.slice() };
       const { good, damaged } = await checkRun(copy, this.#hash);
       if (damaged) this.#drop(entry);

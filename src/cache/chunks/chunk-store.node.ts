@@ -38,23 +38,23 @@ import {
 import type { ChunkRun, ChunkStore, ChunkStoreUsage } from './chunk-store.ts';
 import { ENTRY_VERSION, encodeEntryHead, entryBytes } from './entry-format.ts';
 
-/** After having put this share of the limit, one asks whether others did as well, and looks what is there then. */
+/** After adding this share of the limit, the store checks for other writers, and rescans the folder if there are any. */
 const RESCAN_SHARE = 0.01;
-/** Room is made for several puts at once, and for those of others that one has not seen yet. */
+/** Share of the limit that eviction leaves free, for further puts and for other writers. */
 const SPARE_SHARE = 0.02;
-/** Share of what is there that makes way when the disk is full. */
+/** Share of the entries that is evicted when the disk is full. */
 const FULL_DISK_SHARE = 0.05;
-/** Entries that are remembered as the next ones to go; more would only take memory. */
+/** Number of eviction candidates in memory. */
 const MAX_REMEMBERED = 8192;
-/** Puts that fail in a row before there is a pause, and files that cannot be removed before eviction gives up. */
+/** Consecutive failed puts before a pause, and failed removals before eviction gives up. */
 const MAX_FAILED_PUTS = 3;
 const MAX_FAILED_REMOVALS = 8;
-/** Of the bytes of an entry that is made of several runs. A read may get all of an entry at once. */
+/** Limit for entries of coalesced runs: one read may return a whole entry. */
 const MAX_ENTRY_BYTES = 2 * 1024 * 1024;
 
 /**
- * A chunk store of files in `v1` of a folder, for any number of processes at once. The folder is made by the first
- * put. Reading changes nothing there but times of use and what is damaged.
+ * Opens a chunk store in subfolder `v1` of a folder, for any number of processes at once. The first put creates the
+ * folder. Reading only updates times of use and removes damaged entries.
  */
 export function openFolderChunkStore(folder: string, options: ChunkStoreOptions): ChunkStore {
   return new FolderChunkStore(join(folder, `v${ENTRY_VERSION}`), options);
@@ -65,17 +65,17 @@ class FolderChunkStore implements ChunkStore {
   readonly #maxBytes: number;
   readonly #hash: HashChunk;
   readonly #writer = randomUUID();
-  /** Usage at the last look, less what was removed since. */
+  /** Entries at the last scan, least recently used first, without those removed since. */
   #oldest: StoredFile[] | undefined;
-  /** An estimate: as of the last look, and one's own changes since. */
+  /** Estimated size: that of the last scan, and own changes since. */
   #bytes = 0;
   #putSinceScan = 0;
   #failedPuts = 0;
   #pausedUntil = 0;
   readonly #turns = new SerialQueue();
-  /** Runs whose turn has not come. */
+  /** Runs that wait to be written. */
   readonly #waiting: XorbRun[] = [];
-  /** Many small files are made of the same few xorbs, and each of them asks. */
+  /** Many small files share a few xorbs, and each looks them up. */
   readonly #missing = new NegativeCache();
   #closed = false;
 
@@ -111,7 +111,7 @@ class FolderChunkStore implements ChunkStore {
     assertRun(xorb, run);
     if (this.#closed) return;
     this.#waiting.push({ xorb, run });
-    // One that went with those before it finds nothing to do when its turn comes.
+    // A run that was written together with earlier ones leaves nothing to do for its turn.
     await this.#turns.run(() => this.#writeWaiting());
   }
 
@@ -203,7 +203,7 @@ class FolderChunkStore implements ChunkStore {
     this.#pausedUntil = performance.now() + PUT_PAUSE_MS;
   }
 
-  /** True if so many bytes may be added now. */
+  /** Evicts entries for new bytes. Returns false if they still do not fit. */
   async #makeRoom(bytes: number): Promise<boolean> {
     if (bytes > this.#maxBytes) return false;
     if (!this.#oldest || this.#putSinceScan >= this.#maxBytes * RESCAN_SHARE) {
@@ -219,7 +219,7 @@ class FolderChunkStore implements ChunkStore {
   async #evictFor(bytes: number): Promise<void> {
     const target = Math.max(0, this.#maxBytes * (1 - SPARE_SHARE) - bytes);
     await this.#evict(target);
-    // The list may be used up, or all on it were used since.
+    // The candidates may be used up, or all in use since.
     if (this.#bytes > target) await this.#scanAndEvict(target);
   }
 
@@ -229,10 +229,10 @@ class FolderChunkStore implements ChunkStore {
     this.#bytes = bytes;
   }
 
-  /** Removes the oldest until so many bytes are left; gives those freed. Throws if entries cannot be removed. */
+  /** Rescans and evicts until at most `maxBytes` remain; returns the freed bytes. Throws if entries cannot be removed. */
   async #scanAndEvict(maxBytes: number): Promise<number> {
     let sum = 0;
-    // What others read or put in the meantime is met by the second round, unless they are very busy.
+    // The second round covers concurrent reads and puts, unless other processes are very busy.
     for (let round = 0; round < 2; round++) {
       await this.#scan();
       const { freed, failure } = await this.#evict(maxBytes);
@@ -243,7 +243,7 @@ class FolderChunkStore implements ChunkStore {
     return sum;
   }
 
-  /** Removes entries of the list until the estimate is down to so many bytes. */
+  /** Removes candidates until the estimated size is at most `maxBytes`. */
   async #evict(maxBytes: number): Promise<{ freed: number; failure: unknown }> {
     const list = this.#oldest ?? [];
     let freed = 0;

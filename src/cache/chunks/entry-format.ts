@@ -5,7 +5,7 @@ import { chunksFit } from './chunk-runs.ts';
 import type { ChunkRun } from './chunk-store.ts';
 
 /*
- * An entry as it is stored: a header that says what it is, the records of its chunks, their bytes. All numbers
+ * A stored entry: a header, the records of its chunks, and their bytes. All numbers
  * are 32-bit little-endian.
  *
  *   0  'xetchunk'
@@ -19,20 +19,20 @@ import type { ChunkRun } from './chunk-store.ts';
 const MAGIC = [0x78, 0x65, 0x74, 0x63, 0x68, 0x75, 0x6e, 0x6b];
 const HEADER_BYTES = 56;
 
-/** Version of this form. Folders and databases carry it in their names, so that no other version is met. */
+/** Version of this format. Names of folders and databases contain it, so versions never mix. */
 export const ENTRY_VERSION = 1;
 
-/** Bytes before those of the chunks, in an entry of this range. */
+/** Returns the length of header and records in an entry of this range. */
 export function entryHeadBytes({ start, end }: ChunkRange): number {
   return HEADER_BYTES + (end - start) * CHUNK_RECORD_BYTES;
 }
 
-/** Bytes of a whole entry. */
+/** Returns the length of a whole entry. */
 export function entryBytes({ chunks, records }: Pick<ChunkRun, 'chunks' | 'records'>): number {
   return entryHeadBytes(chunks) + totalLength(records);
 }
 
-/** All of an entry but the bytes of its chunks. */
+/** Encodes header and records of an entry. */
 export function encodeEntryHead(
   xorb: string,
   { chunks, records }: Pick<ChunkRun, 'chunks' | 'records'>,
@@ -50,8 +50,8 @@ export function encodeEntryHead(
 }
 
 /**
- * The records of an entry, without a copy; undefined if its head is not that of these chunks, or does not fit an
- * entry of so many bytes. Once it is accepted, its records say where in the entry each chunk lies.
+ * Returns the records of an entry without a copy; undefined if its head is not that of these chunks, or contradicts
+ * the entry's length. The records of a valid head determine the offset of each chunk.
  */
 export function decodeEntryHead(
   head: Uint8Array,

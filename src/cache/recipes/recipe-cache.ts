@@ -4,10 +4,10 @@ import type { Recipe } from '../../core/recipe.ts';
 import { NegativeCache } from '../negative-cache.ts';
 import { noRecipes, type RecipeStore } from './recipe-store.ts';
 
-/** The same file is usually asked for again at once. */
+/** Small, because the same file is usually looked up again at once. */
 const MAX_RECIPES = 16;
 
-/** Keeps the last few recipes of a store, and which files it had none of a moment ago. */
+/** The last few recipes of a store in memory, and the files without one. */
 export class RecipeCache {
   readonly #store: RecipeStore;
   readonly #recipes = new Map<string, Recipe>();

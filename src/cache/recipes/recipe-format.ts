@@ -8,11 +8,11 @@ import type { Recipe, RecipeTerm } from '../../core/recipe.ts';
  *
  *   header    magic (8 bytes), version (u32), terms (u32), chunks (u32), file size (u64), file hash (32 bytes)
  *   terms     xorb hash (32 bytes), first chunk (u32), end chunk (u32), uncompressed length (u64)
- *   chunks    records of 36 bytes, as everywhere
- *   checksum  of all before it (8 bytes)
+ *   chunks    records of 36 bytes
+ *   checksum  of everything before it (8 bytes)
  *
- * The counts fix the length of the whole, so nothing is allocated for what is not there. Every part is a
- * multiple of four bytes long, which the checksum makes use of.
+ * The counts determine the total length, so a damaged count allocates nothing. Every part is a
+ * multiple of four bytes long, which the checksum relies on.
  */
 const MAGIC = Uint8Array.from('xetrecip', (letter) => letter.charCodeAt(0));
 const VERSION = 1;
@@ -31,14 +31,14 @@ export function encodedLength(recipe: Pick<Recipe, 'terms' | 'records'>): number
   return HEADER_BYTES + recipe.terms.length * TERM_BYTES + recipe.records.length + CHECKSUM_BYTES;
 }
 
-/** Throws `INVALID_ARGUMENT` for a recipe that contradicts itself: it could not be read again. */
+/** Encodes a recipe. Throws `INVALID_ARGUMENT` for an inconsistent one, which could not be decoded. */
 export function encodeRecipe(recipe: Recipe): Uint8Array<ArrayBuffer> {
   const bytes = encodeIfConsistent(recipe);
   if (!bytes) throw new XetError('INVALID_ARGUMENT', 'The recipe of a file contradicts itself.');
   return bytes;
 }
 
-/** For stores: putting a recipe never fails, and one that contradicts itself is just not kept. */
+/** Encodes a recipe for stores, which ignore inconsistent ones. */
 export function encodeIfConsistent(recipe: Recipe): Uint8Array<ArrayBuffer> | undefined {
   if (!isConsistent(recipe)) return undefined;
   const bytes = new Uint8Array(encodedLength(recipe));
@@ -64,7 +64,7 @@ export function encodeIfConsistent(recipe: Recipe): Uint8Array<ArrayBuffer> | un
 }
 
 /**
- * The recipe that was encoded, or undefined for bytes that are not a whole and consistent recipe of this file.
+ * Decodes a recipe. Returns undefined for bytes that are not a complete and consistent recipe of this file.
  * Never throws. The records are a view of `bytes`.
  */
 export function decodeRecipe(bytes: Uint8Array, fileHash: string): Recipe | undefined {
@@ -91,16 +91,13 @@ export function decodeRecipe(bytes: Uint8Array, fileHash: string): Recipe | unde
       unpackedLength: Number(view.getBigUint64(at + HASH_BYTES + 8, true)),
     });
   }
-  // Not `subarray`: of a Buffer that would be a Buffer, and the records of all sources should be alike.
+  // Not `subarray`, which returns a Buffer for a Buffer.
   const records = new Uint8Array(bytes.buffer, bytes.byteOffset + atRecords, recordBytes);
   const recipe = { fileHash, size: Number(view.getBigUint64(AT_SIZE, true)), terms, records };
   return isConsistent(recipe) ? recipe : undefined;
 }
 
-/**
- * True if all counts and lengths are consistent: terms with their chunks, chunks with the protocol's limits, everything
- * with the size.
- */
+/** Whether all counts and lengths agree: terms with their chunks, chunks with the limits, and their sum with the size. */
 function isConsistent({ fileHash, size, terms, records }: Recipe): boolean {
   if (!isHashHex(fileHash) || records.length % CHUNK_RECORD_BYTES !== 0) return false;
   const chunks = records.length / CHUNK_RECORD_BYTES;
@@ -129,8 +126,8 @@ function isU32(value: number): boolean {
 }
 
 /**
- * Two 32-bit sums that mix each word in their own way, against accidents only. A tenth of the time that BigInt
- * arithmetic or a table walked byte by byte would take: a recipe may be tens of megabytes, on a page's main thread.
+ * Computes two 32-bit sums with different mixing, against accidental damage only. Takes a tenth of the time that BigInt
+ * arithmetic or a byte-wise table would take: a recipe may have tens of megabytes, on a page's main thread.
  */
 function checksum(view: DataView, length: number): bigint {
   let low = 0x2545_f491 ^ length;

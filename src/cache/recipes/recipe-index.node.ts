@@ -9,13 +9,13 @@ import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts'
 const HOUR_MS = 60 * 60 * 1000;
 
 /**
- * Which files use a xorb: `<2 hex>/<xorb>/<file hash>-<first chunk>-<end chunk>`, empty files.
+ * Index from xorbs to files: empty files named `<2 hex>/<xorb>/<file hash>-<first chunk>-<end chunk>`.
  *
- * Creating and removing a name is one step on every file system, network ones too, so neither a lock nor a check
+ * Creating and removing a name is atomic on every file system, including network ones, so neither a lock nor a check
  * for torn entries is needed, and an evicted recipe takes exactly its own entries with it. One list per xorb that
- * is appended to would save inodes, but nothing can be taken out of it without a lock, and appends are not atomic
- * over NFS, where these folders often are. What it costs: for a model of 100 GB, 1,600 xorbs, 80 ms once, and
- * 20 ms for asking about all of them; for 10,000 small files in one xorb 20 µs each, and a folder that takes 10 ms to
+ * is appended to would save inodes, but removing from it needs a lock, and appends are not atomic
+ * over NFS, where these folders often are. Cost: for a model of 100 GB, 1,600 xorbs, 80 ms once, and
+ * 20 ms to look all of them up; for 10,000 small files in one xorb, 20 µs each, and a folder that takes 10 ms to
  * list. The chunks are in the name so that the few files of the 10,000 that matter are found without opening any.
  */
 export class XorbIndex {
@@ -36,7 +36,7 @@ export class XorbIndex {
     });
   }
 
-  /** Somebody else has added this one. */
+  /** Notes a recipe that another thread has added. */
   learn(recipe: Recipe): void {
     const { fileHash } = recipe;
     for (const [xorb, chunks] of xorbsOf(recipe)) this.#listings.add(xorb, { fileHash, chunks });
@@ -50,7 +50,7 @@ export class XorbIndex {
     });
   }
 
-  /** File hashes, each once. */
+  /** Returns the distinct hashes of files that use a xorb. */
   async filesWith(xorb: string, chunks: ChunkRange | undefined): Promise<string[]> {
     if (!isHashHex(xorb)) return [];
     const read = async () => (await namesIn(this.#xorbFolder(xorb))).flatMap((name) => parseName(name) ?? []);
@@ -59,7 +59,7 @@ export class XorbIndex {
 
   /**
    * Removes entries without a recipe from one of 256 parts of the index. Such entries come from crashes and from
-   * recipes that were too damaged to say what they were; new ones are left alone, as their recipe is still to come.
+   * recipes that were too damaged to name their xorbs. New entries are kept, because their recipe may still follow.
    */
   async prune(part: number, hasRecipe: (fileHash: string) => Promise<boolean>): Promise<void> {
     const folder = join(this.#folder, part.toString(16).padStart(2, '0'));

@@ -1,7 +1,7 @@
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 
-/** For each xorb of a recipe the chunks from the first that is used to the last. */
+/** Returns the xorbs of a recipe with the range from the first used chunk to the last. */
 export function xorbsOf(recipe: Pick<Recipe, 'terms'>): Map<string, ChunkRange> {
   const xorbs = new Map<string, ChunkRange>();
   for (const { xorb, chunks } of recipe.terms) {
@@ -11,30 +11,30 @@ export function xorbsOf(recipe: Pick<Recipe, 'terms'>): Map<string, ChunkRange> 
   return xorbs;
 }
 
-/** That a file has chunks of a xorb, and which: from the first to the last. */
+/** Use of a xorb by a file, from the first used chunk to the last. */
 export interface XorbUse {
   fileHash: string;
   chunks: ChunkRange;
 }
 
-/** The file hashes of uses, each once; with `wanted`, of those that meet it. */
+/** Returns the distinct file hashes of uses; with `wanted`, only of those that overlap it. */
 export function filesOf(uses: XorbUse[], wanted: ChunkRange | undefined): string[] {
   return [...new Set(uses.filter(({ chunks }) => !wanted || overlaps(chunks, wanted)).map(({ fileHash }) => fileHash))];
 }
 
-/** Below this, reading a listing again costs no more than keeping it. */
+/** Minimum length of a listing that is worth keeping: shorter ones are read again as quickly. */
 const MIN_KEPT_LENGTH = 256;
 const KEPT_MS = 2000;
 const MAX_KEPT = 32;
 
 /**
- * Keeps long listings of xorbs for a moment. Of a repository of 10,000 small files in one xorb each file asks for
- * the files of that xorb, and reading 10,000 entries takes some 10 ms. What others add or remove in that moment is
- * missed, which costs no more than a fetch or a look in vain; what is added here is seen at once.
+ * Keeps long listings of xorbs for a moment. In a repository of 10,000 small files in one xorb, each file looks up the
+ * files of that xorb, and reading 10,000 entries takes some 10 ms. Changes by other processes in that moment are
+ * missed, which costs a fetch or a vain lookup; own additions are visible at once.
  */
 export class XorbListings {
   readonly #kept = new Map<string, { readAt: number; uses: XorbUse[] }>();
-  /** Listings that are being read, and what was added meanwhile: it may be missing in them. */
+  /** Listings that are being read, and uses added meanwhile, which they may lack. */
   readonly #reading = new Map<string, { uses: Promise<XorbUse[]>; added: XorbUse[] }>();
 
   of(xorb: string, read: () => Promise<XorbUse[]>): Promise<XorbUse[]> {
@@ -47,7 +47,7 @@ export class XorbListings {
     const added: XorbUse[] = [];
     const uses = read().then((found) => {
       const all = [...found, ...added];
-      // Not where all of it was forgotten meanwhile.
+      // Unless all listings were forgotten meanwhile.
       if (this.#reading.get(xorb)?.added === added && all.length >= MIN_KEPT_LENGTH) this.#keep(xorb, readAt, all);
       return all;
     });

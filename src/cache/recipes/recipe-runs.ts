@@ -3,19 +3,19 @@ import { type ChunkRecords, chunkCount, chunkSlice, totalLength } from '../../co
 import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../../core/recipe.ts';
 
-/** Chunks of a xorb whose hashes and lengths are known, and where a file has them. */
+/** Consecutive chunks of a xorb with known hashes and lengths, and their place in a file. */
 export interface RecipeRun {
   chunks: ChunkRange;
   records: ChunkRecords;
-  /** Offset of these bytes in the recipe's file. */
+  /** Offset of these bytes in the file of the recipe. */
   fileOffset: number;
 }
 
-/** A recipe in the order in which it is asked about: a file may repeat a term a hundred thousand times. */
+/** Index of a recipe: a file may repeat a term 100,000 times. */
 interface RunIndex {
-  /** By xorb, in file order; the same chunks once. */
+  /** By xorb, in file order, without repetitions. */
   byXorb: Map<string, RecipeRun[]>;
-  /** By place in the file. */
+  /** By offset in the file. */
   byOffset: Map<number, RecipeRun & { xorb: string }>;
 }
 
@@ -46,18 +46,18 @@ function indexRuns(recipe: Recipe): RunIndex {
   return runs;
 }
 
-/** The runs of a xorb that a recipe names: one for each distinct term, in file order. The records are views. */
+/** Returns the runs of a xorb in a recipe: one per distinct term, in file order. The records are views. */
 export function recipeRuns(recipe: Recipe, xorb: string): readonly RecipeRun[] {
   return indexRuns(recipe).byXorb.get(xorb) ?? [];
 }
 
-/** The run of a xorb that begins at an offset in the file of the recipe. */
+/** Returns the run of a xorb at an offset in the file of the recipe. */
 export function recipeRunAt(recipe: Recipe, xorb: string, fileOffset: number): RecipeRun | undefined {
   const run = indexRuns(recipe).byOffset.get(fileOffset);
   return run?.xorb === xorb ? run : undefined;
 }
 
-/** True if the terms cover the whole file, each as long as its chunks. */
+/** Whether terms make up the whole file, and each is as long as its chunks. */
 export function isCompleteRecipe(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
   let index = 0;
   let bytes = 0;
@@ -76,7 +76,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length;
 }
 
-/** True if consecutive chunks of a xorb, from `first` on, agree with every use in the recipe. */
+/** Whether consecutive chunks of a xorb from `first` agree with the recipe wherever it uses them. */
 export function matchesRecipe(recipe: Recipe, xorb: string, first: number, records: ChunkRecords): boolean {
   const end = first + chunkCount(records);
   return recipeRuns(recipe, xorb).every((run) => {
@@ -95,7 +95,7 @@ export function coversTerm(recipe: Recipe, { xorb, chunks }: RecipeTerm): boolea
   return recipeRuns(recipe, xorb).some((run) => run.chunks.start <= chunks.start && chunks.end <= run.chunks.end);
 }
 
-/** Position of a term's chunks in a file, by the file's recipe. */
+/** Returns the place of chunks of a term in its file, by the file's own recipe. */
 export function locateRun(recipe: Recipe, term: PlacedTerm, range: ChunkRange) {
   const run = recipeRunAt(recipe, term.xorb, term.at);
   if (!run || run.chunks.start > range.start || range.end > run.chunks.end) return undefined;

@@ -10,7 +10,7 @@ import { filesOf, XorbListings, type XorbUse, xorbsOf } from './recipe-index.ts'
 import type { RecipeStore, RecipeUsage } from './recipe-store.ts';
 
 interface Schema extends DBSchema {
-  /** By file hash. Apart from `about`, so that noting a use or counting does not move megabytes. */
+  /** By file hash. Separate from `about`, so that noting a use and counting do not move megabytes. */
   recipes: { key: string; value: Uint8Array<ArrayBuffer> };
   about: { key: string; value: About; indexes: { usedAt: number } };
   uses: { key: [xorb: string, fileHash: string]; value: XorbUse & { xorb: string }; indexes: { fileHash: string } };
@@ -19,20 +19,20 @@ interface Schema extends DBSchema {
 interface About {
   fileHash: string;
   storedBytes: number;
-  /** When it was used last, in milliseconds. */
+  /** Time of last use, in milliseconds since 1970. */
   usedAt: number;
 }
 
 export interface IndexedDbRecipeOptions {
-  /** Encoded recipes that are kept, 256 MiB unless told. */
+  /** Limit for encoded recipes in bytes. Default: 256 MiB. */
   maxBytes?: number;
-  /** Called once when the database becomes unusable; the store is then empty and keeps nothing. */
+  /** Called once when the database fails for good. The store is empty from then on. */
   onBroken?: (error: unknown) => void;
 }
 
 const MIB = 1024 * 1024;
 const USE_NOTED_MS = 10 * 60 * 1000;
-/** Some browsers leave a database without an answer now and then, for ever. Nobody waits for a cache longer. */
+/** Some browsers occasionally never answer. These are the longest waits that a cache is worth. */
 const OPEN_TIMEOUT_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 30_000;
 const STORES: ('recipes' | 'about' | 'uses')[] = ['recipes', 'about', 'uses'];
@@ -40,15 +40,15 @@ const STORES: ('recipes' | 'about' | 'uses')[] = ['recipes', 'about', 'uses'];
 type Database = IDBPDatabase<Schema>;
 
 /**
- * Recipes in the database `<name>-recipes-v1`, which the tabs and workers of an origin share. Whatever changes is one
- * transaction, so a recipe and its entries in the index come and go together. Rejects where there is no
- * IndexedDB, or where it is refused.
+ * Opens recipes in the database `<name>-recipes-v1`, which the tabs and workers of an origin share. Each change is one
+ * transaction, so a recipe and its index entries are added and removed together. Rejects where there is no
+ * IndexedDB, or it is refused.
  */
 export async function openIndexedDbRecipeStore(
   name: string,
   options: IndexedDbRecipeOptions = {},
 ): Promise<RecipeStore> {
-  // `idb` looks for the global without asking whether it is there.
+  // `idb` uses the global unchecked.
   if (typeof indexedDB === 'undefined') throw new XetError('UNSUPPORTED', 'There is no IndexedDB here.');
   const store = new IndexedDbRecipeStore(options);
   await store.open(`${name}-recipes-v1`);
@@ -60,7 +60,7 @@ class IndexedDbRecipeStore implements RecipeStore {
   readonly #onBroken: (error: unknown) => void;
   #db: Database | undefined;
   readonly #listings = new XorbListings();
-  /** Bytes put by this page since all were counted; not a number before the first time, and so not few. */
+  /** Bytes stored by this page since the last count; NaN before the first count, so that the first put counts. */
   #addedBytes = Number.NaN;
 
   constructor({ maxBytes, onBroken }: IndexedDbRecipeOptions) {
@@ -75,7 +75,7 @@ class IndexedDbRecipeStore implements RecipeStore {
         db.createObjectStore('about', { keyPath: 'fileHash' }).createIndex('usedAt', 'usedAt');
         db.createObjectStore('uses', { keyPath: ['xorb', 'fileHash'] }).createIndex('fileHash', 'fileHash');
       },
-      // Someone deletes the database, and waits for us.
+      // Another page waits to delete the database.
       blocking: () => this.#break(new XetError('CACHE', 'The database was deleted.')),
       terminated: () => this.#break(new XetError('CACHE', 'The browser closed the database.')),
     });
@@ -116,14 +116,14 @@ class IndexedDbRecipeStore implements RecipeStore {
     if (this.#addedBytes < this.#maxBytes / 20) return;
     this.#addedBytes = 0;
     await this.#ask(undefined, async (db) => {
-      // Room for what is put until the next look, and so much that not every look has to make some.
+      // Leaves room for puts until the next count, and enough that not every count has to evict.
       if (bytesOf(await everything(db)) > this.#maxBytes * 0.95) await keepAtMost(db, this.#maxBytes * 0.9);
     });
   }
 
   async filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]> {
     if (!isHashHex(xorb)) return [];
-    // An array sorts after all texts: these are all keys that begin with the xorb.
+    // Arrays sort after all strings, so this is the range of all keys that begin with the xorb.
     const keys = () => IDBKeyRange.bound([xorb], [xorb, []]);
     const read = () =>
       this.#ask([], (db) => transact(db, STORES, 'readonly', (stores) => stores.objectStore('uses').getAll(keys())));
@@ -170,14 +170,14 @@ class IndexedDbRecipeStore implements RecipeStore {
     );
   }
 
-  /** Result of the database, or that of an empty one. A database that failed is not used again. */
+  /** Runs a step on the database. After a failure, the store behaves as an empty one. */
   async #ask<T>(otherwise: T, step: (db: Database) => Promise<T>): Promise<T> {
     if (!this.#db) return otherwise;
     try {
       return await withTimeout(ANSWER_TIMEOUT_MS, step(this.#db));
     } catch (error) {
       if (!isDatabaseError(error)) throw error;
-      // No room is no defect: what is there can still be read.
+      // Lack of space is no defect: stored recipes can still be read.
       if (!isQuotaError(error)) this.#break(error);
       return otherwise;
     }
@@ -191,7 +191,7 @@ class IndexedDbRecipeStore implements RecipeStore {
   }
 }
 
-/** Value stored under a hash, valid or not. */
+/** Reads the values of a hash, valid or not. */
 async function readRecipe(db: Database, fileHash: string) {
   try {
     const [bytes, about] = await transact(db, STORES, 'readonly', (stores) =>
@@ -199,7 +199,7 @@ async function readRecipe(db: Database, fileHash: string) {
     );
     return bytes === undefined && about === undefined ? undefined : { bytes, about };
   } catch (error) {
-    // A value that the browser has lost or cannot read, while the others are fine: dropping it shows if that is so.
+    // The browser may have lost this value only. Dropping it fails if the whole database is broken.
     if (isDatabaseError(error) && error.name !== 'InvalidStateError') return { bytes: undefined, about: undefined };
     throw error;
   }
@@ -233,12 +233,12 @@ async function dropRecipes(db: Database, fileHashes: string[]): Promise<void> {
   });
 }
 
-/** All that is kept; what was not used for the longest time is first. */
+/** Lists all recipes, least recently used first. */
 function everything(db: Database): Promise<About[]> {
   return transact(db, STORES, 'readonly', (stores) => stores.objectStore('about').index('usedAt').getAll());
 }
 
-/** Drops what was not used for the longest time. */
+/** Drops the least recently used recipes until at most `maxBytes` remain. */
 async function keepAtMost(db: Database, maxBytes: number): Promise<void> {
   const all = await everything(db);
   let bytes = bytesOf(all);

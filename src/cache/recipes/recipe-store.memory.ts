@@ -6,14 +6,14 @@ import type { RecipeStore } from './recipe-store.ts';
 
 const MIB = 1024 * 1024;
 
-/** Recipes for as long as the process or page lives. `maxBytes`, 64 MiB unless told, counts encoded recipes. */
+/** Opens recipes in memory. `maxBytes` limits encoded recipes; default: 64 MiB. */
 export function memoryRecipeStore(options: { maxBytes?: number } = {}): RecipeStore {
   return new MemoryRecipeStore(options.maxBytes ?? 64 * MIB);
 }
 
 class MemoryRecipeStore implements RecipeStore {
   readonly #maxBytes: number;
-  /** Encoded, so that nobody else can change them; what was not used for the longest time is first. */
+  /** Encoded, so that callers cannot change them; least recently used first. */
   readonly #recipes = new Map<string, Uint8Array>();
   readonly #xorbs = new Map<string, Map<string, ChunkRange>>();
   #bytes = 0;

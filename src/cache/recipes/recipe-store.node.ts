@@ -23,29 +23,29 @@ import type { RecipeStore, RecipeUsage } from './recipe-store.ts';
 interface Kept {
   fileHash: string;
   path: string;
-  /** Bytes on the disk. */
+  /** Size on disk in bytes. */
   storedBytes: number;
-  /** When it was used last, in milliseconds. */
+  /** Time of last use, in milliseconds since 1970. */
   usedAt: number;
 }
 
 const MIB = 1024 * 1024;
-/** A longer one takes longer to hand on than to write. */
+/** Longer recipes take longer to transfer to the disk thread than to write. */
 const WORTH_HELP_BYTES = 64 * 1024;
 const MINUTE_MS = 60 * 1000;
-/** Block size of most disks, in bytes: 10,000 recipes of small files take 40 MB, not 2. */
+/** Most disks allocate multiples of this: 10,000 recipes of small files take 40 MB, not 2. */
 const BLOCK_BYTES = 4096;
-/** No recipe is longer: a file of 1.8 TB has one of this length. */
+/** Maximum length of a recipe, which corresponds to a file of 1.8 TB. */
 const MAX_RECIPE_BYTES = 1024 * MIB;
 const USE_NOTED_MS = 10 * MINUTE_MS;
 const SWEEP_EVERY_MS = 10 * MINUTE_MS;
 
 /**
- * Recipes in a folder, which any number of processes may share: `v1/recipes/<2 hex>/<file hash>`, whose time
- * of modification is its last use, and an index from xorbs to files beside it. There are no locks: a recipe gets its name
- * when it is whole, and its entries in the index then; whatever was damaged since is not given.
+ * Opens recipes in a folder that any number of processes may share: `v1/recipes/<2 hex>/<file hash>`, whose time
+ * of modification is its last use, and an index from xorbs to files beside it. There are no locks: a recipe is renamed into
+ * place when it is complete, then indexed. Damaged recipes are never returned.
  *
- * Nothing is touched before the first call. `maxBytes` is 2 GiB unless told; processes that write at once may exceed it
+ * Nothing is touched before the first call. `maxBytes` defaults to 2 GiB; concurrent writers may exceed it
  * by 5 % each for a while.
  */
 export function openFolderRecipeStore(
@@ -62,9 +62,9 @@ class FolderRecipeStore implements RecipeStore {
   readonly #index: XorbIndex;
   readonly #maxBytes: number;
   readonly #help: DiskOffload | undefined;
-  /** Dropped, but the disk does not let go of them. */
+  /** Dropped recipes whose files cannot be removed. */
   readonly #refused = new Set<string>();
-  /** Bytes put by this process since the whole was counted; not a number before the first time, and so not few. */
+  /** Bytes stored by this process since the last count; NaN before the first count, so that the first put counts. */
   #addedBytes = Number.NaN;
   #sweeping: Promise<void> | undefined;
 
@@ -104,7 +104,7 @@ class FolderRecipeStore implements RecipeStore {
     const here = () => this.#put(recipe, length);
     if (!this.#help?.active || length > WORTH_HELP_BYTES) return here();
     await this.#help.run('keepRecipe', [recipe], here);
-    // What is put there is seen here at once.
+    // Makes a recipe that the disk thread stores visible here at once.
     this.#index.learn(recipe);
     this.#refused.delete(recipe.fileHash);
   }
@@ -113,7 +113,7 @@ class FolderRecipeStore implements RecipeStore {
     await ifDiskAllows(async () => {
       const path = this.#path(recipe.fileHash);
       if ((await lengthOf(path)) === length && !this.#refused.has(recipe.fileHash)) {
-        // Whoever cleaned up at the same moment may have taken the entries of a recipe that came back.
+        // A concurrent sweep may have removed the index entries of a recipe that was stored again.
         await this.#index.add(recipe);
         await noteUse(path);
         return;
@@ -121,7 +121,7 @@ class FolderRecipeStore implements RecipeStore {
       const bytes = encodeIfConsistent(recipe);
       if (!bytes) return;
       await putFile(this.#temporary, path, bytes);
-      // Now, as whoever dropped an earlier one at the same moment, and saw none in its place yet, has taken the entries.
+      // After the rename: a concurrent drop of an earlier recipe may have removed the index entries.
       await this.#index.add(recipe);
       this.#refused.delete(recipe.fileHash);
       this.#addedBytes += onDisk(length);
@@ -141,7 +141,7 @@ class FolderRecipeStore implements RecipeStore {
     await this.#discard(fileHash);
     if (!recipe) return;
     await this.#index.remove(recipe);
-    // Another process put it anew meanwhile, and its entries may be those just removed.
+    // Another process may have stored the recipe again meanwhile, and its index entries were just removed.
     if ((await lengthOf(path)) !== undefined) await ifDiskAllows(() => this.#index.add(recipe));
   }
 
@@ -177,7 +177,7 @@ class FolderRecipeStore implements RecipeStore {
     if (!gone) this.#refused.add(fileHash);
   }
 
-  /** In the background: nobody who puts a recipe has to wait until thousands of others are counted. */
+  /** Sweeps in the background, because counting thousands of recipes would delay the put. */
   #sweepIfDue(): void {
     if (this.#sweeping || this.#addedBytes < this.#maxBytes / 20) return;
     const first = Number.isNaN(this.#addedBytes);
@@ -195,7 +195,7 @@ class FolderRecipeStore implements RecipeStore {
     await removeLeftovers(this.#temporary);
     const all = await this.#scan();
     let bytes = bytesOf(all);
-    // Room for what is put until the next sweep, and so much that not every sweep has to make some.
+    // Leaves room for puts until the next sweep, and enough that not every sweep has to evict.
     if (bytes > this.#maxBytes * 0.95) {
       for (const { fileHash, storedBytes } of all.sort((a, b) => a.usedAt - b.usedAt)) {
         if (bytes <= this.#maxBytes * 0.9) break;
@@ -227,7 +227,7 @@ class FolderRecipeStore implements RecipeStore {
   }
 }
 
-/** Content of a file, valid or not; undefined if it is absent or unreadable. */
+/** Reads a recipe file, valid or not; undefined if it is absent or unreadable. */
 async function readRecipe(path: string): Promise<{ bytes: Uint8Array; usedAt: number } | undefined> {
   return ifDiskAllows(async () => {
     await refuseLinks(dirname(path));
@@ -250,7 +250,7 @@ async function lengthOf(path: string): Promise<number | undefined> {
   return found?.isFile() ? found.size : undefined;
 }
 
-/** Eviction goes by this. On a disk that cannot be written to nothing is evicted either. */
+/** Sets the time of use, which eviction depends on. A read-only disk needs neither. */
 async function noteUse(path: string): Promise<void> {
   const now = new Date();
   await ifDiskAllows(() => utimes(path, now, now));

@@ -2,24 +2,24 @@ import type { ChunkRange } from '../../core/ranges.ts';
 import type { Recipe } from '../../core/recipe.ts';
 
 export interface RecipeUsage {
-  /** Bytes that the store takes. */
+  /** Size of the store in bytes. */
   bytes: number;
   recipes: number;
 }
 
 /**
- * The shard tier: recipes by file hash, and which files have chunks of a xorb. A recipe that it gives is
- * consistent in itself and is the one that was put in; a damaged one is dropped and not given.
+ * Recipes by file hash, and an index from xorbs to files. A returned recipe is
+ * consistent and is the one that was stored; a damaged one is dropped instead.
  */
 export interface RecipeStore {
   get(fileHash: string): Promise<Recipe | undefined>;
-  /** True if a recipe exists, without reading it, so it may be damaged. Undefined if that costs as much as reading. */
+  /** Whether there is a recipe, possibly a damaged one. Exists where that is cheaper than to read it. */
   has?(fileHash: string): Promise<boolean>;
-  /** Keeps a recipe. One that cannot be kept (full disk, quota, private window) is no error. */
+  /** Stores a recipe. Failures to store (full disk, quota, private window) are not errors. */
   put(recipe: Recipe): Promise<void>;
   /**
-   * File hashes of recipes that have a term of this xorb; some may be gone. With `chunks`, only those whose use of
-   * the xorb, from its first chunk to its last, meets that range: of ten thousand small files in one xorb a
+   * Returns the hashes of files with a term of this xorb; some of the recipes may be gone. With `chunks`, only files whose use of
+   * the xorb, from its first chunk to its last, overlaps that range: of 10,000 small files in one xorb, a
    * planner then gets the few that matter.
    */
   filesWith(xorb: string, chunks?: ChunkRange): Promise<string[]>;

@@ -5,15 +5,15 @@ import { memoryRecipeStore } from './recipe-store.memory.ts';
 import type { RecipeStore } from './recipe-store.ts';
 
 export interface WebRecipeOptions {
-  /** Encoded recipes that the database keeps, 256 MiB unless told. */
+  /** Limit for encoded recipes in bytes. Default: 256 MiB. */
   maxBytes?: number;
-  /** Called once if recipes cannot outlive the page. */
+  /** Called once if recipes cannot be kept beyond the life of the page. */
   onWarning?: (message: string) => void;
 }
 
 /**
- * Recipes in IndexedDB, opened by the first call; in memory where that is refused (a private window, a sandboxed
- * frame, a policy) and from the moment on when it stops working (its data was deleted, or the browser gave it up).
+ * Opens recipes in IndexedDB on the first call, or in memory where that is refused (private window, sandboxed
+ * frame, policy) and once the database stops working (its data was deleted, or the browser closed it).
  */
 export function openWebRecipeStore(name: string, options: WebRecipeOptions = {}): RecipeStore {
   return new WebRecipeStore(name, options);
