@@ -47,7 +47,7 @@ function partOf(run: LocalRun, first: number, last: number, start: number, end: 
   return { start, end, chunks: records, read: (reading) => run.read(from, reading) };
 }
 
-/** Whether a range overlaps any of these ascending, disjoint ranges. */
+/** True if a range overlaps any of these ascending, disjoint ranges. */
 function overlapsAny(range: ByteRange, ranges: readonly ByteRange[]): boolean {
   let low = 0;
   for (let high = ranges.length; low < high; ) {

@@ -224,7 +224,7 @@ class RepoScan {
     }
   }
 
-  /** Whether a folder is inside the cache folder, with a warning if a link leads out of it. */
+  /** True if a folder is inside the cache folder, with a warning if a link leads out of it. */
   async #isInside(folder: string): Promise<boolean> {
     try {
       await this.#fence.check(folder);

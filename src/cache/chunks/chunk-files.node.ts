@@ -193,7 +193,7 @@ async function inFolder<T>(path: string, step: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Whether no other writer has announced itself since this one did. If one has, this one announces itself again.
+ * True if no other writer has announced itself since this one did. If one has, this one announces itself again.
  * @param writer a UUID
  */
 export async function isOnlyWriter(folder: string, writer: string): Promise<boolean> {

@@ -92,7 +92,7 @@ export function partOfRun(run: ChunkRun, chunks: ChunkRange): ChunkRun {
   return { chunks, records, bytes: run.bytes.subarray(start, start + totalLength(records)) };
 }
 
-/** Whether a range is valid and not empty. Names and keys of entries may be anything. */
+/** True if a range is valid and not empty. Names and keys of entries may be anything. */
 export function isXorbRange({ start, end }: ChunkRange): boolean {
   return Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start < end && end <= MAX_XORB_CHUNKS;
 }
@@ -116,7 +116,7 @@ function invalid(reason: string): XetError {
   return new XetError('INVALID_ARGUMENT', `A run of chunks cannot be looked up or kept: ${reason}.`);
 }
 
-/** Whether all chunks are within the length limit. */
+/** True if all chunks are within the length limit. */
 export function chunksFit(records: Uint8Array): boolean {
   for (let index = 0; index < chunkCount(records); index++) {
     if (chunkLength(records, index) > MAX_CHUNK_BYTES) return false;

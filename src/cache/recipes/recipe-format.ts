@@ -97,7 +97,7 @@ export function decodeRecipe(bytes: Uint8Array, fileHash: string): Recipe | unde
   return isConsistent(recipe) ? recipe : undefined;
 }
 
-/** Whether all counts and lengths agree: terms with their chunks, chunks with the limits, and their sum with the size. */
+/** True if all counts and lengths agree: terms with their chunks, chunks with the limits, and their sum with the size. */
 function isConsistent({ fileHash, size, terms, records }: Recipe): boolean {
   if (!isHashHex(fileHash) || records.length % CHUNK_RECORD_BYTES !== 0) return false;
   const chunks = records.length / CHUNK_RECORD_BYTES;

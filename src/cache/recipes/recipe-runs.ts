@@ -57,7 +57,7 @@ export function recipeRunAt(recipe: Recipe, xorb: string, fileOffset: number): R
   return run?.xorb === xorb ? run : undefined;
 }
 
-/** Whether terms make up the whole file, and each is as long as its chunks. */
+/** True if terms make up the whole file, and each is as long as its chunks. */
 export function isCompleteRecipe(terms: readonly RecipeTerm[], size: number, records: ChunkRecords): boolean {
   let index = 0;
   let bytes = 0;
@@ -76,7 +76,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length;
 }
 
-/** Whether consecutive chunks of a xorb from `first` agree with the recipe wherever it uses them. */
+/** True if consecutive chunks of a xorb from `first` agree with the recipe wherever it uses them. */
 export function matchesRecipe(recipe: Recipe, xorb: string, first: number, records: ChunkRecords): boolean {
   const end = first + chunkCount(records);
   return recipeRuns(recipe, xorb).every((run) => {

@@ -13,7 +13,7 @@ export interface RecipeUsage {
  */
 export interface RecipeStore {
   get(fileHash: string): Promise<Recipe | undefined>;
-  /** Whether there is a recipe, possibly a damaged one. Exists where that is cheaper than to read it. */
+  /** True if there is a recipe, possibly a damaged one. Exists where that is cheaper than to read it. */
   has?(fileHash: string): Promise<boolean>;
   /** Stores a recipe. Failures to store (full disk, quota, private window) are not errors. */
   put(recipe: Recipe): Promise<void>;
