@@ -81,7 +81,7 @@ export function addDoctorCommand(root: Command, { endpoint, signal }: CommandSur
       }
       const failed = findings.filter(({ state }) => state === 'fail');
       if (failed.length === 0) return;
-      throw new XetError('UNSUPPORTED', `Not all is well: ${failed.map(({ check }) => check).join(', ')}.`);
+      throw new XetError('UNSUPPORTED', `Checks failed: ${failed.map(({ check }) => check).join(', ')}.`);
     });
 }
 

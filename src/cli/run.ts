@@ -69,7 +69,7 @@ const collect = (value: string, before: string[] | undefined) => [...(before ?? 
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It is not a whole number.');
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('Expected a non-negative integer.');
   return value;
 }
 

@@ -37,7 +37,7 @@ import type { DownloadFileOptions, ListOptions } from './types.ts';
 /** File functions with the store they write to. */
 type Files = FileFunctions & { store: RepoStore; adoption: Adoption };
 
-/** Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
+/** Moves files to and from Hugging Face repositories over the Xet protocol. All transfers of a client share one memory budget. */
 export class BaseXetClient extends BaseXetReader {
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
@@ -64,7 +64,10 @@ export class BaseXetClient extends BaseXetReader {
   }
 
   /**
-   * Files and folders of a repository, as the Hub lists them: a page of them at a time.
+   * Lists files and folders of a repository, one page at a time.
+   *
+   * @throws {XetError} at the first step: `INVALID_ARGUMENT`, `OFFLINE`, `REPOSITORY_NOT_FOUND`, `REVISION_NOT_FOUND`,
+   * `ENTRY_NOT_FOUND`, and network errors
    *
    * @example
    * ```js
@@ -79,7 +82,7 @@ export class BaseXetClient extends BaseXetReader {
       ...asked
     } = this.#checked('listFiles', options, table.LIST_FILES);
     const repo = parseRepo(asked.repo);
-    checkOnline(this.#parts, `${repoText(repo)} holds`);
+    checkOnline(this.#parts, `The files of ${repoText(repo)}`);
     yield* listEntries(this.#parts.hub, repo, revision, {
       path: givenFolder(path),
       recursive,
@@ -88,9 +91,12 @@ export class BaseXetClient extends BaseXetReader {
   }
 
   /**
-   * Fetches a file into a folder, or into the Hub cache folder. It has its name only once it is verified.
-   * What was stopped, by an abort or with the process, goes on where it was. Rejects with a `XetError`, such as
-   * `ENTRY_NOT_FOUND`, `INTEGRITY` or `DISK_FULL`, or with the reason of the signal.
+   * Downloads a file into a local folder or the Hub cache folder. The file gets its final name only after verification; an aborted
+   * or killed download resumes.
+   *
+   * @throws {XetError} `INVALID_ARGUMENT` (also for `force` while offline), `REPOSITORY_NOT_FOUND`, `REVISION_NOT_FOUND`,
+   * `ENTRY_NOT_FOUND`, `GATED`, `INTEGRITY`, `DISK_FULL`, `PERMISSION`, `OFFLINE`, and network errors; an abort rejects with
+   * `signal.reason`
    *
    * @example
    * ```js
@@ -142,8 +148,11 @@ export class BaseXetClient extends BaseXetReader {
   }
 
   /**
-   * Fetches all files of a repository at one commit, or those that patterns select. What is in place already costs
-   * no request of its own. The first failure ends the rest; what was fetched by then stays.
+   * Downloads all files of a repository at one commit, or those that patterns select. Files that are already in place cost no
+   * request. The first failure ends the snapshot; files downloaded by then are kept. Files whose names this system cannot store
+   * are listed in `leftOut`.
+   *
+   * @throws {XetError} as {@link downloadFile}, and `UNSUPPORTED` if no selected file can be stored under its name
    *
    * @example
    * ```js
@@ -210,9 +219,11 @@ export class BaseXetClient extends BaseXetReader {
   }
 
   /**
-   * Uploads files and commits them: large ones over Xet, in chunks that are sent only where they are not stored yet, small
-   * ones within the commit. Nothing is committed unless everything is stored. The same upload after a failure sends
-   * what is missing.
+   * Uploads files and commits them: large files over Xet, sending only chunks that the Hub lacks, small files within the
+   * commit. Nothing is committed before everything is stored. Repeating a failed upload sends only what is missing.
+   *
+   * @throws {XetError} `INVALID_ARGUMENT`, `UNAUTHORIZED`, `FORBIDDEN`, `REPOSITORY_NOT_FOUND`, `CONFLICT` (the branch has moved),
+   * `UNSUPPORTED`, `OFFLINE`, and network errors
    *
    * @example
    * ```js
@@ -230,15 +241,16 @@ export class BaseXetClient extends BaseXetReader {
     return uploads.upload(parts, { ...options, signal: untilClosed(this.#closing, options.signal) });
   }
 
-  /** Deletes files, and folders that end in `/`, in one commit. */
+  /** Deletes files, and folders that end in `/`, in one commit. Rejects as {@link upload}. */
   async deleteFiles(given: DeleteFilesOptions): Promise<UploadResult> {
     const { paths, ...options } = this.#checked('deleteFiles', given, table.DELETE_FILES);
     return this.upload({ ...options, deletions: paths });
   }
 
   /**
-   * Creates a repository; one that exists is `CONFLICT` unless `existOk`. Who sees it is the account's or organization's
-   * choice unless `visibility` is given.
+   * Creates a repository, with the account's or organization's default visibility unless `visibility` is given.
+   *
+   * @throws {XetError} `CONFLICT` if it exists, unless `existOk`; `UNAUTHORIZED`, `FORBIDDEN`, `INVALID_ARGUMENT`
    */
   async createRepo(given: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
     const options = this.#checked('createRepo', given, table.CREATE_REPO);
@@ -246,7 +258,7 @@ export class BaseXetClient extends BaseXetReader {
     return uploads.createRepo(parts, options, untilClosed(this.#closing, options.signal));
   }
 
-  /** Makes a branch; one that is there is `CONFLICT` unless `overwrite`. */
+  /** Creates a branch. Rejects with `CONFLICT` if it exists, unless `overwrite`. */
   async createBranch(given: CreateBranchOptions): Promise<void> {
     const options = this.#checked('createBranch', given, table.CREATE_BRANCH);
     const { uploads, parts } = this.#uploading();

@@ -10,26 +10,26 @@ import type { FileBackend } from './file-backend.ts';
 
 export type { CacheFactory, CodecFactory };
 
-/** The Hub where nothing else is said. */
+/** Default endpoint. */
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 
 /** Options of `XetClient`; all optional. */
 export interface XetClientOptions extends CacheOptions {
-  /** The Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
+  /** URL of the Hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
   endpoint?: string | URL;
   /**
-   * Hub token, or how to get it. Goes to the Hub only. Default in Node, Deno and Bun: `HF_TOKEN`, then the
-   * token file; in browsers none.
+   * Hub token, or a function that returns it. Sent only to the Hub. Default in Node, Deno and Bun: `HF_TOKEN`, then the token
+   * file; in browsers none.
    */
   accessToken?: string | (() => string | undefined | Promise<string | undefined>);
-  /** Every request goes through it: Hub, CAS and signed addresses. Default: the platform's. */
+  /** Custom `fetch` for every request: Hub, CAS and signed URLs. */
   fetch?: Fetch;
   /**
    * HTTP client in Node: `'own'` is xetkit's HTTP/1.1 client, `'platform'` the global `fetch`, which is also used if the process
    * has replaced `fetch` or set a dispatcher for undici. Default: `XETKIT_HTTP`, else `'own'`. Pages, Deno and Bun always use `fetch`.
    */
   transport?: Transport;
-  /** Rewrites every address before it is asked, for mirrors and proxies. */
+  /** Rewrites every URL before it is requested, including redirect targets where they are visible; for mirrors and proxies. */
   rewriteUrl?: (url: string, kind: UrlKind) => string;
   /** Hub cache folder (Node, Deno, Bun). Default: `HF_HUB_CACHE`, else `hub` in `HF_HOME`. Browsers have none. */
   cacheDir?: string;
@@ -43,25 +43,31 @@ export interface XetClientOptions extends CacheOptions {
    * `webUploads`, so pages that only read stay small.
    */
   uploads?: UploadBackend;
-  /** True asks no server: what is not here is `OFFLINE`. Default: as `HF_HUB_OFFLINE` says. */
+  /** Never contact a server: files not on this machine reject with `OFFLINE`. Default: `HF_HUB_OFFLINE`. */
   offline?: boolean;
-  /** Hard limit for data in flight and decoded, in bytes. Default: 256 MiB at most, less on small machines. */
+  /**
+   * Hard limit for data in flight and decoded, in bytes; at least 16 MiB. Default: an eighth of the machine's memory, between
+   * 32 and 256 MiB; 96 MiB in pages.
+   */
   memoryBudget?: number;
   /**
-   * Writes files from their start to their end, which suits spinning disks and network drives, and costs a killed
-   * download what it had decoded ahead. Default: false, each part as soon as it is there.
+   * Writes files from start to end, for spinning disks and network drives. A killed download then loses what was decoded
+   * ahead. Default: false, each part is written as soon as it is decoded.
    */
   sequentialWrites?: boolean;
-  /** Requests for data at once, over all files. Default: `'auto'`. */
+  /** Concurrent data requests over all files, 1 or more. Default: `'auto'`, which adapts between 1 and 32. */
   concurrency?: number | 'auto';
-  /** Codec workers; 0 decodes on the calling thread, to which it leaves the disk too in Node. Default: `'auto'`, one fewer than processors, 1 to 4. */
+  /**
+   * Number of codec workers, 0 or more; 0 decodes on the calling thread and starts no disk thread. Default: `'auto'`, one fewer than
+   * processors, 1 to 4.
+   */
   workers?: number | 'auto';
   /**
    * Fallback if Xet cannot serve a file: `'http'` continues over plain HTTP, verified by sha256; `'never'` fails.
    * Default: `'http'`. Corrupt data never falls back.
    */
   fallback?: 'http' | 'never';
-  /** False takes every file over plain HTTP. Default: true, unless `HF_HUB_DISABLE_XET` is set. */
+  /** False downloads every file over plain HTTP. Default: true, unless `HF_HUB_DISABLE_XET` is set. */
   xet?: boolean;
   /** Retry policy. Default: 6 attempts in total, with delays of 0.5 to 20 s. */
   retry?: Partial<RetryPolicy>;

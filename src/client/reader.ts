@@ -13,10 +13,10 @@ import type { ReaderPlatform } from './platform.ts';
 import { createReaderContext, type ReaderContext } from './reader-context.ts';
 import type { FileTarget, OpenTarget } from './types.ts';
 
-/** Opens a file of which all is known, without asking the Hub; for modules of this package. */
+/** Opens a resolved file without asking the Hub; for modules of this package. */
 export let openResolved: (client: BaseXetReader, file: ResolvedFile, access?: CasAccess) => XetFile;
 
-/** Reads files of Hugging Face repositories over the Xet protocol. One client shares one memory budget. */
+/** Reads files of Hugging Face repositories over the Xet protocol. All reads of a client share one memory budget. */
 export class BaseXetReader {
   static {
     openResolved = (client, file, access) => {
@@ -40,7 +40,7 @@ export class BaseXetReader {
     this.#readsOf = readsOf;
   }
 
-  /** The Hub in use, without a slash at its end. */
+  /** URL of the Hub, without a trailing slash. */
   get endpoint(): string {
     return this.#parts.hub.endpoint;
   }
@@ -54,7 +54,10 @@ export class BaseXetReader {
   }
 
   /**
-   * Opens a file for reading, whole or in ranges, without keeping it as a file.
+   * Opens a file for reading, whole or in ranges, without storing it as a file.
+   *
+   * @throws {XetError} `INVALID_ARGUMENT`, `REPOSITORY_NOT_FOUND`, `REVISION_NOT_FOUND`, `ENTRY_NOT_FOUND`, `GATED`, `OFFLINE`,
+   * and network errors
    *
    * @example
    * ```js
@@ -74,7 +77,7 @@ export class BaseXetReader {
     return checked(call, given, options, (text) => parseLocation(text, this.endpoint));
   }
 
-  /** Stops what is under way and ends the workers. The client is of no use afterwards. */
+  /** Aborts running transfers with `CLOSED` and ends the workers. The client cannot be used afterwards. */
   async close(): Promise<void> {
     this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
     this.#parts.pool.close();
@@ -92,7 +95,7 @@ export class BaseXetReader {
   #resolve(target: OpenTarget, signal: AbortSignal): Promise<ResolvedFile> {
     const { revision = DEFAULT_REVISION, path, beginning = true } = target;
     const repo = parseRepo(target.repo);
-    checkOnline(this.#parts, `'${path}' of ${repoText(repo)} is`);
+    checkOnline(this.#parts, `'${path}' of ${repoText(repo)}`);
     return this.#parts.http.log.timed('resolving', () =>
       this.#parts.hub.resolve(repo, revision, givenPath(path), { signal, beginning }),
     );
@@ -119,8 +122,8 @@ export function untilClosed(closing: AbortController, signal: AbortSignal | unde
   return signal ? AbortSignal.any([signal, closing.signal]) : closing.signal;
 }
 
-/** Throws `OFFLINE` if no server may be asked this. */
-export function checkOnline({ offline }: ReaderContext, question: string): void {
+/** Throws `OFFLINE` if no server may be contacted. */
+export function checkOnline({ offline }: ReaderContext, subject: string): void {
   if (!offline) return;
-  throw new XetError('OFFLINE', `No server may be asked what ${question}: that is what offline means.`);
+  throw new XetError('OFFLINE', `${subject} cannot be looked up while offline.`);
 }

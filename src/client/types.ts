@@ -9,7 +9,7 @@ export interface FileTarget {
   path: string;
   /** Branch, tag or commit. Default: `main`. */
   revision?: string;
-  /** Stops it: the promise rejects with its reason. What was fetched by then is kept for the next time. */
+  /** Aborts the call, which rejects with its reason. Data fetched by then is kept for the next attempt. */
   signal?: AbortSignal;
 }
 

@@ -7,7 +7,8 @@ import { BaseXetClient } from './client.ts';
 import type { CacheFactory, CodecFactory, XetClientOptions } from './options.ts';
 
 /**
- * Moves files from Hugging Face repositories over the Xet protocol. One client shares one memory budget.
+ * Moves files to and from Hugging Face repositories over the Xet protocol. All transfers of a client share one memory
+ * budget.
  *
  * @example
  * ```js
@@ -26,8 +27,7 @@ export class XetClient extends BaseXetClient {
 }
 
 /**
- * Remembers chunks, and how files are built, in the browser: what a `XetClient` does by itself, and a `XetReader` when it
- * is handed in.
+ * Chunk and recipe caches for a `XetReader`; a `XetClient` has them built in.
  *
  * @example
  * <!-- page -->
@@ -41,8 +41,7 @@ export class XetClient extends BaseXetClient {
 export const xetCaches: CacheFactory = /* @__PURE__ */ cacheFactory(openCaches);
 
 /**
- * Decodes on the calling thread, as a `XetClient` does by itself where no worker can be started; for a `XetReader` in such
- * places.
+ * The codec of the calling thread, for a `XetReader` where no worker can start; a `XetClient` has it built in.
  *
  * @example
  * <!-- page -->

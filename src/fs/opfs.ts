@@ -27,7 +27,7 @@ export function parseOpfsPath(text: string): OpfsPath {
   const folders = text.split('/');
   const name = folders.pop() ?? '';
   const impossible = [...folders, name].find((part) => part === '' || part === '.' || part === '..');
-  if (impossible !== undefined) throw new XetError('INVALID_ARGUMENT', `There can be no file '${text.slice(0, 200)}'.`);
+  if (impossible !== undefined) throw new XetError('INVALID_ARGUMENT', `'${text.slice(0, 200)}' is not a valid path.`);
   return { folders, name };
 }
 
