@@ -131,7 +131,7 @@ export function inStorage(given: Given, inPlace: boolean): Cases {
       await expectStored(given, LARGE, 'models/deep/a.bin');
       equal([result.localPath, result.size, result.verified], ['models/deep/a.bin', size, 'xet']);
       equal(result.bytes.network > size * 0.9 && result.requests > 2, true, 'what it took is told');
-      equal(seen.at(-1)?.bytes, { done: size, total: size });
+      equal(seen.at(-1)?.bytes, { done: size, total: size, network: result.bytes.network, cache: 0, local: 0 });
       equal(await names(), ['models/deep/a.bin'], 'nothing else is left');
       await hub({ reset: true });
       const again = await save('models/deep/a.bin');
