@@ -135,7 +135,7 @@ function report(result: UploadResult, page: string, output: Output): void {
 }
 
 function recordOf({ path, size, xetHash, sha256, mode, status }: UploadedFileInfo) {
-  return { file: path, size: size ?? null, xetHash: xetHash ?? null, sha256: sha256 ?? null, mode, status };
+  return { path, size: size ?? null, xetHash: xetHash ?? null, sha256: sha256 ?? null, mode, status };
 }
 
 function counted(files: number): string {

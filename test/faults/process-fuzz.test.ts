@@ -97,9 +97,9 @@ test.each(ONLY === undefined ? Array.from({ length: RUNS }, (_, index) => index 
     hub.faults.clear();
     const last = await (await startCli(hub, args)).ended;
     expect(last.code, last.stderr).toBe(0);
-    for (const { path, file } of jsonLines(last.stdout)) {
-      if (typeof file !== 'string') continue;
-      expect(sha256(await readFile(String(path))), file).toBe(sha256(files[file] as Uint8Array));
+    for (const { path, localPath } of jsonLines(last.stdout)) {
+      if (typeof path !== 'string') continue;
+      expect(sha256(await readFile(String(localPath))), path).toBe(sha256(files[path] as Uint8Array));
     }
     await expectNothingWrong(folder);
     // What a killed process had begun may stay until another one needs it, or `xetkit cache prune` removes it.

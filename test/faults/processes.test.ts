@@ -29,8 +29,8 @@ const sent = () => seen(hub, 'xorb').reduce((sum, { bytesSent }) => sum + bytesS
 
 async function expectRight({ code, stdout, stderr }: Ended, path: string): Promise<void> {
   expect(code, stderr).toBe(0);
-  const result = jsonLines(stdout).find(({ file }) => file === path);
-  expect(sha256(await readFile(String(result?.path)))).toBe(sha256(files[path]!));
+  const result = jsonLines(stdout).find((row) => row.path === path);
+  expect(sha256(await readFile(String(result?.localPath)))).toBe(sha256(files[path]!));
 }
 
 test.each([

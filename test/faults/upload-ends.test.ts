@@ -78,6 +78,6 @@ describe('kill -9, then the same command', () => {
     ).toEqual([]);
     expect((await contentUnder(folder)).sort()).toEqual(['weights.bin']);
     const [file] = jsonLines(last.stdout);
-    expect(file).toMatchObject({ file: 'weights.bin', sha256: sha256(content) });
+    expect(file).toMatchObject({ path: 'weights.bin', sha256: sha256(content) });
   });
 });
