@@ -65,6 +65,7 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
     host,
     port,
     readOnly: flags.readOnly,
+    durable: true,
     allowedOrigins: flags.allowOrigin,
     allowedHosts: flags.allowHost,
     ...(flags.publicUrl !== undefined && { publicUrl: flags.publicUrl }),

@@ -65,6 +65,11 @@ export interface LocalHubOptions {
    * contradicts what is known is checked in any case.
    */
   checkSha256?: boolean;
+  /**
+   * Flush each file to the disk before the request that brought it is acknowledged, so that acknowledged uploads and
+   * commits survive a crash of the machine. Default: false; `xetkit serve` sets it.
+   */
+  durable?: boolean;
   /** Address of another CAS, which clients are sent to for the content of files. Default: this server's own. */
   casUrl?: string;
   /** Takes one line for every request served. */
@@ -101,7 +106,7 @@ function namedHost(host = '127.0.0.1'): string[] {
 export const DEFAULT_TOKEN = 'hf_local';
 
 const OPTIONS =
-  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:a urlLifetimeSeconds:a rangeRule:exact|subset reconstructionVersions:o grants:b shardVersions:o maxRangesPerUrl:n mergeRanges:b checkSha256:b casUrl:s log:f';
+  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:a urlLifetimeSeconds:a rangeRule:exact|subset reconstructionVersions:o grants:b shardVersions:o maxRangesPerUrl:n mergeRanges:b checkSha256:b durable:b casUrl:s log:f';
 
 export function settle(given: LocalHubOptions): Settings {
   const options = checked('startLocalHub', given, OPTIONS);
@@ -133,6 +138,7 @@ export function settle(given: LocalHubOptions): Settings {
     maxRangesPerUrl: Math.min(256, Math.max(1, options.maxRangesPerUrl ?? 256)),
     mergeRanges: options.mergeRanges ?? true,
     checkSha256: options.checkSha256 ?? true,
+    durable: options.durable ?? false,
     casUrl: options.casUrl,
     log: options.log,
   };

@@ -98,7 +98,7 @@ export async function startLocalHub(options: LocalHubOptions = {}): Promise<Loca
 
 /** Serves a folder that is locked; `leave` is called when that has ended. */
 async function serve(dir: string, lock: FolderLock, settings: Settings, leave: () => Promise<void>): Promise<LocalHub> {
-  const [codec, store] = await Promise.all([loadCodec(), openStore(dir, lock.confirm)]);
+  const [codec, store] = await Promise.all([loadCodec(), openStore(dir, lock.confirm, settings.durable)]);
   const repos = await RepoRegistry.open(dir, store.staging, settings.now);
   const context: HubContext = {
     settings,

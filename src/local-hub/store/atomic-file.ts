@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { XetError } from '../../core/errors.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 
 export const STAGING = '.xetkit-staging';
 
@@ -9,35 +10,38 @@ const STAGED_NAME = /^[0-9a-f]{24}$/;
 
 /**
  * Staging folder: files are written here before they are renamed into place, so a killed process leaves no partial
- * file.
+ * file. A durable one also flushes each file before the rename and the folder after it, so that published files survive
+ * a crash of the machine.
  */
 export class StagingArea {
   readonly folder: string;
   readonly #confirm: () => Promise<void>;
+  readonly #durable: boolean;
 
-  private constructor(folder: string, confirm: () => Promise<void>) {
+  private constructor(folder: string, confirm: () => Promise<void>, durable: boolean) {
     this.folder = folder;
     this.#confirm = confirm;
+    this.#durable = durable;
   }
 
   /**
-   * Removes what an earlier process may have left: nothing there was ever promised to anyone. The caller has locked
-   * the folder; `confirm` rejects once that no longer holds, and then nothing is published.
+   * Opens the staging folder and removes leftovers of an earlier process, which acknowledged none of them. The caller
+   * has locked the folder; nothing is published once `confirm` rejects.
    */
-  static async open(dir: string, confirm: () => Promise<void>): Promise<StagingArea> {
+  static async open(dir: string, confirm: () => Promise<void>, durable: boolean): Promise<StagingArea> {
     const folder = join(dir, STAGING);
     await mkdir(folder, { recursive: true });
-    // Through a link, files of somebody else would be removed.
+    // A link could lead to a folder of other files, which must not be removed.
     if (!(await lstat(folder)).isDirectory()) {
       throw new XetError('INVALID_ARGUMENT', `${folder} is not a folder. Remove it, or use another --dir.`);
     }
     for (const name of await readdir(folder)) {
       if (STAGED_NAME.test(name)) await rm(join(folder, name), { recursive: true, force: true });
     }
-    return new StagingArea(folder, confirm);
+    return new StagingArea(folder, confirm, durable);
   }
 
-  /** A name of its own for a new file in the staging area. */
+  /** Path for a new file in the staging area, different on each call. */
   path(): string {
     return join(this.folder, randomBytes(12).toString('hex'));
   }
@@ -47,16 +51,11 @@ export class StagingArea {
     await this.publish(await this.stage(bytes), target, bytes.length);
   }
 
-  /** Writes a new staged file and gives its path. Nothing is left of it where that fails. */
+  /** Writes a new staged file and returns its path. Removes the file if writing fails. */
   async stage(bytes: Uint8Array): Promise<string> {
     const staged = this.path();
     try {
-      const file = await open(staged, 'wx');
-      try {
-        await writeAll(file, bytes);
-      } finally {
-        await file.close();
-      }
+      await writeNewFile(staged, bytes);
     } catch (error) {
       await rm(staged, { force: true });
       throw error;
@@ -64,29 +63,90 @@ export class StagingArea {
     return staged;
   }
 
-  /** Gives a staged file of `size` bytes its name, replacing what was there. A shorter file is removed and not published. */
+  /**
+   * Renames a staged file of `size` bytes to `target`, replacing an existing file. A staged file of another size is
+   * removed instead.
+   */
   async publish(staged: string, target: string, size: number): Promise<void> {
     try {
-      if ((await stat(staged)).size !== size) throw diskFull();
-      await mkdir(dirname(target), { recursive: true });
-      await this.#confirm();
-      await rename(staged, target);
+      await publishFile(staged, target, { size, durable: this.#durable, confirm: this.#confirm });
     } catch (error) {
       await rm(staged, { force: true });
       throw error;
     }
   }
 
-  /** Takes a folder of the Hub out of its place in one step, and says where it is for its removal. */
+  /** Moves a folder of the Hub to the staging area in one step and returns its new path, for removal. */
   async takeOut(folder: string): Promise<string> {
     const staged = this.path();
     await this.#confirm();
     await rename(folder, staged);
+    if (this.#durable) for (const changed of [dirname(folder), this.folder]) await flush(changed);
     return staged;
   }
 }
 
-/** Writes all of the bytes: a disk that fills up takes fewer than it is given, without an error. */
+/** Replaces a file in one step. `staged` is a path on the same file system that nothing else uses. */
+export async function replaceFile(target: string, data: string, staged: string): Promise<void> {
+  const bytes = Buffer.from(data);
+  await rm(staged, { force: true });
+  await writeNewFile(staged, bytes);
+  await publishFile(staged, target, { size: bytes.length, durable: true });
+}
+
+async function writeNewFile(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx');
+  try {
+    await writeAll(file, bytes);
+  } finally {
+    await file.close();
+  }
+}
+
+async function publishFile(
+  staged: string,
+  target: string,
+  { size, durable, confirm }: { size: number; durable: boolean; confirm?: () => Promise<void> },
+): Promise<void> {
+  // Windows flushes only files that are open for writing.
+  const file = await open(staged, 'r+');
+  try {
+    if ((await file.stat()).size !== size) throw diskFull();
+    if (durable) await file.sync();
+  } finally {
+    await file.close();
+  }
+  const folder = dirname(target);
+  await makeFolder(folder, durable);
+  await confirm?.();
+  await rename(staged, target);
+  if (durable) await flush(folder);
+}
+
+/** Creates a folder and those above it. With `durable` they survive a crash of the machine. */
+export async function makeFolder(path: string, durable: boolean): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined || !durable) return;
+  for (let at = path; at.length >= first.length; at = dirname(at)) await flush(dirname(at));
+}
+
+/** Flushes a folder: the names of its files and folders. */
+async function flush(folder: string): Promise<void> {
+  // Windows opens no folders; NTFS keeps a journal of renames.
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some network file systems flush files only.
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'].includes(code)) throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes all bytes at the file's current position. A full disk may accept only a part of them without an error. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at);
@@ -96,25 +156,15 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<voi
 }
 
 function diskFull(): Error {
-  return Object.assign(new Error('A file could not be written in full'), { code: 'ENOSPC' });
+  return Object.assign(new Error('The file could not be written completely. Is the disk full?'), { code: 'ENOSPC' });
 }
 
-/** The content of a file, `undefined` where there is none. */
-export async function readIfExists(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+/** Content of a file, or `undefined` if the file does not exist. */
+export function readIfExists(path: string): Promise<Buffer | undefined> {
+  return ifPresent(() => readFile(path));
 }
 
-export function isMissing(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ENOENT' || code === 'ENOTDIR';
-}
-
-/** Objects are spread over 256 folders by the first two digits of their hash. */
+/** Path of a stored object. Objects are spread over 256 folders by the first two digits of their hash. */
 export function shardedPath(root: string, hash: string, suffix = ''): string {
   return join(root, hash.slice(0, 2), `${hash}${suffix}`);
 }

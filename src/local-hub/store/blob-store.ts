@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ByteRange } from '../../core/ranges.ts';
-import { isMissing, readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
+import { ifPresent } from '../../fs/if-present.ts';
+import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import { readPieces } from './read-pieces.ts';
 
 /** Small files by the id that git gives their content. */
@@ -18,11 +19,8 @@ export class BlobStore {
   async add(content: Uint8Array): Promise<string> {
     const id = gitBlobId(content);
     const path = shardedPath(this.#root, id);
-    const present = await stat(path).catch((error: unknown) => {
-      if (isMissing(error)) return undefined;
-      throw error;
-    });
-    // One that was cut off is written again.
+    const present = await ifPresent(() => stat(path));
+    // A truncated file is written again.
     if (present?.size !== content.length) await this.#staging.write(path, content);
     return id;
   }

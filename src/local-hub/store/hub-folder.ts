@@ -1,7 +1,8 @@
-import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XetError } from '../../core/errors.ts';
-import { isMissing, STAGING } from './atomic-file.ts';
+import { isAbsent } from '../../fs/if-present.ts';
+import { makeFolder, replaceFile, STAGING } from './atomic-file.ts';
 import { type FolderLock, lockFolder } from './folder-lock.ts';
 
 /** Says that a folder is a Hub's. */
@@ -16,7 +17,7 @@ const STORES = ['blobs', 'files', 'objects', 'shards', 'xorbs'];
 
 /** Makes a folder ready for a Hub, marks it and locks it. A folder that holds anything but a Hub is refused and left as it is. */
 export async function openHubFolder(dir: string): Promise<FolderLock> {
-  await mkdir(dir, { recursive: true }).catch((cause: unknown) => {
+  await makeFolder(dir, true).catch((cause: unknown) => {
     throw new XetError('INVALID_ARGUMENT', `${dir} cannot be made a folder: ${reason(cause)}. Use another --dir.`, {
       cause,
     });
@@ -74,11 +75,11 @@ const KIND = 'xetkit local Hub';
 
 async function writeMarker(dir: string): Promise<void> {
   const about = 'This folder belongs to a local Hub of xetkit, which changes and removes files in it.';
-  await writeFile(join(dir, MARKER), `${JSON.stringify({ kind: KIND, format: FORMAT, about }, null, 2)}\n`).catch(
-    (error: unknown) => {
-      throw unusable(dir, error);
-    },
-  );
+  const text = `${JSON.stringify({ kind: KIND, format: FORMAT, about }, null, 2)}\n`;
+  // Staged among the locks: a name of its own would make the folder look like one of other files after a crash.
+  await replaceFile(join(dir, MARKER), text, join(dir, LOCKS, MARKER)).catch((error: unknown) => {
+    throw unusable(dir, error);
+  });
 }
 
 /** True if a folder without a marker holds what earlier versions put there, and nothing else. */
@@ -112,7 +113,7 @@ async function isEarlierHub(dir: string, names: string[]): Promise<boolean> {
 }
 
 function unusable(dir: string, cause: unknown): XetError {
-  const code = isMissing(cause) ? 'INVALID_ARGUMENT' : 'PERMISSION';
+  const code = isAbsent(cause) ? 'INVALID_ARGUMENT' : 'PERMISSION';
   return new XetError(code, `${dir} cannot be used as the folder of a Hub: ${reason(cause)}. Use another --dir.`, {
     cause,
   });

@@ -15,8 +15,9 @@ export interface Store {
   uploads: UploadStore;
 }
 
-export async function openStore(dir: string, confirm: () => Promise<void>): Promise<Store> {
-  const staging = await StagingArea.open(dir, confirm);
+/** Opens the stores of a Hub's folder. `confirm` and `durable` are those of the {@link StagingArea}. */
+export async function openStore(dir: string, confirm: () => Promise<void>, durable: boolean): Promise<Store> {
+  const staging = await StagingArea.open(dir, confirm, durable);
   return {
     staging,
     xorbs: new XorbStore(dir, staging),

@@ -1,7 +1,8 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ByteRange } from '../../core/ranges.ts';
-import { isMissing, readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
+import { ifPresent } from '../../fs/if-present.ts';
+import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import { readPieces } from './read-pieces.ts';
 import { RecentMap } from './recent-map.ts';
 import { StoredXorbIndex } from './xorb-index.ts';
@@ -41,12 +42,7 @@ export class XorbStore {
   }
 
   async #bodyBytes(hash: string): Promise<number | undefined> {
-    try {
-      return (await stat(this.path(hash))).size;
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
+    return (await ifPresent(() => stat(this.path(hash))))?.size;
   }
 
   /**
