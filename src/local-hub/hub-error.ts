@@ -34,3 +34,8 @@ export function asHubError(error: unknown): HubError {
       return new HubError(500, 'Internal server error');
   }
 }
+
+/** Text of an error for the log, with its stack. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

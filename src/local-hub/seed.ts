@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { isNeverUploaded } from '../core/patterns.ts';
+import { ifPresent } from '../fs/if-present.ts';
 import { commitFiles } from './commit-files.ts';
 import type { HubContext } from './context.ts';
 import { isRepoName, type RepoId, typeOfPlural } from './repo/repo-id.ts';
@@ -68,7 +69,9 @@ async function cachedRepo(path: string, folderName: string): Promise<Source | un
   const type = typeOfPlural(plural);
   const name = words.join('/');
   if (!type || !isRepoName(name)) return undefined;
-  const snapshots = (await foldersIn(join(path, 'snapshots')).catch(() => [])).filter((id) => COMMIT_ID.test(id));
+  const snapshots = ((await ifPresent(() => foldersIn(join(path, 'snapshots')))) ?? []).filter((id) =>
+    COMMIT_ID.test(id),
+  );
   const main = (await readIfExists(join(path, 'refs', 'main')))?.toString().trim() ?? '';
   const latest = async () => {
     const times = await Promise.all(snapshots.map(async (id) => (await stat(join(path, 'snapshots', id))).mtimeMs));
@@ -91,7 +94,7 @@ async function findFiles({ path: root, linksBelow }: Source): Promise<[string, {
       if (entry.isFile()) found.push([path, { file: here }]);
       else if (entry.isDirectory()) await walk(here, `${path}/`);
       else if (entry.isSymbolicLink() && linksBelow !== undefined) {
-        const file = await realpath(here).catch(() => undefined);
+        const file = await ifPresent(() => realpath(here));
         if (file?.startsWith(linksBelow + sep) && (await stat(file)).isFile()) found.push([path, { file }]);
       }
     }

@@ -12,7 +12,7 @@ import type { RequestLog, RequestRecord } from './http/request-log.ts';
 import type { Route } from './http/route.ts';
 import { refusalOf } from './http/sender.ts';
 import { hubRoute } from './hub/routes.ts';
-import { asHubError } from './hub-error.ts';
+import { asHubError, errorText, HubError } from './hub-error.ts';
 
 /** Bytes that may wait in a connection before its body is held back. */
 const SEND_BUFFER_BYTES = 1024 * 1024;
@@ -89,9 +89,10 @@ async function answer(
   let exchange: HubExchange;
   try {
     exchange = new HubExchange(request, response, record, faults);
-  } catch {
-    record.status = 400;
-    response.writeHead(400).end();
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    record.status = error.status;
+    response.writeHead(error.status).end();
     return;
   }
   const started = performance.now();
@@ -150,10 +151,6 @@ async function sendError(exchange: HubExchange, route: Route, error: unknown, co
   if (route.kind === 'resolve' || route.kind === 'resolve-cache')
     return exchange.text(known.status, known.message, headers);
   await exchange.json(known.status, { error: known.message }, headers);
-}
-
-function errorText(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 function headerText(text: string): string {

@@ -103,6 +103,18 @@ test('seeding leaves out what belongs to git and to clients, and nothing outside
   expect(tree.map(({ path }) => path)).toEqual(['.cache', '.cache/other', '.cache/other/kept.txt', 'config.json']);
 });
 
+test('seeding skips links that lead nowhere, and rejects if the system fails in any other way', async () => {
+  const folder = await temporaryFolder();
+  const snapshot = join(folder, 'models--me--cached/snapshots', '1'.repeat(40));
+  await mkdir(snapshot, { recursive: true });
+  await symlink('missing', join(snapshot, 'broken'));
+  await symlink('loop', join(snapshot, 'loop'));
+  const hub = await testHub();
+  expect(await hub.seed(folder)).toMatchObject([{ name: 'me/cached', files: 0 }]);
+  await symlink('x'.repeat(300), join(snapshot, 'long'));
+  await expect(hub.seed(folder)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+});
+
 test('a cache of the Hub is seeded from the snapshot of main, through links to its own blobs only', async () => {
   const folder = await temporaryFolder();
   const outside = await temporaryFolder();

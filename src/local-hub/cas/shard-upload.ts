@@ -5,7 +5,7 @@ import { readBody } from '../http/body-reader.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { pause } from '../http/pause.ts';
 import { requireScope } from '../hub/xet-token.ts';
-import { asHubError, HubError } from '../hub-error.ts';
+import { asHubError, errorText, HubError } from '../hub-error.ts';
 import { type CheckedShard, checkShard } from './check-shard.ts';
 
 const SAY_EVERY_MS = 5000;
@@ -58,6 +58,7 @@ async function* registration(
     yield line({ type: 'result' });
   } catch (error) {
     const { status, message } = asHubError(error);
+    if (status >= 500) context.settings.log?.(`Failed: shard upload: ${errorText(error)}`);
     yield line({ type: 'error', message, retryable: status >= 500 });
   }
 }

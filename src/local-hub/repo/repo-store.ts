@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ifPresent } from '../../fs/if-present.ts';
 import type { StagingArea } from '../store/atomic-file.ts';
 import { Repo, type RepoRecord } from './repo.ts';
 import { isRepoName, type RepoId, type RepoType } from './repo-id.ts';
@@ -129,6 +130,6 @@ function key({ type, name }: RepoId): string {
 }
 
 async function folders(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  const entries = (await ifPresent(() => readdir(path, { withFileTypes: true }))) ?? [];
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ifPresent } from '../../fs/if-present.ts';
 import { HubError } from '../hub-error.ts';
 import { readIfExists, type StagingArea } from '../store/atomic-file.ts';
 import type { LargeObject } from '../store/file-store.ts';
@@ -202,7 +203,7 @@ export class Repo {
 
   async #readHeld(): Promise<HeldContent> {
     const held: HeldContent = { files: new Set(), objects: new Map() };
-    const names = await readdir(join(this.#folder, 'trees')).catch(() => []);
+    const names = (await ifPresent(() => readdir(join(this.#folder, 'trees')))) ?? [];
     for (const name of names) {
       const text = await readIfExists(join(this.#folder, 'trees', name));
       if (text) hold(held, decodeTree(text.toString()));

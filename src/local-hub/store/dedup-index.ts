@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chunkHashHex } from '../../core/chunks.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { type Caller, decodeCaller, encodeCaller } from '../caller.ts';
 import { readIfExists, type StagingArea, shardedPath } from './atomic-file.ts';
 import type { FileRecord } from './file-store.ts';
@@ -40,7 +41,7 @@ export class DedupIndex {
 
   static async open(dir: string, staging: StagingArea): Promise<DedupIndex> {
     const index = new DedupIndex(join(dir, 'shards'), staging);
-    const names = await readdir(index.#root, { recursive: true }).catch(() => [] as string[]);
+    const names = (await ifPresent(() => readdir(index.#root, { recursive: true }))) ?? [];
     for (const name of names.filter((entry) => entry.endsWith('.json')).sort()) {
       const text = await readIfExists(join(index.#root, name));
       if (text) index.#remember(JSON.parse(text.toString()) as StoredShard, name);

@@ -3,6 +3,7 @@ import { lstat, mkdir, open, readdir, readFile, rm, utimes, writeFile } from 'no
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { XetError } from '../../core/errors.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { hasEnded, ownMark } from '../../fs/process-mark.node.ts';
 
 const POLL_MS = 50;
@@ -65,7 +66,7 @@ export async function lockFolder(dir: string, locks: string, silentMs = SILENT_M
   }
   return {
     confirm: async () => {
-      if (ours.has(name) && (await exists(path))) return;
+      if (ours.has(name) && (await ifPresent(() => lstat(path)))) return;
       throw new XetError('CONFLICT', `${dir} has been taken over by another process. Restart this Hub.`);
     },
     announce: (url) => writeFile(path, JSON.stringify({ url })),
@@ -132,9 +133,9 @@ async function isTouched(path: string, silentMs: number): Promise<boolean> {
   return false;
 }
 
-/** Opened each time, as network file systems look again at the server only then. */
-async function lastTouch(path: string): Promise<string | undefined> {
-  try {
+/** State that each heartbeat changes. Opens the file, as network file systems ask the server only then. */
+function lastTouch(path: string): Promise<string | undefined> {
+  return ifPresent(async () => {
     const file = await open(path, 'r');
     try {
       const { mtimeMs, size } = await file.stat();
@@ -142,25 +143,18 @@ async function lastTouch(path: string): Promise<string | undefined> {
     } finally {
       await file.close();
     }
-  } catch {
-    return undefined;
-  }
+  });
 }
 
 async function servedAt(path: string): Promise<string | undefined> {
+  const text = await ifPresent(() => readFile(path, 'utf8'));
   try {
-    const { url } = JSON.parse(await readFile(path, 'utf8')) as { url?: unknown };
+    const { url } = JSON.parse(text ?? '{}') as { url?: unknown };
     return typeof url === 'string' && /^http:\/\/[\w.:[\]-]{1,200}$/.test(url) ? url : undefined;
   } catch {
+    // Empty until the other process has announced its address.
     return undefined;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function fileName({ machine, pid, started, nonce }: Holder): string {

@@ -1,12 +1,13 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XetError } from '../../core/errors.ts';
-import { isAbsent } from '../../fs/if-present.ts';
+import { ifPresent, isAbsent, isSystemError } from '../../fs/if-present.ts';
 import { makeFolder, replaceFile, STAGING } from './atomic-file.ts';
 import { type FolderLock, lockFolder } from './folder-lock.ts';
 
 /** Says that a folder is a Hub's. */
 const MARKER = 'xetkit-hub.json';
+const KIND = 'xetkit local Hub';
 const FORMAT = 1;
 const LOCKS = '.xetkit-locks';
 /** Names that may be in a folder that counts as empty. */
@@ -22,25 +23,24 @@ export async function openHubFolder(dir: string): Promise<FolderLock> {
       cause,
     });
   });
-  await requireHubFolder(dir);
-  const lock = await lockFolder(dir, join(dir, LOCKS)).catch((error: unknown) => {
-    throw error instanceof XetError ? error : unusable(dir, error);
-  });
+  const refuse = (error: unknown): never => {
+    throw isSystemError(error) ? unusable(dir, error) : error;
+  };
+  await requireHubFolder(dir).catch(refuse);
+  const lock = await lockFolder(dir, join(dir, LOCKS)).catch(refuse);
   try {
-    // Again, as another process may have put something there since.
+    // Checked again, as another process may have written to the folder since.
     if (!(await requireHubFolder(dir))) await writeMarker(dir);
     return lock;
   } catch (error) {
     await lock.release();
-    throw error;
+    return refuse(error);
   }
 }
 
 /** True if the folder has its marker. Rejects where it is neither a Hub's nor empty. */
 async function requireHubFolder(dir: string): Promise<boolean> {
-  const names = await readdir(dir).catch((error: unknown) => {
-    throw unusable(dir, error);
-  });
+  const names = await readdir(dir);
   if (names.includes(MARKER)) {
     await checkMarker(dir);
     return true;
@@ -55,14 +55,7 @@ async function requireHubFolder(dir: string): Promise<boolean> {
 
 async function checkMarker(dir: string): Promise<void> {
   const path = join(dir, MARKER);
-  let marker: { kind?: unknown; format?: unknown } | undefined;
-  if ((await lstat(path)).isFile()) {
-    try {
-      marker = JSON.parse(await readFile(path, 'utf8')) as typeof marker;
-    } catch {
-      marker = undefined;
-    }
-  }
+  const marker = (await lstat(path)).isFile() ? parseMarker(await readFile(path, 'utf8')) : undefined;
   if (marker?.kind !== KIND || typeof marker.format !== 'number') {
     throw new XetError('INVALID_ARGUMENT', `${path} is damaged. Restore it, or use another --dir.`);
   }
@@ -71,15 +64,19 @@ async function checkMarker(dir: string): Promise<void> {
   }
 }
 
-const KIND = 'xetkit local Hub';
+function parseMarker(text: string): { kind?: unknown; format?: unknown } | undefined {
+  try {
+    return JSON.parse(text) as { kind?: unknown; format?: unknown } | undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 async function writeMarker(dir: string): Promise<void> {
   const about = 'This folder belongs to a local Hub of xetkit, which changes and removes files in it.';
   const text = `${JSON.stringify({ kind: KIND, format: FORMAT, about }, null, 2)}\n`;
   // Staged among the locks: a name of its own would make the folder look like one of other files after a crash.
-  await replaceFile(join(dir, MARKER), text, join(dir, LOCKS, MARKER)).catch((error: unknown) => {
-    throw unusable(dir, error);
-  });
+  await replaceFile(join(dir, MARKER), text, join(dir, LOCKS, MARKER));
 }
 
 /** True if a folder without a marker holds what earlier versions put there, and nothing else. */
@@ -87,12 +84,12 @@ async function isEarlierHub(dir: string, names: string[]): Promise<boolean> {
   const known = ['repos', 'tmp', ...STORES];
   if (!names.every((name) => known.includes(name))) return false;
   const inside = async (below: string, fits: (name: string) => boolean) => {
-    const entries = await readdir(join(dir, below), { withFileTypes: true }).catch(() => undefined);
+    const entries = await ifPresent(() => readdir(join(dir, below), { withFileTypes: true }));
     return entries?.every((entry) => entry.isDirectory() && fits(entry.name)) === true ? entries : undefined;
   };
   if (names.includes('tmp')) {
     // Not emptied: only what this version wrote is removed.
-    const left = await readdir(join(dir, 'tmp')).catch(() => ['?']);
+    const left = (await ifPresent(() => readdir(join(dir, 'tmp')))) ?? ['?'];
     if (!left.every((name) => /^[0-9a-f]{24}$/.test(name))) return false;
   }
   for (const store of STORES.filter((name) => names.includes(name))) {
@@ -104,7 +101,7 @@ async function isEarlierHub(dir: string, names: string[]): Promise<boolean> {
     for (const owner of (await inside(join('repos', type.name), () => true)) ?? []) {
       const home = join('repos', type.name, owner.name);
       for (const repo of (await inside(home, () => true)) ?? []) {
-        const parts = await readdir(join(dir, home, repo.name)).catch(() => ['?']);
+        const parts = (await ifPresent(() => readdir(join(dir, home, repo.name)))) ?? ['?'];
         if (!parts.every((part) => ['repo.json', 'refs.json', 'commits', 'trees'].includes(part))) return false;
       }
     }
