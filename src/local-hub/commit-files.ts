@@ -1,4 +1,7 @@
+import { checked } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
 import { type Caller, callerFor } from './caller.ts';
+import { invalid } from './check-arguments.ts';
 import { type Content, type OpenedContent, openContent, sha256Of } from './content.ts';
 import type { HubContext } from './context.ts';
 import { largeTreeFile } from './hub/commit.ts';
@@ -27,6 +30,20 @@ export interface CommitOptions extends IngestOptions {
 /** The first bytes that say whether a file is text. */
 const SAMPLE_BYTES = 8000;
 
+/** Checks arguments of `LocalHub.commitFiles`. Throws `INVALID_ARGUMENT`. */
+export function checkCommit(files: Record<string, Content>, given: CommitOptions): CommitOptions {
+  for (const [path, content] of Object.entries(files)) {
+    const { file } = typeof content === 'object' ? ((content as { file?: unknown } | null) ?? {}) : {};
+    if (typeof content === 'string' || content instanceof Uint8Array || typeof file === 'string') continue;
+    throw invalid(`commitFiles: the content of '${path}' must be bytes, a string or { file: path }.`);
+  }
+  const options = checked('commitFiles', given, OPTIONS);
+  return { ...options, ...(options.deletions && { deletions: [options.deletions].flat() }) };
+}
+
+const OPTIONS =
+  'message:s branch:s xet:auto|always|never deletions:l skipUnchanged:b compression:auto|none|lz4|bg4-lz4 chunksPerXorb:c';
+
 /** Commits files from the server's own side; makes the repository where there is none. */
 export async function commitFiles(
   context: HubContext,
@@ -35,7 +52,12 @@ export async function commitFiles(
   options: CommitOptions = {},
 ): Promise<{ commit: string; changed: boolean }> {
   const repo = context.repos.get(id) ?? (await context.repos.create(id)) ?? context.repos.get(id);
-  if (!repo) throw new Error(`Another spelling of ${id.name} exists`);
+  if (!repo) {
+    throw new XetError(
+      'CONFLICT',
+      `The name ${id.name} differs from that of another repository in case only. Use its name.`,
+    );
+  }
   const ref = `refs/heads/${options.branch ?? 'main'}`;
   return repo.exclusively(async () => {
     const base = repo.refs.get(ref) ?? repo.refs.get('refs/heads/main');

@@ -1,3 +1,6 @@
+import { checked } from '../core/arguments.ts';
+import { checkChoice, invalid } from './check-arguments.ts';
+
 /** Kind of a request, for fault rules and request counts. */
 export type RequestKind =
   | 'resolve'
@@ -78,6 +81,67 @@ interface ArmedRule {
   hits: number;
 }
 
+/** Fields of each action. One with `?` may be missing. */
+const ACTIONS: Record<FaultAction['action'], string> = {
+  refuse: '',
+  reset: 'afterBytes:n',
+  stall: 'afterBytes:n ms?:n',
+  trickle: 'bytesPerSecond:n',
+  status: 'status:c headers?:o body?:s',
+  truncate: 'afterBytes:n',
+  shorten: 'toBytes:n',
+  wrongRange: 'shiftBytes?:a',
+  fullInsteadOfPartial: '',
+  corrupt: 'offset:n mask?:n',
+  garbageJson: '',
+  oversizeJson: 'bytes:n',
+  dropPart: 'part?:n',
+  reorderParts: '',
+  delay: 'ms:n',
+};
+
+const KINDS: Record<RequestKind | 'any', true> = {
+  any: true,
+  resolve: true,
+  'resolve-cache': true,
+  bridge: true,
+  tree: true,
+  revision: true,
+  'paths-info': true,
+  refs: true,
+  commits: true,
+  token: true,
+  preupload: true,
+  commit: true,
+  repo: true,
+  lfs: true,
+  reconstruction: true,
+  xorb: true,
+  'chunk-query': true,
+  'xorb-upload': true,
+  'shard-upload': true,
+  grant: true,
+  telemetry: true,
+  other: true,
+};
+
+function checkRule(given: FaultRule): FaultRule {
+  const { action, kind } = checked('faults.add', { action: given?.action, kind: given?.kind }, 'action:a kind:a');
+  checkChoice("faults.add: 'action'", action ?? null, Object.keys(ACTIONS));
+  checkChoice("faults.add: 'kind'", kind ?? null, Object.keys(KINDS));
+  const fields = ACTIONS[action].split(' ').filter((field) => field !== '');
+  const rule = checked(
+    'faults.add',
+    given,
+    `${['action:a kind:a times:n after:n match:f', ...fields].join(' ').replaceAll('?', '')}`,
+  );
+  const missing = fields
+    .map((field) => field.split(':')[0] ?? '')
+    .find((name) => !name.endsWith('?') && !(name in rule));
+  if (missing !== undefined) throw invalid(`faults.add: the action '${action}' needs '${missing}'.`);
+  return rule;
+}
+
 /** Injected faults. At most one rule applies to a request: the first that matches. */
 export class FaultPlan {
   /** Waited before every answer, in milliseconds. */
@@ -87,8 +151,8 @@ export class FaultPlan {
   #rules: ArmedRule[] = [];
 
   /** Puts a rule in force, after those that are. */
-  add(rule: FaultRule): FaultHandle {
-    const armed: ArmedRule = { rule, seen: 0, hits: 0 };
+  add(given: FaultRule): FaultHandle {
+    const armed: ArmedRule = { rule: checkRule(given), seen: 0, hits: 0 };
     this.#rules.push(armed);
     return {
       get hits() {

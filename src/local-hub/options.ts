@@ -1,5 +1,6 @@
 import { checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
+import { checkChoice, invalid } from './check-arguments.ts';
 import { parseHost, parseOrigin } from './http/sender.ts';
 
 /** An access token's owner and what it may do. */
@@ -103,13 +104,28 @@ function namedHost(host = '127.0.0.1'): string[] {
   return host === '0.0.0.0' || host === '::' || host === '' ? [] : [host];
 }
 
-export const DEFAULT_TOKEN = 'hf_local';
+function checkTokens(tokens: LocalHubOptions['tokens']): LocalHubOptions['tokens'] {
+  for (const grant of Object.values(tokens ?? {})) {
+    // The token itself is a secret, so no message names it.
+    const { name } = checked("startLocalHub: a grant of 'tokens'", grant, 'name:s write:b');
+    if (!name) throw invalid("startLocalHub: each grant of 'tokens' needs a name: { hf_secret: { name: 'alice' } }.");
+  }
+  return tokens;
+}
+
+const DEFAULT_TOKEN = 'hf_local';
 
 const OPTIONS =
-  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:a urlLifetimeSeconds:a rangeRule:exact|subset reconstructionVersions:o grants:b shardVersions:o maxRangesPerUrl:n mergeRanges:b checkSha256:b durable:b casUrl:s log:f';
+  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:n urlLifetimeSeconds:n rangeRule:exact|subset reconstructionVersions:a grants:b shardVersions:a maxRangesPerUrl:n mergeRanges:b checkSha256:b durable:b casUrl:s log:f';
 
 export function settle(given: LocalHubOptions): Settings {
   const options = checked('startLocalHub', given, OPTIONS);
+  for (const name of ['reconstructionVersions', 'shardVersions'] as const) {
+    if (options[name] === undefined) continue;
+    if (!Array.isArray(options[name]))
+      throw invalid(`startLocalHub: '${name}' must be a list of versions, such as [1, 2].`);
+    for (const version of options[name]) checkChoice(`startLocalHub: a version in '${name}'`, version, [1, 2]);
+  }
   const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
   return {
     publicUrl,
@@ -125,7 +141,7 @@ export function settle(given: LocalHubOptions): Settings {
       ),
       origins: new Set([...(options.allowedOrigins ?? []), ...(publicUrl ? [publicUrl] : [])].map(parseOrigin)),
     },
-    tokens: options.tokens ?? { [DEFAULT_TOKEN]: { name: 'local', write: true } },
+    tokens: checkTokens(options.tokens) ?? { [DEFAULT_TOKEN]: { name: 'local', write: true } },
     openWrites: options.openWrites ?? options.tokens === undefined,
     readOnly: options.readOnly ?? false,
     now: options.now ?? Date.now,

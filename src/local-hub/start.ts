@@ -3,7 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { loadCodec } from '../codec/load.node.ts';
-import { type CommitOptions, commitFiles } from './commit-files.ts';
+import { checked } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
+import { checkArguments, checkChoice } from './check-arguments.ts';
+import { type CommitOptions, checkCommit, commitFiles } from './commit-files.ts';
 import type { Content } from './content.ts';
 import type { HubContext } from './context.ts';
 import { FaultPlan } from './faults.ts';
@@ -14,7 +17,7 @@ import { startRepo } from './hub/manage.ts';
 import { listen, stop } from './listen.ts';
 import { type LocalHubOptions, type Settings, settle } from './options.ts';
 import type { RepoRecord } from './repo/repo.ts';
-import { parseRepo, type RepoDesignation } from './repo/repo-id.ts';
+import { parseRepo, type RepoDesignation, urlPrefix } from './repo/repo-id.ts';
 import { RepoRegistry } from './repo/repo-store.ts';
 import { type SeededRepo, seed } from './seed.ts';
 import { createHubServer } from './server.ts';
@@ -122,8 +125,11 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
   };
   const existing = (repo: RepoDesignation) => {
     const found = repos.get(parseRepo(repo));
-    if (!found) throw new Error(`There is no repository ${JSON.stringify(repo)}`);
-    return found;
+    if (found) return found;
+    throw new XetError(
+      'REPOSITORY_NOT_FOUND',
+      `This Hub has no repository ${nameOf(repo)}. Create it with createRepo().`,
+    );
   };
   return {
     url: context.origin,
@@ -131,17 +137,43 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
     faults,
     requests: log.records,
     resetRequests: () => log.clear(),
-    seed: (folder) => seed(context, resolve(folder)),
-    commitFiles: async (repo, files, commitOptions) => commitFiles(context, parseRepo(repo), files, commitOptions),
-    createRepo: async (repo, repoSettings) => {
-      const made = await startRepo(context, parseRepo(repo), 'local', repoSettings);
-      if (!made) throw new Error(`There is a repository ${JSON.stringify(repo)} already`);
+    seed: async (folder) => {
+      checkArguments('seed', { folder }, 'folder:s');
+      return seed(context, resolve(folder));
     },
-    setRepo: async (repo, repoSettings) => existing(repo).update(repoSettings),
+    commitFiles: async (repo, files, commitOptions = {}) => {
+      checkArguments('commitFiles', { repo, files }, 'repo:r files:o');
+      return commitFiles(context, parseRepo(repo), files, checkCommit(files, commitOptions));
+    },
+    createRepo: async (repo, repoSettings = {}) => {
+      checkArguments('createRepo', { repo }, 'repo:r');
+      const created = await startRepo(context, parseRepo(repo), 'local', checkRepoSettings('createRepo', repoSettings));
+      if (created) return;
+      throw new XetError(
+        'CONFLICT',
+        `This Hub already has a repository ${nameOf(repo)}, or one that differs in case only.`,
+      );
+    },
+    setRepo: async (repo, repoSettings) => {
+      checkArguments('setRepo', { repo, settings: repoSettings }, 'repo:r settings:o');
+      await existing(repo).update(checkRepoSettings('setRepo', repoSettings));
+    },
     allowOrigin: (origin) => {
+      checkArguments('allowOrigin', { origin }, 'origin:s');
       settings.senders.origins.add(parseOrigin(origin));
     },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function nameOf(repo: RepoDesignation): string {
+  const { type, name } = parseRepo(repo);
+  return `${urlPrefix(type)}${name}`;
+}
+
+function checkRepoSettings(call: string, given: RepoSettings): RepoSettings {
+  const settings = checked(call, given, 'private:b gated:a allowed:l disabled:b');
+  checkChoice(`${call}: 'gated'`, settings.gated, [false, 'auto', 'manual']);
+  return { ...settings, ...(settings.allowed && { allowed: [settings.allowed].flat() }) };
 }

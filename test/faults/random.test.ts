@@ -220,7 +220,7 @@ async function run(hub: LocalHub, seed: number): Promise<string | undefined> {
   const task = drawTask(draw, folder, options);
   const rules = Array.from({ length: draw.whole(1, 4) }, () => drawRule(draw, task.kinds));
   hub.faults.clear();
-  const handles = rules.map((rule) => hub.faults.add(rule));
+  const handles = rules.map(({ name: _, ...rule }) => hub.faults.add(rule));
   const first = await judge(task, rules, await attempt(hub, options, task.run), folder);
   if (handles.some(({ hits }) => hits > 0)) counted++;
   // Whatever came of it, the next call is served as if nothing had been.

@@ -1,9 +1,9 @@
-import { isRepoName } from '../../hub/repo.ts';
+import { isRepoName, parseRepo } from '../../hub/repo.ts';
 import type { RepoDesignation, RepoId, RepoType } from '../../hub/types.ts';
 
 export type { RepoDesignation, RepoId, RepoType };
 
-export { isRepoName };
+export { isRepoName, parseRepo };
 
 const TYPES: RepoType[] = ['model', 'dataset', 'space'];
 
@@ -19,16 +19,4 @@ export function typeOfPlural(plural: string | undefined): RepoType | undefined {
 /** Prefix of a repository's name in page URLs. */
 export function urlPrefix(type: RepoType): string {
   return type === 'model' ? '' : `${type}s/`;
-}
-
-export function parseRepo(repo: RepoDesignation): RepoId {
-  const id = typeof repo === 'string' ? parseText(repo) : repo;
-  if (!isRepoType(id.type) || !isRepoName(id.name)) throw new TypeError(`Not a repository: ${JSON.stringify(repo)}`);
-  return id;
-}
-
-function parseText(text: string): RepoId {
-  const [first = '', ...rest] = text.split('/');
-  const type = typeOfPlural(first);
-  return type && rest.length > 0 ? { type, name: rest.join('/') } : { type: 'model', name: text };
 }
