@@ -267,6 +267,7 @@ describe('at once', () => {
     for (; stalled.hits === 0; at += 50_000) {
       same(await file.read(at, at + 50_000), bytes.subarray(at, at + 50_000));
       // Read-ahead requests reach the Hub before the next read.
+      await new Promise((resolve) => setTimeout(resolve, 100));
       await vi.waitFor(() => expect(counts(hub).xorb).toBe(client.metrics().requests.xorb));
     }
     const [request] = hub.requests.filter(({ kind }) => kind === 'xorb').slice(-1);
