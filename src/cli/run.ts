@@ -14,6 +14,7 @@ import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { download } from './download.ts';
 import { hash } from './hash.ts';
+import { addInspectCommand } from './inspect.ts';
 import { ls } from './ls.ts';
 import { Output, plainLines, plainText } from './output.ts';
 import { addServeCommand } from './serve.ts';
@@ -99,7 +100,7 @@ function program(signal: AbortSignal): Command {
 
   // What asks a Hub needs to know which. The other commands work with a wrong address as well.
   root.hook('preAction', (_, command) => {
-    if (['download', 'upload', 'ls', 'compare'].includes(command.name())) endpointOf(process.env);
+    if (['download', 'upload', 'ls', 'compare', 'inspect'].includes(command.name())) endpointOf(process.env);
   });
 
   root
@@ -202,6 +203,7 @@ function program(signal: AbortSignal): Command {
       await compare({ target, files, endpoint, accessToken, clientOptions: options, original }, output, signal);
     });
 
+  addInspectCommand(root, { endpoint, signal, clientOptions });
   addCacheCommands(root, { endpoint, signal, clientOptions });
 
   addServeCommand(root, signal);
