@@ -19,7 +19,8 @@ async function entriesOf() {
   return Object.entries(exports).flatMap(([path, to]) => {
     if (typeof to === 'string') return [];
     const name = basename(to.types, '.d.ts');
-    return { title: path.replace('.', 'xetkit'), file: `${name}.md`, source: join(root, `src/entries/${name}.ts`) };
+    const title = path.replace('.', 'xetkit');
+    return { title, file: `${basename(title)}.md`, source: join(root, `src/entries/${name}.ts`) };
   });
 }
 
@@ -52,7 +53,14 @@ export async function makeApiDocs() {
   const undocumented = [];
   /** @type {Record<string, string>} */
   const pages = {};
-  const index = ['# Reference', '', 'Written from the docstrings by `npm run docs:api`.', ''];
+  const index = [
+    '# Reference',
+    '',
+    'Written from the docstrings by `npm run docs:api`. Every page also lists the types of its entry point.',
+    '',
+    '| import | contents | classes and functions |',
+    '|---|---|---|',
+  ];
   const checker = program.getTypeChecker();
   for (const entry of entries) {
     const page = new Page(checker, entry.title);
@@ -61,7 +69,8 @@ export async function makeApiDocs() {
     if (!source || !module) throw new Error(`${entry.source} is no module`);
     pages[entry.file] = page.write(module, source);
     undocumented.push(...page.undocumented);
-    index.push(`- [\`${entry.title}\`](${entry.file}): ${page.names.map((name) => `\`${name}\``).join(', ')}`);
+    const names = page.callable.map((name) => `[\`${name}\`](${entry.file}#${name.toLowerCase()})`);
+    index.push(`| [\`${entry.title}\`](${entry.file}) | ${page.purpose} | ${names.join(', ')} |`);
   }
   pages['README.md'] = `${index.join('\n')}\n`;
   return { pages, undocumented };
@@ -83,8 +92,10 @@ const isInternal = (made) => made.getJsDocTags().some(({ name }) => name === 'in
 class Page {
   /** @type {string[]} */
   undocumented = [];
-  /** @type {string[]} */
-  names = [];
+  /** Classes and functions. @type {string[]} */
+  callable = [];
+  /** First sentence about the entry point. */
+  purpose = '';
   /** @type {string[]} */
   #lines = [];
   #checker;
@@ -105,15 +116,12 @@ class Page {
    */
   write(module, source) {
     const [, about = ''] = /^\/\*\*\s*\n((?:\s*\*.*\n)*?)\s*\* @module/.exec(source.text) ?? [];
-    this.#lines.push(
-      `# \`${this.#title}\``,
-      '',
-      about
-        .replace(/^\s*\* ?/gm, '')
-        .replace(/^`[^`]*` ?(for|:) ?/, (_, word) => (word === 'for' ? 'For ' : ''))
-        .trim(),
-      '',
-    );
+    const text = about
+      .replace(/^\s*\* ?/gm, '')
+      .replace(/^`[^`]*` ?(for|:) ?/, (_, word) => (word === 'for' ? 'For ' : ''))
+      .trim();
+    this.purpose = (/^[\s\S]*?(?=\.\s|\.$|:\s|$)/.exec(text)?.[0] ?? '').replace(/\s+/g, ' ');
+    this.#lines.push(`# \`${this.#title}\``, '', text, '');
     const found = this.#checker
       .getExportsOfModule(module)
       .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? this.#checker.getAliasedSymbol(symbol) : symbol));
@@ -130,7 +138,9 @@ class Page {
       const members = found.filter((symbol) => rank(symbol) === group);
       if (members.length === 0) continue;
       this.#lines.push(`## ${title}`, '');
-      for (const symbol of members.sort((a, b) => (a.name < b.name ? -1 : 1))) this.#symbol(symbol);
+      const sorted = members.sort((a, b) => (a.name < b.name ? -1 : 1));
+      if (group === 0 || group === 1) this.callable.push(...sorted.map(({ name }) => name));
+      for (const symbol of sorted) this.#symbol(symbol);
     }
     return `${this.#lines
       .join('\n')
@@ -140,7 +150,6 @@ class Page {
 
   /** @param {ts.Symbol} symbol */
   #symbol(symbol) {
-    this.names.push(symbol.name);
     const [declaration] = symbol.declarations ?? [];
     if (!declaration) throw new Error(`${symbol.name} is declared nowhere`);
     this.#lines.push(`### ${symbol.name}`, '', this.#documentation(symbol, symbol.name), '');
