@@ -1,5 +1,7 @@
 import { XetError } from '../core/errors.ts';
 
+export { formatBytes } from '../core/format-bytes.ts';
+
 const UNITS = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 1024, mi: 1024 ** 2, gi: 1024 ** 3 } as const;
 
 /** Bytes from text such as `64MB`, `64MiB` or `67108864`. */
@@ -11,20 +13,6 @@ export function parseSize(text: string): number {
   if (!Number.isSafeInteger(bytes))
     throw new XetError('INVALID_ARGUMENT', `'${text}' is more bytes than can be counted.`);
   return bytes;
-}
-
-/** Bytes for people, in powers of 1000, with three digits. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 999.5) return `${Math.round(bytes)} B`;
-  const units = ['kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = '';
-  for (const next of units) {
-    if (value < 999.5) break;
-    value /= 1000;
-    unit = next;
-  }
-  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
 }
 
 export function formatDuration(seconds: number): string {

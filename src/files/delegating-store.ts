@@ -15,6 +15,10 @@ export class DelegatingStore implements RepoStore {
     return this.store.place(file, revision);
   }
 
+  async requireSpace(files: readonly ResolvedFile[]): Promise<void> {
+    await this.store.requireSpace?.(files);
+  }
+
   find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
     return this.store.find(repo, commit, path);
   }

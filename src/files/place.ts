@@ -68,6 +68,11 @@ export interface RepoStore {
   /** Announces that many files of a commit will be looked up soon, and most of them written. */
   expect?(files: number, repo: RepoId, commit: string): Promise<void> | void;
   place(file: ResolvedFile, revision: string): Place;
+  /**
+   * Rejects with `DISK_FULL` if there is certainly too little space for all these files. Undefined for stores that check
+   * when a file is opened.
+   */
+  requireSpace?(files: readonly ResolvedFile[]): Promise<void>;
   /** The commit that a revision stood for when a server was last asked; a commit stands for itself. */
   commitOf(repo: RepoId, revision: string): Promise<string | undefined>;
   noteCommit(repo: RepoId, revision: string, commit: string): Promise<void>;

@@ -147,6 +147,9 @@ export async function runSnapshot(
   const started = performance.now();
   const { repo, commit, files, totals } = plan;
   options.signal?.throwIfAborted();
+  const { force = false } = options;
+  if (!plan.local)
+    await parts.store.requireSpace?.(files.flatMap(({ resolved, held }) => (held && !force ? [] : [resolved])));
   await note(parts, plan);
 
   const log = new MetricsLog(parts.http.log);
@@ -154,7 +157,7 @@ export async function runSnapshot(
   // The totals are known from here on.
   meter.phase(files.length === 0 ? 'done' : 'downloading');
   const ahead = askAhead(parts, plan, log);
-  const run: Run = { parts, plan, log, meter, ahead, force: options.force ?? false, first: new Map() };
+  const run: Run = { parts, plan, log, meter, ahead, force, first: new Map() };
   const done = new Map<PlannedFile, SnapshotFile>();
   const narrowing = new Narrowing(isOutOfDescriptors);
   const leftOut = [...plan.leftOut];

@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { closeSync, openSync, statfsSync, writeSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LocalHub } from 'xetkit/local-hub';
 import { contentUnder, seen, sha256 } from '../support/hub.ts';
@@ -25,25 +26,66 @@ beforeEach(() => hub.resetRequests());
 
 const sent = () => [...seen(hub, 'xorb'), ...seen(hub, 'bridge')].reduce((sum, { bytesSent }) => sum + bytesSent, 0);
 
-const download = (disk: SmallDisk, where: 'cacheDir' | 'localDir', xet = true) =>
-  attempt(hub, { xet, ...(where === 'cacheDir' && { cacheDir: disk.path }) }, (client) =>
+type Where = 'cacheDir' | 'localDir';
+
+const download = (disk: SmallDisk, where: Where, xet = true, fetchOption?: typeof fetch) =>
+  attempt(hub, { xet, fetch: fetchOption, ...(where === 'cacheDir' && { cacheDir: disk.path }) }, (client) =>
     client.downloadFile({ repo: REPO, path: PATH, ...(where === 'localDir' && { localDir: disk.path }) }),
   );
+
+/** A `fetch` after whose first bytes of content another program fills the disk. */
+function fillingMeanwhile(disk: SmallDisk, afterBytes: number): typeof fetch {
+  let passed = 0;
+  return async (...args) => {
+    const response = await fetch(...args);
+    const counting = new TransformStream<Uint8Array, Uint8Array>({
+      transform(bytes, controller) {
+        passed += bytes.length;
+        if (passed >= afterBytes) {
+          passed = Number.NEGATIVE_INFINITY;
+          fillUp(join(disk.path, 'other.bin'));
+        }
+        controller.enqueue(bytes);
+      },
+    });
+    return new Response(response.body?.pipeThrough(counting) ?? null, response);
+  };
+}
+
+function fillUp(path: string): void {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  const file = openSync(path, 'w');
+  try {
+    for (let left = bavail; left > 0; left--) writeSync(file, Buffer.alloc(bsize));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Downloads until another program has filled the disk, which must then have room for what follows. */
+async function untilFull(disk: SmallDisk, where: Where, xet = true) {
+  await disk.remount(`size=${14 * MIB}`);
+  const full = await download(disk, where, xet, fillingMeanwhile(disk, 5 * MIB));
+  await rm(join(disk.path, 'other.bin'));
+  return full;
+}
 
 const named = async (folder: string) => (await contentUnder(folder)).filter((name) => name.endsWith(PATH));
 
 describe.each(['cacheDir', 'localDir'] as const)('in a %s', (where) => {
   test.each([true, false])(
-    'a full disk is told, and what is there is used once there is room (Xet: %s)',
+    'a disk that another program fills is reported, and the next try uses what was fetched (Xet: %s)',
     async (xet) => {
-      const disk = await smallDisk(5 * MIB);
-      const full = await download(disk, where, xet);
+      const disk = await smallDisk(14 * MIB);
+      const full = await untilFull(disk, where, xet);
       expect(full.error, told(full)).toMatchObject({ name: 'XetError', code: 'DISK_FULL' });
       expect(String(full.error)).toMatch(/free some space/i);
       expect(await named(disk.path)).toEqual([]);
       await expectNoSecretsIn(disk.path);
 
-      await disk.remount(`size=${32 * MIB}`);
+      // Room for what is missing, and not for the whole file once more.
       hub.resetRequests();
       const resumed = await download(disk, where, xet);
       expect(resumed.error, told(resumed)).toBeUndefined();
@@ -54,22 +96,54 @@ describe.each(['cacheDir', 'localDir'] as const)('in a %s', (where) => {
     },
   );
 
-  test('a disk without a free byte is told as well', async () => {
+  test.each([true, false])('too little space is reported before any content is fetched (Xet: %s)', async (xet) => {
+    const disk = await smallDisk(5 * MIB);
+    const full = await download(disk, where, xet);
+    expect(full.error, told(full)).toMatchObject({ name: 'XetError', code: 'DISK_FULL' });
+    expect(String(full.error)).toMatch(/12\.6 MB are needed and 5\.\d+ MB are free/);
+    expect(sent()).toBe(0);
+    expect((await contentUnder(disk.path)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+  });
+
+  test('too little space for a snapshot is reported before any content is fetched', async () => {
+    const several = 'owner/several';
+    const parts = [randomBytes(3 * MIB, 62), randomBytes(3 * MIB, 63), randomBytes(3 * MIB, 64)];
+    await hub.commitFiles(several, { 'a.bin': parts[0]!, 'b.bin': parts[1]!, 'c.bin': parts[2]!, 'd.bin': parts[0]! });
+    const disk = await smallDisk(8 * MIB);
+    const snapshot = () =>
+      attempt(hub, { ...(where === 'cacheDir' && { cacheDir: disk.path }) }, (client) =>
+        client.snapshot({ repo: several, ...(where === 'localDir' && { localDir: disk.path }) }),
+      );
+    const full = await snapshot();
+    expect(full.error, told(full)).toMatchObject({ name: 'XetError', code: 'DISK_FULL' });
+    expect(String(full.error)).toMatch(/9\.44 MB are needed/);
+    expect(sent()).toBe(0);
+
+    await disk.remount(`size=${14 * MIB}`);
+    expect((await snapshot()).error).toBeUndefined();
+    // All of it is there: a commit with another small file needs no room for the rest.
+    await disk.remount(`size=${13 * MIB}`);
+    await hub.commitFiles(several, { 'config.json': new TextEncoder().encode('{}') });
+    const again = await snapshot();
+    expect(again.error, told(again)).toBeUndefined();
+  });
+
+  test('a disk without a free byte is reported', async () => {
     const disk = await smallDisk(16 * 1024);
     const full = await download(disk, where);
     expect(full.error, told(full)).toMatchObject({ name: 'XetError', code: 'DISK_FULL' });
     expect(await named(disk.path)).toEqual([]);
   });
 
-  test('a read-only file system is told, from the start and in the middle', async () => {
-    const disk = await smallDisk(5 * MIB);
+  test('a read-only file system is reported, from the start and in the middle', async () => {
+    const disk = await smallDisk(14 * MIB);
     await disk.remount('ro');
     const none = await download(disk, where);
     expect(none.error, told(none)).toMatchObject({ name: 'XetError', code: 'PERMISSION' });
     expect(await contentUnder(disk.path)).toEqual([]);
 
     await disk.remount('rw');
-    expect((await download(disk, where)).error).toMatchObject({ code: 'DISK_FULL' });
+    expect((await untilFull(disk, where)).error).toMatchObject({ code: 'DISK_FULL' });
     await disk.remount('ro');
     const left = await contentUnder(disk.path);
     expect((await download(disk, where)).error).toMatchObject({ code: 'PERMISSION' });
@@ -83,7 +157,7 @@ test('the command says in one line what to do', async () => {
   const args = ['download', REPO, PATH, '--local-dir', disk.path];
   const { code, stdout, stderr } = await (await startCli(hub, args)).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr.trim().split('\n').at(-1)).toMatch(/^xetkit: The disk is full: free some space/);
+  expect(stderr.trim().split('\n').at(-1)).toMatch(/^xetkit: There is too little space in .* Free some space/);
   await disk.remount(`size=${32 * MIB}`);
   const again = await (await startCli(hub, args)).ended;
   expect(again.code, again.stderr).toBe(0);

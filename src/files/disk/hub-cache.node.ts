@@ -18,6 +18,7 @@ import { checkContent } from './content-check.node.ts';
 import { copyContent } from './copy-file.node.ts';
 import { openLockedSink } from './locked-sink.node.ts';
 import { LOCK_WORTH_BYTES } from './python-lock.node.ts';
+import { requireSpaceFor } from './required-space.node.ts';
 import { SharedBlobs } from './shared-blobs.node.ts';
 import { TreeFiles } from './tree-file.node.ts';
 
@@ -54,6 +55,14 @@ export class HubCache implements RepoStore {
       },
       fence: this.#fence,
       noteRef: () => this.#noteRef(this.#repo(file.repo), revision, file.commit),
+    });
+  }
+
+  requireSpace(files: readonly ResolvedFile[]): Promise<void> {
+    return requireSpaceFor(this.#folder, files, async (file) => {
+      const blob = blobOf(this.#repo(file.repo), file);
+      const shared = sharedBlobsDisabled() ? undefined : await this.#shared.find(file.xetHash, file.size);
+      return { finished: [blob, shared], unfinished: blob };
     });
   }
 
@@ -163,6 +172,8 @@ export class HubCache implements RepoStore {
   }
 }
 
+const blobOf = (repo: string, { etag }: ResolvedFile) => join(repo, 'blobs', checkEtag(etag));
+
 interface CachePlaceContext {
   cacheDir: string;
   /** The repository's folder in it. */
@@ -187,7 +198,7 @@ class CachePlace implements Place {
   constructor(file: ResolvedFile, around: CachePlaceContext) {
     this.#file = file;
     this.#around = around;
-    this.#blob = join(around.repo, 'blobs', checkEtag(file.etag));
+    this.#blob = blobOf(around.repo, file);
     this.#pointer = within(join(around.repo, 'snapshots', checkCommit(file.commit)), file.path);
   }
 

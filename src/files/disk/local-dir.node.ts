@@ -19,6 +19,7 @@ import { copyIfRight } from './copy-file.node.ts';
 import { HubCache } from './hub-cache.node.ts';
 import { LocalNotes } from './local-metadata.node.ts';
 import { openLockedSink } from './locked-sink.node.ts';
+import { requireSpaceFor } from './required-space.node.ts';
 import { SharedBlobs } from './shared-blobs.node.ts';
 import { TreeFiles } from './tree-file.node.ts';
 
@@ -57,6 +58,13 @@ export class LocalDir implements RepoStore {
       cacheDir,
       known,
     });
+  }
+
+  requireSpace(files: readonly ResolvedFile[]): Promise<void> {
+    return requireSpaceFor(this.#root, files, async (file) => ({
+      finished: [within(this.#root, file.path)],
+      unfinished: stemOf(this.#notes, file),
+    }));
   }
 
   /** Python's client keeps these in the Hub cache folder only; from there ours are left out, as no file goes there. */
@@ -170,13 +178,13 @@ class LocalPlace implements Place {
 
   async openSink(options: Parameters<Place['openSink']>[0]): Promise<FileSink> {
     const { notes } = this.#around;
-    const { path, etag } = this.#file;
+    const { path } = this.#file;
     await this.#around.fence.check(dirname(this.#target));
     await diskErrors(notes.folder, () => notes.prepare());
     return openLockedSink(
       {
         fence: this.#around.fence,
-        stem: join(notes.unfinished, `${shortName(path)}.${etag}`),
+        stem: stemOf(notes, this.#file),
         pythonLock: notes.lockOf(path),
         publish: (finished, verified, look) => this.#put(finished, verified, look),
       },
@@ -264,6 +272,10 @@ class LocalPlace implements Place {
 
 /** True for paths that clients would take for their own metadata, ignoring case as some file systems do. */
 const NOTE = /^\.cache(?:\/huggingface(?:\/.*)?)?$/is;
+
+/** Path of an unfinished file without its endings. */
+const stemOf = ({ unfinished }: LocalNotes, { path, etag }: ResolvedFile) =>
+  join(unfinished, `${shortName(path)}.${checkEtag(etag)}`);
 
 /** A short name that stands for a path in a repository. */
 function shortName(path: string): string {

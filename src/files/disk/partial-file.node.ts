@@ -5,9 +5,10 @@ import { loadCodec } from '../../codec/load.node.ts';
 import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../../core/chunks.ts';
 import type { Verified } from '../../core/content-hash.ts';
 import { XetError } from '../../core/errors.ts';
-import type { ByteRange } from '../../core/ranges.ts';
+import { type ByteRange, lengthOf } from '../../core/ranges.ts';
 import { type DiskFile, lstat, open, rename, rm } from '../../fs/disk.node.ts';
 import { diskErrors, isOutOfSpace, makeFolder } from '../../fs/disk-errors.node.ts';
+import { allocatedBytes, requireSpace } from '../../fs/free-space.node.ts';
 import { acquireLock, type HeldLock, type LockTiming } from '../../fs/lock.node.ts';
 import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
 import { isStillAt, openToUpdate, readBounded } from '../../fs/small-files.node.ts';
@@ -96,6 +97,7 @@ export class PartialFile implements FileSink {
       const paths = pathsOf(stem, lock.nonce);
       const opened: DiskFile[] = [];
       let also: Parts['also'];
+      let isEmpty = false;
       try {
         also = await options.alsoLock?.();
         const { etag, size, xetHash } = identity;
@@ -104,12 +106,15 @@ export class PartialFile implements FileSink {
         );
         const { file, left } = await openData(paths, header, size, options);
         opened.push(file);
+        isEmpty = left.held.length + left.unchecked.length === 0;
+        await requireSpace(dirname(stem), size - lengthOf(left.held) - lengthOf(left.unchecked));
         const { journal, end: journalEnd } = await writeJournal(paths, header, left);
         opened.push(journal);
         if (!(await lock.isOurs()) || !(await isStillAt(paths.data, file))) throw lost(paths.data);
         return new PartialFile({ paths, header, size, data: file, journal, journalEnd, lock, also }, publish, left);
       } catch (error) {
         await Promise.all(opened.map((handle) => handle.close()));
+        if (isEmpty && (await lock.isOurs())) await rm(paths.data, { force: true });
         await also?.release();
         await lock.release();
         throw error;
@@ -222,6 +227,9 @@ export class PartialFile implements FileSink {
     }
   }
 }
+
+/** Bytes of an unfinished file that are on the disk. @param stem its path without its endings */
+export const unfinishedBytes = (stem: string): Promise<number> => allocatedBytes(pathsOf(stem, '').data);
 
 interface Paths {
   data: string;
