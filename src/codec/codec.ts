@@ -1,6 +1,6 @@
 import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/chunks.ts';
 import { isXetError, XetError, type XetErrorCode } from '../core/errors.ts';
-import { HASH_BYTES } from '../core/hash.ts';
+import { HASH_BYTES, requireBytes } from '../core/hash.ts';
 import * as wasm from '../wasm.ts';
 import { decodeShard, type Shard, ShardWriter } from './shard.ts';
 
@@ -123,6 +123,7 @@ export class Codec {
   }
 
   #setInput(input: Uint8Array): void {
+    requireBytes(input);
     const address = this.#runs.input(input.length);
     new Uint8Array(this.#memory.buffer, address, input.length).set(input);
   }
@@ -142,31 +143,37 @@ export class Codec {
 
   /** The hash of a chunk, 32 bytes. */
   chunkHash(chunk: Uint8Array): Uint8Array {
+    requireBytes(chunk);
     return wasm.chunkHash(chunk);
   }
 
   /** The hash of a xorb with these chunks, 32 bytes. */
   xorbHash(chunks: ChunkRecords): Uint8Array {
+    requireBytes(chunks);
     return guard('INVALID_ARGUMENT', () => wasm.xorbHash(chunks));
   }
 
   /** The file hash of a list of chunks. The Hub's salt is 32 zero bytes, the default. */
   fileHash(chunks: ChunkRecords, salt: Uint8Array = new Uint8Array(HASH_BYTES)): Uint8Array {
+    requireBytes(chunks);
     return guard('INVALID_ARGUMENT', () => wasm.fileHash(chunks, salt));
   }
 
   /** Verification hash of a term: the keyed hash of its raw chunk hashes, back to back (Xet protocol: shard format). */
   verificationHash(hashes: Uint8Array): Uint8Array {
+    requireBytes(hashes);
     return guard('INVALID_ARGUMENT', () => wasm.verificationHash(hashes));
   }
 
   /** The hashes as a shard with this key lists them. */
   keyedHashes(hashes: Uint8Array, key: Uint8Array): Uint8Array {
+    requireBytes(hashes);
     return guard('INVALID_ARGUMENT', () => wasm.keyedHashes(hashes, key));
   }
 
   /** CRC-64/NVME of a stream up to the end of these bytes. `before` is the checksum of all earlier bytes. */
   crc64(bytes: Uint8Array, before = 0n): bigint {
+    requireBytes(bytes);
     let checksum = before;
     // The module's memory never shrinks, so it must not grow to the size of a xorb.
     for (let at = 0; at < bytes.length; at += CHECKSUM_STEP_BYTES)
@@ -222,6 +229,7 @@ export class Codec {
    * @throws {XetError} `PROTOCOL` for a malformed shard
    */
   readShard(bytes: Uint8Array): Shard {
+    requireBytes(bytes);
     const sections = guard('PROTOCOL', () => wasm.readShard(bytes));
     try {
       return decodeShard(bytes, sections.bounds, sections.key, sections.keyExpirySeconds);
@@ -258,6 +266,11 @@ function guard<T>(code: XetErrorCode, run: () => T): T {
   try {
     return run();
   } catch (error) {
+    if (error instanceof TypeError) {
+      throw new XetError('INVALID_ARGUMENT', 'The codec takes bytes and chunk records as Uint8Array.', {
+        cause: error,
+      });
+    }
     const report = error instanceof Error ? /^(malformed|truncated|argument)\|(.*)$/s.exec(error.message) : null;
     if (!report || isXetError(error)) throw error;
     throw new XetError(report[1] === 'argument' ? 'INVALID_ARGUMENT' : code, report[2] ?? '');

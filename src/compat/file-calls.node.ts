@@ -2,6 +2,7 @@ import { hubCacheDir } from '../fs/env-folders.node.ts';
 import { scanCacheDir as scanFolder, scanCachedRepo as scanRepo } from './cache-scan.node.ts';
 import type { FileSystemCalls } from './file-system.ts';
 import * as files from './files.node.ts';
+import { checkFolderPath } from './parameters.ts';
 import { compatPlatform } from './platform.node.ts';
 import { withFallback } from './route.ts';
 
@@ -28,12 +29,18 @@ export const scanCacheDir: FileSystemCalls['scanCacheDir'] = withFallback(
   compatPlatform,
   'scanCacheDir',
   { withoutXet: 'as-it-is' },
-  (_platform, cacheDir) => scanFolder(cacheDir),
+  async (_platform, cacheDir = hubCacheDir()) => {
+    checkFolderPath('scanCacheDir', cacheDir);
+    return scanFolder(cacheDir);
+  },
 );
 export const scanCachedRepo: FileSystemCalls['scanCachedRepo'] = withFallback(
   compatPlatform,
   'scanCachedRepo',
   { withoutXet: 'as-it-is' },
-  (_platform, repoPath) => scanRepo(repoPath),
+  async (_platform, repoPath) => {
+    checkFolderPath('scanCachedRepo', repoPath);
+    return scanRepo(repoPath);
+  },
 );
 export const getHFHubCachePath: FileSystemCalls['getHFHubCachePath'] = () => hubCacheDir();

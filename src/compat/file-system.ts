@@ -84,16 +84,23 @@ export const REPO_ID_SEPARATOR: string = '--';
 /** A commit in full. */
 export const REGEX_COMMIT_HASH: RegExp = /^[0-9a-f]{40}$/;
 
+const TYPES = ['model', 'dataset', 'space', 'bucket', 'kernel'] as const;
+
 /** Name of a repository's folder in the cache folder. */
-export function getRepoFolderName({ name, type }: { name: string; type: CompatRepoType }): string {
+export function getRepoFolderName(repo: { name: string; type: CompatRepoType }): string {
+  const { name, type } = repo ?? {};
+  if (typeof name !== 'string' || !TYPES.includes(type)) {
+    throw new TypeError("getRepoFolderName takes a repository: { type: 'model', name: 'owner/name' }.");
+  }
   return [`${type}s`, ...name.split('/')].join(REPO_ID_SEPARATOR);
 }
-
-const TYPES = ['model', 'dataset', 'space', 'bucket', 'kernel'] as const;
 
 /** The type of repository that the beginning of such a name stands for. */
 export function parseRepoType(plural: string): CompatRepoType {
   const type = TYPES.find((one) => plural === `${one}s`);
-  if (type === undefined) throw new TypeError(`Not a type of repositories: '${plural}'`);
+  if (type === undefined)
+    throw new TypeError(
+      `Not a type of repository: '${String(plural)}'. Use one of ${TYPES.map((one) => `'${one}s'`).join(', ')}.`,
+    );
   return type;
 }

@@ -1,3 +1,4 @@
+import { XetError } from '../core/errors.ts';
 import { isRecord } from '../core/json-values.ts';
 import { apiUrl } from '../hub/repo.ts';
 import { CompatHttp, type RequestParams } from './compat-http.ts';
@@ -32,6 +33,9 @@ export async function createRepo(
   const visibility = params.visibility ?? (params.private === undefined ? undefined : isPrivate(params.private));
   const door = new CompatHttp(params);
   const url = `${door.hubUrl}/api/repos/create`;
+  if (!Array.isArray(files) || !files.every((file) => typeof file?.path === 'string')) {
+    throw new XetError('INVALID_ARGUMENT', "createRepo: 'files' must be a list of { path, content }.");
+  }
   const contents = await Promise.all(
     files.map(async ({ path, content }) => ({ encoding: 'base64', path, content: await base64(content) })),
   );

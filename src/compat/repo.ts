@@ -12,6 +12,8 @@ const ELSEWHERE = /^(bucket|kernel)s\//;
  * does not know are `UNSUPPORTED`, and so left to the original package.
  */
 export function repoOf(repo: CompatRepoDesignation): RepoId {
+  if (repo === undefined)
+    throw new XetError('INVALID_ARGUMENT', "The call needs 'repo'. Write { repo: 'owner/name' }.");
   const kind = typeof repo === 'string' ? ELSEWHERE.exec(repo)?.[1] : repo.type;
   if (kind === 'bucket' || kind === 'kernel') {
     throw new XetError('UNSUPPORTED', `xetkit does not fetch from ${kind}s. Use @huggingface/hub for them.`);

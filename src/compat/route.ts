@@ -1,5 +1,6 @@
 import { compatError } from './errors.ts';
 import { functionOf, isOwnFault, originalOf, switchedOff, warnOnce } from './original.ts';
+import { checkParameters } from './parameters.ts';
 import type { CompatPlatform } from './platform.ts';
 
 /** Parameters of a call that affect its route. */
@@ -73,7 +74,7 @@ export function withFallback<P, R>(
     const elsewhere = await switched<P, Promise<R>>(platform, name, rule, params);
     if (elsewhere) return elsewhere(params);
     try {
-      return await call(platform, params);
+      return await call(platform, checkParameters(name, params));
     } catch (error) {
       const instead = await rescuer<P, Promise<R>>(platform, name, error, params, rule.fits);
       if (instead) return instead(params);
@@ -93,8 +94,9 @@ export function eachWithFallback<P, T, R>(
     const elsewhere = await switched<P, AsyncGenerator<T, R, undefined>>(platform, name, rule, params);
     if (elsewhere) return yield* elsewhere(params);
     let begun = false;
-    const own = call(platform, params);
+    let own: AsyncGenerator<T, R, undefined> | undefined;
     try {
+      own = call(platform, checkParameters(name, params));
       for (;;) {
         const { done, value } = await own.next();
         if (done) return value;
@@ -108,7 +110,7 @@ export function eachWithFallback<P, T, R>(
       if (instead) return yield* instead(params);
       throw compatError(error);
     } finally {
-      await own.return(undefined as R);
+      await own?.return(undefined as R);
     }
   };
 }

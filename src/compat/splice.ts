@@ -16,6 +16,12 @@ export interface SplicePiece {
 
 /** In which order the result is read from where. Edits may come in any order, but must lie in the original, apart. */
 export function spliced(original: Blob, edits: readonly Edit[]): SplicePiece[] {
+  if (!(original instanceof Blob) || !Array.isArray(edits) || !edits.every(({ content }) => content instanceof Blob)) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      'An edit is { path, originalContent, edits: [{ start, end, content }] }, with Blobs as originalContent and content.',
+    );
+  }
   const pieces: SplicePiece[] = [];
   let at = 0;
   for (const { content, start, end } of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {

@@ -147,6 +147,7 @@ export async function commit(platform: CompatPlatform, params: CommitParams): Pr
   const files: UploadSource[] = [];
   const deletions: string[] = [];
   for (const operation of listOf(operations, 'operation')) {
+    checkPathOf(operation);
     if (operation.operation === 'delete') deletions.push(operation.path);
     else if (operation.operation === 'copy') repoOf({ type: 'bucket', name: operation.path });
     else files.push(operation);
@@ -165,9 +166,27 @@ interface Work {
 
 /** A single one is a list of one, also of programs that no compiler has checked: a text is no list of its characters. */
 function listOf<T extends object>(given: Iterable<T> | T, member: string): T[] {
-  if (typeof given === 'string' || given instanceof URL || given instanceof Blob || member in given)
-    return [given as T];
-  return [...(given as Iterable<T>)];
+  if (typeof given === 'string' || given instanceof URL || given instanceof Blob) return [given as T];
+  if (!isObject(given)) throw invalidItem(member, given);
+  const list = member in given || !(Symbol.iterator in given) ? [given as T] : [...given];
+  const isItem = (item: unknown) => isObject(item) && (member in item || item instanceof URL || item instanceof Blob);
+  for (const item of list) if (!isItem(item) && typeof item !== 'string') throw invalidItem(member, item);
+  return list;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+function invalidItem(member: string, item: unknown): XetError {
+  const form =
+    member === 'operation'
+      ? "An operation is { operation: 'addOrUpdate', path, content } or { operation: 'delete', path }"
+      : 'A file is { path, content }, a File, a URL or a local path';
+  return new XetError('INVALID_ARGUMENT', `${form}, not ${isObject(item) ? 'an object without it' : String(item)}.`);
+}
+
+function checkPathOf({ path }: { path: unknown }): void {
+  if (typeof path !== 'string')
+    throw new XetError('INVALID_ARGUMENT', `'path' of a file must be a string, not ${typeof path}.`);
 }
 
 function work({ commitTitle, commitDescription, ...params }: UploadFilesParams): Work {
@@ -192,6 +211,7 @@ function source(file: UploadSource) {
   // A local file or folder goes under its own name.
   if (file instanceof URL && file.protocol === 'file:') return { path: nameOf(file), content: file };
   if (file instanceof URL || file instanceof Blob || typeof file === 'string') return file;
+  checkPathOf(file);
   if ('content' in file) return { path: file.path, content: file.content };
   return { path: file.path, content: splice(file.originalContent, file.edits) };
 }

@@ -40,7 +40,12 @@ export const SAVE_FILE = 'signal:g onProgress:f force:b';
 const WORDS =
   'accessToken=token,hftoken,apikey,credentials endpoint=huburl,baseurl,url,host repo=repoid,repository,model,modelid,dataset path=filename,file,pathinrepo,name revision=branch,rev,ref,tag,commit branch=revision,rev,ref localDir=dir,outdir,output,out,folder,destination title=message,commitmessage,committitle,summary description=commitdescription,body include=allowpatterns,allow,patterns,pattern,glob exclude=ignorepatterns,ignore files=operations,items,folderpath,path,paths,content paths=path,files,file,filename,deletions deletions=delete,deletepaths force=forcedownload,overwrite offline=localfilesonly concurrency=maxworkers,connections workers=threads createPr=pr,pullrequest,ispullrequest signal=controller,abortcontroller onProgress=progress,callback cacheDir=cache,cachefolder attempts=retries,tries connectMs=connect,timeout stallMs=stall,read maxBytes=size,limit localDir=path';
 
-const EXAMPLES: Record<string, string> = { repo: 'owner/model', path: 'config.json', branch: 'dev', paths: 'old.bin' };
+const EXAMPLES: Record<string, string> = {
+  repo: 'owner/model',
+  path: 'config.json',
+  branch: 'dev',
+  paths: 'old.bin',
+};
 
 type Kind = readonly [what: string, fits: (value: unknown) => boolean];
 const isText = (value: unknown) => typeof value === 'string';
@@ -83,9 +88,25 @@ const invalid = (message: string) => new XetError('INVALID_ARGUMENT', message);
  * values of another kind, and for what is missing. If `repo` is an address that `locate` knows, its parts become options.
  */
 export function checked<T extends object>(call: string, given: T, table: string, locate?: Locate): T {
+  return checkedOptions(call, given, table, { locate });
+}
+
+/** Checks those options that the table names, and leaves out all others. */
+export function checkedKnown<T extends object>(call: string, given: T, table: string): T {
+  return checkedOptions(call, given, table, { skipsUnknown: true });
+}
+
+function checkedOptions<T extends object>(
+  call: string,
+  given: T,
+  table: string,
+  { locate, skipsUnknown = false }: { locate?: Locate | undefined; skipsUnknown?: boolean },
+): T {
   const kinds = new Map(table.split(' ').map((one) => one.split(':') as [name: string, kind: string]));
   const needed = [...kinds].filter(([, kind]) => kind.endsWith('!')).map(([name]) => name);
-  const example = needed.map((name) => `${name}: '${EXAMPLES[name]}'`).join(', ');
+  const example = needed
+    .map((name) => `${name}: ${EXAMPLES[name] === undefined ? '…' : `'${EXAMPLES[name]}'`}`)
+    .join(', ');
   const form = `${call}(${example === '' ? '{ … }' : `{ ${example} }`})`;
   if (!isObject(given) || Array.isArray(given) || given instanceof URL)
     throw invalid(`${call} takes its options in one object: ${form}.`);
@@ -94,6 +115,7 @@ export function checked<T extends object>(call: string, given: T, table: string,
     const value = given[name] as unknown;
     if (value === undefined) continue;
     const kind = kinds.get(name);
+    if (kind === undefined && skipsUnknown) continue;
     if (kind === undefined) throw invalid(`${call} has no option '${name}'. ${suggestion(name, [...kinds.keys()])}`);
     options[name] = checkedValue(`${call}: '${name}'`, value, kind);
   }

@@ -1,4 +1,4 @@
-import { HASH_BYTES, hashToHex } from './hash.ts';
+import { HASH_BYTES, hashToHex, requireBytes } from './hash.ts';
 
 /**
  * A list of chunks in its one binary form: for each, the raw 32-byte hash and the uncompressed length as a
@@ -17,11 +17,13 @@ export const MAX_XORB_CHUNKS = 8192;
 
 /** Number of chunks in records. */
 export function chunkCount(records: ChunkRecords): number {
+  requireBytes(records);
   return records.length / CHUNK_RECORD_BYTES;
 }
 
 /** Uncompressed length of a chunk, in bytes. */
 export function chunkLength(records: ChunkRecords, index: number): number {
+  requireBytes(records);
   const at = index * CHUNK_RECORD_BYTES + HASH_BYTES;
   return (
     ((records[at] ?? 0) |
@@ -34,11 +36,13 @@ export function chunkLength(records: ChunkRecords, index: number): number {
 
 /** The hash of a chunk as text, 64 digits as the protocol writes them. */
 export function chunkHashHex(records: ChunkRecords, index: number): string {
+  requireBytes(records);
   return hashToHex(records, index * CHUNK_RECORD_BYTES);
 }
 
 /** The records of the chunks `start` (included) to `end` (excluded), without a copy. */
 export function chunkSlice(records: ChunkRecords, start: number, end: number): ChunkRecords {
+  requireBytes(records);
   return records.subarray(start * CHUNK_RECORD_BYTES, end * CHUNK_RECORD_BYTES);
 }
 

@@ -9,11 +9,17 @@ export const ZERO_HASH = '0'.repeat(64);
 const HEX = /^[0-9a-f]{64}$/;
 const byteHex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
+/** Throws `INVALID_ARGUMENT` for anything but bytes, including those of another realm. */
+export function requireBytes(value: unknown): asserts value is Uint8Array {
+  if (!ArrayBuffer.isView(value)) throw new XetError('INVALID_ARGUMENT', `Expected a Uint8Array, not ${typeof value}.`);
+}
+
 /**
  * A hash as text, the form of JSON and URLs: four little-endian 64-bit words as hexadecimal numbers, so each
  * group of eight bytes appears reversed.
  */
 export function hashToHex(bytes: Uint8Array, offset = 0): string {
+  requireBytes(bytes);
   let text = '';
   for (let word = 0; word < HASH_BYTES; word += 8) {
     for (let byte = 7; byte >= 0; byte--) text += byteHex[bytes[offset + word + byte] ?? 0];
@@ -23,8 +29,8 @@ export function hashToHex(bytes: Uint8Array, offset = 0): string {
 
 /** The raw 32 bytes of a hash in text form. Throws `INVALID_ARGUMENT` for anything but 64 hex digits. */
 export function hashFromHex(text: string): Uint8Array {
-  const hex = text.toLowerCase();
-  if (!HEX.test(hex)) throw new XetError('INVALID_ARGUMENT', `Not a Xet hash (64 hex digits): ${text.slice(0, 80)}`);
+  const hex = String(text).toLowerCase();
+  if (!HEX.test(hex)) throw new XetError('INVALID_ARGUMENT', `Not a Xet hash (64 hex digits): ${hex.slice(0, 80)}`);
   const bytes = new Uint8Array(HASH_BYTES);
   for (let word = 0; word < HASH_BYTES; word += 8) {
     for (let byte = 0; byte < 8; byte++) {

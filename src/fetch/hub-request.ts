@@ -67,7 +67,7 @@ function addressOf(addresses: HubAddresses, input: FetchInput): HubAddress | und
 
 /** True for a `Request`, including one of another realm. */
 export function isRequest(input: FetchInput): input is Request {
-  return typeof input === 'object' && 'url' in input;
+  return typeof input === 'object' && input !== null && 'url' in input;
 }
 
 /** Undefined for malformed headers: the platform's `fetch` reports those best. */

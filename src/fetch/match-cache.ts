@@ -1,4 +1,5 @@
 import { checked, XET_CACHE } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
 import type { FetchInput } from './hub-request.ts';
 import { type MakeClient, XetFetcher, type XetFetchOptions } from './xet-fetch.ts';
 
@@ -42,6 +43,8 @@ export function makeXetCache(given: XetCacheOptions, makeClient: MakeClient): Xe
     },
     async put(request, response) {
       if (rest && !fetcher.handles(request)) return rest.put(request, response);
+      if (!(response instanceof Response))
+        throw new XetError('INVALID_ARGUMENT', 'put(request, response) takes a Response.');
       // Hub files are cached as chunks already. The cancellation is not awaited: a clone's takes until the other clone
       // has been read, often by the caller of put itself.
       response.body?.cancel().catch(() => undefined);

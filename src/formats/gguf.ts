@@ -1,7 +1,13 @@
 import { XetError } from '../core/errors.ts';
 import { ggmlType } from './ggml-types.ts';
 import { GgufCursor, GgufLimitError } from './gguf-cursor.ts';
-import { abbreviate, type ByteSource, malformed as malformedFile, type ReadFormatOptions } from './source.ts';
+import {
+  abbreviate,
+  type ByteSource,
+  checkSource,
+  malformed as malformedFile,
+  type ReadFormatOptions,
+} from './source.ts';
 
 /** An array in a GGUF file: numbers as a typed array, all other values as a list. */
 export type GgufArray =
@@ -85,6 +91,7 @@ const ARRAY = 9;
  * @throws {XetError} `PROTOCOL` for a malformed or too large header, `UNSUPPORTED` for an unknown version
  */
 export async function readGgufHeader(source: ByteSource, options: ReadGgufOptions = {}): Promise<GgufHeader> {
+  checkSource('readGgufHeader', source, options);
   const { signal, maxHeaderBytes = MAX_HEADER_BYTES } = options;
   const cursor = new GgufCursor(source, Math.min(source.size, maxHeaderBytes), signal);
   try {

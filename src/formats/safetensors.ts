@@ -3,6 +3,7 @@ import { isCount, isRecord } from '../core/json-values.ts';
 import {
   abbreviate,
   type ByteSource,
+  checkSource,
   malformed as malformedFile,
   type ReadFormatOptions,
   readBytes,
@@ -94,6 +95,7 @@ const MAX_DIMENSIONS = 64;
  * @throws {XetError} `PROTOCOL` for a malformed header
  */
 export async function readSafetensors(source: ByteSource, options: ReadFormatOptions = {}): Promise<Safetensors> {
+  checkSource('readSafetensors', source, options);
   const { signal } = options;
   if (source.size < LENGTH_BYTES) throw malformed(`it has ${source.size} bytes`);
   const first = await readBytes(source, 0, LENGTH_BYTES, signal);

@@ -14,6 +14,19 @@ export interface ReadFormatOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Checks the arguments of a format reader. @throws {XetError} `INVALID_ARGUMENT` */
+export function checkSource(call: string, source: ByteSource, options: unknown): void {
+  if (typeof source?.read !== 'function' || !Number.isSafeInteger(source.size)) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `${call} takes a source with size and read(start, end), such as an opened file.`,
+    );
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw new XetError('INVALID_ARGUMENT', `${call} takes its options in one object.`);
+  }
+}
+
 /** Reads a range of a source, and checks its length. */
 export async function readBytes(
   source: ByteSource,

@@ -31,7 +31,7 @@ const PUBLIC_HUBS = ['https://huggingface.co', 'https://hf.co'];
 
 /** A repository by its name, whichever way it was said. Throws `INVALID_ARGUMENT` for what is none. */
 export function parseRepo(repo: RepoDesignation): RepoId {
-  const id = typeof repo === 'string' ? fromText(repo) : repo;
+  const id = typeof repo === 'string' ? fromText(repo) : (repo ?? NO_REPO);
   if (!Object.hasOwn(PREFIX, id.type) || !isRepoName(id.name)) {
     throw new XetError(
       'INVALID_ARGUMENT',
@@ -41,8 +41,11 @@ export function parseRepo(repo: RepoDesignation): RepoId {
   return { type: id.type, name: id.name };
 }
 
+const NO_REPO = { type: '' as RepoType, name: '' };
+
 /** True if a repository can have this name, with or without an owner. Local Hubs go by the same rule. */
 export function isRepoName(name: string): boolean {
+  if (typeof name !== 'string') return false;
   const parts = name.split('/');
   const fits = (part: string) =>
     NAME_PART.test(part) && !part.includes('..') && !part.includes('--') && !/^[.-]|[.-]$|\.git$/.test(part);
@@ -50,7 +53,8 @@ export function isRepoName(name: string): boolean {
 }
 
 function describe(repo: RepoDesignation): string {
-  return (typeof repo === 'string' ? repo : `${repo.type} ${repo.name}`).slice(0, 200);
+  if (typeof repo === 'string') return repo.slice(0, 200);
+  return typeof repo === 'object' && repo !== null ? `${repo.type} ${repo.name}`.slice(0, 200) : typeof repo;
 }
 
 function fromText(given: string): RepoId {
@@ -68,6 +72,12 @@ function fromText(given: string): RepoId {
  * a plain repository name.
  */
 export function parseLocation(text: string, endpoint: string): RepoLocation | undefined {
+  if (typeof text !== 'string') {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `parseLocation takes an hf:// URI or the URL of a page, not ${typeof text}.`,
+    );
+  }
   if (text.startsWith('hf://')) return fromHfUri(text.slice('hf://'.length));
   const path = pathOnHub(text, endpoint);
   return path === undefined ? undefined : fromHubPath(path);

@@ -43,6 +43,9 @@ export function findTargets<R extends NamedRepo>(
 
 /** Finds a repository. Throws `INVALID_ARGUMENT` if it is absent. */
 export function findRepo<R extends NamedRepo>(repos: readonly R[], wanted: RepoDesignation, folder: string): R {
+  if (typeof wanted !== 'string' && typeof wanted?.name !== 'string') {
+    throw new XetError('INVALID_ARGUMENT', "A repository in the cache is named 'owner/name' or { type, name }.");
+  }
   const text = typeof wanted === 'string' ? wanted : `${wanted.type}s/${wanted.name}`;
   return spelt(repos, text) ?? absent(repos, text, folder);
 }

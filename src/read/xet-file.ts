@@ -97,7 +97,10 @@ export class XetFile {
         'read(start, end): end is missing. It is the position behind the last byte.',
       );
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.size) {
-      throw new XetError('INVALID_ARGUMENT', `No range ${start}–${end} in ${this.size} bytes of '${this.path}'.`);
+      throw new XetError(
+        'INVALID_ARGUMENT',
+        `No range ${String(start)}–${String(end)} in ${this.size} bytes of '${this.path}'.`,
+      );
     }
     const { start: origin } = this.#range;
     return this.#reads.read({ start: origin + start, end: origin + end }, signalOf('read', options));
