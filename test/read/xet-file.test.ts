@@ -261,21 +261,23 @@ describe('at once', () => {
     vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms?: number) =>
       start(ms === 2000 ? () => [run(), givenUp()] : run, ms)) as typeof setTimeout);
     onTestFinished(() => void vi.restoreAllMocks());
-    // The third window is a megabyte. Its first run comes, and then nothing.
-    const stalled = hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: 700_000, after: 2 });
+    // Windows grow. The first that is longer than this stops after its first run; shorter ones are not affected.
+    const stallBytes = 700_000;
+    hub.faults.add({ kind: 'xorb', action: 'stall', afterBytes: stallBytes, times: 1000 });
+    const stalled = () => hub.requests.find(({ kind, bytesSent }) => kind === 'xorb' && bytesSent >= stallBytes);
     let at = 0;
-    for (; stalled.hits === 0; at += 50_000) {
+    for (; !stalled(); at += 50_000) {
       same(await file.read(at, at + 50_000), bytes.subarray(at, at + 50_000));
-      // Read-ahead requests reach the Hub before the next read.
-      await new Promise((resolve) => setTimeout(resolve, 100));
       await vi.waitFor(() => expect(counts(hub).xorb).toBe(client.metrics().requests.xorb));
+      // Requests for what comes next reach the Hub before the next read, or it would wait for them.
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    const [request] = hub.requests.filter(({ kind }) => kind === 'xorb').slice(-1);
+    const request = stalled();
     await vi.waitFor(() => expect(givenUp).toHaveBeenCalled(), { timeout: 50_000 });
-    // A later read has a request of its own.
+    // A later read has a request of its own; on a slow machine a second one may race it.
     const before = counts(hub).xorb ?? 0;
     same(await file.read(at + 900_000, at + 900_010), bytes.subarray(at + 900_000, at + 900_010));
-    expect(counts(hub).xorb).toBe(before + 1);
+    expect(counts(hub).xorb).toBeGreaterThan(before);
     expect(request?.bytesSent).toBeLessThan(MIB);
   });
 });
