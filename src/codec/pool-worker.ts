@@ -1,7 +1,7 @@
 import { releaseProxy, transfer, wrap } from 'comlink';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
 import { XetError } from '../core/errors.ts';
-import { Liveness, WORKER_START_TIMEOUT, WORKER_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
+import { Liveness, WORKER_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
 import type { Codec } from './codec.ts';
 import type { CodecWorker, TaskOutcome } from './worker-api.ts';
 
@@ -52,7 +52,7 @@ export class PoolWorker {
   constructor(spawned: SpawnedWorker, timeout: WorkerTimeout | undefined, events: PoolWorkerEvents) {
     this.#spawned = spawned;
     this.#events = events;
-    this.#liveness = new Liveness((reason) => this.#die(reason), timeout ?? WORKER_START_TIMEOUT);
+    this.#liveness = new Liveness((reason) => this.#die(reason), timeout ?? WORKER_TIMEOUT);
     this.#remote = wrap<CodecWorker>(spawned.endpoint);
     spawned.onFailure((reason) => this.#die(reason));
     spawned.hold(true);
@@ -60,7 +60,6 @@ export class PoolWorker {
       () => {
         if (this.#dead) return;
         this.started = true;
-        this.#liveness.timeout = timeout ?? WORKER_TIMEOUT;
         this.#events.started();
         for (const task of this.#unsent.splice(0)) this.#send(task);
         this.#holdWhileBusy();

@@ -2,7 +2,7 @@ import { type Remote, wrap } from 'comlink';
 import type { SpawnedWorker, SpawnWorker } from '../../workers/spawn.ts';
 import type { MemoryBudget } from '../core/budget.ts';
 import { isDescriptorCode } from '../core/descriptors.ts';
-import { Liveness, WORKER_START_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
+import { Liveness, WORKER_TIMEOUT, type WorkerTimeout } from '../workers/liveness.ts';
 import { capture, type Result, unwrap } from '../workers/result.ts';
 import type { DiskCall, DiskOffload, DiskService, DiskSteps, NoteFolders } from './disk-offload.ts';
 
@@ -35,7 +35,7 @@ export class DiskThread implements DiskOffload {
     spawn: SpawnWorker,
     { recipes, verifiedFiles }: NoteFolders,
     budget: MemoryBudget,
-    timeout = WORKER_START_TIMEOUT,
+    timeout = WORKER_TIMEOUT,
   ) {
     this.#timeout = timeout;
     this.#spawn = spawn;

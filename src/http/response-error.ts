@@ -63,8 +63,11 @@ export function commitIn(headers: ResponseHeaders): string | undefined {
 
 /** Statuses that another attempt may cure. */
 export function isTransientStatus(status: number): boolean {
-  return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
+  return status === 408 || status === 429 || (status >= 500 && !LASTING.has(status));
 }
+
+/** Server errors that another attempt does not cure: not implemented, version, no space, a loop, a login that the network wants. */
+const LASTING = new Set([501, 505, 506, 507, 508, 510, 511]);
 
 export const PROXY_ADVICE =
   'The proxy wants user and password: put them into HTTPS_PROXY, as http://user:password@host:port.';
@@ -95,6 +98,7 @@ const BY_STATUS: Record<number, Meaning> = {
   429: ['RATE_LIMITED', 'Too many requests; wait, or use an access token.'],
   451: [FORBIDDEN, 'It may not be given out here for legal reasons.'],
   501: ['UNSUPPORTED', 'The server does not offer this.'],
+  507: ['QUOTA', 'The server has no space left: ask who runs it.'],
 };
 
 function meaningOf(status: number, isPage: boolean): Meaning {

@@ -4,10 +4,8 @@ export interface WorkerTimeout {
   ticks: number;
 }
 
-/** A minute. A single call takes a fraction of that on the slowest machine. */
+/** A minute. A call takes a fraction of that on the slowest machine, and a script that takes longer to load is worth less than another thread. */
 export const WORKER_TIMEOUT: WorkerTimeout = { tickMs: 5_000, ticks: 12 };
-/** Five minutes: a starting worker may have to load its script over a slow network. */
-export const WORKER_START_TIMEOUT: WorkerTimeout = { tickMs: 5_000, ticks: 60 };
 
 /**
  * Detects a worker that ended without an event because it closed itself, or that hangs. It counts ticks instead of
@@ -17,7 +15,7 @@ export const WORKER_START_TIMEOUT: WorkerTimeout = { tickMs: 5_000, ticks: 60 };
 export class Liveness {
   readonly #onSilent: (reason: Error) => void;
   readonly #ping: (() => void) | undefined;
-  #timeout: WorkerTimeout;
+  readonly #timeout: WorkerTimeout;
   #pending = 0;
   #silent = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -45,11 +43,6 @@ export class Liveness {
   /** Records a sign of life. */
   beat(): void {
     this.#silent = 0;
-  }
-
-  set timeout(timeout: WorkerTimeout) {
-    this.#timeout = timeout;
-    this.beat();
   }
 
   stop(): void {

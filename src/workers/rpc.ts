@@ -1,6 +1,6 @@
 import { type Endpoint, type Remote, wrap } from 'comlink';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
-import { Liveness, WORKER_START_TIMEOUT } from './liveness.ts';
+import { Liveness, WORKER_TIMEOUT } from './liveness.ts';
 
 /** Name of the port that answers pings. */
 const ECHO = 'xetkit-echo';
@@ -21,12 +21,7 @@ export class WorkerClient<T> {
    * @param service name of the service in the worker
    * @param onFailure called when the worker is lost; it must call {@link end}
    */
-  constructor(
-    spawned: SpawnedWorker,
-    service: string,
-    onFailure: (reason: Error) => void,
-    timeout = WORKER_START_TIMEOUT,
-  ) {
+  constructor(spawned: SpawnedWorker, service: string, onFailure: (reason: Error) => void, timeout = WORKER_TIMEOUT) {
     const { port1, port2 } = new MessageChannel();
     const echo = new MessageChannel();
     this.remote = wrap<T>(port1);

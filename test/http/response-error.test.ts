@@ -32,10 +32,10 @@ const meaning: Record<number, XetErrorCode> = {
   503: 'SERVER',
   504: 'SERVER',
   505: 'SERVER',
-  507: 'SERVER',
+  507: 'QUOTA',
   599: 'SERVER',
 };
-const transient = [408, 429, 500, 502, 503, 504, 507, 599];
+const transient = [408, 429, 500, 502, 503, 504, 599];
 
 describe('statuses', () => {
   for (const kind of kinds) {
@@ -48,7 +48,8 @@ describe('statuses', () => {
 
   test('isTransientStatus says the same for all of them', () => {
     for (let status = 200; status < 600; status++) {
-      const expected = status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
+      const expected =
+        status === 408 || status === 429 || (status >= 500 && ![501, 505, 506, 507, 508, 510, 511].includes(status));
       expect(isTransientStatus(status), String(status)).toBe(expected);
     }
   });
