@@ -1,5 +1,5 @@
-import type { Repo } from './repo/repo.ts';
 import { isRepoName, isRepoType, type RepoId } from './repo/repo-id.ts';
+import type { Stored } from './repo/stored.ts';
 
 /** The caller. `name` is undefined without a token. */
 export interface Visitor {
@@ -16,7 +16,7 @@ export interface Caller extends Pick<Visitor, 'name' | 'known'> {
   repoId: string;
 }
 
-export function callerFor({ id, record }: Repo, { name, known }: Visitor): Caller {
+export function callerFor({ id, record }: Pick<Stored, 'id' | 'record'>, { name, known }: Visitor): Caller {
   return { repo: id, repoId: record.id, name, known };
 }
 
@@ -31,7 +31,12 @@ export function encodeCaller({ repo, repoId, name, known }: Caller): string {
 /** Reads what {@link encodeCaller} wrote, where nobody can have changed it since. */
 export function decodeCaller(text: string | null): Caller | undefined {
   const [type, repo, repoId, name, known] = JSON.parse(text ?? '[]') as unknown[];
-  if (!isRepoType(type) || typeof repo !== 'string' || !isRepoName(repo) || typeof repoId !== 'string')
+  if (
+    (type !== 'bucket' && !isRepoType(type)) ||
+    typeof repo !== 'string' ||
+    !isRepoName(repo) ||
+    typeof repoId !== 'string'
+  )
     return undefined;
   return {
     repo: { type, name: repo },

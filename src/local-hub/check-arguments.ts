@@ -1,9 +1,11 @@
 import { checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
+import type { Content } from './content.ts';
 
 const CALLS = {
   seed: "seed('./repositories')",
   commitFiles: "commitFiles('owner/model', { 'config.json': '{}' })",
+  putFiles: "putFiles('buckets/owner/data', { 'log.txt': 'started' })",
   createRepo: "createRepo('owner/model')",
   setRepo: "setRepo('owner/model', { private: true })",
   allowOrigin: "allowOrigin('http://localhost:3000')",
@@ -15,6 +17,15 @@ export function checkArguments<T extends object>(call: keyof typeof CALLS, given
     if (value === undefined || value === '') throw invalid(`${call} needs '${name}'. Write ${CALLS[call]}.`);
   }
   return checked(call, given, table);
+}
+
+/** Throws `INVALID_ARGUMENT` for files whose content is of another kind than bytes, text or a file on disk. */
+export function checkContents(call: string, files: Record<string, Content>): void {
+  for (const [path, content] of Object.entries(files)) {
+    const { file } = typeof content === 'object' ? ((content as { file?: unknown } | null) ?? {}) : {};
+    if (typeof content === 'string' || content instanceof Uint8Array || typeof file === 'string') continue;
+    throw invalid(`${call}: the content of '${path}' must be bytes, a string or { file: path }.`);
+  }
 }
 
 /** Throws `INVALID_ARGUMENT` if a value is none of the choices. */

@@ -1,7 +1,7 @@
 import { checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import { type Caller, callerFor } from './caller.ts';
-import { invalid } from './check-arguments.ts';
+import { checkContents } from './check-arguments.ts';
 import { type Content, type OpenedContent, openContent, sha256Of } from './content.ts';
 import type { HubContext } from './context.ts';
 import { largeTreeFile } from './hub/commit.ts';
@@ -32,11 +32,7 @@ const SAMPLE_BYTES = 8000;
 
 /** Checks arguments of `LocalHub.commitFiles`. Throws `INVALID_ARGUMENT`. */
 export function checkCommit(files: Record<string, Content>, given: CommitOptions): CommitOptions {
-  for (const [path, content] of Object.entries(files)) {
-    const { file } = typeof content === 'object' ? ((content as { file?: unknown } | null) ?? {}) : {};
-    if (typeof content === 'string' || content instanceof Uint8Array || typeof file === 'string') continue;
-    throw invalid(`commitFiles: the content of '${path}' must be bytes, a string or { file: path }.`);
-  }
+  checkContents('commitFiles', files);
   const options = checked('commitFiles', given, OPTIONS);
   return { ...options, ...(options.deletions && { deletions: [options.deletions].flat() }) };
 }

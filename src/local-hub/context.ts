@@ -3,7 +3,11 @@ import type { HubExchange } from './http/exchange.ts';
 import { senderOf, trustedHost } from './http/sender.ts';
 import { type Signer, signPath } from './http/signature.ts';
 import type { Settings } from './options.ts';
-import type { RepoRegistry } from './repo/repo-store.ts';
+import type { Bucket } from './repo/bucket.ts';
+import type { Repo } from './repo/repo.ts';
+import type { RepoId } from './repo/repo-id.ts';
+import type { Registry } from './repo/repo-store.ts';
+import type { Stored } from './repo/stored.ts';
 import type { Store } from './store/store.ts';
 
 /** Context of every handler. */
@@ -11,12 +15,18 @@ export interface HubContext {
   settings: Settings;
   codec: Codec;
   store: Store;
-  repos: RepoRegistry;
+  repos: Registry<Repo>;
+  buckets: Registry<Bucket>;
   signer: Signer;
   /** Key of the dedup answers of this server. */
   dedupKey: Uint8Array;
   /** `http://host:port` as the server itself sees it. */
   origin: string;
+}
+
+/** The repository or bucket of this name. */
+export function findStored({ repos, buckets }: HubContext, id: RepoId): Stored | undefined {
+  return id.type === 'bucket' ? buckets.get(id) : repos.get(id);
 }
 
 export const CAS_PREFIX = '/cas';

@@ -14,6 +14,7 @@ export type RequestKind =
   | 'token'
   | 'preupload'
   | 'commit'
+  | 'batch'
   | 'repo'
   | 'lfs'
   | 'reconstruction'
@@ -113,6 +114,7 @@ const KINDS: Record<RequestKind | 'any', true> = {
   token: true,
   preupload: true,
   commit: true,
+  batch: true,
   repo: true,
   lfs: true,
   reconstruction: true,

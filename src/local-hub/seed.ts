@@ -4,16 +4,17 @@ import { isNeverUploaded } from '../core/patterns.ts';
 import { ifPresent } from '../fs/if-present.ts';
 import { commitFiles } from './commit-files.ts';
 import type { HubContext } from './context.ts';
-import { isRepoName, type RepoId, typeOfPlural } from './repo/repo-id.ts';
+import { putFiles } from './put-files.ts';
+import { isRepoName, type RepoId, typeOfPlural, typeOfPrefix } from './repo/repo-id.ts';
 import { readIfExists } from './store/atomic-file.ts';
 
 const COMMIT_ID = /^[0-9a-f]{40}$/;
 
-/** A repository that was made of a folder. */
+/** A repository or bucket that was made of a folder. */
 export interface SeededRepo extends RepoId {
-  /** The newest one. */
-  commit: string;
-  /** True if there was anything to commit. */
+  /** The newest one; a bucket has none. */
+  commit?: string;
+  /** True if there was anything to commit or to put into the bucket. */
   changed: boolean;
   /** Number of files it has now. */
   files: number;
@@ -28,7 +29,8 @@ interface Source {
 }
 
 /**
- * Makes a repository of each `owner/name` folder (`datasets/owner/name`, `spaces/owner/name`), and of each folder of a cache of
+ * Makes a repository of each `owner/name` folder (`datasets/…`, `spaces/…`, `kernels/…`), a bucket of each
+ * `buckets/owner/name`, and a repository of each folder of a cache of
  * the Hub (`models--owner--name`), with one commit of what is new in it. Links are not followed, as they could lead out of the
  * folder, but for those by which a cache refers to its own blobs.
  */
@@ -36,6 +38,11 @@ export async function seed(context: HubContext, folder: string): Promise<SeededR
   const seeded: SeededRepo[] = [];
   for (const source of await findRepos(folder)) {
     const files = await findFiles(source);
+    if (source.id.type === 'bucket') {
+      const { changed } = await putFiles(context, source.id, Object.fromEntries(files));
+      seeded.push({ ...source.id, changed, files: files.length });
+      continue;
+    }
     const { commit, changed } = await commitFiles(context, source.id, Object.fromEntries(files), {
       message: 'Seed',
       skipUnchanged: true,
@@ -50,7 +57,7 @@ async function findRepos(folder: string): Promise<Source[]> {
   for (const first of await foldersIn(folder)) {
     const cached = await cachedRepo(join(folder, first), first);
     if (cached) found.push(cached);
-    const type = first === 'datasets' || first === 'spaces' ? typeOfPlural(first) : undefined;
+    const type = first === 'buckets' ? 'bucket' : typeOfPrefix(first);
     const owners = type ? await foldersIn(join(folder, first)) : [first];
     for (const owner of owners) {
       const home = type ? join(folder, first, owner) : join(folder, owner);

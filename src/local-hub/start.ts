@@ -5,10 +5,10 @@ import { join, resolve } from 'node:path';
 import { loadCodec } from '../codec/load.node.ts';
 import { checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
-import { checkArguments, checkChoice } from './check-arguments.ts';
+import { checkArguments, checkChoice, invalid } from './check-arguments.ts';
 import { type CommitOptions, checkCommit, commitFiles } from './commit-files.ts';
 import type { Content } from './content.ts';
-import type { HubContext } from './context.ts';
+import { findStored, type HubContext } from './context.ts';
 import { FaultPlan } from './faults.ts';
 import { RequestLog, type RequestRecord } from './http/request-log.ts';
 import { parseOrigin } from './http/sender.ts';
@@ -16,9 +16,10 @@ import { Signer } from './http/signature.ts';
 import { startRepo } from './hub/manage.ts';
 import { listen, stop } from './listen.ts';
 import { type LocalHubOptions, type Settings, settle } from './options.ts';
-import type { RepoRecord } from './repo/repo.ts';
-import { parseRepo, type RepoDesignation, urlPrefix } from './repo/repo-id.ts';
-import { RepoRegistry } from './repo/repo-store.ts';
+import { checkPut, type PutOptions, putFiles } from './put-files.ts';
+import { parseRepo, type RepoDesignation, type RepoId, urlPrefix } from './repo/repo-id.ts';
+import { openBuckets, openRepos } from './repo/repo-store.ts';
+import type { RepoRecord } from './repo/stored.ts';
 import { type SeededRepo, seed } from './seed.ts';
 import { createHubServer } from './server.ts';
 import type { FolderLock } from './store/folder-lock.ts';
@@ -30,6 +31,7 @@ export type { Content } from './content.ts';
 export type { FaultAction, FaultHandle, FaultPlan, FaultRule, RequestKind } from './faults.ts';
 export type { RequestRecord } from './http/request-log.ts';
 export type { LocalHubOptions, TokenGrant } from './options.ts';
+export type { PutOptions } from './put-files.ts';
 export type { RepoDesignation, RepoId, RepoType } from './repo/repo-id.ts';
 export type { SeededRepo } from './seed.ts';
 
@@ -49,8 +51,9 @@ export interface LocalHub extends AsyncDisposable {
   /** Forgets the requests so far. */
   resetRequests(): void;
   /**
-   * Makes repositories of a folder: `owner/name`, `datasets/owner/name`, `spaces/owner/name`. Files of 1 MiB or
-   * more and those that are not text go through Xet. What has not changed makes no commit; nothing is deleted.
+   * Makes repositories of a folder: `owner/name`, `datasets/owner/name`, `spaces/owner/name`, `kernels/owner/name`, and
+   * buckets of `buckets/owner/name`. Files of 1 MiB or more, those that are not text and all files of buckets go through
+   * Xet. What has not changed makes no commit; nothing is deleted.
    */
   seed(folder: string): Promise<SeededRepo[]>;
   /** Commits files, making the repository if there is none. */
@@ -59,9 +62,18 @@ export interface LocalHub extends AsyncDisposable {
     files: Record<string, Content>,
     options?: CommitOptions,
   ): Promise<{ commit: string; changed: boolean }>;
-  /** A repository as the Hub makes one, with a first commit. Rejects where the name is taken. */
+  /**
+   * Puts files into a bucket, making the bucket if there is none. All of them go through Xet. What is there already stays
+   * as it is.
+   */
+  putFiles(
+    bucket: RepoDesignation,
+    files: Record<string, Content>,
+    options?: PutOptions,
+  ): Promise<{ changed: boolean; files: number }>;
+  /** A repository as the Hub makes one, with a first commit, or an empty bucket. Rejects where the name is taken. */
   createRepo(repo: RepoDesignation, settings?: RepoSettings): Promise<void>;
-  /** Changes what holds for a repository. Rejects where there is none. */
+  /** Changes what holds for a repository or bucket. Rejects where there is none. */
   setRepo(repo: RepoDesignation, settings: RepoSettings): Promise<void>;
   /** Lets the pages of an origin write and send tokens, like the option `allowedOrigins`. */
   allowOrigin(origin: string): void;
@@ -102,12 +114,14 @@ export async function startLocalHub(options: LocalHubOptions = {}): Promise<Loca
 /** Serves a folder that is locked; `leave` is called when that has ended. */
 async function serve(dir: string, lock: FolderLock, settings: Settings, leave: () => Promise<void>): Promise<LocalHub> {
   const [codec, store] = await Promise.all([loadCodec(), openStore(dir, lock.confirm, settings.durable)]);
-  const repos = await RepoRegistry.open(dir, store.staging, settings.now);
+  const repos = await openRepos(dir, store.staging, settings.now);
+  const buckets = await openBuckets(dir, store.staging, settings.now);
   const context: HubContext = {
     settings,
     codec,
     store,
     repos,
+    buckets,
     signer: new Signer(),
     dedupKey: randomBytes(32),
     origin: '',
@@ -124,7 +138,7 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
     return closing;
   };
   const existing = (repo: RepoDesignation) => {
-    const found = repos.get(parseRepo(repo));
+    const found = findStored(context, parseRepo(repo));
     if (found) return found;
     throw new XetError(
       'REPOSITORY_NOT_FOUND',
@@ -143,11 +157,24 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
     },
     commitFiles: async (repo, files, commitOptions = {}) => {
       checkArguments('commitFiles', { repo, files }, 'repo:r files:o');
-      return commitFiles(context, parseRepo(repo), files, checkCommit(files, commitOptions));
+      const id = parseRepo(repo);
+      if (id.type === 'bucket')
+        throw invalid(`commitFiles: ${nameOf(id)} is a bucket, without commits. Use putFiles().`);
+      return commitFiles(context, id, files, checkCommit(files, commitOptions));
+    },
+    putFiles: async (bucket, files, putOptions = {}) => {
+      checkArguments('putFiles', { bucket, files }, 'bucket:r files:o');
+      const id = parseRepo(bucket);
+      if (id.type !== 'bucket')
+        throw invalid(`putFiles: ${nameOf(id)} is not a bucket. Write it like 'buckets/owner/data'.`);
+      return putFiles(context, id, files, checkPut(files, putOptions));
     },
     createRepo: async (repo, repoSettings = {}) => {
       checkArguments('createRepo', { repo }, 'repo:r');
-      const created = await startRepo(context, parseRepo(repo), 'local', checkRepoSettings('createRepo', repoSettings));
+      const id = parseRepo(repo);
+      const given = checkRepoSettings('createRepo', id, repoSettings);
+      const created =
+        id.type === 'bucket' ? await buckets.create(id, given) : await startRepo(context, id, 'local', given);
       if (created) return;
       throw new XetError(
         'CONFLICT',
@@ -156,7 +183,7 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
     },
     setRepo: async (repo, repoSettings) => {
       checkArguments('setRepo', { repo, settings: repoSettings }, 'repo:r settings:o');
-      await existing(repo).update(checkRepoSettings('setRepo', repoSettings));
+      await existing(repo).update(checkRepoSettings('setRepo', parseRepo(repo), repoSettings));
     },
     allowOrigin: (origin) => {
       checkArguments('allowOrigin', { origin }, 'origin:s');
@@ -172,8 +199,9 @@ function nameOf(repo: RepoDesignation): string {
   return `${urlPrefix(type)}${name}`;
 }
 
-function checkRepoSettings(call: string, given: RepoSettings): RepoSettings {
+function checkRepoSettings(call: string, { type }: RepoId, given: RepoSettings): RepoSettings {
   const settings = checked(call, given, 'private:b gated:a allowed:l disabled:b');
+  if (type === 'bucket' && (settings.gated || settings.allowed)) throw invalid(`${call}: a bucket cannot be gated.`);
   checkChoice(`${call}: 'gated'`, settings.gated, [false, 'auto', 'manual']);
   return { ...settings, ...(settings.allowed && { allowed: [settings.allowed].flat() }) };
 }

@@ -21,6 +21,15 @@ export function sendRanged(exchange: HubExchange, content: RangedContent, header
   return range ? sendPartial(exchange, content, range, all) : sendWhole(exchange, content, all);
 }
 
+/**
+ * Sends content without a byte. No range could name one, but clients that probe with a range want its size all the
+ * same.
+ */
+export function sendEmpty(exchange: HubExchange, headers: OutgoingHeaders): Promise<void> {
+  const probed = requestedRange(exchange.header('range'), 0) === 'unsatisfiable';
+  return exchange.send(200, { ...headers, ...(probed && { 'content-range': 'bytes */0' }) });
+}
+
 export function sendWhole(exchange: HubExchange, content: RangedContent, headers: OutgoingHeaders): Promise<void> {
   const pieces = content.read({ start: 0, end: content.size });
   return exchange.send(200, headers, { length: content.size, pieces });

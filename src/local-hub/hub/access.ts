@@ -2,8 +2,11 @@ import type { Visitor } from '../caller.ts';
 import { type HubContext, isForeign } from '../context.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
+import type { Bucket } from '../repo/bucket.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
+import type { Registry } from '../repo/repo-store.ts';
+import type { Stored } from '../repo/stored.ts';
 
 /** The Hub does not tell strangers whether a repository is missing or private: both look like a bad login. */
 const UNKNOWN_LOGIN = 'Invalid username or password.';
@@ -23,12 +26,12 @@ export function visitor(context: HubContext, exchange: HubExchange): Visitor {
 }
 
 /** True if somebody may know of a repository. */
-export function maySee({ record }: Repo, { known }: Pick<Visitor, 'known'>): boolean {
+export function maySee({ record }: Pick<Stored, 'record'>, { known }: Pick<Visitor, 'known'>): boolean {
   return known || !record.private;
 }
 
 /** True if somebody may have the files of a repository. */
-export function mayRead(repo: Repo, who: Pick<Visitor, 'name' | 'known'>): boolean {
+export function mayRead(repo: Pick<Stored, 'record'>, who: Pick<Visitor, 'name' | 'known'>): boolean {
   const { gated, allowed, disabled } = repo.record;
   if (disabled || !maySee(repo, who)) return false;
   return gated === false || (who.known && who.name !== undefined && allowed.includes(who.name));
@@ -36,14 +39,28 @@ export function mayRead(repo: Repo, who: Pick<Visitor, 'name' | 'known'>): boole
 
 /** The repository, if this visitor may know of it. */
 export function readableRepo(context: HubContext, exchange: HubExchange, id: RepoId): Repo {
+  return visible(context.repos, context, exchange, id);
+}
+
+/** The bucket, if this visitor may know of it and so have its files. */
+export function readableBucket(context: HubContext, exchange: HubExchange, id: RepoId): Bucket {
+  return visible(context.buckets, context, exchange, id);
+}
+
+/** The repository or bucket, if this visitor may know of it. */
+export function readable(context: HubContext, exchange: HubExchange, id: RepoId): Stored {
+  return id.type === 'bucket' ? readableBucket(context, exchange, id) : readableRepo(context, exchange, id);
+}
+
+function visible<T extends Stored>(registry: Registry<T>, context: HubContext, exchange: HubExchange, id: RepoId): T {
   const who = visitor(context, exchange);
-  const repo = context.repos.get(id);
+  const repo = registry.get(id);
   if (!repo || !maySee(repo, who)) {
-    const other = repo ? undefined : context.repos.findOtherCase(id);
+    const other = repo ? undefined : (registry.findOtherCase(id) ?? registry.findFormer(id));
     if (other && !other.record.private) throw renamed(exchange, id, other.id);
     throw who.name === undefined
       ? new HubError(401, UNKNOWN_LOGIN, 'RepoNotFound')
-      : new HubError(404, 'Repository not found', 'RepoNotFound');
+      : new HubError(404, id.type === 'bucket' ? 'Bucket not found' : 'Repository not found', 'RepoNotFound');
   }
   if (repo.record.disabled) throw new HubError(403, 'Access to this resource is disabled.');
   return repo;
@@ -52,8 +69,15 @@ export function readableRepo(context: HubContext, exchange: HubExchange, id: Rep
 /** The repository, if this visitor may have its files. */
 export function openRepo(context: HubContext, exchange: HubExchange, id: RepoId): Repo {
   const repo = readableRepo(context, exchange, id);
+  requireOpen(context, exchange, repo);
+  return repo;
+}
+
+/** Refuses who may not have the files of a repository. */
+export function requireOpen(context: HubContext, exchange: HubExchange, repo: Stored): void {
+  const { id } = repo;
   const who = visitor(context, exchange);
-  if (mayRead(repo, who)) return repo;
+  if (mayRead(repo, who)) return;
   const { name } = who;
   const why =
     name === undefined
@@ -66,6 +90,12 @@ export function writableRepo(context: HubContext, exchange: HubExchange, id: Rep
   const repo = readableRepo(context, exchange, id);
   requireWriter(context, exchange);
   return repo;
+}
+
+export function writableBucket(context: HubContext, exchange: HubExchange, id: RepoId): Bucket {
+  const bucket = readableBucket(context, exchange, id);
+  requireWriter(context, exchange);
+  return bucket;
 }
 
 /** The name of somebody who may write. */

@@ -1,6 +1,7 @@
+import type { ByteRange } from '../../core/ranges.ts';
 import type { HubContext } from '../context.ts';
 import type { HubExchange, OutgoingHeaders } from '../http/exchange.ts';
-import { sendRanged } from '../http/ranged.ts';
+import { sendEmpty, sendRanged } from '../http/ranged.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import { typeOfPlural } from '../repo/repo-id.ts';
@@ -16,16 +17,15 @@ export async function sendBridge(context: HubContext, exchange: HubExchange, has
   const file = await context.store.files.file(hash);
   if (!file) throw new HubError(404, 'Not found');
   const name = exchange.query.get('filename') ?? 'file';
-  return sendRanged(
-    exchange,
-    { size: file.size, read: (range) => readFileBytes(context.store, context.codec, file, range) },
-    {
-      ...repeatedFacts(context, exchange, file),
-      'content-type': 'application/octet-stream',
-      etag: `"${hash}"`,
-      'content-disposition': `inline; filename*=UTF-8''${name}`,
-    },
-  );
+  const headers: OutgoingHeaders = {
+    ...repeatedFacts(context, exchange, file),
+    'content-type': exchange.query.get('type') ?? 'application/octet-stream',
+    etag: `"${hash}"`,
+    'content-disposition': `inline; filename*=UTF-8''${name}`,
+  };
+  if (file.size === 0) return sendEmpty(exchange, headers);
+  const read = (range: ByteRange) => readFileBytes(context.store, context.codec, file, range);
+  return sendRanged(exchange, { size: file.size, read }, headers);
 }
 
 /**
@@ -34,10 +34,9 @@ export async function sendBridge(context: HubContext, exchange: HubExchange, has
  */
 function repeatedFacts(context: HubContext, exchange: HubExchange, { hash, size }: FileRecord): OutgoingHeaders {
   const [plural, ...name] = exchange.query.get('repo')?.split('/') ?? [];
-  const type = typeOfPlural(plural);
-  const commit = exchange.query.get('commit');
-  const sha256 = exchange.query.get('sha256');
-  if (!type || commit === null || sha256 === null) return {};
-  const file = { xetHash: hash, size, lfs: { sha256 } };
-  return linkedFacts(context, exchange, { type, name: name.join('/') }, commit, file).headers;
+  const type = plural === 'buckets' ? 'bucket' : typeOfPlural(plural);
+  const commit = exchange.query.get('commit') ?? undefined;
+  const etag = exchange.query.get('sha256') ?? hash;
+  if (!type || (type !== 'bucket' && commit === undefined)) return {};
+  return linkedFacts(context, exchange, { type, name: name.join('/') }, commit, { xetHash: hash, size, etag }).headers;
 }

@@ -1,8 +1,8 @@
 import { ZERO_HASH } from '../../core/hash.ts';
 import { type Caller, sameCaller } from '../caller.ts';
-import type { HubContext } from '../context.ts';
+import { findStored, type HubContext } from '../context.ts';
 import { HubError } from '../hub-error.ts';
-import type { Repo } from '../repo/repo.ts';
+import type { Stored } from '../repo/stored.ts';
 import type { FileRecord, LargeObject } from '../store/file-store.ts';
 import { mayRead } from './access.ts';
 
@@ -12,9 +12,9 @@ import { mayRead } from './access.ts';
  * content that is not stored.
  */
 
-/** The repository that a caller's token was made for. */
-export function repoOf(context: HubContext, caller: Caller): Repo {
-  const repo = context.repos.get(caller.repo);
+/** The repository or bucket that a caller's token was made for. */
+export function repoOf(context: HubContext, caller: Caller): Stored {
+  const repo = findStored(context, caller.repo);
   if (!repo || repo.record.id !== caller.repoId) throw new HubError(401, 'The repository of this token is gone');
   return repo;
 }
@@ -57,7 +57,7 @@ export async function usableObject(
 
 /** True if the caller may know of xorbs that were stored for another caller. */
 export function maySeeShardOf(context: HubContext, caller: Caller, owner: Caller): boolean {
-  const repo = context.repos.get(owner.repo);
+  const repo = findStored(context, owner.repo);
   if (!repo || repo.record.id !== owner.repoId) return false;
   return mayRead(repo, caller) || sameCaller(owner, caller);
 }

@@ -3,9 +3,10 @@ import { readJsonObject } from '../http/body-reader.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import { commitChange } from '../repo/change.ts';
-import type { Repo, RepoRecord } from '../repo/repo.ts';
+import type { Repo } from '../repo/repo.ts';
 import { isRepoName, isRepoType, type RepoId, urlPrefix } from '../repo/repo-id.ts';
-import { requireKnown, requireWriter, visitor, writableRepo } from './access.ts';
+import type { RepoRecord } from '../repo/stored.ts';
+import { readable, requireKnown, requireWriter, visitor, writableRepo } from './access.ts';
 import { defaultAttributes } from './upload-mode.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -53,6 +54,23 @@ export async function deleteRepo(context: HubContext, exchange: HubExchange): Pr
   writableRepo(context, exchange, id);
   if (!(await context.repos.delete(id))) throw new HubError(404, 'Repository not found', 'RepoNotFound');
   await exchange.text(200, 'OK');
+}
+
+/** `POST /api/repos/move`, of repositories and buckets. Requests for the old name are redirected. */
+export async function moveRepo(context: HubContext, exchange: HubExchange): Promise<void> {
+  requireWriter(context, exchange);
+  const { fromRepo, toRepo, type = 'model' } = await readJsonObject(exchange.request, MAX_BODY_BYTES);
+  const names = [fromRepo, toRepo].filter((name) => typeof name === 'string' && name.includes('/') && isRepoName(name));
+  if ((type !== 'bucket' && !isRepoType(type)) || names.length < 2) {
+    throw new HubError(400, '"fromRepo" and "toRepo" must be names with their owners, and "type" their type');
+  }
+  const [from, to] = [fromRepo, toRepo].map((name): RepoId => ({ type, name: String(name) })) as [RepoId, RepoId];
+  const found = readable(context, exchange, from);
+  const registry = type === 'bucket' ? context.buckets : context.repos;
+  const outcome = await registry.move(found.id, to);
+  if (outcome === 'missing') throw new HubError(404, 'Repository not found', 'RepoNotFound');
+  if (outcome === 'taken') throw new HubError(409, `The name ${to.name} is taken`);
+  await exchange.json(200, { url: `${baseUrl(context, exchange)}/${urlPrefix(type)}${to.name}` });
 }
 
 export async function changeSettings(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {

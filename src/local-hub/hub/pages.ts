@@ -3,7 +3,8 @@ import { baseUrl, type HubContext } from '../context.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import type { Repo } from '../repo/repo.ts';
 import { type RepoId, urlPrefix } from '../repo/repo-id.ts';
-import { mayRead, maySee, readableRepo, visitor } from './access.ts';
+import type { Stored } from '../repo/stored.ts';
+import { mayRead, maySee, readableBucket, readableRepo, visitor } from './access.ts';
 
 const STYLE =
   'body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}' +
@@ -25,15 +26,21 @@ const MAX_ROWS = 1000;
 /** `/`: the repositories that the visitor may know of, and how to use this Hub. */
 export function sendStartPage(context: HubContext, exchange: HubExchange): Promise<void> {
   const who = visitor(context, exchange);
-  const repos = [...context.repos.all()]
-    .filter((repo) => maySee(repo, who))
-    .map(({ id }) => `${urlPrefix(id.type)}${id.name}`);
-  const rows = repos.sort().map((name) => `<tr><td><a href="/${encodePath(name)}">${escapeHtml(name)}</a>`);
-  const list = rows.length === 0 ? '<p>There are no public repositories yet.' : table(rows);
+  const namesOf = (all: Iterable<Stored>) =>
+    [...all]
+      .filter((one) => maySee(one, who))
+      .map(({ id }) => `${urlPrefix(id.type)}${id.name}`)
+      .sort();
+  const linked = (names: string[]) =>
+    table(names.map((name) => `<tr><td><a href="/${encodePath(name)}">${escapeHtml(name)}</a>`));
+  const repos = namesOf(context.repos.all());
+  const buckets = namesOf(context.buckets.all());
+  const list = repos.length === 0 ? '<p>There are no public repositories yet.' : linked(repos);
+  const more = buckets.length === 0 ? '' : `<h2>Buckets</h2>${linked(buckets)}`;
   return sendPage(
     exchange,
     'Local Hub',
-    `${usage(context, exchange, repos[0] ?? 'owner/model')}<h2>Repositories</h2>${list}`,
+    `${usage(context, exchange, repos[0] ?? 'owner/model')}<h2>Repositories</h2>${list}${more}`,
   );
 }
 
@@ -46,6 +53,18 @@ export async function sendRepoPage(context: HubContext, exchange: HubExchange, i
     const href = `/${encodePath(name)}/resolve/main/${encodePath(path)}`;
     const shown = readable ? `<a href="${escapeHtml(href)}">${escapeHtml(path)}</a>` : escapeHtml(path);
     return `<tr><td>${shown}<td>${size} B`;
+  });
+  await sendPage(exchange, name, `${usage(context, exchange, name)}<h2>Files</h2>${table(rows)}`);
+}
+
+/** `/buckets/owner/name`: the files of a bucket. */
+export async function sendBucketPage(context: HubContext, exchange: HubExchange, id: RepoId): Promise<void> {
+  const bucket = readableBucket(context, exchange, id);
+  const name = `buckets/${id.name}`;
+  const files = await bucket.files();
+  const rows = (await bucket.paths()).map((path) => {
+    const href = `/${encodePath(name)}/resolve/${encodePath(path)}`;
+    return `<tr><td><a href="${escapeHtml(href)}">${escapeHtml(path)}</a><td>${files.get(path)?.size ?? 0} B`;
   });
   await sendPage(exchange, name, `${usage(context, exchange, name)}<h2>Files</h2>${table(rows)}`);
 }

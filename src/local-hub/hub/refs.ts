@@ -77,7 +77,7 @@ export function checkRefName(name: string): string {
   return name;
 }
 
-async function readOptionalObject(exchange: HubExchange): Promise<Record<string, unknown>> {
+export async function readOptionalObject(exchange: HubExchange): Promise<Record<string, unknown>> {
   const text = (await readBody(exchange.request, MAX_BODY_BYTES)).toString();
   return text.trim() === '' ? {} : asObject(parseJson(text));
 }

@@ -1,12 +1,11 @@
 import { type HubContext, signedUrl } from '../context.ts';
-import { requestedRange } from '../http/byte-range.ts';
 import type { HubExchange, OutgoingHeaders } from '../http/exchange.ts';
-import { sendRanged } from '../http/ranged.ts';
+import { sendEmpty, sendRanged } from '../http/ranged.ts';
 import type { Repo } from '../repo/repo.ts';
 import type { RepoId } from '../repo/repo-id.ts';
 import { pointerText, type TreeFile } from '../repo/tree.ts';
 import { openRepo } from './access.ts';
-import { linkedFacts } from './linked-facts.ts';
+import { type LinkedFile, linkedFacts } from './linked-facts.ts';
 import { findFile, type Location, splitRevision } from './locate.ts';
 
 /** A browser cannot see a redirect, so it asks for the same facts as a document of this type. */
@@ -40,20 +39,34 @@ async function sendXetFile(
   { commit, path }: Location,
   file: TreeFile & { xetHash: string; lfs: { sha256: string } },
 ): Promise<void> {
-  const { type, name } = repo.id;
-  const facts = linkedFacts(context, exchange, repo.id, commit, file);
-  const headers: OutgoingHeaders = { ...facts.headers, 'accept-ranges': 'bytes', etag: `"${file.lfs.sha256}"` };
+  const { sha256 } = file.lfs;
+  const linked = { xetHash: file.xetHash, size: file.size, etag: sha256 };
+  return sendLinked(context, exchange, repo.id, { commit, path }, linked, { commit, sha256 });
+}
+
+/** Answers with the facts of a file and the address of its content. `fields` go into that address. */
+export async function sendLinked(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  { commit, path }: { commit?: string; path: string },
+  file: LinkedFile,
+  fields: Record<string, string>,
+  more: OutgoingHeaders = {},
+): Promise<void> {
+  const facts = linkedFacts(context, exchange, id, commit, file);
+  const etag = `"${file.etag}"`;
+  const headers: OutgoingHeaders = { ...facts.headers, 'accept-ranges': 'bytes', etag, ...more };
   if (exchange.method === 'GET' && exchange.header('accept')?.includes(XET_INFO)) {
     const { refreshUrl, reconstructionUrl } = facts;
-    const info = { hash: file.xetHash, refreshUrl, reconstructionUrl, etag: `"${file.lfs.sha256}"`, size: file.size };
+    const info = { hash: file.xetHash, refreshUrl, reconstructionUrl, etag, size: file.size };
     return exchange.json(200, info, { ...headers, 'content-type': `${XET_INFO}; charset=utf-8` });
   }
   const fileName = encodeURIComponent(path.slice(path.lastIndexOf('/') + 1));
   const location = signedUrl(context, exchange, `/xet-bridge/${file.xetHash}`, {
     filename: fileName,
-    repo: `${type}s/${name}`,
-    commit,
-    sha256: file.lfs.sha256,
+    repo: `${id.type}s/${id.name}`,
+    ...fields,
   });
   return exchange.text(302, `Found. Redirecting to ${location}`, { ...headers, location });
 }
@@ -97,10 +110,7 @@ function sendGitFile(context: HubContext, exchange: HubExchange, commit: string,
     };
     return sendRanged(exchange, { size: pointer.length, read }, headers);
   }
-  // An empty file has no byte that a range could name; clients that probe with one want its size all the same.
-  if (file.size === 0 && requestedRange(exchange.header('range'), 0) === 'unsatisfiable') {
-    return exchange.send(200, { ...headers, 'content-range': 'bytes */0' });
-  }
+  if (file.size === 0) return sendEmpty(exchange, { 'accept-ranges': 'bytes', ...headers });
   const read = (range: { start: number; end: number }) => context.store.blobs.read(file.oid, range);
   return sendRanged(exchange, { size: file.size, read }, headers);
 }

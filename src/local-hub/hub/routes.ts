@@ -3,14 +3,15 @@ import type { RequestKind } from '../faults.ts';
 import { readJsonObject } from '../http/body-reader.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { notFound, type Route } from '../http/route.ts';
-import { isRepoName, type RepoId, type RepoType, typeOfPlural } from '../repo/repo-id.ts';
+import { isRepoName, type RepoId, type RepoType, typeOfPlural, typeOfPrefix } from '../repo/repo-id.ts';
 import { sendBridge } from './bridge.ts';
+import { bucketApiRoute, bucketPageRoute } from './bucket-routes.ts';
 import { receiveCommit } from './commit.ts';
 import { sendCommits } from './commits.ts';
 import { openPullRequest, sendPullRequest } from './discussions.ts';
 import { duplicateLfsFiles, lfsBatch, receiveLfsObject, verifyLfsObject } from './lfs.ts';
 import { sendPathsInfo, sendTree } from './listing.ts';
-import { changeSettings, createRepo, deleteRepo, sendWhoAmI } from './manage.ts';
+import { changeSettings, createRepo, deleteRepo, moveRepo, sendWhoAmI } from './manage.ts';
 import { sendRepoPage, sendStartPage } from './pages.ts';
 import { preupload } from './preupload.ts';
 import { createBranch, createTag, deleteRef, sendRefs } from './refs.ts';
@@ -58,11 +59,12 @@ export function hubRoute(context: HubContext, exchange: HubExchange): Route {
   if (first === 'lfs' && second === 'verify' && method === 'POST') {
     return hub('lfs', () => verifyLfsObject(context, exchange));
   }
-  const type = first === 'datasets' || first === 'spaces' ? typeOfPlural(first) : 'model';
+  if (first === 'buckets') return bucketPageRoute(context, exchange, segments.slice(1));
+  const type = typeOfPrefix(first) ?? 'model';
   const words = type === 'model' ? segments : segments.slice(1);
   for (const length of [2, 1]) {
     const [action = '', ...rest] = words.slice(length);
-    const id: RepoId = { type: type ?? 'model', name: words.slice(0, length).join('/') };
+    const id: RepoId = { type, name: words.slice(0, length).join('/') };
     if (action === 'resolve' && reads) return hub('resolve', () => resolveFile(context, exchange, id, rest));
     if (action === 'raw' && reads) return hub('resolve', () => sendRawFile(context, exchange, id, rest));
     const last = words[length - 1] ?? '';
@@ -72,7 +74,7 @@ export function hubRoute(context: HubContext, exchange: HubExchange): Route {
   }
   // The addresses of commits and pull requests, as clients print them, lead to the page of the repository.
   const [owner = '', name = '', what = ''] = words;
-  const id: RepoId = { type: type ?? 'model', name: name === '' ? owner : `${owner}/${name}` };
+  const id: RepoId = { type, name: name === '' ? owner : `${owner}/${name}` };
   if (reads && isRepoName(id.name) && (what === '' || what === 'commit' || what === 'discussions' || what === 'tree')) {
     return hub('other', () => sendRepoPage(context, exchange, id));
   }
@@ -86,6 +88,8 @@ function apiRoute(context: HubContext, exchange: HubExchange): Route {
   switch (`${method} ${[what, ...rest].join('/')}`) {
     case 'POST repos/create':
       return hub('repo', () => createRepo(context, exchange));
+    case 'POST repos/move':
+      return hub('repo', () => moveRepo(context, exchange));
     case 'DELETE repos/delete':
       return hub('repo', () => deleteRepo(context, exchange));
     case 'GET whoami-v2':
@@ -106,6 +110,7 @@ function apiRoute(context: HubContext, exchange: HubExchange): Route {
       return hub('resolve-cache', () => sendCachedFile(context, exchange, id, rest.slice(commitAt)));
     }
   }
+  if (what === 'buckets') return bucketApiRoute(context, exchange, rest);
   const type = typeOfPlural(what);
   return type ? repoRoute(context, exchange, type, rest) : notFound(exchange);
 }

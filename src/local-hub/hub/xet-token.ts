@@ -3,7 +3,8 @@ import { casUrl, type HubContext, isForeign, nowSeconds } from '../context.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { HubError } from '../hub-error.ts';
 import type { RepoId } from '../repo/repo-id.ts';
-import { openRepo, readableRepo, requireContributor, requireWriter, visitor } from './access.ts';
+import type { Stored } from '../repo/stored.ts';
+import { openRepo, readableBucket, readableRepo, requireContributor, requireWriter, visitor } from './access.ts';
 import { repoOf } from './content-access.ts';
 import { findCommit } from './locate.ts';
 
@@ -68,6 +69,22 @@ export async function sendToken(
     if (forPullRequest) requireContributor(context, exchange);
     else requireWriter(context, exchange);
   }
-  const token = issueToken(context, exchange, scope, callerFor(repo, visitor(context, exchange)));
+  await sendTokenFor(context, exchange, scope, repo);
+}
+
+/** The same for a bucket, which has no revisions. */
+export async function sendBucketToken(
+  context: HubContext,
+  exchange: HubExchange,
+  id: RepoId,
+  scope: Scope,
+): Promise<void> {
+  const bucket = readableBucket(context, exchange, id);
+  if (scope === 'write') requireWriter(context, exchange);
+  await sendTokenFor(context, exchange, scope, bucket);
+}
+
+async function sendTokenFor(context: HubContext, exchange: HubExchange, scope: Scope, owner: Stored): Promise<void> {
+  const token = issueToken(context, exchange, scope, callerFor(owner, visitor(context, exchange)));
   await exchange.json(200, token, tokenHeaders(token));
 }

@@ -1,26 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ifPresent } from '../../fs/if-present.ts';
-import { HubError } from '../hub-error.ts';
 import { readIfExists, type StagingArea } from '../store/atomic-file.ts';
 import type { LargeObject } from '../store/file-store.ts';
 import { RecentMap } from '../store/recent-map.ts';
 import type { RepoId } from './repo-id.ts';
+import { type HeldContent, type RepoRecord, Stored } from './stored.ts';
 import { decodeTree, encodeTree, type Tree, treeId } from './tree.ts';
-
-/** Properties of a repository, independent of revisions. */
-export interface RepoRecord {
-  /** 24 hex digits. */
-  id: string;
-  private: boolean;
-  gated: false | 'auto' | 'manual';
-  /** Users who may read the files of a gated repository. */
-  allowed: string[];
-  disabled: boolean;
-  createdAt: string;
-  sdk?: string;
-}
 
 export interface Commit {
   id: string;
@@ -33,34 +20,22 @@ export interface Commit {
   tree: string;
 }
 
-/** The large files that any commit of a repository names. */
-export interface HeldContent {
-  /** Their Xet hashes. */
+interface HeldFiles extends HeldContent {
   files: Set<string>;
-  /** By sha256. */
   objects: Map<string, LargeObject>;
 }
 
 const COMMIT_ID = /^[0-9a-f]{40}$/;
 
 /** One repository on disk: its record, its refs, and commits and trees by id. */
-export class Repo {
-  readonly id: RepoId;
-  readonly #folder: string;
-  readonly #staging: StagingArea;
+export class Repo extends Stored {
   readonly #commits = new RecentMap<string, Commit>(1024);
   readonly #trees = new RecentMap<string, Tree>(320_000, (tree) => 10_000 + tree.size);
-  #record: RepoRecord;
   #refs: Map<string, string>;
-  #deleted = false;
-  #held: Promise<HeldContent> | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  #held: Promise<HeldFiles> | undefined;
 
   private constructor(id: RepoId, folder: string, staging: StagingArea, record: RepoRecord, refs: Map<string, string>) {
-    this.id = id;
-    this.#folder = folder;
-    this.#staging = staging;
-    this.#record = record;
+    super(id, folder, staging, record);
     this.#refs = refs;
   }
 
@@ -75,62 +50,20 @@ export class Repo {
     await repo.#saveRefs(new Map());
     await start?.(repo);
     // Last, as it makes a folder a repository: one that is half made when the process is killed does not count.
-    await repo.#saveRecord(record);
+    await repo.saveRecord(record);
     return repo;
   }
 
   static async load(id: RepoId, folder: string, staging: StagingArea): Promise<Repo | undefined> {
-    const record = await readIfExists(join(folder, 'repo.json'));
+    const record = await Stored.readRecord(folder);
     if (!record) return undefined;
     const refs = await readIfExists(join(folder, 'refs.json'));
-    return new Repo(
-      id,
-      folder,
-      staging,
-      JSON.parse(record.toString()) as RepoRecord,
-      new Map(JSON.parse(refs?.toString() ?? '[]') as [string, string][]),
-    );
-  }
-
-  get record(): RepoRecord {
-    return this.#record;
+    return new Repo(id, folder, staging, record, new Map(JSON.parse(refs?.toString() ?? '[]') as [string, string][]));
   }
 
   /** Full ref name → commit id. */
   get refs(): ReadonlyMap<string, string> {
     return this.#refs;
-  }
-
-  /** Deletes it, once changes under way are done. */
-  delete(): Promise<void> {
-    return this.exclusively(async () => {
-      const removed = await this.#staging.takeOut(this.#folder);
-      this.#deleted = true;
-      await rm(removed, { recursive: true, force: true });
-    });
-  }
-
-  #requirePresent(): void {
-    if (this.#deleted) throw new HubError(404, 'Repository not found', 'RepoNotFound');
-  }
-
-  update(changes: Partial<RepoRecord>): Promise<void> {
-    return this.exclusively(() => this.#saveRecord({ ...this.#record, ...changes }));
-  }
-
-  async #saveRecord(record: RepoRecord): Promise<void> {
-    await this.#staging.write(join(this.#folder, 'repo.json'), JSON.stringify(record));
-    this.#record = record;
-  }
-
-  /** Runs one change at a time. Those that come after the repository was deleted fail. */
-  exclusively<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(() => {
-      this.#requirePresent();
-      return change();
-    });
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 
   /** The commit that a branch, tag, full ref or commit id stands for. */
@@ -153,14 +86,14 @@ export class Repo {
   }
 
   async #saveRefs(refs: Map<string, string>): Promise<void> {
-    await this.#staging.write(join(this.#folder, 'refs.json'), JSON.stringify([...refs]));
+    await this.staging.write(join(this.folder, 'refs.json'), JSON.stringify([...refs]));
     this.#refs = refs;
   }
 
   async commit(id: string): Promise<Commit | undefined> {
     const known = this.#commits.get(id);
     if (known) return known;
-    const text = await readIfExists(join(this.#folder, 'commits', `${id}.json`));
+    const text = await readIfExists(join(this.folder, 'commits', `${id}.json`));
     if (!text) return undefined;
     const commit = JSON.parse(text.toString()) as Commit;
     this.#commits.set(id, commit);
@@ -172,10 +105,10 @@ export class Repo {
     const encoded = encodeTree(tree);
     const body = { ...content, tree: treeId(encoded) };
     const id = createHash('sha1').update('commit\0').update(JSON.stringify(body)).digest('hex');
-    await this.#staging.write(join(this.#folder, 'trees', `${body.tree}.json`), encoded);
+    await this.staging.write(join(this.folder, 'trees', `${body.tree}.json`), encoded);
     const commit = { id, ...body };
     if (this.#held) hold(await this.#held, tree);
-    await this.#staging.write(join(this.#folder, 'commits', `${id}.json`), JSON.stringify(commit));
+    await this.staging.write(join(this.folder, 'commits', `${id}.json`), JSON.stringify(commit));
     return commit;
   }
 
@@ -185,7 +118,7 @@ export class Repo {
     if (!commit) throw this.#missing(`Commit ${commitId}`);
     const known = this.#trees.get(commit.tree);
     if (known) return known;
-    const text = await readIfExists(join(this.#folder, 'trees', `${commit.tree}.json`));
+    const text = await readIfExists(join(this.folder, 'trees', `${commit.tree}.json`));
     if (!text) throw this.#missing(`Tree ${commit.tree}`);
     const tree = decodeTree(text.toString());
     this.#trees.set(commit.tree, tree);
@@ -193,7 +126,7 @@ export class Repo {
   }
 
   /** Content that its commits name, also commits that no ref leads to: they can be requested by id. */
-  held(): Promise<HeldContent> {
+  held(): Promise<HeldFiles> {
     this.#held ??= this.#readHeld().catch((error: unknown) => {
       this.#held = undefined;
       throw error;
@@ -201,11 +134,11 @@ export class Repo {
     return this.#held;
   }
 
-  async #readHeld(): Promise<HeldContent> {
-    const held: HeldContent = { files: new Set(), objects: new Map() };
-    const names = (await ifPresent(() => readdir(join(this.#folder, 'trees')))) ?? [];
+  async #readHeld(): Promise<HeldFiles> {
+    const held: HeldFiles = { files: new Set(), objects: new Map() };
+    const names = (await ifPresent(() => readdir(join(this.folder, 'trees')))) ?? [];
     for (const name of names) {
-      const text = await readIfExists(join(this.#folder, 'trees', name));
+      const text = await readIfExists(join(this.folder, 'trees', name));
       if (text) hold(held, decodeTree(text.toString()));
     }
     return held;
@@ -213,7 +146,7 @@ export class Repo {
 
   /** Whoever still reads a repository that is deleted meanwhile is told so. */
   #missing(what: string): Error {
-    this.#requirePresent();
+    this.requirePresent();
     return new Error(`${what} is not stored`);
   }
 
@@ -228,7 +161,7 @@ export class Repo {
   }
 }
 
-function hold(held: HeldContent, tree: Tree): void {
+function hold(held: HeldFiles, tree: Tree): void {
   for (const { size, lfs, xetHash } of tree.values()) {
     if (xetHash === undefined) continue;
     held.files.add(xetHash);

@@ -84,6 +84,14 @@ export class StagingArea {
     if (this.#durable) for (const changed of [dirname(folder), this.folder]) await flush(changed);
     return staged;
   }
+
+  /** Moves a folder of the Hub to another place in it in one step. Nothing may be there yet. */
+  async moveFolder(from: string, to: string): Promise<void> {
+    await makeFolder(dirname(to), this.#durable);
+    await this.#confirm();
+    await rename(from, to);
+    if (this.#durable) for (const changed of [dirname(from), dirname(to)]) await flush(changed);
+  }
 }
 
 /** Replaces a file in one step. `staged` is a path on the same file system that nothing else uses. */
