@@ -1,6 +1,13 @@
 import type { PlacedTerm } from '../cas/reconstruction.ts';
 import type { MemoryBudget } from '../core/budget.ts';
-import { type ChunkRecords, chunkCount, chunkSlice, MAX_XORB_CHUNKS, totalLength } from '../core/chunks.ts';
+import {
+  type ChunkRecords,
+  chunkCount,
+  chunkLength,
+  chunkSlice,
+  MAX_XORB_CHUNKS,
+  totalLength,
+} from '../core/chunks.ts';
 import type { FileSpan, LocalPart } from '../core/content.ts';
 import type { ByteRange, ChunkRange } from '../core/ranges.ts';
 import type { Recipe, RecipeTerm } from '../core/recipe.ts';
@@ -90,6 +97,21 @@ export class LocalCaches {
       at += term.unpackedLength;
       return placed;
     });
+  }
+
+  /** Returns the chunks of a file that overlap a half-open range of it, and where they begin, if its recipe is known. */
+  async chunksAround(
+    fileHash: string,
+    { start, end }: ByteRange,
+  ): Promise<{ start: number; records: ChunkRecords } | undefined> {
+    const recipe = await this.#recipes.get(fileHash);
+    if (!recipe || recipe.size < end) return undefined;
+    let first = 0;
+    let at = 0;
+    for (; at + chunkLength(recipe.records, first) <= start; first++) at += chunkLength(recipe.records, first);
+    let last = first;
+    for (let to = at; to < end; last++) to += chunkLength(recipe.records, last);
+    return { start: at, records: chunkSlice(recipe.records, first, last) };
   }
 
   /** Returns a check of chunks against the recipe of their file, if it is known. */

@@ -100,7 +100,7 @@ async function sealed(file: ResolvedFile, check: Check): Promise<Verified> {
 }
 
 /** A range in as many requests as it takes. */
-async function* persistent(
+export async function* persistent(
   source: PlainSource,
   file: ResolvedFile,
   range: ByteRange,

@@ -1,11 +1,13 @@
 import { MemoryBudget } from '../core/budget.ts';
 import { NO_CHUNKS } from '../core/chunks.ts';
 import type { FileSpan } from '../core/content.ts';
+import type { Verified } from '../core/content-hash.ts';
 import { EventLoopYielder } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { assembleAll, type Reading } from './assemble.ts';
+import { type CheckChunks, readPlainChecked } from './checked-plain.ts';
 import { Coverage } from './coverage.ts';
 import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
 import type { StreamOptions } from './engine-types.ts';
@@ -119,9 +121,8 @@ export async function* readOverHttp(
   http: Http,
   before?: Before,
 ): AsyncGenerator<FileSpan, void, undefined> {
-  const whole = isWhole(file, range);
   const rest = { start: from, end: range.end };
-  const reading = readPlain(engine.plainSource(http), file, rest, whole, options, before);
+  const reading = await overHttp(engine, file, rest, isWhole(file, range), options, http, before);
   let at = from;
   for (;;) {
     const { done, value } = await reading.next();
@@ -133,6 +134,28 @@ export async function* readOverHttp(
     yield { at, bytes: value, chunks: NO_CHUNKS };
     at += value.length;
   }
+}
+
+/** A range is checked chunk by chunk if the recipe of its file is known; a whole file has its entity tag. */
+async function overHttp(
+  engine: DownloadEngine,
+  file: ResolvedFile,
+  rest: ByteRange,
+  whole: boolean,
+  options: StreamOptions,
+  http: Http,
+  before: Before | undefined,
+): Promise<AsyncGenerator<Uint8Array, Verified | undefined, undefined>> {
+  const { caches, pool } = engine.parts;
+  const source = engine.plainSource(http);
+  const known = whole || !file.xetHash ? undefined : await caches?.chunksAround(file.xetHash, rest);
+  if (!known) return readPlain(source, file, rest, whole, options, before);
+  const check: CheckChunks = (bytes, records) => pool.checkChunks(bytes, records, options.signal);
+  return readPlainChecked(source, file, rest, known, check, options) as AsyncGenerator<
+    Uint8Array,
+    undefined,
+    undefined
+  >;
 }
 
 /** Content of a read over Xet that this machine has kept, so that plain HTTP fetches nothing twice. */

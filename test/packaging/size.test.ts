@@ -5,11 +5,11 @@ import { measure } from '../../scripts/size.mjs';
 
 /** Gzipped, in kB: what is reached, rounded up. That of the download path is also a promise. */
 const LIMITS = {
-  'download path': 36.7,
-  'small fetch adapter': 42.2,
-  'whole client': 63.4,
-  'fetch adapter': 68.7,
-  'service worker': 70,
+  'download path': 37.2,
+  'small fetch adapter': 42.6,
+  'whole client': 63.7,
+  'fetch adapter': 69.1,
+  'service worker': 70.3,
   'codec worker': 17.9,
   WebAssembly: 80,
 };
