@@ -103,7 +103,7 @@ export class Http {
    * @param maxBytes that an honest answer to this question may have
    */
   json(spec: RequestSpec, maxBytes = SMALL_JSON_BYTES): Promise<{ body: unknown; reply: Reply }> {
-    return this.exchange(spec, async (reply) => ({ reply, body: await readJson(reply, maxBytes) }));
+    return this.exchange(spec, async (reply) => ({ reply, body: await readJson(reply, maxBytes, spec.signal) }));
   }
 
   /** Sends and takes in the answer; whatever fails in that is a failed attempt. */

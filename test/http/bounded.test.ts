@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { MemoryBudget } from '../../src/core/budget.ts';
-import { LIST_JSON_BYTES, parseJson, reconstructionJsonBytes, SMALL_JSON_BYTES } from '../../src/http/json.ts';
+import { parseJson } from '../../src/core/json-in-turns.ts';
+import { LIST_JSON_BYTES, reconstructionJsonBytes, SMALL_JSON_BYTES } from '../../src/http/json.ts';
 import { nodeFetch } from '../../src/http/network-fetch.node.ts';
 import type { SendingFetch } from '../../src/http/types.ts';
 import { rejectionOf } from '../support/property.ts';
@@ -10,8 +11,13 @@ import { inTurn, makeHttp, serve, status } from './server.ts';
 afterEach(() => void vi.useRealTimers());
 
 const MIB = 1024 * 1024;
-const said = { url: 'http://hub.test/', status: 200, headers: new Headers() };
-const parse = (text: string) => parseJson(text, said);
+const parse = (text: string) => {
+  const steps = parseJson(text);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+};
 const repeated = (piece: string, bytes: number) => `[${piece.repeat(Math.floor(bytes / piece.length)).slice(0, -1)}]`;
 const headers = { 'content-type': 'application/json' };
 

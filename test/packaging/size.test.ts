@@ -5,11 +5,11 @@ import { measure } from '../../scripts/size.mjs';
 
 /** Gzipped, in kB: what is reached, rounded up. That of the download path is also a promise. */
 const LIMITS = {
-  'download path': 37.2,
-  'small fetch adapter': 42.6,
-  'whole client': 63.7,
-  'fetch adapter': 69.1,
-  'service worker': 70.3,
+  'download path': 37.9,
+  'small fetch adapter': 43.3,
+  'whole client': 64.3,
+  'fetch adapter': 69.7,
+  'service worker': 71,
   'codec worker': 17.9,
   WebAssembly: 80,
 };
