@@ -12,7 +12,10 @@ export interface Target {
 export function parseTarget(text: string, options: { repoType?: string; revision?: string }, endpoint: string): Target {
   const { repoType, revision } = options;
   if (repoType !== undefined && !isRepoType(repoType)) {
-    throw new XetError('INVALID_ARGUMENT', `No repository type '${repoType}': use model, dataset or space.`);
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `No repository type '${repoType}': use model, dataset, space, kernel or bucket.`,
+    );
   }
   const location = parseLocation(text, endpoint) ?? parseLocation(text, 'https://huggingface.co');
   if (location) {
@@ -22,5 +25,5 @@ export function parseTarget(text: string, options: { repoType?: string; revision
 }
 
 function isRepoType(text: string): text is RepoType {
-  return text === 'model' || text === 'dataset' || text === 'space';
+  return ['model', 'dataset', 'space', 'kernel', 'bucket'].includes(text);
 }

@@ -6,9 +6,10 @@ import type { Adoption } from '../download/adopt.ts';
 import type { DownloadResult } from '../download/file.ts';
 import type { RepoStore } from '../files/place.ts';
 import { listEntries } from '../hub/listing.ts';
-import { DEFAULT_REVISION, givenFolder, givenPath, parseLocation, parseRepo, repoText } from '../hub/repo.ts';
-import type { ListEntry } from '../hub/types.ts';
+import { givenFolder, givenPath, parseLocation, parseRepo, repoText, revisionOf } from '../hub/repo.ts';
+import type { ListEntry, RepoId } from '../hub/types.ts';
 import type { CacheControl } from '../manage/types.ts';
+import type { FileReadsParts } from '../read/file-reads.ts';
 import { SharedReads } from '../read/shared-reads.ts';
 import { checkForce } from '../snapshot/plan.ts';
 import type {
@@ -19,26 +20,19 @@ import type {
   SnapshotResult,
   SnapshotSelection,
 } from '../snapshot/snapshot.ts';
-import {
-  type CreateBranchOptions,
-  type CreateRepoOptions,
-  type DeleteFilesOptions,
-  type UploadFunctions,
-  uploadFunctionsOf,
-} from '../upload/upload-backend.ts';
-import type { UploadContext, UploadOptions, UploadResult } from '../upload/upload-types.ts';
 import { type ClientContext, createContext } from './context.ts';
 import { type FileFunctions, fileFunctionsOf } from './file-backend.ts';
 import { checkFolder, checkOptions, type XetClientOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { BaseXetReader, checkOnline, untilClosed } from './reader.ts';
+import { checkOnline, untilClosed } from './reader.ts';
 import type { DownloadFileOptions, ListOptions } from './types.ts';
+import { BaseXetWriter } from './writer.ts';
 
 /** File functions with the store they write to. */
 type Files = FileFunctions & { store: RepoStore; adoption: Adoption };
 
 /** Moves files to and from Hugging Face repositories over the Xet protocol. All transfers of a client share one memory budget. */
-export class BaseXetClient extends BaseXetReader {
+export class BaseXetClient extends BaseXetWriter {
   readonly #options: XetClientOptions;
   readonly #platform: Platform;
   readonly #parts: ClientContext;
@@ -51,7 +45,9 @@ export class BaseXetClient extends BaseXetReader {
     const parts = createContext(options, platform, closing.signal);
     const { engine, memory, onWarning } = parts;
     const { spawnWorker } = platform;
-    super(parts, closing, (opened) => new SharedReads({ ...opened, engine, memory, spawnWorker, onWarning }));
+    const readsOf = (opened: Pick<FileReadsParts, 'file' | 'signal'>) =>
+      new SharedReads({ ...opened, engine, memory, spawnWorker, onWarning });
+    super(parts, closing, readsOf, { uploads: options.uploads ?? platform.uploads, platform });
     this.#options = options;
     this.#platform = platform;
     this.#parts = parts;
@@ -75,13 +71,9 @@ export class BaseXetClient extends BaseXetReader {
    * ```
    */
   async *listFiles(options: ListOptions): AsyncGenerator<ListEntry, void, undefined> {
-    const {
-      path,
-      recursive,
-      revision = DEFAULT_REVISION,
-      ...asked
-    } = this.#checked('listFiles', options, table.LIST_FILES);
+    const { path, recursive, ...asked } = this.#checked('listFiles', options, table.LIST_FILES);
     const repo = parseRepo(asked.repo);
+    const revision = revisionOf(repo, asked.revision);
     checkOnline(this.#parts, `The files of ${repoText(repo)}`);
     yield* listEntries(this.#parts.hub, repo, revision, {
       path: givenFolder(path),
@@ -111,15 +103,16 @@ export class BaseXetClient extends BaseXetReader {
    */
   async downloadFile(given: DownloadFileOptions): Promise<DownloadResult> {
     const options = this.#checked('downloadFile', given, table.DOWNLOAD_FILE);
-    const { locate, downloadTo, store, adoption } = this.#files(options.localDir);
+    const repo = parseRepo(options.repo);
+    const revision = revisionOf(repo, options.revision);
+    const { locate, downloadTo, store, adoption } = this.#files(options.localDir, repo);
     const signal = untilClosed(this.#closing, options.signal);
     const started = performance.now();
     const { engine, hub, offline, onWarning } = this.#parts;
     const log = new MetricsLog(this.#parts.http.log);
-    const { repo, revision = DEFAULT_REVISION, path } = options;
-    const { force = false } = options;
+    const { path, force = false } = options;
     checkForce(force, offline);
-    const wanted = { repo: parseRepo(repo), revision, path: givenPath(path), force, signal };
+    const wanted = { repo, revision, path: givenPath(path), force, signal };
     const http = this.#parts.http.with(log);
     const parts = { http, hub, store, offline, onWarning };
     const { file, place, asked } = await log.timed('resolving', () => locate(parts, wanted));
@@ -132,7 +125,7 @@ export class BaseXetClient extends BaseXetReader {
       beforeFetch: () => adoption.earlier(file, store, signal),
     });
     // So that it is found again while the Hub cannot be asked.
-    if (asked) await store.noteCommit(file.repo, revision, file.commit);
+    if (asked && file.commit !== '') await store.noteCommit(file.repo, revision, file.commit);
     if (asked && outcome.bytes.local === file.size) await adoption.file(file, outcome.localPath, signal);
     const { size, etag, commit, xetHash } = file;
     return {
@@ -189,7 +182,7 @@ export class BaseXetClient extends BaseXetReader {
     parts: PlanParts;
     selection: SnapshotSelection & { signal: AbortSignal };
   } {
-    const files = this.#files(options.localDir);
+    const files = this.#files(options.localDir, parseRepo(options.repo));
     const parts = {
       http: this.#parts.http,
       hub: this.#parts.hub,
@@ -201,8 +194,14 @@ export class BaseXetClient extends BaseXetReader {
     return { files, parts, selection: { ...options, offline, signal: untilClosed(this.#closing, options.signal) } };
   }
 
-  #files(localDir: string | undefined): Files {
+  #files(localDir: string | undefined, repo: RepoId): Files {
     checkFolder(localDir, 'localDir');
+    if (repo.type === 'bucket' && localDir === undefined) {
+      throw new XetError(
+        'INVALID_ARGUMENT',
+        `The Hub cache folder keeps files by commit, and ${repoText(repo)} is a bucket without any: name a folder with localDir (--local-dir).`,
+      );
+    }
     const { files = this.#platform.files, cacheDir } = this.#options;
     if (!files) {
       throw new XetError(
@@ -218,72 +217,8 @@ export class BaseXetClient extends BaseXetReader {
     return { ...functions, store, adoption };
   }
 
-  /**
-   * Uploads files and commits them: large files over Xet, sending only chunks that the Hub lacks, small files within the
-   * commit. Nothing is committed before everything is stored. Repeating a failed upload sends only what is missing.
-   *
-   * @throws {XetError} `INVALID_ARGUMENT`, `UNAUTHORIZED`, `FORBIDDEN`, `REPOSITORY_NOT_FOUND`, `CONFLICT` (the branch has moved),
-   * `UNSUPPORTED`, `OFFLINE`, and network errors
-   *
-   * @example
-   * ```js
-   * const { commit, bytes } = await client.upload({
-   *   repo: 'owner/model',
-   *   files: [{ path: 'notes.md', content: new Blob(['# Notes']) }],
-   *   title: 'Add notes',
-   * });
-   * console.log(commit, bytes.total, bytes.sent);
-   * ```
-   */
-  async upload(given: UploadOptions): Promise<UploadResult> {
-    const options = this.#checked('upload', given, table.UPLOAD);
-    const { uploads, parts } = this.#uploading();
-    return uploads.upload(parts, { ...options, signal: untilClosed(this.#closing, options.signal) });
-  }
-
-  /** Deletes files, and folders that end in `/`, in one commit. Rejects as {@link upload}. */
-  async deleteFiles(given: DeleteFilesOptions): Promise<UploadResult> {
-    const { paths, ...options } = this.#checked('deleteFiles', given, table.DELETE_FILES);
-    return this.upload({ ...options, deletions: paths });
-  }
-
-  /**
-   * Creates a repository, with the account's or organization's default visibility unless `visibility` is given.
-   *
-   * @throws {XetError} `CONFLICT` if it exists, unless `existOk`; `UNAUTHORIZED`, `FORBIDDEN`, `INVALID_ARGUMENT`
-   */
-  async createRepo(given: CreateRepoOptions): Promise<{ url: string; created: boolean }> {
-    const options = this.#checked('createRepo', given, table.CREATE_REPO);
-    const { uploads, parts } = this.#uploading();
-    return uploads.createRepo(parts, options, untilClosed(this.#closing, options.signal));
-  }
-
-  /** Creates a branch. Rejects with `CONFLICT` if it exists, unless `overwrite`. */
-  async createBranch(given: CreateBranchOptions): Promise<void> {
-    const options = this.#checked('createBranch', given, table.CREATE_BRANCH);
-    const { uploads, parts } = this.#uploading();
-    await uploads.createBranch(parts, options, untilClosed(this.#closing, options.signal));
-  }
-
   #checked<T extends object>(call: string, given: T, options: string): T {
     return checked(call, given, options, (text) => parseLocation(text, this.endpoint));
-  }
-
-  #uploading(): { uploads: UploadFunctions; parts: UploadContext } {
-    const { uploads = this.#platform.uploads } = this.#options;
-    const { http, hub, pool, budget, caches, attempts, offline, onWarning } = this.#parts;
-    if (!uploads) {
-      throw new XetError(
-        'UNSUPPORTED',
-        'A page uploads with what it is given: new XetClient({ uploads: webUploads }).',
-      );
-    }
-    if (offline) throw new XetError('OFFLINE', 'Nothing can be uploaded without a server.');
-    const { makeContentHash } = this.#platform;
-    return {
-      uploads: uploadFunctionsOf(uploads),
-      parts: { http, hub, pool, budget, caches, attempts, makeContentHash, onWarning },
-    };
   }
 
   /** Counters of this client since it was created. */

@@ -3,7 +3,7 @@ import { loadsCodec } from '../codec/codec-factory.ts';
 import { checked, FILE_INFO, OPEN, READER } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { FileInfo, ResolvedFile } from '../hub/client.ts';
-import { DEFAULT_REVISION, givenPath, parseLocation, parseRepo, repoText } from '../hub/repo.ts';
+import { givenPath, parseLocation, parseRepo, repoText, revisionOf } from '../hub/repo.ts';
 import type { CasAccess } from '../hub/token.ts';
 import { DirectReads } from '../read/direct-reads.ts';
 import type { FileReads, FileReadsParts } from '../read/file-reads.ts';
@@ -93,8 +93,9 @@ export class BaseXetReader {
   }
 
   #resolve(target: OpenTarget, signal: AbortSignal): Promise<ResolvedFile> {
-    const { revision = DEFAULT_REVISION, path, beginning = true } = target;
+    const { path, beginning = true } = target;
     const repo = parseRepo(target.repo);
+    const revision = revisionOf(repo, target.revision);
     checkOnline(this.#parts, `'${path}' of ${repoText(repo)}`);
     return this.#parts.http.log.timed('resolving', () =>
       this.#parts.hub.resolve(repo, revision, givenPath(path), { signal, beginning }),

@@ -27,6 +27,12 @@ export const DELETE_FILES =
 export const CREATE_REPO =
   'repo:r! visibility:public|private|protected private:b sdk:static|gradio|docker|streamlit region:us|eu resourceGroupId:s existOk:b signal:g';
 export const CREATE_BRANCH = 'repo:r! branch:s! revision:s overwrite:b signal:g';
+export const DELETE_BRANCH = 'repo:r! branch:s! signal:g';
+export const CREATE_TAG = 'repo:r! tag:s! revision:s message:s signal:g';
+export const DELETE_TAG = 'repo:r! tag:s! signal:g';
+export const DELETE_REPO = 'repo:r! missingOk:b signal:g';
+export const MOVE_REPO = 'from:r! to:r! signal:g';
+export const UPDATE_REPO = 'repo:r! visibility:public|private|protected gated:auto|manual|false signal:g';
 export const CACHE_USAGE = 'signal:g';
 export const CACHE_PRUNE = 'maxBytes:m detached:b dryRun:b signal:g';
 export const CACHE_REMOVE = 'dryRun:b signal:g';

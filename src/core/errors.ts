@@ -40,6 +40,8 @@ export interface XetErrorDetails {
   commit?: string;
   /** The server's own words, if it said why. */
   serverMessage?: string;
+  /** Changes of a bucket that its Hub refused, by path, while the others were made. */
+  failures?: readonly { path: string; message: string }[];
   /** Underlying error. */
   cause?: unknown;
 }
@@ -64,9 +66,11 @@ export class XetError extends Error {
   readonly commit: string | undefined;
   /** The server's own words, if it said why. */
   readonly serverMessage: string | undefined;
+  /** Changes of a bucket that its Hub refused, by path, while the others were made; the same call retries them. */
+  readonly failures: readonly { readonly path: string; readonly message: string }[] | undefined;
 
   constructor(code: XetErrorCode, message: string, details: XetErrorDetails = {}) {
-    const { cause, status, url, requestId, retryable = false, retryAfterMs, commit, serverMessage } = details;
+    const { cause, status, url, requestId, retryable = false, retryAfterMs, commit, serverMessage, failures } = details;
     super(clean(message), cause === undefined ? {} : { cause });
     this.code = code;
     this.status = status;
@@ -76,6 +80,7 @@ export class XetError extends Error {
     this.retryAfterMs = retryAfterMs;
     this.commit = commit;
     this.serverMessage = serverMessage && clean(serverMessage);
+    this.failures = failures;
   }
 }
 

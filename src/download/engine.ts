@@ -75,7 +75,9 @@ export class DownloadEngine {
   ): Promise<'xet' | 'plain'> {
     // Corrupt data is told, not smoothed over, and a server that asks for patience gets it.
     const final = ['INTEGRITY', 'RATE_LIMITED', 'CLOSED', 'INVALID_ARGUMENT', ...DISK_CODES];
-    if (!this.parts.fallback || signal.aborted || !isXetError(error) || final.includes(error.code)) throw error;
+    // Only the Xet hash of a file in a bucket is known, and plain HTTP cannot be checked by it.
+    const canFallBack = this.parts.fallback && file.repo.type !== 'bucket';
+    if (!canFallBack || signal.aborted || !isXetError(error) || final.includes(error.code)) throw error;
     if (isOutage(error)) {
       const { hub } = this.parts;
       const once = http.once();

@@ -81,6 +81,12 @@ export async function fillPlain(source: PlainSource, file: ResolvedFile, target:
 type Check = NonNullable<ReturnType<typeof etagCheck>>;
 
 function checkOf(source: PlainSource, file: ResolvedFile): Check {
+  if (file.repo.type === 'bucket') {
+    throw new XetError(
+      'UNSUPPORTED',
+      `'${file.path}' is in a bucket, so it can only be verified over Xet, which is switched off (xet, HF_HUB_DISABLE_XET).`,
+    );
+  }
   const check = etagCheck(file.etag, file.size, source.makeHash);
   if (check) return check;
   throw new XetError(

@@ -50,7 +50,13 @@ export type { UploadContent, UploadFile, UploadItem, UploadItems } from '../uplo
 export type {
   CreateBranchOptions,
   CreateRepoOptions,
+  CreateTagOptions,
+  DeleteBranchOptions,
   DeleteFilesOptions,
+  DeleteRepoOptions,
+  DeleteTagOptions,
+  MoveRepoOptions,
+  UpdateRepoOptions,
   UploadBackend,
 } from '../upload/upload-backend.ts';
 export type { UploadCommit, UploadedFileInfo, UploadOptions, UploadResult } from '../upload/upload-types.ts';

@@ -5,6 +5,7 @@ import type { RepoId, RepoType } from '../hub/types.ts';
 /** A file of a repository, parsed from a URL. */
 export interface HubAddress {
   repo: RepoId;
+  /** Empty for a file of a bucket. */
   revision: string;
   path: string;
   /** Its URL over plain HTTP, without fragment. */
@@ -20,9 +21,11 @@ type FileLocation = Pick<HubAddress, 'repo' | 'revision' | 'path'>;
 const REPO_TYPES = new Map<string, RepoType>([
   ['datasets', 'dataset'],
   ['spaces', 'space'],
+  ['kernels', 'kernel'],
+  ['buckets', 'bucket'],
 ]);
 /** Path prefixes of things other than repositories of files. */
-const OTHER_PREFIXES = ['api', 'buckets', 'collections', 'kernels', 'papers'];
+const OTHER_PREFIXES = ['api', 'collections', 'papers'];
 
 /** Recognises the URLs of files on a Hub. */
 export class HubAddresses {
@@ -63,7 +66,7 @@ export class HubAddresses {
     return { ...location, url: plain.href, attachment, alias: found.alias };
   }
 
-  /** `hf://[datasets/|spaces/]owner/name[@revision]/path`, percent-encoded like any URL. */
+  /** `hf://[datasets/|spaces/|kernels/|buckets/]owner/name[@revision]/path`, percent-encoded like any URL. */
   #fromHfUri(url: URL): HubAddress | undefined {
     // Browsers disagree about the host of such a URL.
     const text = /^hf:\/\/([^?#]*)/.exec(url.href)?.[1];
@@ -73,8 +76,9 @@ export class HubAddresses {
     if (OTHER_PREFIXES.includes(owner)) return undefined;
     const at = second.indexOf('@');
     const name = at < 0 ? second : second.slice(0, at);
-    const revision = at < 0 ? DEFAULT_REVISION : second.slice(at + 1);
-    const location = locationOf({ type, name: `${owner}/${name}` }, [revision, ...path]);
+    if (at >= 0 && type === 'bucket') return undefined;
+    const revision = type === 'bucket' ? [] : [at < 0 ? DEFAULT_REVISION : second.slice(at + 1)];
+    const location = locationOf({ type, name: `${owner}/${name}` }, [...revision, ...path]);
     if (!location) return undefined;
     const plain = resolveUrl(this.#endpoint, location.repo, location.revision, location.path);
     return { ...location, url: plain, attachment: false, alias: false };
@@ -89,7 +93,9 @@ function splitType(words: string[]): { type: RepoType; words: string[] } {
 /** Undefined for paths that are invalid in a repository: such a request is passed on. */
 function locationOf(repo: RepoId, escaped: string[]): FileLocation | undefined {
   try {
-    const [revision, path] = takeRevision(escaped.map((word) => decodeURIComponent(word)));
+    const words = escaped.map((word) => decodeURIComponent(word));
+    if (repo.type === 'bucket') return { repo: parseRepo(repo), revision: '', path: checkPath(words.join('/')) };
+    const [revision, path] = takeRevision(words);
     if (revision === '' || revision === '.' || revision === '..') return undefined;
     return { repo: parseRepo(repo), revision, path: checkPath(path.join('/')) };
   } catch (error) {

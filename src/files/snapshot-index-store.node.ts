@@ -88,6 +88,7 @@ export class SnapshotIndexStore extends DelegatingStore {
 
   async noteSnapshot(repo: RepoId, commit: string, brought: readonly BroughtFile[]): Promise<void> {
     const noted = await this.#notedAt(repo, commit);
+    if (commit === '') return;
     const others = brought.filter(({ path: file }) => !noted.taken.has(file));
     if (others.length === 0) return;
     const files = new Map(noted.files);
@@ -127,7 +128,9 @@ export class SnapshotIndexStore extends DelegatingStore {
 
   async #read(repo: RepoId, commit: string): Promise<Noted> {
     const root = this.store.folder(repo, commit);
-    const files = (await this.#snapshots.read(root, commit)) ?? new Map<string, VerifiedFingerprint>();
+    // A bucket has no commits, so nothing is known to be the same.
+    const files =
+      (commit === '' ? undefined : await this.#snapshots.read(root, commit)) ?? new Map<string, VerifiedFingerprint>();
     return { root, files, same: new Map(), taken: new Set(), others: 0 };
   }
 }

@@ -10,7 +10,7 @@ import type { Reply, RequestSpec } from '../http/types.ts';
 import { withoutUser } from './credentials.ts';
 import { countOf, pathsInfo } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
-import { apiUrl, isCommit, repoText, resolveUrl } from './repo.ts';
+import { apiUrl, isCommit, repoText, resolveUrl, revisionUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
 import type { RepoId } from './types.ts';
 import { incomplete } from './types.ts';
@@ -21,9 +21,9 @@ export interface FileInfo {
   path: string;
   /** Bytes. */
   size: number;
-  /** Without quotes: the sha256 of a large file, the git blob's sha1 of a small one. */
+  /** Without quotes: the sha256 of a large file, the git blob's sha1 of a small one, the Xet hash in a bucket. */
   etag: string;
-  /** The commit that the revision stands for. */
+  /** The commit that the revision stands for; empty in a bucket, which has none. */
   commit: string;
   /** Xet file hash; undefined for a file that is not stored in a CAS. */
   xetHash: string | undefined;
@@ -38,6 +38,8 @@ export interface ResolvedFile extends FileInfo {
   tokenUrl: string;
   /** The first bytes of a file that is not in a CAS, which came with the answer about it; all of a short one. */
   beginning?: Uint8Array | undefined;
+  /** Modification time of a file in a bucket, in milliseconds since 1970. */
+  mtimeMs?: number | undefined;
 }
 
 export interface ResolveOptions {
@@ -143,9 +145,11 @@ export class HubClient {
     const { repo, revision, path, url, signal } = asked;
     const { isXet, given } = known;
     let { size, etag, xetHash } = known;
-    const isKnown = size !== undefined && etag !== undefined && isXet === (xetHash !== undefined);
+    const inBucket = repo.type === 'bucket';
+    if (inBucket) etag = xetHash;
+    const isKnown = size !== undefined && etag !== undefined && (isXet || inBucket) === (xetHash !== undefined);
     const [commit, entries] = await Promise.all([
-      known.commit ?? this.commitOf(repo, revision, signal),
+      inBucket ? '' : (known.commit ?? this.commitOf(repo, revision, signal)),
       isKnown ? [] : pathsInfo(this, repo, revision, [path], signal),
     ]);
     if (!isKnown) {
@@ -153,20 +157,21 @@ export class HubClient {
       // An answer with Xet information was about a file, whatever is said of its path.
       if (entry?.type !== 'file' && isXet) throw incomplete(url, 'Xet file information');
       if (entry?.type !== 'file') {
-        throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${repoText(repo)} at '${revision}'.`, { url });
+        const where = inBucket ? repoText(repo) : `${repoText(repo)} at '${revision}'`;
+        throw new XetError('ENTRY_NOT_FOUND', `No file '${path}' in ${where}.`, { url });
       }
       size = entry.size ?? size;
-      etag = entry.sha256 ?? (entry.oid || etag);
       xetHash = entry.xetHash ?? xetHash;
+      etag = inBucket ? xetHash : (entry.sha256 ?? (entry.oid || etag));
     }
     if (size === undefined || etag === undefined) throw incomplete(url, 'the size and the hash of the file');
     const tokenUrl = xetHash === undefined ? '' : (this.onEndpoint(given, url) ?? this.tokenUrl(repo, commit));
-    return { repo, path, size, etag, commit, xetHash, url, tokenUrl };
+    return { repo, path, size, etag, commit, xetHash, url, tokenUrl, mtimeMs: inBucket ? known.mtimeMs : undefined };
   }
 
-  /** The commit that a branch or tag stands for now. */
+  /** The commit that a branch or tag stands for now; a bucket has none. */
   async commitOf(repo: RepoId, revision: string, signal?: AbortSignal, attempts?: number): Promise<string> {
-    if (isCommit(revision)) return revision;
+    if (isCommit(revision) || repo.type === 'bucket') return revision;
     const url = apiUrl(this.endpoint, repo, 'revision', revision);
     // The Hub lists all files of the repository along with it.
     const spec = { kind: 'hub', url, headers: await this.headers(), signal, attempts } as const;
@@ -187,7 +192,7 @@ export class HubClient {
 
   /** URL of a CAS read token for files of a repository. */
   tokenUrl(repo: RepoId, commit: string): string {
-    return apiUrl(this.endpoint, repo, 'xet-read-token', commit);
+    return revisionUrl(this.endpoint, repo, 'xet-read-token', commit);
   }
 
   /** An address that the Hub gave, on the endpoint in use; `asked` is where it did. */
@@ -206,6 +211,8 @@ interface KnownFile {
   xetHash: string | undefined;
   /** The token route that the answer names. */
   given?: string | null;
+  /** Of `Last-Modified`, in milliseconds since 1970. */
+  mtimeMs?: number | undefined;
 }
 
 const UNKNOWN: KnownFile = {
@@ -229,6 +236,7 @@ function xetFile({ headers }: Reply, info: Record<string, unknown>): KnownFile {
     xetHash: [info.hash, headers.get('x-xet-hash')].find(isHashHex),
     given:
       typeof info.refreshUrl === 'string' ? info.refreshUrl : (links['xet-auth'] ?? headers.get('x-xet-refresh-route')),
+    mtimeMs: Date.parse(headers.get('last-modified') ?? '') || undefined,
   };
 }
 

@@ -37,12 +37,13 @@ export async function createRepo(
   { repo, attempts, ...options }: NewRepo & { repo: RepoId; attempts: number },
   signal: AbortSignal,
 ): Promise<{ url: string; created: boolean }> {
-  const body = JSON.stringify(requestFor(repo, options));
+  const request = requestFor(repo, options);
   const page = `${hub.endpoint}/${repoText(repo)}`;
   for (let attempt = 1; ; attempt++) {
     try {
       const headers = { ...(await hub.headers()), 'content-type': 'application/json' };
-      const url = `${hub.endpoint}/api/repos/create`;
+      const url = repo.type === 'bucket' ? apiUrl(hub.endpoint, repo) : `${hub.endpoint}/api/repos/create`;
+      const body = JSON.stringify(request);
       const answer = await http.json({ kind: 'hub', url, method: 'POST', headers, body, signal }, ANSWER_LIMIT_BYTES);
       return {
         url: isRecord(answer.body) && typeof answer.body.url === 'string' ? answer.body.url : page,
@@ -78,6 +79,7 @@ function requestFor(repo: RepoId, options: NewRepo): Record<string, unknown> {
     throw new XetError('INVALID_ARGUMENT', `Only a space has an sdk, and ${repoText(repo)} is a ${repo.type}.`);
   }
   // Members without a value are not sent.
+  if (repo.type === 'bucket') return { visibility, resourceGroupId, region };
   return {
     name,
     organization: owner,

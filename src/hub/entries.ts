@@ -2,7 +2,7 @@ import { isHashHex } from '../core/hash.ts';
 import { isCount, isRecord } from '../core/json-values.ts';
 import type { Http } from '../http/http.ts';
 import { LIST_JSON_BYTES } from '../http/json.ts';
-import { apiUrl } from './repo.ts';
+import { revisionUrl } from './repo.ts';
 import type { RepoId } from './types.ts';
 import { incomplete, type ListEntry } from './types.ts';
 
@@ -23,6 +23,8 @@ export interface HubRequests {
   headers(): Promise<Record<string, string>>;
 }
 
+/** Limit of ECMAScript dates; no file is older or newer. */
+const MAX_TIME_MS = 8.64e15;
 /** Paths in one question about paths, so that no server finds its body too large. */
 const PATHS_AT_ONCE = 500;
 
@@ -34,7 +36,7 @@ export async function pathsInfo(
   paths: readonly string[],
   signal?: AbortSignal,
 ): Promise<FoundEntry[]> {
-  const url = apiUrl(hub.endpoint, repo, 'paths-info', revision);
+  const url = revisionUrl(hub.endpoint, repo, 'paths-info', revision);
   const found: FoundEntry[] = [];
   for (let at = 0; at < paths.length; at += PATHS_AT_ONCE) {
     const spec = {
@@ -42,7 +44,10 @@ export async function pathsInfo(
       url,
       method: 'POST',
       headers: { ...(await hub.headers()), 'content-type': 'application/json' },
-      body: JSON.stringify({ paths: paths.slice(at, at + PATHS_AT_ONCE), expand: false }),
+      body: JSON.stringify({
+        paths: paths.slice(at, at + PATHS_AT_ONCE),
+        ...(repo.type !== 'bucket' && { expand: false }),
+      }),
       signal,
     } as const;
     const { body } = await hub.http.json(spec, LIST_JSON_BYTES);
@@ -71,12 +76,19 @@ export function readEntries(body: unknown, url: string): FoundEntries {
       oid: typeof oid === 'string' ? oid : '',
       sha256: typeof lfs?.oid === 'string' ? lfs.oid : undefined,
       xetHash: isHashHex(entry.xetHash) ? entry.xetHash : undefined,
+      ...timeOf(entry.mtime),
     });
   }
   if (body.length > 0 && found.entries.length === 0 && found.other === undefined) {
     throw incomplete(url, 'a list of entries');
   }
   return found;
+}
+
+/** Servers write times in ISO 8601; clients send milliseconds since 1970. */
+function timeOf(value: unknown): { mtimeMs?: number } {
+  const mtimeMs = typeof value === 'string' ? Date.parse(value) : value;
+  return typeof mtimeMs === 'number' && Math.abs(mtimeMs) <= MAX_TIME_MS ? { mtimeMs } : {};
 }
 
 /** A number of bytes, also one that is written as a text. */

@@ -1,12 +1,13 @@
 import { isXetError, publicUrl, XetError } from '../core/errors.ts';
 import { LIST_JSON_BYTES } from '../http/json.ts';
+import { listBucket } from './bucket-listing.ts';
 import { type HubClient, isContentId, type ResolvedFile } from './client.ts';
 import { type FoundEntry, readEntries } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
 import { pagesOf } from './pages.ts';
 import { apiUrl, repoText, resolveUrl } from './repo.ts';
 import type { RepoId } from './types.ts';
-import { incomplete, type ListEntry } from './types.ts';
+import { incomplete, type ListEntry, shown } from './types.ts';
 
 export interface ListingOptions {
   path?: string | undefined;
@@ -21,6 +22,7 @@ export async function* listEntries(
   revision: string,
   options: ListingOptions = {},
 ): AsyncGenerator<ListEntry, void, undefined> {
+  if (repo.type === 'bucket') return yield* listBucket(hub, repo, options);
   const { signal, recursive = false } = options;
   const folder = options.path ? [options.path] : [];
   const first = `${apiUrl(hub.endpoint, repo, 'tree', revision, ...folder)}?recursive=${recursive}&expand=false`;
@@ -77,17 +79,12 @@ async function sizeOf(
   }
 }
 
-/** A name of others, fit to be shown. */
-function shown(path: string): string {
-  return path.slice(0, 120).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
-}
-
 /** Resolved file of a listed entry at a commit, without a request. */
 export function fileOf(hub: HubClient, repo: RepoId, commit: string, entry: ListEntry): ResolvedFile {
-  const { path, size, xetHash } = entry;
+  const { path, size, xetHash, mtimeMs } = entry;
   const url = resolveUrl(hub.endpoint, repo, commit, path);
-  const etag = entry.sha256 ?? entry.oid;
+  const etag = repo.type === 'bucket' ? (xetHash ?? '') : (entry.sha256 ?? entry.oid);
   // Files are named after it, and their content is checked by it.
   if (!isContentId(etag)) throw incomplete(url, 'the sha1 or sha256 of its content');
-  return { repo, path, size, etag, commit, xetHash, url, tokenUrl: hub.tokenUrl(repo, commit) };
+  return { repo, path, size, etag, commit, xetHash, url, tokenUrl: hub.tokenUrl(repo, commit), mtimeMs };
 }

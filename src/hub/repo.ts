@@ -15,17 +15,19 @@ export interface RepoLocation {
 /** The branch that is meant where none is named. */
 export const DEFAULT_REVISION = 'main';
 
-const PREFIX: Record<RepoType, string> = { model: '', dataset: 'datasets/', space: 'spaces/' };
-const TYPES = new Map<string, RepoType>([
-  ['models', 'model'],
-  ['datasets', 'dataset'],
-  ['spaces', 'space'],
-]);
+const PREFIX: Record<RepoType, string> = {
+  model: '',
+  dataset: 'datasets/',
+  space: 'spaces/',
+  kernel: 'kernels/',
+  bucket: 'buckets/',
+};
+const TYPES = new Map<string, RepoType>((Object.keys(PREFIX) as RepoType[]).map((type) => [`${type}s`, type]));
 const NAME_PART = /^[\w.-]{1,96}$/;
 /** Words behind which an address of the Hub names a revision. */
 const VERBS = new Set(['resolve', 'blob', 'tree', 'raw', 'blame', 'commit']);
-/** Kinds of repositories that hold no files that are read here, and whose names look like those of owners. */
-const OTHER_KINDS = new Set(['buckets', 'kernels']);
+/** Words behind which an address of a bucket names a path. */
+const BUCKET_VERBS = new Set(['resolve', 'tree']);
 /** Whichever Hub is in use, people paste addresses of the public one. */
 const PUBLIC_HUBS = ['https://huggingface.co', 'https://hf.co'];
 
@@ -35,8 +37,11 @@ export function parseRepo(repo: RepoDesignation): RepoId {
   if (!Object.hasOwn(PREFIX, id.type) || !isRepoName(id.name)) {
     throw new XetError(
       'INVALID_ARGUMENT',
-      `Not a repository: '${describe(repo)}'. Use 'owner/name', 'datasets/owner/name' or 'spaces/owner/name'.`,
+      `Not a repository: '${describe(repo)}'. Use 'owner/name', or put 'datasets/', 'spaces/', 'kernels/' or 'buckets/' in front of it.`,
     );
+  }
+  if (id.type === 'bucket' && !id.name.includes('/')) {
+    throw new XetError('INVALID_ARGUMENT', `Not a bucket: '${describe(repo)}'. Use 'buckets/owner/name'.`);
   }
   return { type: id.type, name: id.name };
 }
@@ -67,7 +72,7 @@ function fromText(given: string): RepoId {
 }
 
 /**
- * Reads `hf://[datasets/|spaces/]owner/name[@revision][/path]`, and the address of a repository, a folder or a file on
+ * Reads `hf://[models/|datasets/|spaces/|kernels/]owner/name[@revision][/path]`, `hf://buckets/owner/name[/path]`, and the address of a repository, a folder or a file on
  * the Hub at `endpoint`, huggingface.co or hf.co. The path of a folder ends in `/`. Undefined for anything else, such as
  * a plain repository name.
  */
@@ -81,6 +86,19 @@ export function parseLocation(text: string, endpoint: string): RepoLocation | un
   if (text.startsWith('hf://')) return fromHfUri(text.slice('hf://'.length));
   const path = pathOnHub(text, endpoint);
   return path === undefined ? undefined : fromHubPath(path);
+}
+
+/** A repository by name, `hf://` URI or page, which name nothing else. */
+export function repoNamed(given: RepoDesignation, endpoint: string): RepoId {
+  const place = typeof given === 'string' ? parseLocation(given, endpoint) : undefined;
+  const more = place?.path ?? place?.revision;
+  if (more !== undefined) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `'${describe(given)}' names a repository and '${more.slice(0, 200)}': leave that out.`,
+    );
+  }
+  return place?.repo ?? parseRepo(given);
 }
 
 /** The encoded path of an address of the Hub, from the endpoint on. */
@@ -99,17 +117,30 @@ function pathOnHub(text: string, endpoint: string): string | undefined {
 /** In these addresses only the revision is encoded: a path is what it says. */
 function fromHfUri(text: string): RepoLocation {
   const { type, words } = typed(text.split('/'));
+  // As in other clients, so that a slip is not taken for the name of an owner.
+  const singular = words.length > 2 ? TYPES.get(`${words[0]}s`) : undefined;
+  if (singular !== undefined) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `Not a location: 'hf://${text.slice(0, 200)}'. Write 'hf://${singular}s/…'.`,
+    );
+  }
   const [owner = '', nameAndRevision = '', ...path] = words;
   const at = nameAndRevision.indexOf('@');
   if (at < 0) return location({ type, name: `${owner}/${nameAndRevision}` }, '', path.join('/'));
+  const repo = { type, name: `${owner}/${nameAndRevision.slice(0, at)}` };
+  if (type === 'bucket') {
+    revisionOf(parseRepo(repo), decoded(nameAndRevision.slice(at + 1)));
+  }
   const [revision, rest] = takeRevision([nameAndRevision.slice(at + 1), ...path]);
   if (revision === '') throw new XetError('INVALID_ARGUMENT', `No revision follows the '@' of 'hf://${text}'.`);
-  return location({ type, name: `${owner}/${nameAndRevision.slice(0, at)}` }, decoded(revision), rest.join('/'));
+  return location(repo, decoded(revision), rest.join('/'));
 }
 
 function fromHubPath(pathname: string): RepoLocation {
   const parts = pathname.split('/').filter((part) => part !== '');
   const { type, words } = typed(parts.map(decoded));
+  if (type === 'bucket') return fromBucketPath(words);
   const isVerb = (at: number) => VERBS.has(words[at] ?? '');
   // A few old models have no owner.
   const names = words.length < 2 || (isVerb(1) && !isVerb(2)) ? 1 : 2;
@@ -119,6 +150,13 @@ function fromHubPath(pathname: string): RepoLocation {
   const verb = words[names];
   if (verb === 'commit') return location(repo, revision, '');
   return location(repo, revision, `${path.join('/')}${verb === 'tree' && path.length > 0 ? '/' : ''}`);
+}
+
+/** Pages of a bucket name a path without a revision. */
+function fromBucketPath([owner = '', name = '', verb = '', ...path]: string[]): RepoLocation {
+  const repo = { type: 'bucket', name: `${owner}/${name}` } as const;
+  if (!BUCKET_VERBS.has(verb)) return location(repo, '', '');
+  return location(repo, '', `${path.join('/')}${verb === 'tree' && path.length > 0 ? '/' : ''}`);
 }
 
 /**
@@ -132,10 +170,7 @@ export function takeRevision(parts: readonly string[]): [revision: string, path:
 }
 
 function typed(words: string[]): { type: RepoType; words: string[] } {
-  const [first = ''] = words;
-  // What is none of ours is not to be taken for an owner.
-  if (OTHER_KINDS.has(first)) return { type: 'model', words: [words.slice(0, 3).join('/')] };
-  const type = TYPES.get(first);
+  const type = TYPES.get(words[0] ?? '');
   return type === undefined ? { type: 'model', words } : { type, words: words.slice(1) };
 }
 
@@ -146,6 +181,28 @@ function location(repo: RepoId, revision: string, path: string): RepoLocation {
 /** The one text form of a repository, for messages and keys. */
 export function repoText(repo: RepoId): string {
   return `${PREFIX[repo.type]}${repo.name}`;
+}
+
+/**
+ * The revision to use: the given one, or else the default. Buckets have none, which is the empty text here. Throws
+ * `INVALID_ARGUMENT` for a revision of a bucket.
+ */
+export function revisionOf(repo: RepoId, revision: string | undefined): string {
+  if (repo.type !== 'bucket') return revision ?? DEFAULT_REVISION;
+  refuseForBucket(repo, { revision });
+  return '';
+}
+
+/** Throws `INVALID_ARGUMENT` for options that only repositories with commits have, and names the first that is given. */
+export function refuseForBucket(repo: RepoId, options: Record<string, string | boolean | undefined>): void {
+  if (repo.type !== 'bucket') return;
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || value === false || value === '') continue;
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `${repoText(repo)} is a bucket, which has no revisions and no commits, and ${name} is '${String(value).slice(0, 200)}'. Leave out ${name}.`,
+    );
+  }
 }
 
 /** One part of an address. What would lead to another place of the Hub is refused: no revision or name is like that. */
@@ -168,7 +225,13 @@ export function resolveUrl(
   path: string,
   verb: 'resolve' | 'raw' = 'resolve',
 ): string {
-  return `${endpoint}/${repoText(repo)}/${verb}/${encodePart(revision)}/${encodePath(path)}`;
+  const place = repo.type === 'bucket' ? verb : `${verb}/${encodePart(revision)}`;
+  return `${endpoint}/${repoText(repo)}/${place}/${encodePath(path)}`;
+}
+
+/** Address of a call about a repository at a revision, which that of a bucket does not name; `rest` may be a path. */
+export function revisionUrl(endpoint: string, repo: RepoId, call: string, revision: string, ...rest: string[]): string {
+  return apiUrl(endpoint, repo, call, ...(repo.type === 'bucket' ? [] : [revision]), ...rest);
 }
 
 /** Address of a call about a repository; the parts are encoded here. */
@@ -192,6 +255,20 @@ export function checkPath(path: string): string {
     throw new XetError(
       'INVALID_ARGUMENT',
       `Not a path in a repository: '${path.slice(0, 200)}'. Use names joined by '/', without '.', '..' or '\\'.`,
+    );
+  }
+  return path;
+}
+
+/**
+ * Rejects a path that a repository cannot have, and a key that a bucket forbids: one with `..` at the end of a part.
+ */
+export function checkPathIn(repo: RepoId, path: string): string {
+  checkPath(path);
+  if (repo.type === 'bucket' && /\.\.(?:\/|$)/.test(path)) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `${repoText(repo)} cannot store '${path.slice(0, 200)}': no part of a path in a bucket ends with '..'. Rename the file.`,
     );
   }
   return path;

@@ -8,12 +8,14 @@ export interface ListEntry {
   type: 'file' | 'directory';
   /** Bytes; 0 for a directory. */
   size: number;
-  /** Git object id. */
+  /** Git object id; empty in a bucket. */
   oid: string;
   /** sha256 of the content, for files kept outside of git. */
   sha256: string | undefined;
   /** Undefined for folders, and for files that the Hub keeps in git. */
   xetHash: string | undefined;
+  /** Modification time of a file in a bucket, in milliseconds since 1970, if its uploader gave one. */
+  mtimeMs?: number;
 }
 
 /** An answer lacks what was asked for. */
@@ -21,10 +23,18 @@ export function incomplete(url: string, wanted: string): XetError {
   return badResponse(url, `did not answer with ${wanted}`);
 }
 
-/** Type of a repository. */
-export type RepoType = 'model' | 'dataset' | 'space';
+/** A name of others, fit to be shown. */
+export function shown(path: string): string {
+  return path.slice(0, 120).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
 
-/** A repository: `'owner/name'` is a model, `'datasets/owner/name'` and `'spaces/owner/name'` say so. */
+/** Type of a repository. */
+export type RepoType = 'model' | 'dataset' | 'space' | 'kernel' | 'bucket';
+
+/**
+ * A repository: `'owner/name'` is a model, and `'datasets/…'`, `'spaces/…'`, `'kernels/…'` and `'buckets/…'` say what else
+ * it is. Buckets have no revisions and no commits.
+ */
 export type RepoDesignation = string | { type: RepoType; name: string };
 
 /** A repository by type and name. */

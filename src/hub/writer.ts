@@ -6,7 +6,7 @@ import type { RequestSpec } from '../http/types.ts';
 import type { HubClient } from './client.ts';
 import { pathsInfo } from './entries.ts';
 import { type CommitLine, lineOf } from './operations.ts';
-import { apiUrl, repoText } from './repo.ts';
+import { apiUrl, repoText, revisionUrl } from './repo.ts';
 import type { RepoId, RepoType } from './types.ts';
 
 /** Target of a commit: a branch, or a pull request against one. */
@@ -77,7 +77,7 @@ export class HubWriter {
 
   /** URL of a CAS write token. */
   tokenUrl({ repo, branch, createPr }: CommitTarget): string {
-    return `${apiUrl(this.#hub.endpoint, repo, 'xet-write-token', branch)}${createPr ? '?create_pr=1' : ''}`;
+    return `${revisionUrl(this.#hub.endpoint, repo, 'xet-write-token', branch)}${createPr ? '?create_pr=1' : ''}`;
   }
 
   /** Preupload results of the files, in their order, and the head of the branch, if any. */

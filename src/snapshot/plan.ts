@@ -9,7 +9,7 @@ import type { Http } from '../http/http.ts';
 import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { pathsInfo } from '../hub/entries.ts';
 import { fileOf, listEntries, withSizes } from '../hub/listing.ts';
-import { DEFAULT_REVISION, givenPath, parseRepo, repoText } from '../hub/repo.ts';
+import { givenPath, parseRepo, repoText, revisionOf } from '../hub/repo.ts';
 import type { ListEntry, RepoDesignation, RepoId } from '../hub/types.ts';
 import { judgeNames, type NamePlatform, type NameVerdict, printable, some } from './names.ts';
 
@@ -170,13 +170,14 @@ const fittingOf = ({ notes, leftOut }: NameVerdict, entries: readonly ListEntry[
   entries.filter(({ path }) => !notes.has(path) && !leftOut.has(path));
 
 function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSelection, log: MetricsLog): Query {
-  const { revision = DEFAULT_REVISION, force = false, offline = false, signal } = options;
+  const { force = false, offline = false, signal } = options;
   checkForce(force, offline);
   const { include, exclude, allowPatterns, ignorePatterns } = options;
   const files = textsOf(options.files, 'files')?.map((name) =>
     isFolder(name) ? `${givenPath(name.replace(/\/{1,100}$/, ''))}/` : givenPath(name),
   );
   const repo = parseRepo(options.repo);
+  const revision = revisionOf(repo, options.revision);
   const into = options.localDir === undefined ? 'cache' : 'folder';
   return {
     repo,
@@ -273,6 +274,12 @@ async function standIn(
 /** Entries of a commit known without a request. */
 async function fromHere(query: Query, commit: string | undefined): Promise<Contents> {
   const { repo, revision, selection, store } = query;
+  if (repo.type === 'bucket') {
+    throw new XetError(
+      'OFFLINE',
+      `${repoText(repo)} is a bucket, whose files may change at any time, so they cannot be listed while offline.`,
+    );
+  }
   if (commit === undefined) {
     throw new XetError(
       'OFFLINE',
@@ -321,7 +328,7 @@ async function entriesAt(query: Query, commit: string): Promise<{ entries: ListE
   const names = files.filter((name) => !isFolder(name));
   const folders = files.filter(isFolder);
   // Whoever names a commit and files that are here needs no server.
-  if (revision === commit && folders.length === 0 && !force) {
+  if (revision === commit && repo.type !== 'bucket' && folders.length === 0 && !force) {
     const here = await inParallel(names, LOOKUPS_AT_ONCE, (path) => store.find(repo, commit, path));
     if (here.every((held) => held)) return { entries: names.map((name, index) => entryOf(name, here[index])) };
   }
@@ -351,36 +358,39 @@ function wantedOf(query: Query, commit: string, entries: readonly ListEntry[]): 
   const listed = new Map(entries.filter(({ type }) => type === 'file').map((entry) => [entry.path, entry]));
   const paths = [...listed.keys()];
   const { selected, missing } = select([...listed.values()], selection);
-  const where = revision === commit ? `commit ${commit}` : `'${printable(revision)}' (commit ${commit})`;
+  const at = revision === commit ? `commit ${commit}` : `'${printable(revision)}' (commit ${commit})`;
+  const where = repo.type === 'bucket' ? repoText(repo) : `${repoText(repo)} at ${at}`;
   if (missing.length > 0) {
     const folders = new Set(entries.filter(({ type }) => type === 'directory').map(({ path }) => path));
     const told = missing.map((name) => {
       const hint = folders.has(name) ? `it is a folder, write '${name}/'` : nearMiss(name, paths);
       return `'${printable(name)}'${hint === undefined ? '' : ` (${hint})`}`;
     });
-    throw new XetError(
-      'ENTRY_NOT_FOUND',
-      `Not in ${repoText(repo)} at ${where}: ${some(told)}. List the repository to see what there is.`,
-    );
+    throw new XetError('ENTRY_NOT_FOUND', `Not in ${where}: ${some(told)}. List the repository to see what there is.`);
   }
   const nothingAsked = selection.allow?.length === 0 || selection.files?.length === 0;
   if (selected.length > 0 || nothingAsked) return selected;
-  if (paths.length === 0) throw new XetError('ENTRY_NOT_FOUND', `${repoText(repo)} has no files at ${where}.`);
+  if (paths.length === 0) throw new XetError('ENTRY_NOT_FOUND', `There are no files in ${where}.`);
   const candidates = select([...listed.values()], { files: selection.files }).selected.map(({ path }) => path);
   throw new XetError(
     'ENTRY_NOT_FOUND',
-    `None of the ${candidates.length} files of ${repoText(repo)} at ${where} is selected. ` +
+    `None of the ${candidates.length} files of ${where} is selected. ` +
       reportText(explainPatterns(candidates, selection)),
   );
 }
 
 /** The file, if its content is here at one of the commits, of which the first is the one wanted. */
 async function heldOf(
-  { store, repo, force }: Query,
+  { store, repo, force, revision, signal }: Query,
   commits: readonly (string | undefined)[],
-  { path, size, etag }: ResolvedFile,
+  resolved: ResolvedFile,
 ): Promise<HeldFile | undefined> {
   if (force) return undefined;
+  const { path, size, etag } = resolved;
+  if (repo.type === 'bucket') {
+    const existing = await store.place(resolved, revision).existing(signal ?? new AbortController().signal);
+    return existing && { localPath: existing.localPath, size, etag };
+  }
   for (const [index, commit] of commits.entries()) {
     const held = commit === undefined ? undefined : await store.find(repo, commit, path);
     if (held?.size !== size) continue;

@@ -246,7 +246,7 @@ function batchesOf(files: readonly PlannedFile[], most = Number.POSITIVE_INFINIT
 
 /** Notes the Hub's answers for the next snapshot and for offline use. */
 async function note({ store }: SnapshotParts, { repo, revision, commit, listing, local }: SnapshotPlan): Promise<void> {
-  if (local) return;
+  if (local || repo.type === 'bucket') return;
   await Promise.all([
     revision === commit ? undefined : store.noteCommit(repo, revision, commit),
     listing && store.noteTree(repo, commit, filesOf(listing)),

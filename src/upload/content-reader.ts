@@ -13,6 +13,8 @@ export interface ContentPeek {
   size: number | undefined;
   /** The first bytes, up to {@link SAMPLE_BYTES}. */
   sample: Uint8Array;
+  /** Modification time in milliseconds since 1970, if the content has one. */
+  mtimeMs?: number;
 }
 
 /** Reads the content of a file to upload. */
@@ -70,7 +72,11 @@ export class BlobReader implements ContentReader {
   async peek(): Promise<ContentPeek> {
     const head = this.#blob.slice(0, SAMPLE_BYTES);
     const sample = new Uint8Array(await this.#readable(head.arrayBuffer()));
-    return { size: this.#blob.size, sample };
+    return {
+      size: this.#blob.size,
+      sample,
+      ...(this.#blob instanceof File && { mtimeMs: this.#blob.lastModified }),
+    };
   }
 
   async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {

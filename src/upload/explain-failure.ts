@@ -23,7 +23,7 @@ export function explainFailure(error: unknown, { repo, endpoint, hasToken }: Upl
       details,
     );
   }
-  const asksForCas = url?.includes('/xet-write-token/') ?? false;
+  const asksForCas = /\/xet-write-token(?:\/|$)/.test(url ?? '');
   if (asksForCas && isXetError(error, 'ENTRY_NOT_FOUND', 'UNSUPPORTED', 'PROTOCOL')) {
     return new XetError(
       'UNSUPPORTED',

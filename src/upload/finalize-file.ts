@@ -9,6 +9,7 @@ import { type FileTerm, type FileTerms, verificationRanges } from './file-terms.
 export interface FinalizedFile {
   /** Bytes. */
   size: number;
+  /** Empty if it was not computed. */
   sha256: string;
   xetHash: string;
   terms: FileTerm<string>[];
@@ -41,7 +42,7 @@ export async function finalizeFile(
   const terms = file.terms.terms.map((term) => ({ ...term, xorb: nameOf(term.xorb) }));
   if (terms.length === 0) {
     const finalized = { size, sha256, xetHash: ZERO_HASH, terms, records };
-    return { finalized, listed: { hash: ZERO_HASH, terms, verification: [], sha256 } };
+    return { finalized, listed: { hash: ZERO_HASH, terms, verification: [], sha256: undefined } };
   }
   const counts = Uint32Array.from(verificationRanges(terms), ({ start, end }) => end - start);
   const hashes = await pool.run(hashFile, records.slice(), [counts], signal);
@@ -49,6 +50,6 @@ export async function finalizeFile(
   const verification = terms.map((_, position) => hashToHex(hashes.verification, position * HASH_BYTES));
   return {
     finalized: { size, sha256, xetHash, terms, records },
-    listed: { hash: xetHash, terms, verification, sha256 },
+    listed: { hash: xetHash, terms, verification, sha256: sha256 === '' ? undefined : sha256 },
   };
 }

@@ -171,7 +171,8 @@ class LocalReader implements ContentReader {
       this.#before = await handle.stat({ bigint: true });
       const sample = new Uint8Array(SAMPLE_BYTES);
       const { bytesRead } = await handle.read(sample, 0, SAMPLE_BYTES, 0);
-      return { size: Number(this.#before.size), sample: sample.subarray(0, bytesRead) };
+      const mtimeMs = Number(this.#before.mtimeNs / 1_000_000n);
+      return { size: Number(this.#before.size), sample: sample.subarray(0, bytesRead), mtimeMs };
     });
   }
 

@@ -1,6 +1,15 @@
 import type { Opaque } from '../core/opaque.ts';
 import { createRepo, type NewRepo } from '../hub/create-repo.ts';
-import { parseRepo } from '../hub/repo.ts';
+import {
+  changeSettings,
+  createTag,
+  deleteBranch,
+  deleteRepo,
+  deleteTag,
+  moveRepo,
+  type RepoSettings,
+} from '../hub/manage-repo.ts';
+import { parseRepo, refuseForBucket, repoNamed, revisionOf } from '../hub/repo.ts';
 import type { RepoDesignation } from '../hub/types.ts';
 import { HubWriter } from '../hub/writer.ts';
 import { upload } from './upload.ts';
@@ -38,6 +47,45 @@ export interface CreateBranchOptions {
   signal?: AbortSignal;
 }
 
+/** Options of `deleteBranch`. */
+export interface DeleteBranchOptions extends Pick<CreateBranchOptions, 'repo' | 'signal'> {
+  /** Name of the branch. */
+  branch: string;
+}
+
+/** Options of `createTag`. */
+export interface CreateTagOptions extends Pick<CreateBranchOptions, 'repo' | 'signal'> {
+  /** Name of the new tag. */
+  tag: string;
+  /** Branch, tag or commit that it names. Default: `main`. */
+  revision?: string;
+  /** Message of the tag. Default: none. */
+  message?: string;
+}
+
+/** Options of `deleteTag`. */
+export interface DeleteTagOptions extends Pick<CreateBranchOptions, 'repo' | 'signal'> {
+  /** Name of the tag. */
+  tag: string;
+}
+
+/** Options of `deleteRepo`. */
+export interface DeleteRepoOptions extends Pick<CreateBranchOptions, 'repo' | 'signal'> {
+  /** Accepts that there is no such repository. Default: false. */
+  missingOk?: boolean;
+}
+
+/** Options of `moveRepo`. */
+export interface MoveRepoOptions extends Pick<CreateBranchOptions, 'signal'> {
+  /** The repository as it is named now. */
+  from: RepoDesignation;
+  /** Its new name, of the same type; with another owner it is transferred. */
+  to: RepoDesignation;
+}
+
+/** Options of `updateRepo`. */
+export interface UpdateRepoOptions extends RepoSettings, Pick<CreateBranchOptions, 'repo' | 'signal'> {}
+
 /** Uploads of a client: `webUploads` in pages. */
 export interface UploadBackend extends Opaque<'uploads'> {}
 
@@ -50,7 +98,25 @@ const functionsOn = (platform: UploadPlatform) => ({
     { http, hub, attempts }: UploadContext,
     { repo, branch, ...rest }: CreateBranchOptions,
     signal: AbortSignal,
-  ) => new HubWriter(http, hub, attempts).createBranch(parseRepo(repo), branch, rest, signal),
+  ) => {
+    const id = parseRepo(repo);
+    refuseForBucket(id, { branch });
+    return new HubWriter(http, hub, attempts).createBranch(id, branch, rest, signal);
+  },
+  deleteBranch: ({ hub }: UploadContext, { repo, branch }: DeleteBranchOptions, signal: AbortSignal) =>
+    deleteBranch(hub, parseRepo(repo), branch, signal),
+  createTag: ({ hub }: UploadContext, { repo, revision, ...rest }: CreateTagOptions, signal: AbortSignal) => {
+    const id = parseRepo(repo);
+    return createTag(hub, id, { ...rest, revision: revisionOf(id, revision) }, signal);
+  },
+  deleteTag: ({ hub }: UploadContext, { repo, tag }: DeleteTagOptions, signal: AbortSignal) =>
+    deleteTag(hub, parseRepo(repo), tag, signal),
+  deleteRepo: ({ hub }: UploadContext, { repo, ...rest }: DeleteRepoOptions, signal: AbortSignal) =>
+    deleteRepo(hub, parseRepo(repo), rest, signal),
+  moveRepo: ({ hub }: UploadContext, { from, to }: MoveRepoOptions, signal: AbortSignal) =>
+    moveRepo(hub, repoNamed(from, hub.endpoint), repoNamed(to, hub.endpoint), signal),
+  updateRepo: ({ hub }: UploadContext, { repo, ...settings }: UpdateRepoOptions, signal: AbortSignal) =>
+    changeSettings(hub, parseRepo(repo), settings, signal),
 });
 
 /** Functions that write to a Hub, in one piece: a page that only reads carries none of them. */

@@ -12,6 +12,9 @@ export interface UploadHash {
 /** Creates the SHA-256 of one file. */
 export type MakeUploadHash = (pool: CodecPool, signal: AbortSignal) => UploadHash;
 
+/** Computes nothing, for files of buckets, which are known by their Xet hash alone. */
+export const noUploadHash: MakeUploadHash = () => ({ update: () => undefined, digest: async () => '' });
+
 const BLOCK_BYTES = 64;
 /** Initial state of SHA-256 (FIPS 180-4, 5.3.3): eight words, big-endian. */
 const INITIAL_STATE = [

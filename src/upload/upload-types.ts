@@ -38,7 +38,7 @@ export interface UploadOptions {
    * folder. Default: false.
    */
   force?: boolean;
-  /** Branch to commit to, which must exist. Default: `main`. */
+  /** Branch to commit to, which must exist. Default: `main`. Buckets have no branches and no commits. */
   branch?: string;
   /** First line of the commit message. Default: a summary of the upload. */
   title?: string;
@@ -74,7 +74,7 @@ export interface UploadedFileInfo {
   sha256: string | undefined;
   /** Xet hash of a large file. */
   xetHash: string | undefined;
-  /** `lfs` for files in the CAS, `regular` for files in git itself. */
+  /** `lfs` for files in the CAS, as all of a bucket are; `regular` for files in git itself. */
   mode: 'lfs' | 'regular';
   /** `unchanged` files were in the repository already; `ignored` ones are excluded by its `.gitignore`. */
   status: 'uploaded' | 'unchanged' | 'ignored';
@@ -82,7 +82,9 @@ export interface UploadedFileInfo {
 
 /** Result of `upload`. */
 export interface UploadResult {
-  /** Commit that contains the upload: the last one made, or the head of the branch if nothing changed. */
+  /**
+   * Commit that contains the upload: the last one made, or the head of the branch if nothing changed. Empty for a bucket.
+   */
   commit: string;
   /** URL of the last commit's page; undefined if nothing changed. */
   url: string | undefined;

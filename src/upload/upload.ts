@@ -12,6 +12,7 @@ import { listEntries } from '../hub/listing.ts';
 import type { CommitLine } from '../hub/operations.ts';
 import { DEFAULT_REVISION, parseRepo } from '../hub/repo.ts';
 import { base64, type CommitTarget, HubWriter, type PreuploadResult } from '../hub/writer.ts';
+import { BucketUpload } from './bucket-upload.ts';
 import { commitAll, defaultTitle } from './commit-files.ts';
 import { bytesReader, type ContentPeek, readAll } from './content-reader.ts';
 import { type Deletions, deletionsBeside, isEmpty, readDeletions } from './deletions.ts';
@@ -41,7 +42,8 @@ export async function upload(
   context: UploadContext & UploadPlatform,
   options: UploadOptions & { signal: AbortSignal },
 ): Promise<UploadResult> {
-  return new Upload(context, options).run();
+  const inBucket = parseRepo(options.repo).type === 'bucket';
+  return inBucket ? new BucketUpload(context, options).run() : new Upload(context, options).run();
 }
 
 class Upload {

@@ -31,6 +31,11 @@ describe('HubAddresses', () => {
     ['hf://owner/name@v1.0/x', 'model owner/name v1.0 x'],
     ['hf://datasets/owner/name@refs/convert/parquet/a/x', 'dataset owner/name refs/convert/parquet a/x'],
     ['hf://spaces/owner/name@feature%2Fone/a%23b', 'space owner/name feature/one a#b'],
+    ['https://hub.example/kernels/owner/name/resolve/v1/a.so', 'kernel owner/name v1 a.so'],
+    ['https://hub.example/buckets/owner/name/resolve/logs/a%20b', 'bucket owner/name  logs/a b'],
+    ['https://hub.example/buckets/owner/name/resolve/refs/pr/1/x', 'bucket owner/name  refs/pr/1/x'],
+    ['hf://kernels/owner/name@v1/a.so', 'kernel owner/name v1 a.so'],
+    ['hf://buckets/owner/name/logs/x', 'bucket owner/name  logs/x'],
     ['hf://Owner/Name/ä b', 'model Owner/Name main ä b'],
   ])('the file of %s is found', (text, expected) => expect(found(text)).toBe(expected));
 
@@ -62,8 +67,11 @@ describe('HubAddresses', () => {
     'hf://owner',
     'hf://owner/name@/x',
     'hf:owner/name/x',
-    'hf://buckets/owner/name/x',
-    'hf://kernels/owner/name/x',
+    'hf://buckets/owner/name@v1/x',
+    'hf://buckets/owner/name',
+    'hf://collections/owner/name/x',
+    'https://hub.example/buckets/owner/resolve/x',
+    'https://hub.example/buckets/owner/name/resolve/',
     'data:text/plain,/owner/name/resolve/main/x',
     'blob:https://hub.example/0b6f',
   ])('no file is found in %s', (text) => expect(found(text)).toBeUndefined());

@@ -3,14 +3,17 @@ import { describe, expect, test } from 'vitest';
 import {
   apiUrl,
   checkPath,
+  checkPathIn,
   givenFolder,
   givenPath,
   parseLocation,
   parseRepo,
   repoText,
   resolveUrl,
+  revisionOf,
+  revisionUrl,
 } from '../../src/hub/repo.ts';
-import type { RepoDesignation } from '../../src/hub/types.ts';
+import type { RepoDesignation, RepoId } from '../../src/hub/types.ts';
 import { holds, thrownBy } from '../support/property.ts';
 
 const HUB = 'https://huggingface.co';
@@ -38,6 +41,11 @@ describe('parseRepo', () => {
     ['__proto__/name', 'model', '__proto__/name'],
     ['datasets/hasOwnProperty/name', 'dataset', 'hasOwnProperty/name'],
     [{ type: 'space', name: 'owner/name' }, 'space', 'owner/name'],
+    ['kernels/owner/name', 'kernel', 'owner/name'],
+    [{ type: 'kernel', name: 'owner/name' }, 'kernel', 'owner/name'],
+    ['buckets/owner/name', 'bucket', 'owner/name'],
+    ['buckets/owner/name/', 'bucket', 'owner/name'],
+    [{ type: 'bucket', name: 'owner/name' }, 'bucket', 'owner/name'],
   ] as [RepoDesignation, string, string][])('%j', (given, type, name) => {
     expect(parseRepo(given)).toEqual({ type, name });
   });
@@ -51,6 +59,8 @@ describe('parseRepo', () => {
     'a/b/c',
     'datasets/a/b/c',
     'datasets/',
+    'buckets/a/b/c',
+    'buckets/',
     'owner/na me',
     'owner/name\n',
     '\nowner/name',
@@ -84,7 +94,7 @@ describe('parseRepo', () => {
     expect(thrownBy(() => parseRepo({ type: 'dataset', name: given }))).toMatchObject(invalid);
   });
 
-  test.each(['bucket', 'models', '', 'constructor', '__proto__', 'toString'])(
+  test.each(['buckets', 'models', '', 'constructor', '__proto__', 'toString'])(
     'a repository of type %j is none',
     (type) => {
       // JavaScript callers are not held by types.
@@ -99,7 +109,7 @@ describe('parseRepo', () => {
 
   test('any text is a repository or INVALID_ARGUMENT, and its one text form is read again', () => {
     const near = fc.string({
-      unit: fc.constantFrom('a', 'B', '0', '.', '-', '_', '/', '@', '%', ' ', 'é', 'datasets/', 'spaces/'),
+      unit: fc.constantFrom('a', 'B', '0', '.', '-', '_', '/', '@', '%', ' ', 'é', 'datasets/', 'kernels/', 'buckets/'),
     });
     holds(1000, fc.oneof(near, fc.string({ unit: 'binary' })), (text) => {
       let repo: ReturnType<typeof parseRepo>;
@@ -119,6 +129,8 @@ describe('parseRepo', () => {
 const model = { type: 'model', name: 'owner/name' };
 const dataset = { type: 'dataset', name: 'owner/name' };
 const space = { type: 'space', name: 'owner/name' };
+const kernel = { type: 'kernel', name: 'owner/name' };
+const bucket = { type: 'bucket', name: 'owner/name' };
 
 describe('parseLocation', () => {
   test.each([
@@ -142,6 +154,18 @@ describe('parseLocation', () => {
     ['hf://owner/name/a@b', { repo: model, path: 'a@b' }],
     ['hf://owner/name@v1/a@b', { repo: model, revision: 'v1', path: 'a@b' }],
     ['hf://owner/name/100%.txt', { repo: model, path: '100%.txt' }],
+    ['hf://kernels/owner/name@v1/build/a.so', { repo: kernel, revision: 'v1', path: 'build/a.so' }],
+    ['hf://buckets/owner/name', { repo: bucket }],
+    ['hf://buckets/owner/name/', { repo: bucket }],
+    ['hf://buckets/owner/name/a@b/100%25.txt', { repo: bucket, path: 'a@b/100%25.txt' }],
+    [`${HUB}/kernels/owner/name/blob/v1/a.py`, { repo: kernel, revision: 'v1', path: 'a.py' }],
+    [`${HUB}/buckets/owner/name`, { repo: bucket }],
+    [`${HUB}/buckets/owner/name/tree`, { repo: bucket }],
+    [`${HUB}/buckets/owner/name/tree/logs/a%20b`, { repo: bucket, path: 'logs/a b/' }],
+    [`${HUB}/buckets/owner/name/resolve/logs/100%2525.txt`, { repo: bucket, path: 'logs/100%25.txt' }],
+    [`${HUB}/buckets/owner/name/resolve/resolve/tree`, { repo: bucket, path: 'resolve/tree' }],
+    [`${HUB}/buckets/owner/name/settings`, { repo: bucket }],
+    ['hf.co/buckets/owner/name/resolve/a', { repo: bucket, path: 'a' }],
     [`${HUB}/owner/name`, { repo: model }],
     [`${HUB}/owner/name/`, { repo: model }],
     [`${HUB}/datasets/owner/name`, { repo: dataset }],
@@ -215,10 +239,13 @@ describe('parseLocation', () => {
     `${HUB}/owner/%2e%2e%2fname`,
     'hf://owner/name@',
     'hf://owner/name@/x',
-    'hf://buckets/owner/name/x',
-    'hf://kernels/owner/name',
-    `${HUB}/buckets/owner/name/tree/x`,
-    'https://hf.co/kernels/owner/name',
+    'hf://buckets/owner/name@v1/x',
+    'hf://buckets/owner/name@',
+    'hf://buckets/owner',
+    'hf://dataset/owner/name',
+    'hf://bucket/owner/name/x',
+    `${HUB}/buckets/owner`,
+    'https://hf.co/kernels',
   ])('%j names no repository', (text) => {
     expect(thrownBy(() => parseLocation(text, HUB))).toMatchObject(invalid);
   });
@@ -258,6 +285,8 @@ describe('parseLocation', () => {
       'tree',
       'resolve',
       'datasets/',
+      'buckets/',
+      'kernels/',
       '?',
       '#',
       ':',
@@ -276,6 +305,73 @@ describe('parseLocation', () => {
         }
       },
     );
+  });
+});
+
+describe('buckets', () => {
+  const inBucket = parseRepo('buckets/owner/name');
+
+  test('a bucket without an owner is INVALID_ARGUMENT', () => {
+    expect(thrownBy(() => parseRepo('buckets/name'))).toMatchObject(invalid);
+    expect(thrownBy(() => parseRepo({ type: 'bucket', name: 'name' }))).toMatchObject(invalid);
+  });
+
+  test('addresses of a bucket name no revision', () => {
+    expect(resolveUrl(HUB, inBucket, '', 'a b/c#d')).toBe(`${HUB}/buckets/owner/name/resolve/a%20b/c%23d`);
+    expect(revisionUrl(HUB, inBucket, 'xet-read-token', '')).toBe(`${HUB}/api/buckets/owner/name/xet-read-token`);
+    expect(revisionUrl(HUB, parseRepo('kernels/o/n'), 'tree', 'v/1', 'a/b')).toBe(
+      `${HUB}/api/kernels/o/n/tree/v%2F1/a%2Fb`,
+    );
+  });
+
+  test('a revision of a bucket is INVALID_ARGUMENT that names it', () => {
+    expect(revisionOf(inBucket, undefined)).toBe('');
+    expect(revisionOf(parseRepo('owner/name'), undefined)).toBe('main');
+    expect(thrownBy(() => revisionOf(inBucket, 'v1.5'))).toMatchObject({
+      ...invalid,
+      message: expect.stringContaining("revision is 'v1.5'"),
+    });
+    expect(thrownBy(() => parseLocation('hf://buckets/owner/name@v1.5/x', HUB))).toMatchObject({
+      ...invalid,
+      message: expect.stringContaining("'v1.5'"),
+    });
+  });
+
+  test.each(['a..', 'a../b', 'logs/x..', '../a', 'a//b', '/a', 'a/', './a', 'a\\b', 'a\0b', ''])(
+    'a bucket cannot store %j',
+    (path) => expect(thrownBy(() => checkPathIn(inBucket, path))).toMatchObject(invalid),
+  );
+
+  test.each(['a', '..a', 'a..b', 'a/..b', 'a b', 'ü/é', '@', '%', '#'])('a bucket can store %j', (path) => {
+    expect(checkPathIn(inBucket, path)).toBe(path);
+  });
+
+  test('a repository can store what only buckets forbid', () => {
+    expect(checkPathIn(parseRepo('owner/name'), 'a..')).toBe('a..');
+  });
+
+  test('any repository, revision and path come back out of the addresses made of them', () => {
+    const type = fc.constantFrom('model', 'dataset', 'space', 'kernel', 'bucket');
+    const text = fc.string({
+      unit: fc.constantFrom('a', '/', '%', '#', '2', 'F', '@', '?', ' ', 'é', '.'),
+      minLength: 1,
+    });
+    holds(1500, fc.tuple(type, text, text), ([type, revision, path]) => {
+      const repo = { type, name: 'owner/name' } as RepoId;
+      if (/^\.{1,2}$/.test(revision)) return;
+      try {
+        checkPathIn(repo, path);
+      } catch (error) {
+        expect(error).toMatchObject(invalid);
+        return;
+      }
+      const expected = { repo, path, ...(type !== 'bucket' && { revision }) };
+      for (const hub of [HUB, 'https://hf.co', 'https://mirror.test/hub']) {
+        expect(parseLocation(resolveUrl(hub, repo, revision, path), 'https://mirror.test/hub')).toEqual(expected);
+      }
+      const at = type === 'bucket' ? '' : `@${encodeURIComponent(revision)}`;
+      expect(parseLocation(`hf://${type}s/owner/name${at}/${path}`, HUB)).toEqual(expected);
+    });
   });
 });
 

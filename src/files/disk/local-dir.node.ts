@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
 import type { Verified } from '../../core/content-hash.ts';
 import { XetError } from '../../core/errors.ts';
-import { rename, rm, stat } from '../../fs/disk.node.ts';
+import { rename, rm, stat, utimes } from '../../fs/disk.node.ts';
 import { diskErrors, isOutOfSpace } from '../../fs/disk-errors.node.ts';
 import { sharedBlobsDisabled } from '../../fs/env-folders.node.ts';
 import { Fence, readBelow } from '../../fs/fence.node.ts';
@@ -156,7 +156,7 @@ class LocalPlace implements Place {
 
   constructor(file: ResolvedFile, around: LocalPlaceContext) {
     checkEtag(file.etag);
-    checkCommit(file.commit);
+    if (file.repo.type !== 'bucket') checkCommit(file.commit);
     if (NOTE.test(file.path)) {
       throw new XetError(
         'INVALID_ARGUMENT',
@@ -194,10 +194,12 @@ class LocalPlace implements Place {
   }
 
   async #checkTarget(signal: AbortSignal): Promise<Verified | undefined> {
-    const { path, etag, commit } = this.#file;
+    const { path, etag, commit, repo } = this.#file;
     const { notes, known, fence } = this.#around;
     // What is under its name elsewhere is not in this folder: the file takes the place of the link.
     if (!(await fence.has(this.#target))) return undefined;
+    // Python's client keeps no notes about buckets either.
+    if (repo.type === 'bucket') return checkContent(this.#target, this.#file, known, signal);
     const metadata = await notes.read(path);
     // An unchanged file that was something else then need not be read, unless the tag is of another kind.
     if (metadata && metadata.etag !== etag && metadata.etag.length === etag.length) return undefined;
@@ -243,7 +245,7 @@ class LocalPlace implements Place {
     const { cacheDir } = this.#around;
     const { repo, commit, path, etag, size, xetHash } = this.#file;
     // A copy that cannot be checked is of no use.
-    if (!isContentId(etag)) return [];
+    if (!isContentId(etag) || repo.type === 'bucket') return [];
     const folder = join(cacheDir, repoFolderName(repo));
     const shared = sharedBlobsDisabled() ? undefined : await new SharedBlobs(cacheDir).find(xetHash, size);
     const cache = Fence.ofCache(cacheDir);
@@ -260,12 +262,14 @@ class LocalPlace implements Place {
 
   /** Gives a finished file its name, in place of whatever has it. */
   async #put(finished: string, verified: Verified, look: FileFingerprint): Promise<string> {
-    const { path, etag, commit, xetHash } = this.#file;
+    const { path, etag, commit, xetHash, mtimeMs, repo } = this.#file;
     const { notes, known, fence } = this.#around;
     await fence.makeFolder(dirname(this.#target));
+    if (mtimeMs !== undefined) await tryTo(() => utimes(finished, mtimeMs / 1000, mtimeMs / 1000));
+    const last = mtimeMs === undefined ? look : await stat(finished, { bigint: true });
     await rename(finished, this.#target);
-    await tryTo(() => notes.write(path, commit, etag));
-    await known.remember(this.#target, { etag, xetHash, verified }, look);
+    if (repo.type !== 'bucket') await tryTo(() => notes.write(path, commit, etag));
+    await known.remember(this.#target, { etag, xetHash, verified }, last);
     return this.#target;
   }
 }
