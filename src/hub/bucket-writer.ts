@@ -5,7 +5,7 @@ import { apiUrl, repoText } from './repo.ts';
 import { incomplete, type RepoId, type RepoType } from './types.ts';
 
 /** One change of a bucket. Times are in milliseconds since 1970. */
-export type BucketChange =
+export type FileChange =
   | { type: 'addFile'; path: string; xetHash: string; mtimeMs: number }
   | { type: 'copyFile'; path: string; xetHash: string; mtimeMs: number; source: RepoId }
   | { type: 'deleteFile'; path: string };
@@ -30,7 +30,7 @@ const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 export async function changeBucket(
   hub: HubRequests,
   repo: RepoId,
-  changes: readonly BucketChange[],
+  changes: readonly FileChange[],
   signal: AbortSignal,
 ): Promise<FailedChange[]> {
   const failed: FailedChange[] = [];
@@ -43,7 +43,7 @@ export async function changeBucket(
 async function sendBatch(
   hub: HubRequests,
   repo: RepoId,
-  changes: readonly BucketChange[],
+  changes: readonly FileChange[],
   signal: AbortSignal,
 ): Promise<FailedChange[]> {
   const url = apiUrl(hub.endpoint, repo, 'batch');
@@ -78,7 +78,7 @@ async function sendBatch(
   return failures;
 }
 
-function wireForm(change: BucketChange): Record<string, unknown> {
+function wireForm(change: FileChange): Record<string, unknown> {
   const { type, path } = change;
   if (type === 'deleteFile') return { type, path };
   const { xetHash, mtimeMs } = change;

@@ -4,7 +4,7 @@ import { apiUrl, refuseForBucket, repoText } from './repo.ts';
 import type { RepoId } from './types.ts';
 
 /** Settings of a repository; what is not given stays as it is. */
-export interface RepoSettings {
+export interface RepoChanges {
   /** Visibility. */
   visibility?: 'public' | 'private' | 'protected' | undefined;
   /** Access on request: `auto` grants it at once, `manual` after a review, `false` ends it. */
@@ -39,7 +39,7 @@ export async function moveRepo(hub: HubRequests, from: RepoId, to: RepoId, signa
 export async function changeSettings(
   hub: HubRequests,
   repo: RepoId,
-  { visibility, gated }: RepoSettings,
+  { visibility, gated }: RepoChanges,
   signal: AbortSignal,
 ): Promise<void> {
   refuseForBucket(repo, { gated });

@@ -4,7 +4,7 @@ import { XetError } from '../core/errors.ts';
 import { inParallel } from '../core/in-parallel.ts';
 import { MetricsLog } from '../core/metrics.ts';
 import { ProgressMeter } from '../core/progress.ts';
-import { type BucketChange, changeBucket, changesFailed } from '../hub/bucket-writer.ts';
+import { changeBucket, changesFailed, type FileChange } from '../hub/bucket-writer.ts';
 import type { HubClient } from '../hub/client.ts';
 import { listEntries } from '../hub/listing.ts';
 import { checkPathIn, parseRepo, refuseForBucket, revisionUrl } from '../hub/repo.ts';
@@ -115,7 +115,7 @@ export class BucketUpload {
     const stored = await this.#store(sources, meter);
     meter.phase('committing');
     const now = Date.now();
-    const additions = stored.files.map(({ xetHash }, index): BucketChange => {
+    const additions = stored.files.map(({ xetHash }, index): FileChange => {
       const { path, mtimeMs = now } = sources[index] as Source;
       return { type: 'addFile', path, xetHash, mtimeMs };
     });
@@ -168,7 +168,7 @@ export class BucketUpload {
   }
 
   /** Deletions of single files: a bucket has no folders that could be deleted as one. */
-  async #planDeletions(uploaded: ReadonlySet<string>): Promise<BucketChange[]> {
+  async #planDeletions(uploaded: ReadonlySet<string>): Promise<FileChange[]> {
     const list = (path: string | undefined) =>
       listEntries(this.#hub, this.#repo, '', { path, recursive: true, signal: this.#signal });
     const paths = new Set<string>();

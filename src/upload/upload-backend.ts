@@ -7,7 +7,7 @@ import {
   deleteRepo,
   deleteTag,
   moveRepo,
-  type RepoSettings,
+  type RepoChanges,
 } from '../hub/manage-repo.ts';
 import { parseRepo, refuseForBucket, repoNamed, revisionOf } from '../hub/repo.ts';
 import type { RepoDesignation } from '../hub/types.ts';
@@ -84,7 +84,7 @@ export interface MoveRepoOptions extends Pick<CreateBranchOptions, 'signal'> {
 }
 
 /** Options of `updateRepo`. */
-export interface UpdateRepoOptions extends RepoSettings, Pick<CreateBranchOptions, 'repo' | 'signal'> {}
+export interface UpdateRepoOptions extends RepoChanges, Pick<CreateBranchOptions, 'repo' | 'signal'> {}
 
 /** Uploads of a client: `webUploads` in pages. */
 export interface UploadBackend extends Opaque<'uploads'> {}

@@ -28,7 +28,8 @@ describe('parseTarget', () => {
 
   test.each([
     ['owner/name', { repoType: 'model ' }],
-    ['owner/name', { repoType: 'bucket' }],
+    ['owner/name', { repoType: 'buckets' }],
+    ['name', { repoType: 'bucket' }],
     ['owner/name', { repoType: '' }],
     ['a/b/c', {}],
     ['', {}],

@@ -5,11 +5,11 @@ import { measure } from '../../scripts/size.mjs';
 
 /** Gzipped, in kB: what is reached, rounded up. That of the download path is also a promise. */
 const LIMITS = {
-  'download path': 37.9,
-  'small fetch adapter': 43.3,
-  'whole client': 64.3,
-  'fetch adapter': 69.7,
-  'service worker': 71,
+  'download path': 38.6,
+  'small fetch adapter': 44,
+  'whole client': 65.6,
+  'fetch adapter': 71,
+  'service worker': 72.3,
   'codec worker': 17.9,
   WebAssembly: 80,
 };
