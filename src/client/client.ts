@@ -160,7 +160,7 @@ export class BaseXetClient extends BaseXetWriter {
     const running = {
       ...parts,
       filesAtOnce: this.#parts.filesAtOnce,
-      batchForms: this.#parts.engine.batchForms,
+      batchForms: this.#parts.engine.transport.batchForms,
       fetchFile: ((file, place, settings) =>
         files.downloadTo(this.#parts.engine, file, place, {
           ...settings,

@@ -4,7 +4,7 @@ import { CACHE_PLACE, CHUNK_CACHE, checked, RETRY, TIMEOUTS } from '../core/argu
 import { XetError } from '../core/errors.ts';
 import type { UrlKind } from '../core/metrics.ts';
 import type { RetryPolicy } from '../http/retry-timing.ts';
-import type { Fetch, RetryNotice, Timeouts, Transport } from '../http/types.ts';
+import type { Fetch, RetryNotice, Timeouts, TransportName } from '../http/types.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
 import type { FileBackend } from './file-backend.ts';
 
@@ -28,7 +28,7 @@ export interface XetClientOptions extends CacheOptions {
    * HTTP client in Node: `'own'` is xetkit's HTTP/1.1 client, `'platform'` the global `fetch`, which is also used if the process
    * has replaced `fetch` or set a dispatcher for undici. Default: `XETKIT_HTTP`, else `'own'`. Pages, Deno and Bun always use `fetch`.
    */
-  transport?: Transport;
+  transport?: TransportName;
   /** Rewrites every URL before it is requested, including redirect targets where they are visible; for mirrors and proxies. */
   rewriteUrl?: (url: string, kind: UrlKind) => string;
   /** Hub cache folder (Node, Deno, Bun). Default: `HF_HUB_CACHE`, else `hub` in `HF_HOME`. Browsers have none. */

@@ -3,9 +3,9 @@ import type { OpenLocalCaches } from '../cache/cache-settings.ts';
 import type { Codec } from '../codec/codec.ts';
 import type { MakeContentHash } from '../core/content-hash.ts';
 import type { Shares } from '../core/descriptors.ts';
-import type { FetchTogether } from '../download/fetch-runs.ts';
+import type { FetchTogether } from '../download/fetch-together.ts';
 import type { HttpOptions } from '../http/http.ts';
-import type { HttpTimeouts, Transport } from '../http/types.ts';
+import type { HttpTimeouts, TransportName } from '../http/types.ts';
 import type { OpenCacheControl } from '../manage/types.ts';
 import type { NamePlatform } from '../snapshot/names.ts';
 import type { UploadBackend } from '../upload/upload-backend.ts';
@@ -14,7 +14,7 @@ import type { FileBackend } from './file-backend.ts';
 /** Platform features that reading needs. */
 export interface ReaderPlatform {
   /** Sends requests if the caller passes no `fetch`. */
-  fetchOf: (transport: Transport | undefined) => HttpOptions['fetch'];
+  fetchOf: (transport: TransportName | undefined) => HttpOptions['fetch'];
   /** True if `fetch` also accepts a body in pieces. */
   takesPieces?: boolean;
   /** The codec of the calling thread; undefined where that is to do without. */

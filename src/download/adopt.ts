@@ -4,7 +4,8 @@ import { isXetError } from '../core/errors.ts';
 import type { RepoStore } from '../files/place.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import { fileOf } from '../hub/listing.ts';
-import { ASKING, type DownloadEngine } from './engine.ts';
+import type { DownloadEngine } from './engine.ts';
+import { wholeOf } from './read.ts';
 
 export interface AdoptParts {
   engine: DownloadEngine;
@@ -66,9 +67,8 @@ export class Adoption {
   async #terms(file: ResolvedFile, signal: AbortSignal): Promise<readonly Term[]> {
     const { engine } = this.#parts;
     if (!engine.overXet(file)) return [];
-    const { stages } = await engine.begin(file, { start: 0, end: file.size }, { signal }, engine.parts.http, ASKING);
-    for await (const _ of stages.all([])) signal.throwIfAborted();
-    return stages.terms;
+    const read = engine.read(file, wholeOf(file), { signal, policy: 'network' });
+    return (await engine.begin(read, { keep: false })).plan();
   }
 
   async #take(file: ResolvedFile, path: string, signal: AbortSignal): Promise<void> {

@@ -1,46 +1,13 @@
 import type { FileSpan } from '../core/content.ts';
 import { NO_LONGER_WANTED } from '../core/errors.ts';
-import type { MetricsLog } from '../core/metrics.ts';
-import { type ByteRange, without } from '../core/ranges.ts';
+import { without } from '../core/ranges.ts';
+import type { JobContext, JobSpec } from './fetch-runs.ts';
 import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
-import { RangesBelongTogether } from './open-range.ts';
 import { PieceSlicer } from './piece-slicer.ts';
 import type { Piece } from './plan.ts';
-import { type JobContext, type JobSpec, RangeJob } from './range-job.ts';
-import { type Stage, timedStages, type WindowPlanner } from './stages.ts';
-
-/** Dependencies of a read over Xet. */
-export interface Reading {
-  stages: WindowPlanner;
-  context: JobContext;
-  running: RunOptions;
-}
-
-/** All of a read but what is there already, in file order. */
-export async function* assembleAll(
-  { stages, context, running }: Reading,
-  had: readonly ByteRange[],
-  lookAhead: () => number,
-  log: MetricsLog,
-): AsyncGenerator<FileSpan, void, undefined> {
-  let given = 0;
-  for (let planned = false; !planned; ) {
-    const there = [{ start: 0, end: given }, ...had.filter(({ end }) => end > given)];
-    try {
-      for await (const stage of timedStages(stages, given > 0 ? there : had, log)) {
-        for await (const content of assemble(stage, context, { ...running, lookAhead })) {
-          given = content.at + content.bytes.length;
-          yield content;
-        }
-      }
-      planned = true;
-    } catch (error) {
-      // What has been learned of the server makes another plan for the rest.
-      if (!(error instanceof RangesBelongTogether)) throw error;
-    }
-  }
-}
+import { RangeJob } from './range-job.ts';
+import type { Stage } from './stages.ts';
 
 export interface AssembleOptions extends RunOptions {
   /** Jobs that may be under way ahead of the one that is needed now. */
@@ -141,7 +108,7 @@ export async function* assemble(
 async function* takePiece(
   piece: Piece,
   job: RangeJob,
-  { inPlace: lent, buffers }: JobContext,
+  { inPlace: lent, transport: { buffers } }: JobContext,
 ): AsyncGenerator<FileSpan, void, undefined> {
   const taker = new PieceSlicer(piece);
   for await (const batch of job.batches(piece.term.chunks)) {

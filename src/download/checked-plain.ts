@@ -3,16 +3,15 @@ import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../core/
 import { XetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { type PlainOptions, type PlainSource, persistent } from './plain.ts';
+import { persistent } from './plain.ts';
+import type { Read } from './read.ts';
+import type { Transport } from './transport.ts';
 
 /** Consecutive chunks of a file: where they begin in it, and their records. */
 export interface ChunksInFile {
   start: number;
   records: ChunkRecords;
 }
-
-/** Hashes chunks that lie back to back, up to the first that does not match its record. */
-export type CheckChunks = (bytes: Uint8Array, records: ChunkRecords) => Promise<CheckedChunks>;
 
 /** Chunks that are checked together, in bytes. */
 const CHECKED_BYTES = 1024 * 1024;
@@ -24,16 +23,15 @@ const CHECKED_BYTES = 1024 * 1024;
  * @param around the chunks that overlap the range
  */
 export async function* readPlainChecked(
-  source: PlainSource,
-  file: ResolvedFile,
-  range: ByteRange,
+  transport: Transport,
+  read: Read,
   around: ChunksInFile,
-  check: CheckChunks,
-  options: PlainOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, undefined, undefined> {
+  const { file, range, signal } = read;
+  const check = (bytes: Uint8Array, records: ChunkRecords) => transport.pool.checkChunks(bytes, records, signal);
   const parts = partsOf(around);
   const end = parts.at(-1)?.end ?? around.start;
-  const fetched = persistent(source, file, { start: around.start, end }, options);
+  const fetched = persistent(transport, { ...read, range: { start: around.start, end } });
   let rest: Uint8Array = new Uint8Array();
   const take = async (part: ByteRange): Promise<Uint8Array> => {
     const bytes = new Uint8Array(part.end - part.start);
@@ -51,7 +49,7 @@ export async function* readPlainChecked(
       const isRight = ({ good }: CheckedChunks) => good === chunkCount(part.records);
       let checked = await check(await take(part), part.records);
       if (!isRight(checked)) {
-        const again = persistent(source, file, part, { ...options, fresh: true });
+        const again = persistent(transport, { ...read, range: part, policy: 'refetch' });
         checked = await check(await joined(again, part), part.records);
       }
       if (!isRight(checked)) throw corrupt(file, part);
@@ -63,6 +61,7 @@ export async function* readPlainChecked(
   } finally {
     await fetched.return();
   }
+  return undefined;
 }
 
 /** Chunks in groups. */

@@ -7,6 +7,7 @@ import type { FileSink, Place } from '../files/place.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { DownloadEngine } from './engine.ts';
 import { fillFile } from './fill-file.ts';
+import type { ReadPolicy } from './read.ts';
 import type { Ahead } from './stages.ts';
 
 export interface DownloadOutcome {
@@ -99,15 +100,15 @@ async function fetchInto(
     const finished = waited && !force ? await place.existing(signal) : undefined;
     if (finished) return alreadyThere(finished, file, meter, log);
     if (!force) await beforeFetch?.();
-    const filling = new Filling({ engine, file, sink, meter, signal, log, ahead, networkOnly: force });
+    const filling = new Filling({ engine, file, sink, meter, signal, log, ahead });
     let verified: Verified;
     try {
-      verified = await filling.run(false);
+      verified = await filling.run(force ? 'network' : 'any');
     } catch (error) {
       if (!isXetError(error, 'INTEGRITY')) throw error;
       await sink.restart();
       try {
-        verified = await filling.run(true);
+        verified = await filling.run('refetch');
       } catch (again) {
         // What is known to be wrong is no start for another try.
         if (isXetError(again, 'INTEGRITY')) await sink.restart();
@@ -132,7 +133,6 @@ interface FillingParts {
   signal: AbortSignal;
   log: MetricsLog;
   ahead: Ahead | undefined;
-  networkOnly: boolean;
 }
 
 /** From the engine into the sink, counting. */
@@ -149,8 +149,8 @@ class Filling {
     this.#parts = parts;
   }
 
-  async run(fresh: boolean): Promise<Verified> {
-    const { engine, file, sink, meter, signal, log, ahead, networkOnly } = this.#parts;
+  async run(policy: ReadPolicy): Promise<Verified> {
+    const { engine, file, sink, meter, signal, log, ahead } = this.#parts;
     const { held, unchecked } = sink;
     this.resumed = 0;
     this.cached = 0;
@@ -170,25 +170,26 @@ class Filling {
         signal,
         log,
         ahead,
-        networkOnly,
-        fresh,
+        policy,
         plain: this.#plain,
         onFallback: () => {
           this.#plain = true;
         },
-        onNetworkBytes: (bytes) => {
-          this.network += bytes;
-          meter.network(bytes);
-        },
-        onCachedBytes: (bytes) => {
-          this.cached += bytes;
-          meter.cache(bytes);
-        },
-        onFound: (bytes) => {
-          this.resumed += bytes;
-          log.add('local', bytes);
-          meter.local(bytes);
-          meter.content(bytes, file.path);
+        report: {
+          network: (bytes) => {
+            this.network += bytes;
+            meter.network(bytes);
+          },
+          cached: (bytes) => {
+            this.cached += bytes;
+            meter.cache(bytes);
+          },
+          placed: (bytes) => {
+            this.resumed += bytes;
+            log.add('local', bytes);
+            meter.local(bytes);
+            meter.content(bytes, file.path);
+          },
         },
       },
     );

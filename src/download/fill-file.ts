@@ -2,14 +2,12 @@ import { NO_CHUNKS } from '../core/chunks.ts';
 import type { FileSpan } from '../core/content.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { lengthOf } from '../core/ranges.ts';
-import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { assembleAll } from './assemble.ts';
 import { Coverage } from './coverage.ts';
-import type { CasFile, DownloadEngine } from './engine.ts';
-import type { FillOptions, FillTarget } from './engine-types.ts';
+import type { DownloadEngine } from './engine.ts';
 import { fillPlain } from './plain.ts';
-import { writeAllUnordered } from './write-unordered.ts';
+import { type CasFile, type FillOptions, type FillTarget, type Read, wholeOf } from './read.ts';
+import { fill } from './write-unordered.ts';
 
 /**
  * Puts a whole file together at its place, from where it stands, in whatever order its parts come; gives how
@@ -21,68 +19,66 @@ export async function fillFile(
   target: FillTarget,
   options: FillOptions,
 ): Promise<Verified> {
-  const { http, log } = engine.counted(options);
+  const read = engine.read(file, wholeOf(file), options);
+  const { report, http } = read;
   const coverage = new Coverage();
   for (const { start, end, chunks } of target.held) coverage.add(start, end - start, chunks);
-  options.onFound?.(lengthOf(target.held));
+  report.placed?.(lengthOf(target.held));
   const write = async (content: FileSpan) => {
-    await log.timed('writing', () => target.write(content.at, content.bytes, content.chunks));
+    await http.log.timed('writing', () => target.write(content.at, content.bytes, content.chunks));
     coverage.add(content.at, content.bytes.length, content.chunks);
-    log.add('content', content.bytes.length);
+    http.log.add('content', content.bytes.length);
   };
   if (engine.overXet(file) && !options.plain) {
+    const ofCas = { ...read, file };
     for (let way = 'xet'; way === 'xet'; ) {
       const before = lengthOf(coverage.parts);
       try {
-        return await fillXet(engine, file, coverage, write, options, http);
+        return await fillXet(engine, ofCas, coverage, write, options);
       } catch (error) {
-        way = await engine.wayOn(file, error, options, http, lengthOf(coverage.parts) > before);
+        way = await engine.wayOn(ofCas, error, lengthOf(coverage.parts) > before);
       }
     }
     options.onFallback?.();
   }
-  return fillOverHttp(engine, file, target, coverage, write, options, http);
+  return fillOverHttp(engine, read, target, coverage, write);
 }
 
 async function fillXet(
   engine: DownloadEngine,
-  file: CasFile,
+  read: Read<CasFile>,
   coverage: Coverage,
   write: (content: FileSpan) => Promise<void>,
-  options: FillOptions,
-  http: Http,
+  { ahead }: FillOptions,
 ): Promise<Verified> {
-  const { lanes, sequentialWrites } = engine.parts;
+  const { lanes, sequentialWrites } = engine.transport;
   // What is written at once is held for nobody, however often it is wanted.
-  const how = { keep: false, maxHeldBytes: sequentialWrites ? undefined : Number.POSITIVE_INFINITY };
-  const reading = await engine.begin(file, { start: 0, end: file.size }, options, http, how);
+  const maxHeldBytes = sequentialWrites ? undefined : Number.POSITIVE_INFINITY;
+  const reading = await engine.begin(read, { keep: false, maxHeldBytes, ahead });
   const had = [...coverage.parts];
   if (sequentialWrites) {
-    const lending = { ...reading, context: { ...reading.context, inPlace: true } };
-    for await (const content of assembleAll(lending, had, () => lanes.limit, http.log)) await write(content);
+    for await (const content of reading.stream(had, () => lanes.limit, { inPlace: true })) await write(content);
   } else {
-    await writeAllUnordered(reading, had, write, http);
+    await fill(reading, had, write);
   }
-  await engine.seal(file, coverage.records(), reading.stages.terms);
+  await engine.seal(read.file, coverage.records(), reading.terms);
   return 'xet';
 }
 
 async function fillOverHttp(
   engine: DownloadEngine,
-  file: ResolvedFile,
+  read: Read,
   target: FillTarget,
   coverage: Coverage,
   write: (content: FileSpan) => Promise<void>,
-  options: FillOptions,
-  http: Http,
 ): Promise<Verified> {
+  const { file, report, http } = read;
   const before = lengthOf(coverage.parts);
   for (const { start, end } of target.unchecked) {
     for (const part of coverage.holes({ start, end })) coverage.add(part.start, part.end - part.start, NO_CHUNKS);
   }
-  options.onFound?.(lengthOf(coverage.parts) - before);
-  return fillPlain(engine.plainSource(http), file, {
-    ...options,
+  report.placed?.(lengthOf(coverage.parts) - before);
+  return fillPlain(engine.transport, read, {
     had: [...coverage.parts],
     read: (range) => target.read(range),
     write: async (at, bytes) => {

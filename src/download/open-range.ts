@@ -9,10 +9,10 @@ import type { SignedUrls } from './signed-urls.ts';
 
 export interface RangeSource {
   http: Http;
-  urls: SignedUrls;
   rules: RangeRules;
-  /** Past every HTTP cache: an earlier answer was corrupt. */
-  fresh: boolean;
+  urls: SignedUrls;
+  /** True to go past every HTTP cache, as an earlier answer was corrupt. */
+  refetch: boolean;
   /** Largest request in bytes where a range is fetched in steps. */
   stepBytes?: (() => number) | undefined;
 }
@@ -128,7 +128,7 @@ export async function* openRange(
 
 /** Requests one range of a xorb. */
 async function requestRange(
-  { http, fresh }: RangeSource,
+  { http, refetch }: RangeSource,
   url: string,
   range: ByteRange,
   signal: AbortSignal,
@@ -138,7 +138,7 @@ async function requestRange(
     url,
     headers: { range: rangeHeader(range) },
     signal,
-    cache: fresh ? 'no-store' : undefined,
+    cache: refetch ? 'no-store' : undefined,
     // The reader of the range retries it as a whole, counting what it has received.
     attempts: 1,
   });
@@ -153,7 +153,7 @@ async function requestRange(
 
 /** Some ranges of a xorb with one request, as far as the server answers so. Each piece is of use until the next is asked for. */
 export async function* fetchRanges(
-  { http, rules, fresh }: Pick<RangeSource, 'http' | 'rules' | 'fresh'>,
+  { http, rules, refetch }: RangeSource,
   url: string,
   ranges: readonly FetchRange[],
   signal: AbortSignal,
@@ -164,7 +164,7 @@ export async function* fetchRanges(
     url,
     headers: { range: `bytes=${asked.map(({ start, end }) => `${start}-${end - 1}`).join(',')}` },
     signal,
-    cache: fresh ? 'no-store' : undefined,
+    cache: refetch ? 'no-store' : undefined,
     attempts: 1,
   });
   const boundary = multipartBoundary(reply.headers.get('content-type'));

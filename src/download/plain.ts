@@ -1,22 +1,10 @@
-import { etagCheck, type MakeContentHash, type Verified } from '../core/content-hash.ts';
+import { etagCheck, type Verified } from '../core/content-hash.ts';
 import { isXetError, XetError } from '../core/errors.ts';
 import { type ByteRange, rangeHeader, without } from '../core/ranges.ts';
 import { checkPartial } from '../http/content-range.ts';
-import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-
-export interface PlainSource {
-  http: Http;
-  headers: () => Promise<Record<string, string>>;
-  makeHash: MakeContentHash;
-  attempts: number;
-}
-
-export interface PlainOptions {
-  signal: AbortSignal;
-  fresh?: boolean;
-  onNetworkBytes?: (bytes: number) => void;
-}
+import type { Read } from './read.ts';
+import type { Transport } from './transport.ts';
 
 /** Gives a part of a file from elsewhere, as far as it can. */
 export type Before = (
@@ -32,26 +20,25 @@ export type Before = (
  * @param before gives what lies before the range; `fetched` gives what it lacks.
  */
 export async function* readPlain(
-  source: PlainSource,
-  file: ResolvedFile,
-  range: ByteRange,
+  transport: Transport,
+  read: Read,
   whole: boolean,
-  options: PlainOptions,
   before: Before = (part, fetched) => fetched(part),
 ): AsyncGenerator<Uint8Array, Verified | undefined, undefined> {
-  const check = whole ? checkOf(source, file) : undefined;
+  const { file, range } = read;
+  const check = whole ? checkOf(transport, file) : undefined;
   if (check && range.start > 0) {
-    const fetched = (part: ByteRange) => persistent(source, file, part, options);
+    const fetched = (part: ByteRange) => persistent(transport, { ...read, range: part });
     for await (const bytes of before({ start: 0, end: range.start }, fetched)) check.hash.update(bytes);
   }
-  for await (const bytes of persistent(source, file, range, options)) {
+  for await (const bytes of persistent(transport, read)) {
     check?.hash.update(bytes);
     yield bytes;
   }
   return check && sealed(file, check);
 }
 
-export interface PlainTarget extends PlainOptions {
+export interface PlainTarget {
   /** Parts in place, ascending and disjoint. */
   had: readonly ByteRange[];
   read: (range: ByteRange) => AsyncIterable<Uint8Array>;
@@ -59,8 +46,9 @@ export interface PlainTarget extends PlainOptions {
 }
 
 /** Fetches what is missing of a whole file, and hashes all of it on the way; gives how it was found to be right. */
-export async function fillPlain(source: PlainSource, file: ResolvedFile, target: PlainTarget): Promise<Verified> {
-  const check = checkOf(source, file);
+export async function fillPlain(transport: Transport, read: Read, target: PlainTarget): Promise<Verified> {
+  const { file } = read;
+  const check = checkOf(transport, file);
   const parts = [
     ...target.had,
     ...without({ start: 0, end: file.size }, target.had).map((hole) => ({ ...hole, hole })),
@@ -68,7 +56,7 @@ export async function fillPlain(source: PlainSource, file: ResolvedFile, target:
   for (const part of parts.sort((a, b) => a.start - b.start)) {
     let at = part.start;
     const missing = 'hole' in part;
-    const bytes = missing ? persistent(source, file, part, target) : target.read(part);
+    const bytes = missing ? persistent(transport, { ...read, range: part }) : target.read(part);
     for await (const run of bytes) {
       check.hash.update(run);
       if (missing) await target.write(at, run);
@@ -80,14 +68,14 @@ export async function fillPlain(source: PlainSource, file: ResolvedFile, target:
 
 type Check = NonNullable<ReturnType<typeof etagCheck>>;
 
-function checkOf(source: PlainSource, file: ResolvedFile): Check {
+function checkOf({ makeHash }: Transport, file: ResolvedFile): Check {
   if (file.repo.type === 'bucket') {
     throw new XetError(
       'UNSUPPORTED',
       `'${file.path}' is in a bucket, so it can only be verified over Xet, which is switched off (xet, HF_HUB_DISABLE_XET).`,
     );
   }
-  const check = etagCheck(file.etag, file.size, source.makeHash);
+  const check = etagCheck(file.etag, file.size, makeHash);
   if (check) return check;
   throw new XetError(
     'INTEGRITY',
@@ -106,25 +94,21 @@ async function sealed(file: ResolvedFile, check: Check): Promise<Verified> {
 }
 
 /** A range in as many requests as it takes. */
-export async function* persistent(
-  source: PlainSource,
-  file: ResolvedFile,
-  range: ByteRange,
-  options: PlainOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* persistent(transport: Transport, read: Read): AsyncGenerator<Uint8Array, void, undefined> {
+  const { file, range, signal, policy, http, report } = read;
   let at = range.start;
-  const known = options.fresh ? undefined : file.beginning;
+  const known = policy === 'refetch' ? undefined : file.beginning;
   // The address that the Hub leads to is signed and runs out: once after each progress it is asked for anew.
   let mayBeExpired = true;
-  const { attempts, http } = source;
-  const tries = http.tries({ kind: 'hub', attempts, waits: true, signal: options.signal });
+  const { attempts } = transport;
+  const tries = http.tries({ kind: 'hub', attempts, waits: true, signal });
   while (at < range.end) {
     try {
       // A copy of what is known: whoever gets it may do with it what he likes.
       for await (const bytes of known && at < known.length
         ? [known.slice(at, range.end)]
-        : once(source, file, { start: at, end: range.end }, options)) {
-        options.onNetworkBytes?.(bytes.length);
+        : once(transport, { ...read, range: { start: at, end: range.end } })) {
+        report.network?.(bytes.length);
         at += bytes.length;
         tries.progressed();
         mayBeExpired = true;
@@ -142,17 +126,15 @@ export async function* persistent(
 }
 
 async function* once(
-  { http, headers }: PlainSource,
-  file: ResolvedFile,
-  range: ByteRange,
-  { signal, fresh = false }: PlainOptions,
+  { hub }: Transport,
+  { file, range, signal, policy, http }: Read,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reply = await http.send({
     kind: 'hub',
     url: file.url,
-    headers: { ...(await headers()), range: rangeHeader(range) },
+    headers: { ...(await hub.headers()), range: rangeHeader(range) },
     signal,
-    cache: fresh ? 'no-store' : undefined,
+    cache: policy === 'refetch' ? 'no-store' : undefined,
     attempts: 1,
   });
   // A server may ignore a range that begins at the start; elsewhere the answer must be the one asked for.

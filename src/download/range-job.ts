@@ -1,21 +1,12 @@
 import { mergeRanges } from '../cache/chunks/chunk-runs.ts';
-import type { ChunkRun } from '../cache/chunks/chunk-store.ts';
-import type { FetchRange } from '../cas/reconstruction.ts';
 import type { DecodedRun } from '../codec/codec.ts';
-import type { CodecPool } from '../codec/pool.ts';
-import type { MemoryBudget } from '../core/budget.ts';
 import { type ChunkRecords, chunkSlice, totalLength } from '../core/chunks.ts';
 import { isXetError, XetError } from '../core/errors.ts';
-import type { Lanes } from '../core/lanes.ts';
 import type { ByteRange, ChunkRange } from '../core/ranges.ts';
-import type { Http } from '../http/http.ts';
-import type { RunBuffers } from '../xorb/buffers.ts';
 import type { FrameRun } from '../xorb/frames.ts';
-import { corrupt, cutShort, type FetchTogether, fetchRuns, RUN_BYTES } from './fetch-runs.ts';
-import type { FrameStarts } from './frame-starts.ts';
-import type { ThroughputAverage } from './hedge.ts';
-import { openRange, type RangeRules } from './open-range.ts';
-import type { SignedUrls } from './signed-urls.ts';
+import { fetchRuns, type JobContext, type JobSpec, rangeSource } from './fetch-runs.ts';
+import { openRange } from './open-range.ts';
+import { corrupt, cutShort, RUN_BYTES } from './range-part.ts';
 
 /** A run of a range's chunks that has been fetched, and is decoded or being so. */
 export interface Batch {
@@ -30,41 +21,6 @@ export interface Batch {
   least: boolean;
 }
 
-export interface JobContext {
-  http: Http;
-  pool: CodecPool;
-  budget: MemoryBudget;
-  lanes: Lanes;
-  pace: ThroughputAverage;
-  buffers: RunBuffers;
-  rules: RangeRules;
-  starts: FrameStarts;
-  /** Asks for several ranges at once. */
-  together?: FetchTogether | undefined;
-  fresh: boolean;
-  attempts: number;
-  onNetworkBytes: (bytes: number) => void;
-  /** Limits what is fetched and not yet used, where that would be lost with the process. */
-  backlog?: MemoryBudget | undefined;
-  /** Largest request in bytes, if smaller than servers and browsers allow. */
-  stepBytes?: (() => number) | undefined;
-  /** True if decoded bytes reuse the memory of their frames; the consumer of a batch returns it to `buffers`. */
-  inPlace?: boolean | undefined;
-  /** False for chunks of which it is known that they are others than these. */
-  isRight?: ((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined;
-  /** Called with each decoded run before it is delivered; delivery waits for it. */
-  onRun?: ((xorb: string, run: ChunkRun) => Promise<void>) | undefined;
-}
-
-/** Range and chunks that a job fetches. */
-export interface JobSpec {
-  xorb: string;
-  urls: SignedUrls;
-  ranges: readonly FetchRange[];
-  /** Chunks that the pieces want; a chunk outside of all is not decoded. */
-  wanted: readonly ChunkRange[];
-}
-
 /** Of a batch: where later pieces want more than this part of it, all of it is kept. */
 const WORTH_KEEPING_ALL = 0.75;
 
@@ -77,7 +33,7 @@ export const JOB_BYTES = RUN_BYTES + 256 * 1024;
  */
 export class RangeJob {
   readonly #spec: JobSpec;
-  readonly #context: JobContext & { signal: AbortSignal };
+  readonly #context: JobContext;
   readonly #abort = new AbortController();
   #batches: Batch[] = [];
   /** Batches that nobody has looked at yet. */
@@ -89,12 +45,13 @@ export class RangeJob {
 
   constructor(spec: JobSpec, context: JobContext) {
     this.#spec = spec;
-    this.#context = { ...context, signal: this.#abort.signal };
+    this.#context = context;
   }
 
   /** Runs to the end of the range; failures reach whoever reads the batches. */
   async run(): Promise<void> {
-    const { budget, lanes, signal } = this.#context;
+    const { budget, lanes } = this.#context.transport;
+    const { signal } = this.#abort;
     try {
       await lanes.enter(this.#isUrgent, signal);
       try {
@@ -117,10 +74,10 @@ export class RangeJob {
 
   /** Another connection is of no use while what comes over the others cannot be kept up with. */
   async #backlogHalfEmpty(): Promise<void> {
-    const { backlog, signal } = this.#context;
+    const { backlog } = this.#context;
     if (!backlog) return;
     const half = backlog.limitBytes / 2;
-    await backlog.acquire(half, this.#isUrgent, signal);
+    await backlog.acquire(half, this.#isUrgent, this.#abort.signal);
     backlog.release(half);
   }
 
@@ -132,12 +89,12 @@ export class RangeJob {
   /** Marks the job as the one that its file waits for. */
   makeUrgent(): void {
     this.#urgent = true;
-    this.#context.lanes.recheck();
+    this.#context.transport.lanes.recheck();
     this.#recheck();
   }
 
   #recheck(): void {
-    this.#context.budget.recheck();
+    this.#context.transport.budget.recheck();
     this.#context.backlog?.recheck();
   }
 
@@ -187,7 +144,8 @@ export class RangeJob {
   }
 
   async #fetch(): Promise<void> {
-    const source = { ...this.#context, ...this.#spec, needed: this.#isUrgent };
+    const { signal } = this.#abort;
+    const source = { context: this.#context, job: this.#spec, signal, needed: this.#isUrgent };
     for await (const run of fetchRuns(source)) await this.#take(run);
   }
 
@@ -201,7 +159,9 @@ export class RangeJob {
     }
     const users = this.#spec.wanted.filter((wanted) => wanted.start < chunks.end && chunks.start < wanted.end).length;
     if (users === 0) return;
-    const { budget, backlog, signal, buffers, inPlace } = this.#context;
+    const { transport, backlog, inPlace } = this.#context;
+    const { budget, buffers } = transport;
+    const { signal } = this.#abort;
     // Nothing that lives as long as the batch may refer to the run: its frames are done with after decoding.
     const { start, unpackedLength, frames } = run;
     const frameBytes = frames.buffer.byteLength;
@@ -262,7 +222,7 @@ export class RangeJob {
     });
     const bytes = runs.reduce((sum, { length }) => sum + length, 0);
     if (bytes > data.length * WORTH_KEEPING_ALL) return false;
-    const { budget } = this.#context;
+    const { budget } = this.#context.transport;
     for (const { run, own, from, length } of runs) {
       budget.tryAcquire(length, true);
       const decoded = Promise.resolve({ data: data.slice(from, from + length), chunks: own.slice() });
@@ -278,7 +238,9 @@ export class RangeJob {
     onSpent?: (buffer: ArrayBufferLike) => void,
     inPlace = false,
   ): Promise<DecodedRun> {
-    const { pool, signal, isRight } = this.#context;
+    const { transport, isRight } = this.#context;
+    const { pool } = transport;
+    const { signal } = this.#abort;
     const run = await (inPlace ? pool.decodeRunInPlace(frames, signal) : pool.decodeRun(frames, signal, onSpent));
     if (!isRight || isRight(this.#spec.xorb, first, run.chunks)) return run;
     throw new XetError('PROTOCOL', `Chunks from ${first} on are not the ones that are known of this xorb`);
@@ -291,12 +253,14 @@ export class RangeJob {
 
   /** The one honest retry: the same frames once more, past all caches. */
   async #decodeAgain(error: unknown, frames: ByteRange, first: number): Promise<DecodedRun> {
-    const { http, rules, signal, fresh, attempts, onNetworkBytes } = this.#context;
+    const { transport, read } = this.#context;
+    const { http, report } = read;
+    const { signal } = this.#abort;
     if (!isXetError(error, 'PROTOCOL', 'CODEC_CRASHED')) throw error;
-    if (fresh) throw isXetError(error, 'PROTOCOL') ? corrupt(this.#spec.xorb, error) : error;
+    if (read.policy === 'refetch') throw isXetError(error, 'PROTOCOL') ? corrupt(this.#spec.xorb, error) : error;
     const again = new Uint8Array(frames.end - frames.start);
     let filled = 0;
-    const source = { http, urls: this.#spec.urls, rules, fresh: true };
+    const source = { ...rangeSource(this.#context, this.#spec, true), stepBytes: undefined };
     const range = this.#spec.ranges.find(({ bytes }) => bytes.start <= frames.start && frames.end <= bytes.end);
     if (!range) throw error;
     const fill = async () => {
@@ -304,12 +268,12 @@ export class RangeJob {
         const taken = piece.subarray(0, again.length - filled);
         again.set(taken, filled);
         filled += taken.length;
-        onNetworkBytes(taken.length);
+        report.network?.(taken.length);
         if (filled === again.length) return;
       }
       throw cutShort(again.length - filled, this.#spec.xorb);
     };
-    const tries = http.tries({ kind: 'xorb', attempts, signal });
+    const tries = http.tries({ kind: 'xorb', attempts: transport.attempts, signal });
     while (filled < again.length) {
       try {
         await fill();

@@ -4,15 +4,13 @@ import type { FileSpan } from '../core/content.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { EventLoopYielder } from '../core/event-loop.ts';
 import type { ByteRange } from '../core/ranges.ts';
-import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
-import { assembleAll, type Reading } from './assemble.ts';
-import { type CheckChunks, readPlainChecked } from './checked-plain.ts';
+import { readPlainChecked } from './checked-plain.ts';
 import { Coverage } from './coverage.ts';
-import { type CasFile, type DownloadEngine, isWhole } from './engine.ts';
-import type { StreamOptions } from './engine-types.ts';
-import { readLocal } from './local-part.ts';
+import type { DownloadEngine } from './engine.ts';
 import { type Before, readPlain } from './plain.ts';
+import { type CasFile, isWhole, type Read, type StreamOptions } from './read.ts';
+import type { Reading } from './reading.ts';
 
 /** Bytes that a cautious read fetches ahead at first; later a fraction of the bytes already read. */
 const MIN_AHEAD_BYTES = 1024 * 1024;
@@ -30,8 +28,9 @@ export async function* readRange(
   range: ByteRange,
   options: StreamOptions,
 ): AsyncGenerator<FileSpan, void, undefined> {
-  const { http, log } = engine.counted(options);
-  const content = contentOf(engine, file, range, options, http);
+  const read = engine.read(file, range, options);
+  const { log } = read.http;
+  const content = contentOf(engine, read, options);
   const turns = new EventLoopYielder();
   try {
     for (;;) {
@@ -48,50 +47,47 @@ export async function* readRange(
 
 async function* contentOf(
   engine: DownloadEngine,
-  file: ResolvedFile,
-  range: ByteRange,
+  read: Read,
   options: StreamOptions,
-  http: Http,
 ): AsyncGenerator<FileSpan, void, undefined> {
+  const { file, range } = read;
+  if (!engine.overXet(file)) return yield* readOverHttp(engine, read, range.start, options);
+  const ofCas = { ...read, file };
+  const coverage = new Coverage();
+  let first: Reading | undefined;
   let at = range.start;
-  if (engine.overXet(file)) {
-    const coverage = new Coverage();
-    const begun: Reading[] = [];
-    for (let way = 'xet'; way === 'xet'; ) {
-      const begunAt = at;
-      try {
-        for await (const content of readXet(engine, file, range, coverage, at, begun, options, http)) {
-          at = content.at + content.bytes.length;
-          yield content;
-        }
-        return;
-      } catch (error) {
-        way = await engine.wayOn(file, error, options, http, at > begunAt);
+  for (let way = 'xet'; way === 'xet'; ) {
+    const begunAt = at;
+    try {
+      const reading = await engine.begin(ofCas, { ...options, keep: true });
+      first ??= reading;
+      for await (const content of readXet(engine, ofCas, reading, coverage, at, options)) {
+        at = content.at + content.bytes.length;
+        yield content;
       }
+      return;
+    } catch (error) {
+      way = await engine.wayOn(ofCas, error, at > begunAt);
     }
-    return yield* readOverHttp(engine, file, range, at, options, http, begun[0] && keptBy(begun[0]));
   }
-  yield* readOverHttp(engine, file, range, at, options, http);
+  const kept = first;
+  yield* readOverHttp(engine, read, at, options, kept && ((part, fetched) => kept.kept(part, fetched)));
 }
 
 async function* readXet(
   engine: DownloadEngine,
-  file: CasFile,
-  range: ByteRange,
+  read: Read<CasFile>,
+  reading: Reading,
   coverage: Coverage,
   from: number,
-  begun: Reading[],
   options: StreamOptions,
-  http: Http,
 ): AsyncGenerator<FileSpan, void, undefined> {
-  const whole = isWhole(file, range);
+  const { file, range } = read;
+  const whole = isWhole(read);
   const had = from > range.start ? [{ start: range.start, end: from }] : [];
-  const reading = await engine.begin(file, range, options, http, { keep: true });
-  begun.push(reading);
-  const { lanes, requestBytes } = engine.parts;
+  const { lanes, requestBytes } = engine.transport;
   const ahead = options.cautious ? new MemoryBudget(MIN_AHEAD_BYTES, 0) : undefined;
-  const context = {
-    ...reading.context,
+  const adjusted = {
     inPlace: options.lent,
     backlog: ahead,
     // Browsers read to the end what they have asked for.
@@ -100,29 +96,27 @@ async function* readXet(
   const lookAhead = () =>
     Math.min(lanes.limit, Math.floor((ahead?.limitBytes ?? Number.POSITIVE_INFINITY) / WORTH_A_LANE_BYTES));
   let given = 0;
-  for await (const content of assembleAll({ ...reading, context }, had, lookAhead, http.log)) {
+  for await (const content of reading.stream(had, lookAhead, adjusted)) {
     given += content.bytes.length;
     if (ahead) ahead.limitBytes = Math.max(MIN_AHEAD_BYTES, Math.floor(given * AHEAD_SHARE));
     if (whole) coverage.add(content.at, content.bytes.length, content.chunks);
     yield content;
   }
   if (!whole) return;
-  await engine.seal(file, coverage.records(), reading.stages.terms);
+  await engine.seal(file, coverage.records(), reading.terms);
   options.onVerified?.('xet');
 }
 
-/** The bytes of a range from a place in it on, over plain HTTP. */
+/** The bytes of a read from a place in it on, over plain HTTP. */
 export async function* readOverHttp(
   engine: DownloadEngine,
-  file: ResolvedFile,
-  range: ByteRange,
+  read: Read,
   from: number,
   options: StreamOptions,
-  http: Http,
   before?: Before,
 ): AsyncGenerator<FileSpan, void, undefined> {
-  const rest = { start: from, end: range.end };
-  const reading = await overHttp(engine, file, rest, isWhole(file, range), options, http, before);
+  const { file, range, http } = read;
+  const reading = await overHttp(engine, { ...read, range: { start: from, end: range.end } }, isWhole(read), before);
   let at = from;
   for (;;) {
     const { done, value } = await reading.next();
@@ -138,40 +132,12 @@ export async function* readOverHttp(
 
 /** A range is checked chunk by chunk if the recipe of its file is known; a whole file has its entity tag. */
 async function overHttp(
-  engine: DownloadEngine,
-  file: ResolvedFile,
-  rest: ByteRange,
+  { transport }: DownloadEngine,
+  rest: Read,
   whole: boolean,
-  options: StreamOptions,
-  http: Http,
   before: Before | undefined,
 ): Promise<AsyncGenerator<Uint8Array, Verified | undefined, undefined>> {
-  const { caches, pool } = engine.parts;
-  const source = engine.plainSource(http);
-  const known = whole || !file.xetHash ? undefined : await caches?.chunksAround(file.xetHash, rest);
-  if (!known) return readPlain(source, file, rest, whole, options, before);
-  const check: CheckChunks = (bytes, records) => pool.checkChunks(bytes, records, options.signal);
-  return readPlainChecked(source, file, rest, known, check, options) as AsyncGenerator<
-    Uint8Array,
-    undefined,
-    undefined
-  >;
-}
-
-/** Content of a read over Xet that this machine has kept, so that plain HTTP fetches nothing twice. */
-function keptBy({ stages, running }: Reading): Before {
-  return async function* (part, fetched) {
-    let at = part.start;
-    const elsewhere = async function* (rest: ByteRange): AsyncGenerator<FileSpan, void, undefined> {
-      for await (const bytes of fetched(rest)) yield { at: 0, bytes, chunks: NO_CHUNKS };
-    };
-    for (const local of await stages.here(part)) {
-      if (local.start > at) yield* fetched({ start: at, end: local.start });
-      const wanted = { start: Math.max(at, local.start), end: part.end };
-      for await (const { bytes } of readLocal(local, wanted, { ...running, elsewhere, onLocal: () => undefined }))
-        yield bytes;
-      at = Math.max(at, Math.min(local.end, part.end));
-    }
-    if (at < part.end) yield* fetched({ start: at, end: part.end });
-  };
+  const { xetHash } = rest.file;
+  const known = whole || !xetHash ? undefined : await transport.caches?.chunksAround(xetHash, rest.range);
+  return known ? readPlainChecked(transport, rest, known) : readPlain(transport, rest, whole, before);
 }

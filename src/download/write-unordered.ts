@@ -4,29 +4,30 @@ import type { FileSpan } from '../core/content.ts';
 import { NO_LONGER_WANTED } from '../core/errors.ts';
 import { inParallel } from '../core/in-parallel.ts';
 import type { ByteRange } from '../core/ranges.ts';
-import type { Http } from '../http/http.ts';
-import type { Reading } from './assemble.ts';
 import { specOf } from './assemble.ts';
 import { Coverage } from './coverage.ts';
+import type { JobContext } from './fetch-runs.ts';
 import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
 import { RangesBelongTogether } from './open-range.ts';
 import { PieceSlicer } from './piece-slicer.ts';
-import { type JobContext, RangeJob } from './range-job.ts';
-import type { Stage } from './stages.ts';
-import { timedStages } from './stages.ts';
+import { RangeJob } from './range-job.ts';
+import type { Reading } from './reading.ts';
+import { type Stage, timedStages } from './stages.ts';
+import type { Transport } from './transport.ts';
 
 /** Fetched and not yet written: a kill costs no more than this, and what is under way. */
 const BACKLOG_BYTES = 8 * 1024 * 1024;
 
 /** Gives all of a read but what is there already to `write`, in whatever order it comes. */
-export async function writeAllUnordered(
-  { stages, context, running }: Reading,
+export async function fill(
+  { planner, context, running }: Reading,
   had: readonly ByteRange[],
   write: (content: FileSpan) => Promise<void>,
-  http: Http,
 ): Promise<void> {
-  const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, context.budget.limitBytes), 0);
+  const { transport, read } = context;
+  const { log } = read.http;
+  const backlog = new MemoryBudget(Math.min(BACKLOG_BYTES, transport.budget.limitBytes), 0);
   const written = new Coverage();
   for (const { start, end } of had) written.add(start, end - start, NO_CHUNKS);
   const options = {
@@ -36,21 +37,17 @@ export async function writeAllUnordered(
       written.add(content.at, content.bytes.length, NO_CHUNKS);
     },
   };
-  await planningAgain(async () => {
-    for await (const stage of timedStages(stages, [...written.parts], http.log)) {
-      const scattering = writeUnordered(stage, { ...context, backlog }, options);
-      await http.log.timed('waitingForData', () => scattering);
+  for (let planned = false; !planned; ) {
+    try {
+      for await (const stage of timedStages(planner, [...written.parts], log)) {
+        const writing = writeUnordered(stage, { ...context, backlog }, options);
+        await log.timed('waitingForData', () => writing);
+      }
+      planned = true;
+    } catch (error) {
+      // What has been learned of the server makes another plan for the rest.
+      if (!(error instanceof RangesBelongTogether)) throw error;
     }
-  });
-}
-
-/** Does some work; once more where a server serves all ranges of an address or none, which is known from then on. */
-async function planningAgain(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof RangesBelongTogether)) throw error;
-    await planningAgain(work);
   }
 }
 
@@ -91,7 +88,7 @@ export async function writeUnordered(stage: Stage, context: JobContext, options:
   const start = (index: number) => {
     const job = new RangeJob(specOf(stage, index), { ...context, inPlace: true });
     jobs.set(index, job);
-    track(fetchJob(stage, index, job, { ...inner, buffers: context.buffers }).finally(() => jobs.delete(index)));
+    track(fetchJob(stage, index, job, inner, context.transport).finally(() => jobs.delete(index)));
   };
   stop.signal.addEventListener('abort', () => {
     for (const job of jobs.values()) job.stop(stop.signal.reason);
@@ -120,9 +117,9 @@ async function fetchJob(
   stage: Stage,
   index: number,
   job: RangeJob,
-  options: WriteUnorderedOptions & Pick<JobContext, 'buffers'>,
+  { write, signal }: WriteUnorderedOptions,
+  { buffers }: Transport,
 ): Promise<void> {
-  const { write, signal, buffers } = options;
   const { plan } = stage;
   const takers = (plan.jobs[index]?.pieces ?? []).flatMap((piece) => {
     const taken = plan.pieces[piece];

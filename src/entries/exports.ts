@@ -12,7 +12,7 @@ export type { ByteRange } from '../core/ranges.ts';
 export type { DownloadResult } from '../download/file.ts';
 export type { WritableFile } from '../files/opfs/picked-place.ts';
 export type { RetryPolicy } from '../http/retry-timing.ts';
-export type { Fetch, RetryNotice, Timeouts, Transport } from '../http/types.ts';
+export type { Fetch, RetryNotice, Timeouts, TransportName } from '../http/types.ts';
 export type { FileInfo } from '../hub/client.ts';
 export type { RepoLocation } from '../hub/repo.ts';
 export { parseLocation, parseRepo } from '../hub/repo.ts';

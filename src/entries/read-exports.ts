@@ -11,7 +11,7 @@ export type { FetchInput } from '../fetch/hub-request.ts';
 export type { FetchClient } from '../fetch/token-clients.ts';
 export type { FetchProgress, XetFetch } from '../fetch/xet-fetch.ts';
 export type { RetryPolicy } from '../http/retry-timing.ts';
-export type { Fetch, RetryNotice, Timeouts, Transport } from '../http/types.ts';
+export type { Fetch, RetryNotice, Timeouts, TransportName } from '../http/types.ts';
 export type { FileInfo } from '../hub/client.ts';
 export type { RepoDesignation, RepoId, RepoType } from '../hub/types.ts';
 export type { XetFile } from '../read/xet-file.ts';

@@ -8,7 +8,7 @@ import { beneath } from './network-fetch.ts';
 import { isPlainBody, nodeRequest } from './node/request.node.ts';
 import { routeTo } from './proxy-settings.node.ts';
 import { type Hop, isRedirect, nextHop } from './redirects.ts';
-import type { HttpResponse, RewriteRedirect, SendingFetch, Transport } from './types.ts';
+import type { HttpResponse, RewriteRedirect, SendingFetch, TransportName } from './types.ts';
 
 const builtIn = beneath(globalThis.fetch);
 
@@ -31,7 +31,7 @@ export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
  * Sends requests in Node, Deno and Bun: like the platform's `fetch`, but it also accepts bodies in pieces, and follows
  * the environment's settings for proxies and certificates.
  */
-export function makeNodeFetch(env: Environment, transport: Transport = 'own'): SendingFetch {
+export function makeNodeFetch(env: Environment, transport: TransportName = 'own'): SendingFetch {
   return async (input, init, rewrite) => {
     const fetch = beneath(globalThis.fetch);
     // A `fetch` or a dispatcher that the program has set has its own way through the network.
@@ -92,11 +92,11 @@ function untrusted(error: unknown, url: string): XetError | undefined {
 export const nodeFetch = makeNodeFetch(environment);
 
 /** The `fetch` that the option `transport` selects, else the environment. */
-export const nodeFetchOf = (transport: Transport | undefined): SendingFetch =>
+export const nodeFetchOf = (transport: TransportName | undefined): SendingFetch =>
   makeNodeFetch(environment, transport ?? transportOf(environment));
 
 /** `XETKIT_HTTP`. Throws `INVALID_ARGUMENT` if it is neither `own` nor `platform`. */
-export function transportOf(env: Environment): Transport {
+export function transportOf(env: Environment): TransportName {
   const { XETKIT_HTTP: value = '' } = env;
   if (value === '' || value === 'own') return 'own';
   if (value === 'platform') return 'platform';

@@ -45,7 +45,7 @@ export interface RetryNotice {
 }
 
 /** HTTP client in Node: xetkit's own, or the platform's `fetch`. */
-export type Transport = 'own' | 'platform';
+export type TransportName = 'own' | 'platform';
 
 /** The same, asked where a request goes in place of where each redirect leads, where that can be known. */
 export type SendingFetch = (input: string, init?: RequestInit, rewrite?: RewriteRedirect) => Promise<HttpResponse>;

@@ -1,5 +1,6 @@
 import type { FileSpan } from '../core/content.ts';
 import type { ByteRange } from '../core/ranges.ts';
+import type { ReadPolicy } from '../download/read.ts';
 import { readRange } from '../download/read-range.ts';
 import { type FileReads, type FileReadsParts, filled } from './file-reads.ts';
 
@@ -12,8 +13,8 @@ export class DirectReads implements FileReads {
   }
 
   read(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
-    return filled(range.end - range.start, async (bytes, fresh) => {
-      for await (const run of this.#content(range, signal, { fresh, lent: true })) {
+    return filled(range.end - range.start, async (bytes, policy) => {
+      for await (const run of this.#content(range, signal, { policy, lent: true })) {
         bytes.set(run.bytes, run.at - range.start);
       }
     });
@@ -26,7 +27,7 @@ export class DirectReads implements FileReads {
   #content(
     range: ByteRange,
     signal: AbortSignal | undefined,
-    how: { fresh?: boolean; lent?: boolean; cautious?: boolean },
+    how: { policy?: ReadPolicy; lent?: boolean; cautious?: boolean },
   ): AsyncGenerator<FileSpan, void, undefined> {
     const { engine, file, signal: ending } = this.parts;
     return readRange(engine, file, range, { ...how, signal: signal ? AbortSignal.any([ending, signal]) : ending });

@@ -3,6 +3,7 @@ import type { FileSpan } from '../core/content.ts';
 import { isXetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { DownloadEngine } from '../download/engine.ts';
+import type { ReadPolicy } from '../download/read.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 
 export interface FileReadsParts {
@@ -27,14 +28,14 @@ export interface FileReads {
 /** So many bytes, filled by `fill`; once more, past all caches, if what came was corrupt. */
 export async function filled(
   length: number,
-  fill: (bytes: Uint8Array, fresh: boolean) => Promise<void>,
+  fill: (bytes: Uint8Array, policy: ReadPolicy) => Promise<void>,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   try {
-    await fill(bytes, false);
+    await fill(bytes, 'any');
   } catch (error) {
     if (!isXetError(error, 'INTEGRITY')) throw error;
-    await fill(bytes, true);
+    await fill(bytes, 'refetch');
   }
   return bytes;
 }

@@ -36,17 +36,19 @@ export async function saveToStream(
     {
       signal: AbortSignal.any([signal, stop.signal]),
       log,
-      networkOnly: force,
+      policy: force ? 'network' : 'any',
       onVerified: (how) => {
         verified = how;
       },
-      onNetworkBytes: (more) => {
-        bytes.network += more;
-        meter.network(more);
-      },
-      onCachedBytes: (more) => {
-        bytes.cache += more;
-        meter.cache(more);
+      report: {
+        network: (more) => {
+          bytes.network += more;
+          meter.network(more);
+        },
+        cached: (more) => {
+          bytes.cache += more;
+          meter.cache(more);
+        },
       },
     },
   );

@@ -6,7 +6,7 @@ export interface SharedFetchParts {
   /** The bytes to come; what comes may begin before them and end behind them. */
   range: ByteRange;
   /** True if an earlier attempt delivered corrupt data, so that this one bypasses all caches. */
-  fresh: boolean;
+  refetch: boolean;
   /** True if bytes are delivered only at the end, when they are known to be correct. */
   untilEnd: boolean;
   /** True if bytes arrive in any order; then it cannot be joined once it has begun. */
@@ -51,7 +51,7 @@ const ALONE_MS = 2000;
 /** One fetch of a range for all who want something of it. Begins when it is made. */
 export class SharedFetch {
   readonly range: ByteRange;
-  readonly fresh: boolean;
+  readonly refetch: boolean;
   readonly #parts: SharedFetchParts;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<Waiting>();
@@ -65,7 +65,7 @@ export class SharedFetch {
   constructor(parts: SharedFetchParts) {
     this.#parts = parts;
     this.range = parts.range;
-    this.fresh = parts.fresh;
+    this.refetch = parts.refetch;
     this.#at = parts.range.start;
     this.#left = parts.range.end - parts.range.start;
     void this.#run();

@@ -35,7 +35,7 @@ export class SharedReads implements FileReads {
   }
 
   read(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
-    return filled(range.end - range.start, (bytes, fresh) => this.#fill(bytes, range, signal, fresh));
+    return filled(range.end - range.start, (bytes, policy) => this.#fill(bytes, range, signal, policy === 'refetch'));
   }
 
   stream(range: ByteRange, signal: AbortSignal, cautious = false): AsyncGenerator<FileSpan, void, undefined> {
@@ -44,19 +44,19 @@ export class SharedReads implements FileReads {
     return readRange(engine, file, range, { signal: both, sections: this.#sections, cautious });
   }
 
-  async #fill(bytes: Uint8Array, range: ByteRange, signal: AbortSignal | undefined, fresh: boolean): Promise<void> {
+  async #fill(bytes: Uint8Array, range: ByteRange, signal: AbortSignal | undefined, refetch: boolean): Promise<void> {
     const { memory } = this.parts;
     this.parts.signal.throwIfAborted();
     signal?.throwIfAborted();
     const whole = this.#isWhole(range);
     const passengers: Waiter[] = [];
-    if (whole && !(!fresh && memory.isVerified(this.#key, range))) {
-      const flight = this.#flights.find((one) => this.#startsWhole(one, fresh)) ?? this.#start(range, fresh);
+    if (whole && !(!refetch && memory.isVerified(this.#key, range))) {
+      const flight = this.#flights.find((one) => this.#startsWhole(one, refetch)) ?? this.#start(range, refetch);
       passengers.push(flight.join(range, bytes, range.start, true));
     } else {
-      const missing = fresh ? [range] : memory.copy(this.#key, range, bytes);
+      const missing = refetch ? [range] : memory.copy(this.#key, range, bytes);
       if (missing.length === 0) return this.#ahead.follow(range);
-      passengers.push(...this.#board(missing, range, bytes, fresh));
+      passengers.push(...this.#board(missing, range, bytes, refetch));
     }
     const leave = (reason: unknown) => {
       for (const passenger of passengers) passenger.leave(reason);
@@ -72,14 +72,14 @@ export class SharedReads implements FileReads {
   }
 
   /** Joins what is on its way, and starts what is not, until all that is missing will come. */
-  #board(missing: readonly ByteRange[], read: ByteRange, bytes: Uint8Array, fresh: boolean): Waiter[] {
+  #board(missing: readonly ByteRange[], read: ByteRange, bytes: Uint8Array, refetch: boolean): Waiter[] {
     const passengers: Waiter[] = [];
     const left = [...missing];
     for (let hole = left.shift(); hole; hole = left.shift()) {
       const { start } = hole;
       const flight =
-        this.#flights.find((one) => this.#comesSoon(one, start, fresh)) ??
-        this.#start(fresh ? hole : this.#worthFetching(read, hole), fresh);
+        this.#flights.find((one) => this.#comesSoon(one, start, refetch)) ??
+        this.#start(refetch ? hole : this.#worthFetching(read, hole), refetch);
       const part = { start, end: Math.min(hole.end, flight.range.end) };
       passengers.push(flight.join(part, bytes, read.start));
       left.unshift(...without(hole, [part]));
@@ -103,34 +103,40 @@ export class SharedReads implements FileReads {
     };
   }
 
-  #comesSoon(flight: SharedFetch, at: number, fresh: boolean): boolean {
+  #comesSoon(flight: SharedFetch, at: number, refetch: boolean): boolean {
     const { start, end } = flight.ahead;
     const inTime = start <= at && at < end && at - start <= this.parts.memory.fetchBytes;
-    return inTime && flight.isOpen && (flight.fresh || !fresh);
+    return inTime && flight.isOpen && (flight.refetch || !refetch);
   }
 
-  #startsWhole(flight: SharedFetch, fresh: boolean): boolean {
-    return this.#isWhole(flight.ahead) && flight.isOpen && (flight.fresh || !fresh);
+  #startsWhole(flight: SharedFetch, refetch: boolean): boolean {
+    return this.#isWhole(flight.ahead) && flight.isOpen && (flight.refetch || !refetch);
   }
 
   #isWhole({ start, end }: ByteRange): boolean {
     return start === 0 && end === this.#whole.end;
   }
 
-  #start(range: ByteRange, fresh: boolean): SharedFetch {
+  #start(range: ByteRange, refetch: boolean): SharedFetch {
     const { engine, file, memory, signal } = this.parts;
-    if (fresh) this.#forget();
+    if (refetch) this.#forget();
     const whole = this.#isWhole(range);
     const small = range.end - range.start <= memory.fetchBytes;
     const fetched = memory.begin();
     const flight: SharedFetch = new SharedFetch({
       range,
-      fresh,
+      refetch,
       untilEnd: whole && small,
       anyOrder: !small,
       bring: async (stop, take, held) => {
         const both = AbortSignal.any([signal, stop]);
-        const options = { signal: both, fresh, sections: this.#sections, wholeChunks: small && !whole, lent: true };
+        const options = {
+          signal: both,
+          policy: refetch ? ('refetch' as const) : ('any' as const),
+          sections: this.#sections,
+          wholeChunks: small && !whole,
+          lent: true,
+        };
         if (!small) return bringRange(engine, file, range, options, take, held);
         for await (const content of readRange(engine, file, range, options)) take(content);
       },

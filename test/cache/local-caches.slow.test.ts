@@ -111,11 +111,13 @@ async function fill({ engine, hub }: SetUp, file: ResolvedFile, target: MemoryTa
   let network = 0;
   const verified = await fillFile(engine, file, target, {
     signal,
-    onCachedBytes: (bytes) => {
-      cached += bytes;
-    },
-    onNetworkBytes: (bytes) => {
-      network += bytes;
+    report: {
+      cached: (bytes) => {
+        cached += bytes;
+      },
+      network: (bytes) => {
+        network += bytes;
+      },
     },
   });
   return { verified, cached, network, kinds: hub.requests.map(({ kind }) => kind) };
@@ -210,9 +212,11 @@ describe('a file on this disk', () => {
     let cached = 0;
     await fillFile(all.engine, all.files.original, target, {
       signal: noSignal,
-      networkOnly: true,
-      onCachedBytes: (bytes) => {
-        cached += bytes;
+      policy: 'network',
+      report: {
+        cached: (bytes) => {
+          cached += bytes;
+        },
       },
     });
     expectWhole(target, original);
@@ -527,7 +531,10 @@ describe('chunks of reads that leave no file', () => {
     expect(first).toMatchObject({ code: 'INTEGRITY' });
     const fresh: Uint8Array[] = [];
     const range = { start: 0, end: original.length };
-    for await (const { bytes } of readRange(all.engine, all.files.original, range, { signal: noSignal, fresh: true })) {
+    for await (const { bytes } of readRange(all.engine, all.files.original, range, {
+      signal: noSignal,
+      policy: 'refetch',
+    })) {
       fresh.push(bytes);
     }
     expect(sha256(Buffer.concat(fresh))).toBe(sha256(original));

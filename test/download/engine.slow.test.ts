@@ -6,9 +6,9 @@ import { memoryRecipeStore } from '../../src/cache/recipes/recipe-store.memory.t
 import { loadCodec } from '../../src/codec/load.node.ts';
 import { MemoryBudget } from '../../src/core/budget.ts';
 import { Lanes } from '../../src/core/lanes.ts';
-import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
+import type { TransportParts } from '../../src/download/transport.ts';
 import { memoryVerifiedFiles } from '../../src/files/verified-files.memory.ts';
 import { type LocalHub, type LocalHubOptions, startLocalHub } from '../../src/local-hub/start.ts';
 import { engineFor, hubWith, repo, requests, sent } from '../support/engines.ts';
@@ -19,7 +19,7 @@ import { randomBytes, text } from '../support/samples.ts';
 async function readAll(
   hub: LocalHub,
   path: string,
-  parts: Partial<EngineParts> = {},
+  parts: Partial<TransportParts> = {},
   onNetworkBytes: (bytes: number) => void = () => undefined,
 ): Promise<Uint8Array> {
   const { engine, hubClient } = engineFor(hub, parts);
@@ -32,7 +32,7 @@ async function readAll(
     { start: 0, end: file.size },
     {
       signal: new AbortController().signal,
-      onNetworkBytes,
+      report: { network: onNetworkBytes },
       onVerified: (how) => {
         verified = how;
       },

@@ -104,7 +104,7 @@ describe('a file that is filled in', () => {
     const error = await rejectionOf(fillFile(engine, file, new MemoryTarget(bytes), { signal: noSignal }));
     expect(error).toMatchObject({ code: 'INTEGRITY' });
     const target = new MemoryTarget(bytes);
-    expect(await fillFile(engine, file, target, { signal: noSignal, fresh: true })).toBe('xet');
+    expect(await fillFile(engine, file, target, { signal: noSignal, policy: 'refetch' })).toBe('xet');
     expectWhole(target, bytes);
     expect(requests(hub, 'bridge')).toEqual([]);
     expect([budget.usedBytes, lanes.used]).toEqual([0, 0]);
@@ -203,8 +203,10 @@ describe('plain HTTP in place of Xet', () => {
     let found = 0;
     const options = {
       signal: noSignal,
-      onFound: (count: number) => {
-        found += count;
+      report: {
+        placed: (count: number) => {
+          found += count;
+        },
       },
     };
     hub.resetRequests();

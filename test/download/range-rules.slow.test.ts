@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Lanes } from '../../src/core/lanes.ts';
-import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
 import { readRange } from '../../src/download/read-range.ts';
+import type { TransportParts } from '../../src/download/transport.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import { engineFor, hubWith, MemoryTarget, repo, requests } from '../support/engines.ts';
@@ -75,7 +75,7 @@ interface Run {
   download: (bytes: Uint8Array) => Promise<void>;
 }
 
-async function runWith(rule: ServerRule, parts: Partial<EngineParts>): Promise<Run> {
+async function runWith(rule: ServerRule, parts: Partial<TransportParts>): Promise<Run> {
   const hub = await hubWith({ base });
   await hub.commitFiles(repo, { large, small }, { xet: 'always' });
   const served = { refused: 0, answered: 0, bytes: 0 };
@@ -103,7 +103,7 @@ async function runWith(rule: ServerRule, parts: Partial<EngineParts>): Promise<R
 }
 
 /** As pages ask for ranges, and without several at once. */
-const inSteps: Partial<EngineParts> = { requestBytes: 1024 * 1024, together: undefined };
+const inSteps: Partial<TransportParts> = { requestBytes: 1024 * 1024, together: undefined };
 
 /** Bytes of xorbs that one download takes where nothing is refused. */
 async function leastBytes(bytes: Uint8Array): Promise<number> {
@@ -112,7 +112,7 @@ async function leastBytes(bytes: Uint8Array): Promise<number> {
   return served.bytes / 2;
 }
 
-describe.each<[string, Partial<EngineParts>]>([
+describe.each<[string, Partial<TransportParts>]>([
   ['ranges at once', {}],
   ['steps of a range, as in pages', inSteps],
 ])('with requests for %s', (_how, parts) => {

@@ -4,8 +4,8 @@ import { MemoryBudget } from '../../src/core/budget.ts';
 import { chunkCount } from '../../src/core/chunks.ts';
 import { XetError } from '../../src/core/errors.ts';
 import { Lanes } from '../../src/core/lanes.ts';
-import type { EngineParts } from '../../src/download/engine-types.ts';
 import { fillFile } from '../../src/download/fill-file.ts';
+import type { TransportParts } from '../../src/download/transport.ts';
 import type { LocalHub } from '../../src/local-hub/start.ts';
 import {
   chunksOf,
@@ -51,7 +51,7 @@ function gateway(): { passed: Promise<void>; open: () => void } {
   return gate;
 }
 
-async function setUp(bytes: Uint8Array, chunksPerXorb: number, parts: Partial<EngineParts> = {}) {
+async function setUp(bytes: Uint8Array, chunksPerXorb: number, parts: Partial<TransportParts> = {}) {
   const hub = await hubWith({ a: bytes }, {}, chunksPerXorb);
   const set = engineFor(hub, parts);
   const file = await set.hubClient.resolve(repo, 'main', 'a');
@@ -89,11 +89,13 @@ describe('a file that is put together in any order', () => {
       let found = 0;
       const verified = await fillFile(engine, file, target, {
         signal: noSignal,
-        onNetworkBytes: (count) => {
-          network += count;
-        },
-        onFound: (count) => {
-          found += count;
+        report: {
+          network: (count) => {
+            network += count;
+          },
+          placed: (count) => {
+            found += count;
+          },
         },
       });
       expect(verified).toBe('xet');
@@ -201,8 +203,10 @@ describe('memory', () => {
     let network = 0;
     const filling = fillFile(engine, file, target, {
       signal: noSignal,
-      onNetworkBytes: (count) => {
-        network += count;
+      report: {
+        network: (count) => {
+          network += count;
+        },
       },
     });
     await standstill(() => network);

@@ -168,7 +168,7 @@ describe('one fetch for several readers', () => {
     const ends: unknown[] = [];
     const flight = new SharedFetch({
       range,
-      fresh: false,
+      refetch: false,
       untilEnd: options.untilEnd ?? false,
       anyOrder: options.anyOrder ?? false,
       keep: options.keeps === false ? undefined : () => undefined,

@@ -6,8 +6,9 @@ import { type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../../sr
 import { Lanes } from '../../src/core/lanes.ts';
 import type { ByteRange } from '../../src/core/ranges.ts';
 import { DownloadEngine } from '../../src/download/engine.ts';
-import type { EngineParts, FillTarget } from '../../src/download/engine-types.ts';
 import { fetchTogether } from '../../src/download/fetch-together.ts';
+import type { FillTarget } from '../../src/download/read.ts';
+import type { TransportParts } from '../../src/download/transport.ts';
 import { nodeContentHash } from '../../src/files/disk/content-check.node.ts';
 import type { HeldPart } from '../../src/files/place.ts';
 import { DEFAULT_TIMEOUTS, Http } from '../../src/http/http.ts';
@@ -28,7 +29,7 @@ export async function hubWith(
 }
 
 /** An engine without workers whose retries take no time. */
-export function engineFor(hub: LocalHub, parts: Partial<EngineParts> = {}) {
+export function engineFor(hub: LocalHub, parts: Partial<TransportParts> = {}) {
   const http = new Http({ fetch, timeouts: DEFAULT_TIMEOUTS, retry: { attempts: 4, baseDelayMs: 1, maxDelayMs: 2 } });
   const hubClient = new HubClient(http, { endpoint: hub.url, accessToken: async () => undefined });
   const budget = parts.budget ?? new MemoryBudget(64 << 20, 16 << 20);
