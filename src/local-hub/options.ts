@@ -2,6 +2,7 @@ import { checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import { checkChoice, invalid } from './check-arguments.ts';
 import { parseHost, parseOrigin } from './http/sender.ts';
+import { type MirrorOptions, type MirrorSettings, mirrorSettings } from './mirror/options.ts';
 
 /** An access token's owner and what it may do. */
 export interface TokenGrant {
@@ -12,7 +13,7 @@ export interface TokenGrant {
 }
 
 /** Options of a local Hub. */
-export interface LocalHubOptions {
+export interface LocalHubOptions extends MirrorOptions {
   /** Folder for everything that lasts. Default: a fresh temporary folder, removed on `close()`. One Hub per folder at a time. */
   dir?: string;
   /** Default `127.0.0.1`: nobody else on the network gets in unasked. */
@@ -79,10 +80,14 @@ export interface LocalHubOptions {
 
 /** The options with every default in place. */
 export type Settings = Required<
-  Omit<LocalHubOptions, 'dir' | 'log' | 'casUrl' | 'publicUrl' | 'allowedOrigins' | 'allowedHosts'>
+  Omit<
+    LocalHubOptions,
+    'dir' | 'log' | 'casUrl' | 'publicUrl' | 'allowedOrigins' | 'allowedHosts' | keyof MirrorOptions
+  >
 > &
   Pick<LocalHubOptions, 'log' | 'casUrl' | 'publicUrl'> & {
     senders: { hosts: ReadonlySet<string>; origins: Set<string> };
+    mirror: MirrorSettings | undefined;
   };
 
 function parsePublicUrl(text: string): string {
@@ -116,7 +121,7 @@ function checkTokens(tokens: LocalHubOptions['tokens']): LocalHubOptions['tokens
 const DEFAULT_TOKEN = 'hf_local';
 
 const OPTIONS =
-  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:n urlLifetimeSeconds:n rangeRule:exact|subset reconstructionVersions:a grants:b shardVersions:a maxRangesPerUrl:n mergeRanges:b checkSha256:b durable:b casUrl:s log:f';
+  'dir:s host:s port:a allowedOrigins:l allowedHosts:l publicUrl:s tokens:o openWrites:b readOnly:b now:f tokenLifetimeSeconds:n urlLifetimeSeconds:n rangeRule:exact|subset reconstructionVersions:a grants:b shardVersions:a maxRangesPerUrl:n mergeRanges:b checkSha256:b durable:b casUrl:s log:f upstream:s maxSize:n offline:b uploads:refuse|proxy nameSeconds:n accessSeconds:n maxFetches:n upstreamToken:s';
 
 export function settle(given: LocalHubOptions): Settings {
   const options = checked('startLocalHub', given, OPTIONS);
@@ -157,5 +162,6 @@ export function settle(given: LocalHubOptions): Settings {
     durable: options.durable ?? false,
     casUrl: options.casUrl,
     log: options.log,
+    mirror: mirrorSettings(options),
   };
 }

@@ -13,6 +13,10 @@ import type { Route } from './http/route.ts';
 import { refusalOf } from './http/sender.ts';
 import { hubRoute } from './hub/routes.ts';
 import { asHubError, errorText, HubError } from './hub-error.ts';
+import { XORB_PREFIX } from './mirror/cas-routes.ts';
+import type { Mirror } from './mirror/mirror.ts';
+import { FILE_PREFIX } from './mirror/resolve.ts';
+import { mirrorRoute } from './mirror/routes.ts';
 
 /** Bytes that may wait in a connection before its body is held back. */
 const SEND_BUFFER_BYTES = 1024 * 1024;
@@ -26,10 +30,17 @@ const SERVER_OPTIONS = {
 };
 
 /** The HTTP server in front of everything. It does not listen yet. */
-export function createHubServer(context: HubContext, faults: FaultPlan, log: RequestLog): Server {
+export function createHubServer(
+  context: HubContext,
+  faults: FaultPlan,
+  log: RequestLog,
+  mirror: Mirror | undefined,
+): Server {
   const grants = new Grants();
   const findCas = casRoutes(context, grants);
   const findRoute = (exchange: HubExchange): Route => {
+    const mirrored = mirror && mirrorRoute(mirror, exchange);
+    if (mirrored) return mirrored;
     const [first, ...rest] = exchange.segments;
     if (`/${first}` === CAS_PREFIX) return findCas(exchange, rest);
     // hf_xet drops the path of the CAS address when it reports its statistics.
@@ -130,7 +141,7 @@ async function respond(exchange: HubExchange, faults: FaultPlan, route: Route, c
 function familyOf({ segments }: HubExchange): Route['family'] {
   const [first = ''] = segments;
   if (`/${first}` === CAS_PREFIX) return 'cas';
-  return ['xorbs', 'xorb-uploads', 'xet-bridge', 'lfs'].includes(first) ? 'signed' : 'hub';
+  return ['xorbs', 'xorb-uploads', 'xet-bridge', 'lfs', XORB_PREFIX, FILE_PREFIX].includes(first) ? 'signed' : 'hub';
 }
 
 async function sendError(exchange: HubExchange, route: Route, error: unknown, context: HubContext): Promise<void> {

@@ -15,6 +15,7 @@ import { parseOrigin } from './http/sender.ts';
 import { Signer } from './http/signature.ts';
 import { startRepo } from './hub/manage.ts';
 import { listen, stop } from './listen.ts';
+import { openMirror } from './mirror/mirror.ts';
 import { type LocalHubOptions, type Settings, settle } from './options.ts';
 import { checkPut, type PutOptions, putFiles } from './put-files.ts';
 import { parseRepo, type RepoDesignation, type RepoId, urlPrefix } from './repo/repo-id.ts';
@@ -30,6 +31,7 @@ export type { CommitOptions } from './commit-files.ts';
 export type { Content } from './content.ts';
 export type { FaultAction, FaultHandle, FaultPlan, FaultRule, RequestKind } from './faults.ts';
 export type { RequestRecord } from './http/request-log.ts';
+export type { MirrorOptions } from './mirror/options.ts';
 export type { LocalHubOptions, TokenGrant } from './options.ts';
 export type { PutOptions } from './put-files.ts';
 export type { RepoDesignation, RepoId, RepoType } from './repo/repo-id.ts';
@@ -128,7 +130,8 @@ async function serve(dir: string, lock: FolderLock, settings: Settings, leave: (
   };
   const faults = new FaultPlan();
   const log = new RequestLog();
-  const server = createHubServer(context, faults, log);
+  const mirror = settings.mirror && (await openMirror(context, dir, settings.mirror));
+  const server = createHubServer(context, faults, log, mirror);
   context.origin = await listen(server, settings.host, settings.port);
   await lock.announce(context.origin);
 

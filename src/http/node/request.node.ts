@@ -54,7 +54,8 @@ export async function nodeRequest(
       signal,
     );
     const location = head.headers.get('location');
-    if (!isRedirect(head.status, location)) return answer(exchange, head, hop.url.href, hop.method);
+    if (init.redirect === 'manual' || !isRedirect(head.status, location))
+      return answer(exchange, head, hop.url.href, hop.method);
     exchange.readOff(MAX_READ_OFF_MS);
     hop = nextHop(hop, head.status, location, redirects, rewrite);
   }

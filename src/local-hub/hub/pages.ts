@@ -84,7 +84,8 @@ function table(rows: string[]): string {
   return `<table>${rows.slice(0, MAX_ROWS).join('\n')}</table>${more}`;
 }
 
-function sendPage(exchange: HubExchange, title: string, content: string): Promise<void> {
+/** Sends a page of the server's own. */
+export function sendPage(exchange: HubExchange, title: string, content: string): Promise<void> {
   const page =
     `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<title>${escapeHtml(title)}</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${content}\n`;
@@ -95,6 +96,7 @@ function encodePath(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/');
 }
 
-function escapeHtml(text: string): string {
+/** Text as content or attribute of a page. */
+export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
