@@ -45,7 +45,7 @@ export interface DiskSteps {
 
 /** Takes steps on a disk off a thread that has other things to do. */
 export interface DiskOffload {
-  /** That so many files will be looked for and written soon: whether that is worth help is decided here. */
+  /** Announces files that will be looked for and written soon. Starts the thread if they are many. */
   expect(files: number): void;
   /** True while the disk thread is available. */
   readonly active: boolean;
@@ -56,7 +56,7 @@ export interface DiskOffload {
     here: () => ReturnType<DiskSteps[Name]>,
   ): ReturnType<DiskSteps[Name]>;
   /**
-   * Reserves memory for bytes that are handed to the disk thread, until `letGo`. False if the thread or the memory is
+   * Reserves memory for bytes that are handed to the disk thread, until {@link release}. False if the thread or the memory is
    * unavailable.
    */
   tryReserve(bytes: number): boolean;

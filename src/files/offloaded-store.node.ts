@@ -6,7 +6,7 @@ import type { RepoId } from '../hub/types.ts';
 import { DelegatingStore } from './delegating-store.ts';
 import type { DiskOffload, PlaceInStore, StoreFolders } from './disk-offload.ts';
 import type { ExistingFile, HeldFile } from './held-file.ts';
-import type { FileSink, Place, RepoStore } from './place.ts';
+import { type CommitFiles, commitFilesOf, type FileSink, type Place, type RepoStore } from './place.ts';
 
 /** A longer file takes longer to hand over than to write. */
 export const MAX_OFFLOADED_BYTES = 64 * 1024;
@@ -27,8 +27,13 @@ export class OffloadedStore extends DelegatingStore {
     this.#help = help;
   }
 
-  expect(files: number): void {
+  async commitFiles(repo: RepoId, commit: string, files: number): Promise<CommitFiles> {
     this.#help.expect(files);
+    return commitFilesOf(this.store, repo, commit, files).then((inner) => ({
+      ...inner,
+      find: (path) => this.find(repo, commit, path),
+      place: (file, revision) => this.place(file, revision),
+    }));
   }
 
   override place(file: ResolvedFile, revision: string): Place {
@@ -69,7 +74,7 @@ class OffloadedPlace implements Place {
     if (!this.#help.tryReserve(2 * size)) return this.#place.openSink(options);
     return new BufferedSink(size, {
       put: (bytes, verified) => this.#put(bytes, verified, options),
-      letGo: () => this.#help.release(2 * size),
+      release: () => this.#help.release(2 * size),
     });
   }
 
@@ -90,7 +95,7 @@ class OffloadedPlace implements Place {
 interface Owner {
   put(bytes: Uint8Array, verified: Verified): Promise<string>;
   /** The memory is used no more. */
-  letGo(): void;
+  release(): void;
 }
 
 /** Holds a small file until it is whole. */
@@ -122,6 +127,6 @@ class BufferedSink implements FileSink {
   }
 
   async close(): Promise<void> {
-    this.#owner.letGo();
+    this.#owner.release();
   }
 }

@@ -59,14 +59,43 @@ export interface EarlierFile {
   commit: string;
 }
 
+/** The files of one commit during a snapshot. A file that was found is remembered until its place was asked for it. */
+export interface CommitFiles {
+  /** A file, if it is here. */
+  find(path: string): Promise<HeldFile | undefined>;
+  place(file: ResolvedFile, revision: string): Place;
+  /** Notes the files of the snapshot, so that the next one finds them sooner. Never rejects. */
+  noteSnapshot(files: readonly BroughtFile[]): Promise<void>;
+}
+
+/** The files of a commit as a store opens them, or as it finds each alone. */
+export async function commitFilesOf(
+  store: RepoStore,
+  repo: RepoId,
+  commit: string,
+  files: number,
+): Promise<CommitFiles> {
+  const opened = await store.commitFiles?.(repo, commit, files);
+  return (
+    opened ?? {
+      find: (path) => store.find(repo, commit, path),
+      place: (file, revision) => store.place(file, revision),
+      noteSnapshot: async () => undefined,
+    }
+  );
+}
+
 /**
  * A folder for files of repositories, and what it remembers of them: the Hub cache folder, or a folder of the
  * user's own. What it remembers is a convenience: writing it never fails a download, and what is read from it is
  * checked or absent.
  */
 export interface RepoStore {
-  /** Announces that many files of a commit will be looked up soon, and most of them written. */
-  expect?(files: number, repo: RepoId, commit: string): Promise<void> | void;
+  /**
+   * Opens the files of a commit for a snapshot, of which so many will be looked up, and most of them written. Undefined for stores
+   * that look at each file alone.
+   */
+  commitFiles?(repo: RepoId, commit: string, files: number): Promise<CommitFiles>;
   place(file: ResolvedFile, revision: string): Place;
   /**
    * Rejects with `DISK_FULL` if there is certainly too little space for all these files. Undefined for stores that check
@@ -82,8 +111,6 @@ export interface RepoStore {
   /** True if a server reported that the commit has no such file. */
   knownMissing(repo: RepoId, commit: string, path: string): Promise<boolean>;
   noteMissing(repo: RepoId, commit: string, path: string): Promise<void>;
-  /** Notes the files of a snapshot, so that the next one finds them sooner. Never rejects. */
-  noteSnapshot?(repo: RepoId, commit: string, files: readonly BroughtFile[]): Promise<void>;
   /** A file at a commit, if it is here. */
   find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined>;
   /** Other versions of a file that are here, the latest first: most of their chunks are likely the same. */

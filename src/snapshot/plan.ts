@@ -4,7 +4,7 @@ import { inParallel } from '../core/in-parallel.ts';
 import { MetricsLog } from '../core/metrics.ts';
 import { explainPatterns, isFolder, nearMiss, reportText, type Selection, select } from '../core/selection.ts';
 import type { HeldFile } from '../files/held-file.ts';
-import type { RepoStore } from '../files/place.ts';
+import { type CommitFiles, commitFilesOf, type RepoStore } from '../files/place.ts';
 import type { Http } from '../http/http.ts';
 import { type HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { pathsInfo } from '../hub/entries.ts';
@@ -93,6 +93,8 @@ export interface SnapshotPlan {
   files: PlannedFile[];
   totals: SnapshotTotals;
   warnings: string[];
+  /** The files of the commit in the store. */
+  at: CommitFiles;
   leftOut: LeftOutFile[];
   /** True if no server may be asked or none answered; then all files are local at this commit. */
   local: boolean;
@@ -130,7 +132,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
   const fitting = fittingOf(verdict, selected);
   if (fitting.length === 0 && selected.length > 0) throw new XetError('UNSUPPORTED', verdict.warnings.join(' '));
 
-  await store.expect?.(fitting.length, repo, commit);
+  const at = await query.filesAt(commit, fitting.length);
   const files = await inParallel(fitting, LOOKUPS_AT_ONCE, async (entry): Promise<PlannedFile> => {
     const resolved = fileOf(query.hub, repo, commit, entry);
     return { entry, resolved, held: await heldOf(query, earlier === commit ? [commit] : [commit, earlier], resolved) };
@@ -142,6 +144,7 @@ export async function planSnapshot(parts: PlanParts, options: SnapshotSelection)
     revision,
     commit,
     folder: store.folder(repo, commit),
+    at,
     files,
     totals: totalsOf(files),
     warnings,
@@ -162,6 +165,8 @@ interface Query {
   signal: AbortSignal | undefined;
   hub: HubClient;
   store: RepoStore;
+  /** The files of a commit, of which so many are expected when it is first asked for. */
+  filesAt: (commit: string, files?: number) => Promise<CommitFiles>;
   /** Decisions that follow from the names of files. */
   judge: (entries: readonly ListEntry[]) => NameVerdict;
 }
@@ -179,6 +184,7 @@ function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSel
   const repo = parseRepo(options.repo);
   const revision = revisionOf(repo, options.revision);
   const into = options.localDir === undefined ? 'cache' : 'folder';
+  const known = new Map<string, Promise<CommitFiles>>();
   return {
     repo,
     judge: (entries) =>
@@ -196,6 +202,11 @@ function queryOf({ http, hub, store, platform }: PlanParts, options: SnapshotSel
     signal,
     hub: hub.with(http.with(log)),
     store,
+    filesAt: (commit, files = 0) => {
+      const opened = known.get(commit) ?? commitFilesOf(store, repo, commit, files);
+      known.set(commit, opened);
+      return opened;
+    },
   };
 }
 
@@ -218,9 +229,7 @@ async function fromHub(query: Query, warn: (warning: string) => void): Promise<C
     // Who waits for it gets the error.
     asked.catch(() => undefined);
     // While the Hub is asked: most likely there are as many files as there were.
-    if (store.expect && earlier !== undefined) {
-      await store.expect((await store.tree(repo, earlier))?.length ?? 0, repo, earlier);
-    }
+    if (earlier !== undefined) await query.filesAt(earlier, (await store.tree(repo, earlier))?.length);
     const commit = await asked;
     return { commit, earlier, local: false, ...(await entriesAt(query, commit)) };
   };
@@ -381,18 +390,19 @@ function wantedOf(query: Query, commit: string, entries: readonly ListEntry[]): 
 
 /** The file, if its content is here at one of the commits, of which the first is the one wanted. */
 async function heldOf(
-  { store, repo, force, revision, signal }: Query,
+  { filesAt, repo, force, revision, signal }: Query,
   commits: readonly (string | undefined)[],
   resolved: ResolvedFile,
 ): Promise<HeldFile | undefined> {
   if (force) return undefined;
   const { path, size, etag } = resolved;
   if (repo.type === 'bucket') {
-    const existing = await store.place(resolved, revision).existing(signal ?? new AbortController().signal);
+    const at = await filesAt(resolved.commit);
+    const existing = await at.place(resolved, revision).existing(signal ?? new AbortController().signal);
     return existing && { localPath: existing.localPath, size, etag };
   }
   for (const [index, commit] of commits.entries()) {
-    const held = commit === undefined ? undefined : await store.find(repo, commit, path);
+    const held = commit === undefined ? undefined : await (await filesAt(commit)).find(path);
     if (held?.size !== size) continue;
     // Where there are no links nothing tells the content of a file: at the same commit it is the same.
     if (held.etag === etag || (index === 0 && held.etag === '')) return held;

@@ -187,7 +187,7 @@ export async function runSnapshot(
   }
 
   const results = files.flatMap((file) => done.get(file) ?? []);
-  await parts.store.noteSnapshot?.(repo, commit, results);
+  await plan.at.noteSnapshot(results);
   const sum = (of: (file: SnapshotFile) => number) => results.reduce((total, file) => total + of(file), 0);
   return {
     folder: plan.folder,
@@ -275,7 +275,7 @@ async function bringOne(run: Run, planned: PlannedFile, signal: AbortSignal): Pr
   const started = performance.now();
   const log = new MetricsLog(run.log);
   const file = await identified(run, planned, signal, log);
-  const place = parts.store.place(file, plan.revision);
+  const place = plan.at.place(file, plan.revision);
   const follow = new Follower(meter, file);
   const onProgress = (progress: Progress) => follow.at(progress);
   const outcome = plan.local

@@ -8,6 +8,7 @@ import { MemoryBudget } from '../../src/core/budget.ts';
 import { isXetError } from '../../src/core/errors.ts';
 import { openRepoStore } from '../../src/files/disk/repo-store.node.ts';
 import { DiskThread } from '../../src/files/disk-thread.node.ts';
+import { commitFilesOf } from '../../src/files/place.ts';
 import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
 import { spawnDiskThread } from '../../workers/spawn.node.ts';
 import type { SpawnedWorker } from '../../workers/spawn.ts';
@@ -48,7 +49,7 @@ async function helped({ localDir = false, files = MANY, budget = new MemoryBudge
   const known = openVerifiedFiles(join(folder, 'files'));
   const cacheDir = join(folder, 'hub');
   const store = openRepoStore({ cacheDir, known, help, ...(localDir && { localDir: join(folder, 'out') }) });
-  await store.expect?.(files, REPO, COMMIT);
+  await commitFilesOf(store, REPO, COMMIT, files);
   return { store, help, threads, folder, cacheDir, known };
 }
 
@@ -162,7 +163,7 @@ describe('a thread that is lost', () => {
     expect(await Promise.all(written.map(({ path }) => readFile(path, 'utf8')))).toEqual(
       indices.map((index) => `file ${index}`),
     );
-    await store.expect?.(MANY, REPO, COMMIT);
+    await commitFilesOf(store, REPO, COMMIT, MANY);
     expect(threads).toHaveLength(1);
   });
 
@@ -182,7 +183,7 @@ describe('a thread that is lost', () => {
     );
     for (const [index, help] of [missing, refused].entries()) {
       const store = openRepoStore({ cacheDir: folder, known: openVerifiedFiles(folder), help });
-      await store.expect?.(MANY, REPO, COMMIT);
+      await commitFilesOf(store, REPO, COMMIT, MANY);
       expect(await fill(store.place(fileAt(index), 'main'), content(index))).toMatchObject({ wrote: true });
       expect(help.active).toBe(false);
       await help.close();

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { openRepoStore } from '../../src/files/disk/repo-store.node.ts';
 import type { DiskOffload } from '../../src/files/disk-offload.ts';
-import type { BroughtFile } from '../../src/files/place.ts';
+import { type BroughtFile, commitFilesOf } from '../../src/files/place.ts';
 import { openVerifiedFiles } from '../../src/files/verified-files.node.ts';
 import { scratch } from '../support/hub.ts';
 import { bytesOf, COMMIT, fileOf, fill, OTHER_COMMIT, quiet, REPO } from '../support/stores.ts';
@@ -29,17 +29,17 @@ describe.each([
 
   /** What a snapshot does with files: it looks for them, and brings those that are not there. */
   async function snapshot({ store }: Opened, wanted = indices): Promise<boolean[]> {
-    await store.expect?.(wanted.length, REPO, COMMIT);
+    const files = await commitFilesOf(store, REPO, COMMIT, wanted.length);
     const wrote: boolean[] = [];
     const brought: BroughtFile[] = [];
     for (const index of wanted) {
-      await store.find(REPO, COMMIT, nameOf(index));
+      await files.find(nameOf(index));
       const file = fileAt(index);
-      const outcome = await fill(store.place(file, 'main'), content(index));
+      const outcome = await fill(files.place(file, 'main'), content(index));
       wrote.push(outcome.wrote);
       brought.push({ path: file.path, localPath: outcome.path, etag: file.etag, size: file.size });
     }
-    await store.noteSnapshot?.(REPO, COMMIT, brought);
+    await files.noteSnapshot(brought);
     return wrote;
   }
 
@@ -54,14 +54,14 @@ describe.each([
       indices.map((index) => first.store.place(fileAt(index), 'main').existing(quiet.signal)),
     );
     const next = await opened(folder);
-    await next.store.expect?.(indices.length, REPO, COMMIT);
-    expect(await Promise.all(indices.map((index) => next.store.find(REPO, COMMIT, nameOf(index))))).toEqual(found);
+    const files = await commitFilesOf(next.store, REPO, COMMIT, indices.length);
+    expect(await Promise.all(indices.map((index) => files.find(nameOf(index))))).toEqual(found);
     expect(
-      await Promise.all(indices.map((index) => next.store.place(fileAt(index), 'main').existing(quiet.signal))),
+      await Promise.all(indices.map((index) => files.place(fileAt(index), 'main').existing(quiet.signal))),
     ).toEqual(verified);
     expect(next.check).not.toHaveBeenCalled();
     // Once more is another question.
-    await next.store.place(fileAt(0), 'main').existing(quiet.signal);
+    await files.place(fileAt(0), 'main').existing(quiet.signal);
     expect(next.check).toHaveBeenCalledTimes(1);
   });
 
@@ -73,10 +73,10 @@ describe.each([
     expect(await store.place(fileAt(1), 'main').existing(quiet.signal)).toMatchObject({ verified: 'sha256' });
     expect(check).toHaveBeenCalled();
     const calls = check.mock.calls.length;
-    await store.expect?.(5, REPO, COMMIT);
-    await store.find(REPO, COMMIT, nameOf(1));
+    const files = await commitFilesOf(store, REPO, COMMIT, 5);
+    await files.find(nameOf(1));
     const other = { ...fileAt(1), commit: OTHER_COMMIT };
-    expect(await store.place(other, 'main').existing(quiet.signal)).toMatchObject({ verified: 'sha256' });
+    expect(await files.place(other, 'main').existing(quiet.signal)).toMatchObject({ verified: 'sha256' });
     expect(check.mock.calls.length).toBeGreaterThan(calls);
   });
 
@@ -110,10 +110,10 @@ describe.each([
     const folder = await scratch();
     await snapshot(await opened(folder));
     const { store } = await opened(folder);
-    await store.expect?.(5, REPO, COMMIT);
-    await store.find(REPO, COMMIT, nameOf(1));
+    const files = await commitFilesOf(store, REPO, COMMIT, 5);
+    await files.find(nameOf(1));
     const wanted = fileOf(nameOf(1), bytesOf('FILE 1'));
-    expect(await store.place(wanted, 'main').existing(quiet.signal)).toBeUndefined();
+    expect(await files.place(wanted, 'main').existing(quiet.signal)).toBeUndefined();
   });
 
   test('calls for help where many files are not what they were', async () => {
@@ -147,9 +147,9 @@ describe.each([
     await rm(pathOf(first, 1));
     await symlink(elsewhere, pathOf(first, 1));
     const next = await opened(folder);
-    await next.store.expect?.(5, REPO, COMMIT);
-    await next.store.find(REPO, COMMIT, nameOf(1));
-    expect(await next.store.place(fileAt(1), 'main').existing(quiet.signal)).toMatchObject({ verified: 'sha256' });
+    const files = await commitFilesOf(next.store, REPO, COMMIT, 5);
+    await files.find(nameOf(1));
+    expect(await files.place(fileAt(1), 'main').existing(quiet.signal)).toMatchObject({ verified: 'sha256' });
     expect(next.check).toHaveBeenCalled();
   });
 });

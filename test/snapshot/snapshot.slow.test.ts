@@ -446,7 +446,7 @@ describe('what is selected', () => {
 
   test('a repository without files has nothing', async () => {
     const { plan } = await filled({ fetch: listing(() => []) });
-    await expectError(plan(), 'ENTRY_NOT_FOUND', /owner\/model has no files/);
+    await expectError(plan(), 'ENTRY_NOT_FOUND', /no files in owner\/model/);
   });
 
   test.each([['../a'], ['/../a'], ['a/../../b'], ['C:/a'], ['']])('%j is no name to ask for', async (name) => {
