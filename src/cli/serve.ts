@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { isXetError, XetError } from '../core/errors.ts';
 import type { LocalHubOptions, TokenGrant } from '../local-hub/start.ts';
 import { Output } from './output.ts';
+import { parseSize } from './units.ts';
 
 interface ServeFlags {
   dir?: string;
@@ -15,6 +16,11 @@ interface ServeFlags {
   allowOrigin?: string[];
   allowHost?: string[];
   publicUrl?: string;
+  upstream?: string;
+  maxSize?: number;
+  offline?: boolean;
+  uploads?: 'refuse' | 'proxy';
+  upstreamTokenEnv?: string;
   verbose?: boolean;
   json?: boolean;
 }
@@ -25,8 +31,10 @@ const collect = (value: string, before: string[] | undefined) => [...(before ?? 
 export function addServeCommand(root: Command, signal: AbortSignal): void {
   root
     .command('serve')
-    .summary('run the local Hub')
-    .description('Run a Hub and CAS on this machine, for air-gapped work, CI and tests. Press Ctrl-C to stop.')
+    .summary('run the local Hub, or a mirror of another Hub')
+    .description(
+      'Run a Hub and CAS on this machine, for air-gapped work, CI and tests; or with --upstream a mirror for a team. Press Ctrl-C to stop.',
+    )
     .option('--dir <dir>', 'folder for its data (default: a temporary one, removed at the end)')
     .addOption(new Option('--port <port>', 'port to listen on').argParser(parsePort).default(0, 'any free one'))
     .option('--host <host>', 'address to listen on', '127.0.0.1')
@@ -40,6 +48,26 @@ export function addServeCommand(root: Command, signal: AbortSignal): void {
     .option('--allow-origin <origin>', 'origin of pages that may write, such as http://localhost:3000', collect)
     .option('--allow-host <name>', 'another host name or address that clients use', collect)
     .option('--public-url <url>', 'public URL of a TLS server in front of it, such as https://hub.example.org')
+    .option(
+      '--upstream <url>',
+      'mirror this Hub: fetch what is missing with the token of the client, such as https://huggingface.co',
+    )
+    .option(
+      '--max-size <size>',
+      'with --upstream: size limit for stored chunks, such as 500GB (default: none)',
+      parseSize,
+    )
+    .option('--offline', 'with --upstream: never contact it')
+    .addOption(
+      new Option('--uploads <how>', 'with --upstream: refuse uploads, or proxy them (default: refuse)').choices([
+        'refuse',
+        'proxy',
+      ]),
+    )
+    .option(
+      '--upstream-token-env <name>',
+      'with --upstream and --token: variable that holds the token for the upstream, lent to holders of --token',
+    )
     .option('--verbose', 'log each request to stderr')
     .option('--json', 'print the URL as JSON on stdout')
     .addHelpText(
@@ -47,6 +75,7 @@ export function addServeCommand(root: Command, signal: AbortSignal): void {
       '\n--token, --allow-origin and --allow-host can be repeated.\n' +
         '\nExamples:\n' +
         '  xetkit serve --seed ./repositories\n' +
+        '  xetkit serve --upstream https://huggingface.co --dir ./mirror --max-size 500GB --port 8080\n' +
         '  xetkit serve --dir ./hub-data --host 0.0.0.0 --port 8080 --allow-host hub.internal --token read:hf_team',
     )
     .action((flags: ServeFlags) => serve(flags, new Output(flags), signal));
@@ -65,7 +94,9 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
     host,
     port,
     readOnly: flags.readOnly,
-    durable: true,
+    // A mirror can fetch everything again.
+    durable: flags.upstream === undefined,
+    ...mirrorOptions(flags),
     allowedOrigins: flags.allowOrigin,
     allowedHosts: flags.allowHost,
     ...(flags.publicUrl !== undefined && { publicUrl: flags.publicUrl }),
@@ -78,9 +109,11 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
   try {
     if (seed !== undefined) await putIn(hub, seed, output);
     output.record({ url: hub.url, dir: hub.dir });
-    output.result(`Local Hub at ${hub.url}, data in ${hub.dir}`);
+    const what = flags.upstream === undefined ? 'Local Hub' : `Mirror of ${flags.upstream}`;
+    output.result(`${what} at ${hub.url}, data in ${hub.dir}`);
     output.note(`Use it with: export HF_ENDPOINT=${hub.url}`);
-    if (!isLoopback(host) && flags.token === undefined && !flags.readOnly) {
+    const changes = flags.upstream === undefined && flags.token === undefined && !flags.readOnly;
+    if (!isLoopback(host) && changes) {
       output.note(
         'warning: Everybody who reaches this machine over the network may change all of it. Say who may: --token, --read-only.',
       );
@@ -92,6 +125,20 @@ async function serve(flags: ServeFlags, output: Output, signal: AbortSignal): Pr
   } finally {
     await hub.close();
   }
+}
+
+/** Options of a mirror. The token comes from the environment, as arguments can be seen by every process. */
+function mirrorOptions(flags: ServeFlags): LocalHubOptions {
+  const { upstream, maxSize, offline, uploads, upstreamTokenEnv } = flags;
+  const upstreamToken = upstreamTokenEnv === undefined ? undefined : process.env[upstreamTokenEnv];
+  if (upstreamTokenEnv !== undefined && !upstreamToken) {
+    throw new XetError(
+      'INVALID_ARGUMENT',
+      `The variable ${upstreamTokenEnv} is empty. Set it to a token of the upstream.`,
+    );
+  }
+  const given = { upstream, maxSize, offline, uploads, upstreamToken };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 type Hub = Awaited<ReturnType<typeof import('../local-hub/start.ts')['startLocalHub']>>;

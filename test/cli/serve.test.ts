@@ -160,3 +160,18 @@ test('each token is a user of its own, whatever the order', () => {
   expect(a?.name).toMatch(/^user-[0-9a-f]{8}$/);
   expect(readTokens(['write:b', 'a']).b).toEqual(b);
 });
+
+test('a mirror names its upstream, serves it, and refuses options that have no meaning', async () => {
+  const seed = await repositories(1);
+  const hub = await serving(['--seed', seed]);
+  const mirror = await start(['--upstream', hub.url, '--dir', join(await scratch(), 'mirror'), '--max-size', '1GB']);
+  const url = () => /Mirror of http:\S+ at (http:\S+),/.exec(mirror.said.stdout)?.[1];
+  await expect.poll(() => url() ?? mirror.child.exitCode, { timeout: 30_000, interval: 20 }).toBeTruthy();
+  expect(await (await fetch(`${url()}/me/model-0/resolve/main/a.txt`)).text()).toBe('a');
+  expect(await (await fetch(`${url()}/`)).text()).toContain(`export HF_ENDPOINT=${url()}`);
+  mirror.child.kill('SIGTERM');
+  await mirror.ended;
+  const wrong = await start(['--offline']);
+  expect(await wrong.ended).not.toBe(0);
+  expect(wrong.said.stderr).toContain("Add 'upstream'");
+});

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ByteRange } from '../../core/ranges.ts';
@@ -8,7 +8,7 @@ import { type StagingArea, shardedPath, writeAll } from '../store/atomic-file.ts
 import { readExactly, readPieces } from '../store/read-pieces.ts';
 import type { Asker } from './askers.ts';
 import type { MirrorMetrics } from './metrics.ts';
-import type { Upstream } from './upstream.ts';
+import type { OpenAnswer, Upstream } from './upstream.ts';
 
 /** A file without Xet. */
 export interface Blob {
@@ -60,7 +60,8 @@ export class Blobs {
     const stored = await ifPresent(() => stat(path));
     if (stored?.size === blob.size) return (range) => readPieces(path, range);
     const receiving = this.#receiving.get(blob.id) ?? (await this.#begin(blob, asker, target));
-    return (range) => this.#along(blob, receiving, range);
+    const passed = (range: ByteRange) => this.#passThrough(blob, asker, target, range);
+    return (range) => this.#along(blob, receiving, range, passed);
   }
 
   /** Drops a blob, so that it is fetched again. */
@@ -79,18 +80,8 @@ export class Blobs {
     };
     renew(receiving);
     this.#receiving.set(blob.id, receiving);
-    const stop = new AbortController();
     try {
-      receiving.file = await open(receiving.staged, 'wx+');
-      const answer = await this.#upstream.open(this.#upstream.url + target, {
-        authorization: asker.authorization,
-        follow: true,
-        signal: stop.signal,
-      });
-      if (answer.status !== 200) {
-        answer.drop();
-        throw new HubError(502, `The upstream answered ${answer.status} to a file that it had announced.`);
-      }
+      const answer = await this.#open(asker, target, undefined);
       this.#receive(blob, receiving, answer.pieces)
         .catch((error: unknown) => {
           receiving.failure = { error };
@@ -114,9 +105,10 @@ export class Blobs {
   }
 
   async #receive(blob: Blob, receiving: Receiving, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const { file } = receiving;
-    if (!file) throw new Error('The staged file is not open');
-    const hash = blob.id.length === 40 ? createHash('sha1').update(`blob ${blob.size}\0`) : createHash('sha256');
+    const file = await open(receiving.staged, 'wx+');
+    receiving.file = file;
+    renew(receiving);
+    const hash = hasherOf(blob);
     let length = 0;
     for await (const piece of pieces) {
       length += piece.length;
@@ -129,18 +121,24 @@ export class Blobs {
       renew(receiving);
     }
     if (length !== blob.size || hash.digest('hex') !== blob.id) throw wrong(blob);
+    // Before the last byte is handed on: who has all of it finds it stored.
+    await this.#staging.publish(receiving.staged, this.#path(blob.id), blob.size);
     receiving.received = length;
     renew(receiving);
-    await this.#staging.publish(receiving.staged, this.#path(blob.id), blob.size).catch((error: unknown) => {
-      this.#log(`A file is not stored: ${String(error)}`);
-    });
   }
 
-  async *#along(blob: Blob, receiving: Receiving, range: ByteRange): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#along(
+    blob: Blob,
+    receiving: Receiving,
+    range: ByteRange,
+    passed: (range: ByteRange) => AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const path = this.#path(blob.id);
+    while (!receiving.file && !receiving.ended) await receiving.progress;
     const file = await open(receiving.staged, 'r').catch(() => undefined);
     if (!file) {
       // It was published, or given up, in the meantime.
+      if (isDiskFull(receiving)) return yield* passed(range);
       if (receiving.failure) throw receiving.failure.error;
       return yield* readPieces(path, range);
     }
@@ -154,6 +152,7 @@ export class Blobs {
           yield piece;
           continue;
         }
+        if (isDiskFull(receiving)) return yield* passed({ start: at, end: range.end });
         if (receiving.failure) throw receiving.failure.error;
         if (receiving.ended) throw wrong(blob);
         await progress;
@@ -163,9 +162,57 @@ export class Blobs {
     }
   }
 
+  /** A range straight from the upstream, without being stored: the hash of a whole file is still checked. */
+  async *#passThrough(
+    blob: Blob,
+    asker: Asker,
+    target: string,
+    range: ByteRange,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#log('The disk is full. A file is passed through without being stored.');
+    this.#metrics.add('passed_through', 1);
+    const answer = await this.#open(asker, target, undefined);
+    const hash = hasherOf(blob);
+    try {
+      let at = 0;
+      for await (const piece of answer.pieces) {
+        hash.update(piece);
+        const end = at + piece.length;
+        if (end >= blob.size && (end > blob.size || hash.digest('hex') !== blob.id)) throw wrong(blob);
+        const wanted = piece.subarray(Math.max(0, range.start - at), Math.max(0, range.end - at));
+        if (wanted.length > 0) yield wanted;
+        at = end;
+        if (at >= range.end) return;
+      }
+      throw wrong(blob);
+    } finally {
+      answer.drop();
+    }
+  }
+
+  async #open(asker: Asker, target: string, signal: AbortSignal | undefined): Promise<OpenAnswer> {
+    const answer = await this.#upstream.open(this.#upstream.url + target, {
+      authorization: asker.authorization,
+      follow: true,
+      signal,
+    });
+    if (answer.status === 200) return answer;
+    answer.drop();
+    throw new HubError(502, `The upstream answered ${answer.status} to a file that it had announced.`);
+  }
+
   #path(id: string): string {
     return shardedPath(this.#root, id);
   }
+}
+
+function hasherOf({ id, size }: Blob): Hash {
+  return id.length === 40 ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
+}
+
+function isDiskFull({ failure }: Receiving): boolean {
+  const code = (failure?.error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 function renew(receiving: Receiving): void {

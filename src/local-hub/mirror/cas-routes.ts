@@ -12,6 +12,7 @@ import { notFound, type Route } from '../http/route.ts';
 import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import type { Mirror } from './mirror.ts';
+import { primed } from './primed.ts';
 import { wantsFresh } from './questions.ts';
 import type { MirroredFile } from './reconstructions.ts';
 import { forwardToCas } from './uploads.ts';
@@ -179,7 +180,7 @@ export async function sendMirrorXorb(mirror: Mirror, exchange: HubExchange, xorb
     etag: `"${xorb}"`,
   };
   const [only] = asked;
-  if (asked.length === 1 && only) return sendPartial(exchange, content, only, headers);
+  if (asked.length === 1 && only) return sendPartial(exchange, await primed(exchange, content), only, headers);
   return sendMultipart(exchange, content, asked, headers);
 }
 

@@ -1,4 +1,5 @@
 import { isHashHex } from '../../core/hash.ts';
+import type { ByteRange } from '../../core/ranges.ts';
 import { baseUrl, casUrl, signedUrl } from '../context.ts';
 import type { HubExchange, OutgoingHeaders } from '../http/exchange.ts';
 import { sendEmpty, sendRanged } from '../http/ranged.ts';
@@ -6,6 +7,7 @@ import { checkSignedPath } from '../http/signature.ts';
 import { HubError } from '../hub-error.ts';
 import type { Asker } from './askers.ts';
 import type { Mirror } from './mirror.ts';
+import { primed } from './primed.ts';
 import { type Answered, staleHeader, wantsFresh } from './questions.ts';
 import { sendAnswer } from './send-answer.ts';
 import { parseTarget } from './target.ts';
@@ -155,7 +157,8 @@ export async function sendWholeFile(mirror: Mirror, exchange: HubExchange, hash:
     return exchange.send(200, { ...headers, 'accept-ranges': 'bytes', 'content-length': size });
   const file = await mirror.reconstructions.file(await mirror.tokens.grant(asker, tokenPath), hash);
   if (file.size !== size) throw new HubError(502, 'The upstream announced two different sizes of this file.');
-  return sendRanged(exchange, { size, read: (range) => mirror.files.read(file, range, exchange.signal) }, headers);
+  const read = (range: ByteRange) => mirror.files.read(file, range, exchange.signal);
+  return sendRanged(exchange, await primed(exchange, { size, read }), headers);
 }
 
 /** A file of git, or a large one without Xet. */
@@ -180,7 +183,7 @@ async function sendPlain(mirror: Mirror, exchange: HubExchange, asker: Asker, fa
   if (exchange.method === 'HEAD') return exchange.send(200, { ...shown, 'content-length': size });
   if (wantsFresh(exchange) && mirror.upstream.isAvailable) await mirror.blobs.forget(id);
   const read = await mirror.blobs.prepare({ id, size }, asker, exchange.request.url ?? '/');
-  return sendRanged(exchange, { size, read }, shown);
+  return sendRanged(exchange, await primed(exchange, { size, read }), shown);
 }
 
 /** A hash of git or a sha256 in an entity tag. */

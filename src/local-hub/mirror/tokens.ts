@@ -66,21 +66,23 @@ export class CasTokens {
   async #ask(key: string, asker: Asker, target: string): Promise<CasGrant> {
     this.#metrics.add('answers_asked', 1);
     const scope = scopeOf(target);
+    // Permission is for a repository, whatever revision is asked for.
+    const held = answerKey(asker.key, 'token', scope);
     try {
       const answer = await this.#upstream.ask(target, { authorization: asker.authorization });
       if (answer.status >= 500) throw new UpstreamUnavailable(502, `The upstream answered ${answer.status}.`);
       if (answer.status !== 200) {
-        if (answer.status !== 429) await this.#answers.remove(key);
+        if ([401, 403, 404].includes(answer.status)) await this.#answers.remove(held);
         this.#known.delete(key);
         throw refusalOf(answer);
       }
       const grant: CasGrant = { asker: asker.key, scope, ...readToken(answer) };
       this.#known.set(key, { grant, at: Date.now() });
       // Only that it was granted: the token itself stays in memory.
-      await this.#answers.put(key, { status: 200, headers: {}, body: '', at: Date.now() });
+      await this.#answers.put(held, { status: 200, headers: {}, body: '', at: Date.now() });
       return grant;
     } catch (error) {
-      if (!(error instanceof UpstreamUnavailable) || !(await this.#answers.get(key))) throw error;
+      if (!(error instanceof UpstreamUnavailable) || !(await this.#answers.get(held))) throw error;
       this.#metrics.add('answers_stale', 1);
       return { asker: asker.key, scope, casUrl: '', exp: Math.floor(Date.now() / 1000) + HELD_SECONDS };
     }

@@ -4,6 +4,7 @@ import type { Codec } from '../../codec/codec.ts';
 import { isXetError } from '../../core/errors.ts';
 import { rangeHeader } from '../../core/ranges.ts';
 import { FrameCutter, type FrameRun } from '../../xorb/frames.ts';
+import { pause } from '../http/pause.ts';
 import { HubError } from '../hub-error.ts';
 import { frameEnds } from '../store/xorb-index.ts';
 import { Gate } from './gate.ts';
@@ -47,6 +48,7 @@ interface Fetching {
 /** A run ends after so many bytes: readers stream along at this distance. */
 const RUN_BYTES = 512 * 1024;
 const ATTEMPTS = 4;
+const RETRY_MS = 300;
 /** A range that is damaged again right after it was fetched is not fetched for ever. */
 const MAX_REPAIRS = 3;
 const FULL_FOR_MS = 30_000;
@@ -234,7 +236,12 @@ export class XorbFetches {
       if (answer.status !== 206) {
         answer.drop();
         const isRefusal = [400, 403, 416].includes(answer.status);
-        if (!isRefusal || attempt >= ATTEMPTS) throw refusal(answer);
+        const isPassing = answer.status === 429 || answer.status >= 500;
+        if (!(isRefusal || isPassing) || attempt >= ATTEMPTS) throw refusal(answer);
+        if (isPassing) {
+          await pause(attempt * RETRY_MS, signal);
+          continue;
+        }
         // The URL may have expired; and some storage serves a signed range as a whole only.
         if (refused !== undefined) left = structuredClone(outer);
         refused = url;
