@@ -153,8 +153,7 @@ export async function sendWholeFile(mirror: Mirror, exchange: HubExchange, hash:
     etag: `"${hash}"`,
   };
   if (size === 0) return sendEmpty(exchange, { 'accept-ranges': 'bytes', ...headers });
-  if (exchange.method === 'HEAD')
-    return exchange.send(200, { ...headers, 'accept-ranges': 'bytes', 'content-length': size });
+  if (exchange.method === 'HEAD') return sendHead(exchange, size, { ...headers, 'accept-ranges': 'bytes' });
   const file = await mirror.reconstructions.file(await mirror.tokens.grant(asker, tokenPath), hash);
   if (file.size !== size) throw new HubError(502, 'The upstream announced two different sizes of this file.');
   const read = (range: ByteRange) => mirror.files.read(file, range, exchange.signal);
@@ -180,10 +179,15 @@ async function sendPlain(mirror: Mirror, exchange: HubExchange, asker: Asker, fa
     ...staleHeader(facts),
   };
   if (size === 0) return sendEmpty(exchange, shown);
-  if (exchange.method === 'HEAD') return exchange.send(200, { ...shown, 'content-length': size });
+  if (exchange.method === 'HEAD') return sendHead(exchange, size, shown);
   if (wantsFresh(exchange) && mirror.upstream.isAvailable) await mirror.blobs.forget(id);
   const read = await mirror.blobs.prepare({ id, size }, asker, exchange.request.url ?? '/');
   return sendRanged(exchange, await primed(exchange, { size, read }), shown);
+}
+
+/** The head of an answer whose body has so many bytes. */
+function sendHead(exchange: HubExchange, length: number, headers: OutgoingHeaders): Promise<void> {
+  return exchange.send(200, headers, { length, pieces: (async function* () {})() });
 }
 
 /** A hash of git or a sha256 in an entity tag. */

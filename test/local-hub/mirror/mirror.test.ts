@@ -23,6 +23,26 @@ describe('a mirror', () => {
     expect(here?.headers.get('location')).toMatch(new RegExp(`^${mirror.url}/`));
   });
 
+  test('says how long a file is to those who ask for the head only', async () => {
+    const { hub, mirror } = await mirrored();
+    const { commit } = await hub.commitFiles('me/m', {
+      'model.bin': model,
+      'config.json': small,
+      empty: new Uint8Array(),
+    });
+    const expected: [string, number][] = [
+      ['model.bin', model.length],
+      ['config.json', small.length],
+      ['empty', 0],
+    ];
+    for (const revision of ['main', commit]) {
+      for (const [path, size] of expected) {
+        const head = await fetch(`${mirror.url}/me/m/resolve/${revision}/${path}`, { method: 'HEAD' });
+        expect([path, head.status, head.headers.get('content-length')]).toEqual([path, 200, String(size)]);
+      }
+    }
+  });
+
   test('serves a file over Xet and without Xet from one copy of the upstream', async () => {
     const { hub, mirror, proxy } = await mirrored();
     await hub.commitFiles('me/m', { 'model.bin': model, 'config.json': small });
