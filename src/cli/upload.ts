@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { BaseXetClient } from '../client/client.ts';
 import { isXetError, XetError } from '../core/errors.ts';
+import { ifPresent } from '../fs/if-present.ts';
 import { givenFolder, repoText } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 import type { UploadItem } from '../upload/gather.ts';
@@ -76,7 +77,7 @@ async function deletionsOf(command: UploadCommand): Promise<Pick<UploadOptions, 
   const { deletions = [], local, target, pathInRepo = target.path } = command;
   const isPattern = (text: string) => /[*?[]/.test(text);
   const into = givenFolder(pathInRepo);
-  const isFolder = local !== '-' && (await stat(local).catch(() => undefined))?.isDirectory();
+  const isFolder = local !== '-' && (await ifPresent(() => stat(local)))?.isDirectory();
   const folder = into === undefined || isFolder || pathInRepo?.endsWith('/') ? into : givenFolder(posix.dirname(into));
   const prefix = folder === undefined ? '' : `${folder.replace(/[*?[]/g, '[$&]')}/`;
   return {

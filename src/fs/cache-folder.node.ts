@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { lstat, mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from './disk.node.ts';
 import { isNotAllowed, makeFolder } from './disk-errors.node.ts';
+import { ifPresent } from './if-present.ts';
 import { readSmall } from './small-files.node.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -40,7 +41,7 @@ export async function refuseLinks(folder: string): Promise<void> {
   }
   const inner = levels.length - 1;
   if (VERSION.test(basename(levels.at(-1) ?? ''))) levels.push(dirname(levels.at(-1) ?? ''));
-  const found = await Promise.all(levels.map((level) => lstat(level).catch(() => undefined)));
+  const found = await Promise.all(levels.map((level) => ifPresent(() => lstat(level))));
   const planted = found.findIndex(
     (level, index) =>
       level?.isSymbolicLink() === true &&

@@ -2,6 +2,7 @@ import { dirname, join, parse, relative, resolve, sep } from 'node:path';
 import { XetError } from '../core/errors.ts';
 import { lstat, readlink } from './disk.node.ts';
 import { makeFolder } from './disk-errors.node.ts';
+import { ifPresent } from './if-present.ts';
 import { isBelow, realPath } from './safe-paths.node.ts';
 import { readSmall } from './small-files.node.ts';
 
@@ -103,7 +104,7 @@ export class Fence {
     let at = this.root;
     for (const name of relative(this.root, resolve(folder)).split(sep)) {
       at = join(at, name);
-      if ((await lstat(at).catch(() => undefined))?.isSymbolicLink()) return at;
+      if ((await ifPresent(() => lstat(at)))?.isSymbolicLink()) return at;
     }
     return folder;
   }
@@ -127,13 +128,13 @@ async function followsOwnLinks(root: string, folder: string): Promise<boolean> {
   const names = relative(root, resolve(folder)).split(sep);
   for (let links = 0; names.length > 0; ) {
     const next = join(at, names.shift() ?? '');
-    const found = await lstat(next).catch(() => undefined);
+    const found = await ifPresent(() => lstat(next));
     if (!found?.isSymbolicLink()) {
       at = next;
       continue;
     }
     const isOurs = found.uid === user || found.uid === 0;
-    const target = isOurs && links++ < MAX_LINKS ? await readlink(next).catch(() => undefined) : undefined;
+    const target = isOurs && links++ < MAX_LINKS ? await ifPresent(() => readlink(next)) : undefined;
     if (target === undefined) return false;
     const full = resolve(at, target);
     at = parse(full).root;

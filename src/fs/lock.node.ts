@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { delay } from '../core/delay.ts';
 import { lstat, open, rename, rm, utimes } from './disk.node.ts';
+import { ifPresent } from './if-present.ts';
 import { hasEnded, markIn, ownMark } from './process-mark.node.ts';
 import { readBounded } from './small-files.node.ts';
 
@@ -155,7 +156,7 @@ interface LockLook {
 /** Undefined if nothing is there. The file is opened each time: over a network only then its times are fresh. */
 async function lookAt(path: string): Promise<LockLook | undefined> {
   const read = await readBounded(path, MAX_LOCK_BYTES);
-  const found = read?.stats ?? (await lstat(path).catch(() => undefined));
+  const found = read?.stats ?? (await ifPresent(() => lstat(path)));
   if (!found) return undefined;
   const content = read && new TextDecoder().decode(read.bytes);
   if (!read && found.isDirectory()) {

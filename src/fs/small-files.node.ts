@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { join } from 'node:path';
-import { type DiskFile, lstat, open, rename, rm, stat, writeFile } from './disk.node.ts';
-import { makeFolder } from './disk-errors.node.ts';
+import { isXetError } from '../core/errors.ts';
+import { type DiskFile, lstat, open, readlink, rename, rm, stat, writeFile } from './disk.node.ts';
+import { isNotAllowed, makeFolder } from './disk-errors.node.ts';
+import { isAbsent, isSystemError } from './if-present.ts';
 
 /** Tag that keeps backup programs out of a folder of downloads; see https://bford.info/cachedir/ */
 const CACHEDIR_TAG = [
@@ -100,9 +102,25 @@ export async function createIfMissing(path: string, content: string): Promise<vo
   });
 }
 
-/** Does what is a convenience: that it cannot be done is no reason to fail what it goes with. */
+/** The target of a symbolic link, as it is written; undefined for anything else, and if nothing is there. */
+export async function linkTarget(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    // That it is no link is EINVAL, or UNKNOWN in Windows.
+    const isOther = isSystemError(error) && ['EINVAL', 'UNKNOWN'].includes(error.code ?? '');
+    if (isAbsent(error) || isOther) return undefined;
+    throw error;
+  }
+}
+
+/** Does what is a convenience: that the disk or a fence refuses it is no reason to fail the work that it goes with. */
 export async function tryTo(step: () => Promise<unknown>): Promise<void> {
-  await step().catch(() => undefined);
+  try {
+    await step();
+  } catch (error) {
+    if (!isXetError(error) && !isSystemError(error) && !isNotAllowed(error)) throw error;
+  }
 }
 
 export function isFile(path: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { BigIntStats } from 'node:fs';
 import { chunkFile } from '../../codec/chunk-file.node.ts';
 import { type ContentHash, etagCheck, type Verified } from '../../core/content-hash.ts';
 import { open, stat } from '../../fs/disk.node.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import type { VerifiedFiles } from '../verified-files.ts';
 
 const READ_BYTES = 1024 * 1024;
@@ -117,7 +118,7 @@ async function readThrough(
 
 /** A file as it is now; undefined for anything that is none. */
 export async function lookAt(path: string): Promise<BigIntStats | undefined> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  const found = await ifPresent(() => stat(path, { bigint: true }));
   return found?.isFile() ? found : undefined;
 }
 

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Verified } from '../../core/content-hash.ts';
-import { readdir, readlink, rename, rm, stat, symlink, writeFile } from '../../fs/disk.node.ts';
+import { readdir, rename, rm, stat, symlink, writeFile } from '../../fs/disk.node.ts';
 import { diskErrors } from '../../fs/disk-errors.node.ts';
 import { sharedBlobsDisabled, symlinksDisabled } from '../../fs/env-folders.node.ts';
 import { Fence, readBelow } from '../../fs/fence.node.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { checkCommit, checkEtag, repoFolderName, tryWithin, within } from '../../fs/safe-paths.node.ts';
-import { isFile, tagFolder, tryTo, writeInOneStep } from '../../fs/small-files.node.ts';
+import { isFile, linkTarget, tagFolder, tryTo, writeInOneStep } from '../../fs/small-files.node.ts';
 import type { ResolvedFile } from '../../hub/client.ts';
 import { isCommit } from '../../hub/repo.ts';
 import type { ListEntry, RepoId } from '../../hub/types.ts';
@@ -114,18 +115,18 @@ export class HubCache implements RepoStore {
 
   async find(repo: RepoId, commit: string, path: string): Promise<HeldFile | undefined> {
     const pointer = isCommit(commit) ? tryWithin(this.folder(repo, commit), path) : undefined;
-    const found = pointer === undefined ? undefined : await stat(pointer).catch(() => undefined);
+    const found = pointer === undefined ? undefined : await ifPresent(() => stat(pointer));
     if (pointer === undefined || !found?.isFile() || !(await this.#fence.has(pointer))) return undefined;
     const etag = (await this.#etagOf(repo, pointer)) ?? (await this.#etagInTree(repo, commit, path)) ?? '';
     return { localPath: pointer, size: found.size, etag };
   }
 
   async earlier({ repo, commit, path, etag }: ResolvedFile): Promise<EarlierFile[]> {
-    const commits = await readdir(join(this.#repo(repo), 'snapshots')).catch(() => []);
+    const commits = await ifPresent(() => readdir(join(this.#repo(repo), 'snapshots')));
     const found = await Promise.all(
-      commits.map(async (other) => {
+      (commits ?? []).map(async (other) => {
         const held = other === commit ? undefined : await this.find(repo, other, path);
-        const times = held && held.etag !== etag ? await stat(held.localPath).catch(() => undefined) : undefined;
+        const times = held && held.etag !== etag ? await ifPresent(() => stat(held.localPath)) : undefined;
         return held && times ? [{ localPath: held.localPath, commit: other, etag: held.etag, at: times.mtimeMs }] : [];
       }),
     );
@@ -139,7 +140,7 @@ export class HubCache implements RepoStore {
 
   /** The name of the blob that a link leads to; undefined for a copy. */
   async #etagOf(repo: RepoId, pointer: string): Promise<string | undefined> {
-    const target = await readlink(pointer).catch(() => undefined);
+    const target = await linkTarget(pointer);
     if (target === undefined) return undefined;
     const blob = resolve(dirname(pointer), target);
     return dirname(blob) === join(this.#repo(repo), 'blobs') ? basename(blob) : undefined;
@@ -317,7 +318,7 @@ class CachePlace implements Place {
 /** Status of the file that a path leads to; undefined if there is none. */
 type Look = BigIntStats | undefined;
 
-const lookAt = (path: string): Promise<Look> => stat(path, { bigint: true }).catch(() => undefined);
+const lookAt = (path: string): Promise<Look> => ifPresent(() => stat(path, { bigint: true }));
 
 /** True if both are the same file. Always false on systems without inode numbers. */
 function isSame(a: Look, b: Look): boolean {

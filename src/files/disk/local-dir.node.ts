@@ -6,6 +6,7 @@ import { rename, rm, stat, utimes } from '../../fs/disk.node.ts';
 import { diskErrors, isOutOfSpace } from '../../fs/disk-errors.node.ts';
 import { sharedBlobsDisabled } from '../../fs/env-folders.node.ts';
 import { Fence, readBelow } from '../../fs/fence.node.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { checkCommit, checkEtag, realPath, repoFolderName, tryWithin, within } from '../../fs/safe-paths.node.ts';
 import { tryTo, writeInOneStep } from '../../fs/small-files.node.ts';
 import { isContentId, type ResolvedFile } from '../../hub/client.ts';
@@ -112,7 +113,7 @@ export class LocalDir implements RepoStore {
     const metadata = target === undefined ? undefined : await this.#notes.read(path);
     if (target === undefined || !metadata) return undefined;
     if (metadata.commit !== commit && !(await this.#hasAt(commit, path, metadata.etag))) return undefined;
-    const found = await stat(target).catch(() => undefined);
+    const found = await ifPresent(() => stat(target));
     if (!found?.isFile() || !(await this.#fence.has(target))) return undefined;
     return { localPath: target, size: found.size, etag: metadata.etag };
   }
@@ -252,7 +253,7 @@ class LocalPlace implements Place {
     const sources: string[] = [];
     // Where there are no links, the file itself is in the snapshot.
     for (const candidate of [join(folder, 'blobs', etag), within(join(folder, 'snapshots', commit), path), shared]) {
-      const found = candidate === undefined ? undefined : await stat(candidate).catch(() => undefined);
+      const found = candidate === undefined ? undefined : await ifPresent(() => stat(candidate));
       if (candidate === undefined || !found?.isFile() || found.size !== size) continue;
       const real = await realPath(candidate);
       if (real !== undefined && !sources.includes(real) && (await cache.has(candidate))) sources.push(real);

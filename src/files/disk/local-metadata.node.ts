@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { stat } from '../../fs/disk.node.ts';
 import { type Fence, readBelow } from '../../fs/fence.node.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { within } from '../../fs/safe-paths.node.ts';
 import { createIfMissing, tagFolder, writeInOneStep } from '../../fs/small-files.node.ts';
 import { isCommit } from '../../hub/repo.ts';
@@ -44,7 +45,7 @@ export class LocalNotes {
   /** Metadata of a file, if it is unchanged since. */
   async read(path: string): Promise<LocalMetadata | undefined> {
     const metadata = parseMetadata((await readBelow(this.#fence, this.#metadata(path))) ?? '');
-    const found = metadata && (await stat(within(this.#root, path)).catch(() => undefined));
+    const found = metadata && (await ifPresent(() => stat(within(this.#root, path))));
     if (!metadata || !found?.isFile()) return undefined;
     return found.mtimeMs / 1000 - SLACK_SECONDS <= metadata.timestamp ? metadata : undefined;
   }

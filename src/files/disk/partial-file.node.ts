@@ -9,6 +9,7 @@ import { type ByteRange, lengthOf } from '../../core/ranges.ts';
 import { type DiskFile, lstat, open, rename, rm } from '../../fs/disk.node.ts';
 import { diskErrors, isOutOfSpace, makeFolder } from '../../fs/disk-errors.node.ts';
 import { allocatedBytes, requireSpace } from '../../fs/free-space.node.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { acquireLock, type HeldLock, type LockTiming } from '../../fs/lock.node.ts';
 import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
 import { isStillAt, openToUpdate, readBounded } from '../../fs/small-files.node.ts';
@@ -209,7 +210,7 @@ export class PartialFile implements FileSink {
   /** For another try, unless somebody has begun one. */
   async #putBack(): Promise<void> {
     const { paths } = this.#parts;
-    const taken = await lstat(paths.data).catch(() => undefined);
+    const taken = await ifPresent(() => lstat(paths.data));
     if (taken) await rm(paths.own, { force: true });
     else await rename(paths.own, paths.data).catch(() => undefined);
   }
@@ -308,7 +309,7 @@ async function createAnew(path: string): Promise<DiskFile> {
 
 async function openLeft(path: string): Promise<DiskFile | undefined> {
   // Nothing, a link, or a file of somebody else: none of them is what is left of a download.
-  const handle = await openToUpdate(path).catch(() => undefined);
+  const handle = await ifPresent(() => openToUpdate(path));
   if (!handle || (await handle.stat()).isFile()) return handle;
   await handle.close();
   return undefined;

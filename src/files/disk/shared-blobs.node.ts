@@ -11,14 +11,14 @@ import {
   mkdir,
   open,
   readdir,
-  readlink,
   rename,
   rm,
   stat,
   symlink,
 } from '../../fs/disk.node.ts';
+import { ifPresent } from '../../fs/if-present.ts';
 import { realPath } from '../../fs/safe-paths.node.ts';
-import { readSmall, tryTo } from '../../fs/small-files.node.ts';
+import { linkTarget, readSmall, tryTo } from '../../fs/small-files.node.ts';
 import { acquirePythonLock } from './python-lock.node.ts';
 
 const MARKER = '.huggingface-shared-blobs';
@@ -64,7 +64,7 @@ export class SharedBlobs {
 
   /** Store path that a repository's blob links to, whether or not it exists. */
   async targetOf(blob: string): Promise<string | undefined> {
-    const target = await readlink(blob).catch(() => undefined);
+    const target = await linkTarget(blob);
     if (target === undefined || !BLOB_OF_REPO.test(this.#name(blob))) return undefined;
     const entry = resolve(dirname(blob), target);
     const hash = basename(entry);
@@ -262,9 +262,9 @@ async function appendReference(manifest: string, name: string): Promise<void> {
 }
 
 function lstatOf(path: string) {
-  return lstat(path).catch(() => undefined);
+  return ifPresent(() => lstat(path));
 }
 
-function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []);
+async function namesIn(folder: string): Promise<string[]> {
+  return (await ifPresent(() => readdir(folder))) ?? [];
 }
