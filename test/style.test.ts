@@ -19,7 +19,7 @@ async function sourcesIn(folder: string): Promise<[path: string, source: string]
 function questions(path: string, source: string): string[] {
   const found: string[] = [];
   for (const match of source.matchAll(
-    /\/\*\*\s*(?:\*\s*)?(?:@param \w+ |@returns )?(What|Whether|Where|How|Who|Whose|Told)\b[^\n]*/g,
+    /\/\*\*\s*(?:\*\s*)?(?:@param \w+ |@returns )?(What|Whether|Where|Which|When|Why|How|Who|Whose|Told)\b[^\n]*/g,
   )) {
     const line = source.slice(0, match.index).split('\n').length;
     found.push(`${path}:${line}: ${match[0].replace(/\s+/g, ' ')}`);

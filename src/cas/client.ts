@@ -6,7 +6,7 @@ import { reconstructionJsonBytes } from '../http/json.ts';
 import type { CasTokenSource } from '../hub/token.ts';
 import { type Reconstruction, readReconstruction } from './reconstruction.ts';
 
-/** Which forms of a call a CAS turned out to offer, by its address. */
+/** Newest form of a call that each CAS offers, by its address. */
 export type CasVersions = Map<string, 1 | 2>;
 
 /** The CAS as one token route opens it. */

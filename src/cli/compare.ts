@@ -45,7 +45,7 @@ export interface Run {
   size: number;
   seconds: number;
   network: Counts;
-  /** Why it failed. */
+  /** Reason of its failure. */
   error: string | undefined;
 }
 

@@ -46,7 +46,7 @@ export interface ReaderPlatform {
 
 /** All that differs between browsers, Node, Deno and Bun. An entry of the package picks one. */
 export interface Platform extends ReaderPlatform {
-  /** Which names files may have. */
+  /** Rules for names of files. */
   names: NamePlatform;
   /** Storage for files; undefined without a file system. */
   files: FileBackend | undefined;

@@ -13,7 +13,7 @@ export interface FileTarget {
   signal?: AbortSignal;
 }
 
-/** Which file to open. */
+/** File to open. */
 export interface OpenTarget extends FileTarget {
   /**
    * Fetches the first 64 KiB of a file outside the CAS together with its metadata, so that a short file costs one
@@ -36,7 +36,7 @@ export interface ListOptions {
   signal?: AbortSignal;
 }
 
-/** Which file to fetch, and where to. */
+/** File to download, and its destination. */
 export interface DownloadFileOptions extends FileTarget {
   /** Folder that mirrors the repository. Default: the Hub cache folder. */
   localDir?: string;

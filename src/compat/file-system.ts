@@ -42,7 +42,7 @@ export interface HfHubDownloadParams extends PythonParams {
   subfolder?: string | null;
 }
 
-/** Which files of a repository. */
+/** Selection of files of a repository. */
 export interface Patterns {
   /** Only files that match one of these, as Python's `fnmatch` reads them. Default: all. */
   allowPatterns?: string | readonly string[] | null;

@@ -30,7 +30,7 @@ export interface Access {
   credentials?: Credentials;
 }
 
-/** Which Hub is asked, as whom, and through which `fetch`. */
+/** The Hub, the token and the `fetch` of a call. */
 export interface HubParams {
   /** Default: `https://huggingface.co`, whatever the environment says. */
   hubUrl?: string;
@@ -73,7 +73,7 @@ export interface FileDownloadInfoOutput {
 export interface XetReadToken {
   accessToken: string;
   casUrl: string;
-  /** When it ends, in seconds since 1970. */
+  /** End of its validity, in seconds since 1970. */
   exp: number;
 }
 

@@ -1,4 +1,4 @@
-/** Why a step failed for want of a descriptor, and what to do. */
+/** Explains that a step lacked a descriptor, and what to do. */
 export const TOO_MANY_OPEN = 'Too many files and connections are open: raise the limit (ulimit -n)';
 
 /** True if a file or connection could not be opened because this process, or the system, has as many open as it may. */

@@ -98,7 +98,7 @@ export function badResponse(url: string, did: string, details: XetErrorDetails =
 }
 
 /**
- * Why something of our own ends that nobody waits for any more. One for all: gathering a stack takes longer than all else
+ * Reason for ending work of our own that nobody waits for. One for all: gathering a stack takes longer than all else
  * about the end of a request.
  */
 export const NO_LONGER_WANTED = new XetError('CLOSED', 'The download has ended.');

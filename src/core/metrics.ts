@@ -121,7 +121,7 @@ export function hitRatesOf({ content, local, cache }: Metrics['bytes']): Metrics
 }
 
 /**
- * Which service a request goes to: it decides the credential, the rewriting and the meaning of a status. `source` is an
+ * Service that a request goes to: it decides the credential, the rewriting and the meaning of a status. `source` is an
  * address of the caller's, whose content is uploaded.
  */
 export type UrlKind = 'hub' | 'cas' | 'xorb' | 'source';

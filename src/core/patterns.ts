@@ -95,7 +95,7 @@ function accepts(token: Token, char: number): boolean {
   return token.ranges.some(([low, high]) => low <= char && char <= high) !== token.negated;
 }
 
-/** Which paths a download takes. Without `allow` all, with an empty one none; `ignore` wins. */
+/** Selection of paths. Without `allow` all, with an empty one none; `ignore` wins. */
 export function selectPaths<T>(
   items: Iterable<T>,
   path: (item: T) => string,

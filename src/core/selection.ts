@@ -44,7 +44,7 @@ export interface SelectionReport {
   ignoring: { pattern: string; paths: number }[];
 }
 
-/** Why patterns select what they do. */
+/** Explanation of what patterns select. */
 export function explainPatterns(
   paths: readonly string[],
   { allow, ignore }: Pick<Selection, 'allow' | 'ignore'>,

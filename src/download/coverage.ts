@@ -5,7 +5,7 @@ interface Covered extends ByteRange {
   chunks: ChunkRecords;
 }
 
-/** Which bytes of a file are had, and the chunks that they are. Takes them in any order. */
+/** Bytes of a file that are held, and their chunks. Takes them in any order. */
 export class Coverage {
   #parts: Covered[] = [];
   #sorted = true;

@@ -17,7 +17,7 @@ export interface RangeSource {
   stepBytes?: (() => number) | undefined;
 }
 
-/** Which requests for ranges a server accepts, from the least strict on. */
+/** Requests for ranges that a server accepts, from the least strict on. */
 type Rule = 'parts' | 'whole ranges' | 'all ranges at once';
 
 /** A CAS that names a new server each time is not followed for ever. */

@@ -130,7 +130,7 @@ export class DiskThread implements DiskOffload {
   }
 }
 
-/** If the disk thread cannot open a file, the step is repeated here: this thread can close idle connections. */
+/** Repeats a step here if the disk thread cannot open a file: this thread can close idle connections. */
 function resultHere(found: Result<unknown>, { here }: Waiting): unknown {
   return 'error' in found && isDescriptorCode(found.error.system) ? here() : unwrap(found);
 }

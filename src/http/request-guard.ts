@@ -68,7 +68,7 @@ class Watch {
   /** Of the wait that is going on. */
   #reject: ((reason: unknown) => void) | undefined;
   #since = 0;
-  /** When the timer is due, by the clock of the day. */
+  /** Due time of the timer, by the clock of the day. */
   #dueMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -30,7 +30,7 @@ export interface Timeouts {
 
 /** Report of a failed attempt and the delay before the next one. */
 export interface RetryNotice {
-  /** Which service failed. */
+  /** Service that failed. */
   kind: UrlKind;
   /** Without query. */
   url: string;

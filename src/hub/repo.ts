@@ -4,7 +4,7 @@ import type { RepoDesignation, RepoId, RepoType } from './types.ts';
 
 /** Target of an `hf://` URI or a page URL of the Hub. */
 export interface RepoLocation {
-  /** Which repository. */
+  /** The repository. */
   repo: RepoId;
   /** Branch, tag or commit, if the text names one. */
   revision?: string;

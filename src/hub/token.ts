@@ -8,7 +8,7 @@ import { incomplete } from './types.ts';
 export interface CasAccess {
   casUrl: string;
   accessToken: string;
-  /** When to ask for a new one, in milliseconds of this machine's clock. */
+  /** Time to ask for a new one, in milliseconds of this machine's clock. */
   refreshAtMs: number;
 }
 

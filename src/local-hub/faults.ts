@@ -57,14 +57,14 @@ export type FaultAction =
   /** The answer starts later. */
   | { action: 'delay'; ms: number };
 
-/** Which requests are met, and by what. */
+/** Requests that are met, and the fault that meets them. */
 export type FaultRule = FaultAction & {
   kind: RequestKind | 'any';
   /** Number of requests it applies to. Default: 1. */
   times?: number;
   /** Number of matching requests that pass before the first fault. Default: 0. */
   after?: number;
-  /** Which paths it is for (without the query); default all. */
+  /** Paths that it applies to, without the query. Default: all. */
   match?: (path: string) => boolean;
 };
 

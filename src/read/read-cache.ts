@@ -3,7 +3,7 @@ import { type ByteRange, without } from '../core/ranges.ts';
 
 /** One fetch, as the memory sees it. */
 export interface Fetched {
-  /** When it began, on the memory's own clock. */
+  /** Time of its beginning, on the memory's own clock. */
   readonly since: number;
   /** True if the fetch brought a whole verified file. */
   verified: boolean;
@@ -14,7 +14,7 @@ interface Block extends ByteRange {
   file: string;
   bytes: Uint8Array;
   fetched: Fetched;
-  /** When it was last used, on the memory's own clock. */
+  /** Time of its last use, on the memory's own clock. */
   used: number;
 }
 

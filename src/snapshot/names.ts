@@ -185,7 +185,7 @@ export function judgeNames(
   return { warnings: atMost(warnings, 5), notes, leftOut };
 }
 
-/** Which files were left out, why, and what to do. */
+/** Describes files that were left out: the reason, and what to do. */
 export function leftOutText(leftOut: ReadonlyMap<string, string>, repo: string): string {
   const names = [...leftOut].map(([path, reason]) => reasoned({ path, reason }));
   return (

@@ -13,7 +13,7 @@ import { givenPath, parseRepo, repoText, revisionOf } from '../hub/repo.ts';
 import type { ListEntry, RepoDesignation, RepoId } from '../hub/types.ts';
 import { judgeNames, type NamePlatform, type NameVerdict, printable, some } from './names.ts';
 
-/** Which files of a repository, and from where they may come. */
+/** Selection of files of a repository, and their permitted sources. */
 export interface SnapshotSelection {
   /** As in `owner/name` or `datasets/owner/name`. */
   repo: RepoDesignation;
@@ -62,7 +62,7 @@ export interface PlannedFile {
 export interface LeftOutFile {
   /** Path in the repository. */
   path: string;
-  /** Why it cannot be stored. */
+  /** Reason why it cannot be stored. */
   reason: string;
 }
 

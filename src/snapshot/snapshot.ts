@@ -31,7 +31,7 @@ export {
   type SnapshotTotals,
 };
 
-/** Which files to fetch, and whom to tell. */
+/** Selection of files, and callbacks. */
 export interface SnapshotOptions extends SnapshotSelection {
   /** Called with the progress over all files. */
   onProgress?: OnProgress;
@@ -371,7 +371,7 @@ function refusedName(error: unknown): string | undefined {
   return ['EINVAL', 'ENAMETOOLONG', 'EILSEQ'].includes(code ?? '') ? `this disk refuses it: ${message}` : undefined;
 }
 
-/** Which file it was, and what is not lost. */
+/** Adds the file concerned, and what is not lost. */
 function explained(error: XetError, path: string, done: string): XetError {
   const named = error.message.includes(path) ? '' : ` This was '${printable(path)}'.`;
   return amended(error, `${error.message}${named} ${done} are in place; what was fetched is kept for the next try.`);

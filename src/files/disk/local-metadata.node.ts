@@ -10,7 +10,7 @@ import { isCommit } from '../../hub/repo.ts';
 export interface LocalMetadata {
   commit: string;
   etag: string;
-  /** When it was noted, in seconds since 1970. */
+  /** Time of the note, in seconds since 1970. */
   timestamp: number;
 }
 

@@ -346,7 +346,7 @@ async function readJournal(
   return { entries: content.subarray(entriesStart(header)), isFree: writer === '' || (await isGone(writer)) };
 }
 
-/** That of a file of 8 TB is shorter. */
+/** Limit of a journal. The journal of a file of 8 TB is shorter. */
 const MAX_JOURNAL_BYTES = 4 * 1024 ** 3 - 1;
 
 async function isGone(writer: string): Promise<boolean> {

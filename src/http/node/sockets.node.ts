@@ -9,7 +9,7 @@ import { isTransientStatus, PROXY_ADVICE } from '../response-error.ts';
 import { failed } from './exchange.node.ts';
 import { HeadCollector, parseResponseHead } from './response-head.ts';
 
-/** When the system begins to ask whether the other side is still there. */
+/** Idle time after which the system begins to probe the other side. */
 const KEEP_ALIVE_MS = 1000;
 
 /** Options for reading into given memory (`onread` of `net.connect` and `tls.connect`). */

@@ -1,6 +1,6 @@
 import type { HubExchange, OutgoingHeaders } from './exchange.ts';
 
-/** Which part of the service an address belongs to: they differ in what a page of another origin may see. */
+/** Part of the service that an address belongs to: they differ in what a page of another origin may see. */
 export type Family = 'hub' | 'cas' | 'signed';
 
 /** Headers that pages may read. Token headers are excluded: pages use the JSON. */

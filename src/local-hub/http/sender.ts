@@ -14,7 +14,7 @@ export interface SenderFacts {
   localAddress: string | undefined;
 }
 
-/** Which hosts the server answers for, and which pages it trusts beside its own. */
+/** Hosts that the server answers for, and pages that it trusts besides its own. */
 export interface SenderRules {
   /** Names and addresses without a port, in lower case. */
   hosts: ReadonlySet<string>;
@@ -49,7 +49,7 @@ export function senderOf(facts: SenderFacts, rules: SenderRules): Sender {
   return host !== undefined && origin.toLowerCase() === `http://${host}` ? 'own' : 'foreign';
 }
 
-/** Why a request is not answered at all, or `undefined` where it is. */
+/** Reason why a request is refused; undefined if it is answered. */
 export function refusalOf(facts: SenderFacts, rules: SenderRules): string | undefined {
   if (facts.host !== undefined && trustedHost(facts, rules) === undefined) {
     return (

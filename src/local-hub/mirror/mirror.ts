@@ -29,7 +29,7 @@ export interface Mirror {
   fetches: XorbFetches;
   files: MirrorFiles;
   blobs: Blobs;
-  /** When runs were last dropped because a client asked for it. */
+  /** Time when a client last had runs dropped. */
   repairedAt: RecentMap<string, number>;
   /** Checks a file against its hash, once, as soon as all of it is stored. */
   checkLater(file: MirroredFile): void;

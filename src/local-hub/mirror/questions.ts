@@ -32,9 +32,9 @@ export class Questions {
   readonly #lifetimes: Lifetimes;
   readonly #log: (line: string) => void;
   readonly #asking = new Map<string, Promise<Answered>>();
-  /** When the upstream last let an asker see this part of a repository. */
+  /** Time when the upstream last let an asker see this part of a repository. */
   readonly #permittedAt = new RecentMap<string, number>(100_000);
-  /** When a repository was last changed through this mirror. */
+  /** Time of the last change of a repository through this mirror. */
   readonly #changedAt = new RecentMap<string, number>(10_000);
 
   constructor(parts: {

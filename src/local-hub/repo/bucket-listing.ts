@@ -97,7 +97,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Why a path cannot name a file of a bucket, or `undefined` where it can. */
+/** Reason why a path cannot name a file of a bucket; undefined if it can. */
 export function badKey(path: string): string | undefined {
   if (path === '') return 'it is empty';
   if (path.length > 4096) return 'it is too long';

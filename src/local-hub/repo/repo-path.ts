@@ -1,7 +1,7 @@
 import { checkNames } from '../../snapshot/names.ts';
 
 /**
- * Why a path cannot name a file of a repository, or `undefined` where it can. What clients refuse on every system, or on
+ * Reason why a path cannot name a file of a repository; undefined if it can. What clients refuse on every system, or on
  * most, is refused here as well: one file could make a repository that nobody can download. Control characters are, too.
  */
 export function badPath(path: string): string | undefined {

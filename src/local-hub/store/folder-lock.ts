@@ -17,7 +17,7 @@ interface Holder {
   /** Two processes with equal values see each other's process ids. */
   machine: string;
   pid: number;
-  /** When the process started, in the system's own units; `0` where it does not say. It tells a reused id. */
+  /** Start time of the process, in the system's own units; `0` where it does not say. It tells a reused id. */
   started: string;
   nonce: string;
 }
