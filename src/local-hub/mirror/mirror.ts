@@ -14,6 +14,7 @@ import { CasTokens } from './tokens.ts';
 import { Upstream } from './upstream.ts';
 import { XorbCache } from './xorb-cache.ts';
 import { XorbFetches } from './xorb-fetches.ts';
+import { XorbReceiver } from './xorb-receiver.ts';
 
 /** Everything that a mirror consists of. */
 export interface Mirror {
@@ -47,7 +48,13 @@ export async function openMirror(context: HubContext, hubDir: string, settings: 
   const answers = new Answers(dir, staging, log);
   const sealer = await Sealer.open(dir, staging);
   const cache = await XorbCache.open(dir, staging, settings.maxBytes, metrics);
-  const fetches = new XorbFetches({ cache, upstream, codec, metrics, log, maxFetches: settings.maxFetches });
+  const fetches = new XorbFetches({
+    cache,
+    receiver: new XorbReceiver(upstream, codec, metrics),
+    metrics,
+    log,
+    maxFetches: settings.maxFetches,
+  });
   const reconstructions = new Reconstructions({ upstream, answers, metrics, accessMs });
   const files = new MirrorFiles({ cache, fetches, reconstructions, codec, metrics, log });
   const checked = new RecentMap<string, true>(100_000);

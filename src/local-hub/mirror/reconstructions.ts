@@ -14,7 +14,7 @@ import { type Answers, answerKey } from './answers.ts';
 import type { MirrorMetrics } from './metrics.ts';
 import { type CasGrant, refusalOf } from './tokens.ts';
 import { type Upstream, type UpstreamAnswer, UpstreamUnavailable } from './upstream.ts';
-import type { XorbSource } from './xorb-fetches.ts';
+import type { XorbSource } from './xorb-receiver.ts';
 
 /** A whole file as the upstream's CAS describes it to one asker. */
 export interface MirroredFile {

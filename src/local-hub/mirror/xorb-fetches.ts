@@ -1,24 +1,10 @@
-import { crc32 } from 'node:zlib';
 import type { FetchRange } from '../../cas/reconstruction.ts';
-import type { Codec } from '../../codec/codec.ts';
-import { isXetError } from '../../core/errors.ts';
-import { rangeHeader } from '../../core/ranges.ts';
-import { FrameCutter, type FrameRun } from '../../xorb/frames.ts';
-import { pause } from '../http/pause.ts';
 import { HubError } from '../hub-error.ts';
-import { frameEnds } from '../store/xorb-index.ts';
 import { Gate } from './gate.ts';
 import type { MirrorMetrics } from './metrics.ts';
-import { type OpenAnswer, type Upstream, UpstreamUnavailable } from './upstream.ts';
 import type { XorbCache } from './xorb-cache.ts';
-import { type RunUnit, runEnd, runStart, type StoredRun } from './xorb-runs.ts';
-
-/** Source of a xorb: signed URLs of the upstream, which expire. */
-export interface XorbSource {
-  xorb: string;
-  /** The address that serves a range; `renew` asks for another one, as this one was refused. */
-  url(range: FetchRange, refused?: string): Promise<string>;
-}
+import { lying, type RunWithFrames, type XorbReceiver, type XorbSource } from './xorb-receiver.ts';
+import { type RunUnit, runEnd, runStart } from './xorb-runs.ts';
 
 /** A part of a xorb that somebody wants. */
 export interface WantedRuns {
@@ -30,12 +16,6 @@ export interface WantedRuns {
   end: number;
 }
 
-/** A run with its frames. */
-export interface RunWithFrames {
-  run: StoredRun;
-  frames: Uint8Array;
-}
-
 interface Fetching {
   range: FetchRange;
   /** Settles when another run has been stored, or the fetch has ended. */
@@ -45,10 +25,6 @@ interface Fetching {
   ended: boolean;
 }
 
-/** A run ends after so many bytes: readers stream along at this distance. */
-const RUN_BYTES = 512 * 1024;
-const ATTEMPTS = 4;
-const RETRY_MS = 300;
 /** A range that is damaged again right after it was fetched is not fetched for ever. */
 const MAX_REPAIRS = 3;
 const FULL_FOR_MS = 30_000;
@@ -59,8 +35,7 @@ class StoreFull extends Error {}
 /** Fetches ranges of xorbs, each once, into the store, and reads them from there while they arrive. */
 export class XorbFetches {
   readonly #cache: XorbCache;
-  readonly #upstream: Upstream;
-  readonly #codec: Codec;
+  readonly #receiver: XorbReceiver;
   readonly #metrics: MirrorMetrics;
   readonly #log: (line: string) => void;
   readonly #gate: Gate;
@@ -70,15 +45,13 @@ export class XorbFetches {
 
   constructor(parts: {
     cache: XorbCache;
-    upstream: Upstream;
-    codec: Codec;
+    receiver: XorbReceiver;
     metrics: MirrorMetrics;
     log: (line: string) => void;
     maxFetches: number;
   }) {
     this.#cache = parts.cache;
-    this.#upstream = parts.upstream;
-    this.#codec = parts.codec;
+    this.#receiver = parts.receiver;
     this.#metrics = parts.metrics;
     this.#log = parts.log;
     this.#gate = new Gate(parts.maxFetches);
@@ -198,7 +171,7 @@ export class XorbFetches {
     const bytes = range.bytes.end - range.bytes.start;
     if (Date.now() < this.#fullUntil || !(await this.#cache.reserve(bytes))) throw new StoreFull();
     this.#metrics.add('xorb_fetches', 1);
-    for await (const { run, frames } of this.#receive(source, outer, range, new AbortController().signal)) {
+    for await (const { run, frames } of this.#receiver.receive(source, outer, range, new AbortController().signal)) {
       try {
         await this.#cache.append(source.xorb, run, frames);
       } catch (error) {
@@ -213,91 +186,13 @@ export class XorbFetches {
   async *#passThrough(wanted: WantedRuns, at: number, signal: AbortSignal) {
     const { source, outer, unit, end } = wanted;
     this.#metrics.add('passed_through', 1);
-    for await (const one of this.#receive(source, outer, outer, signal)) {
+    for await (const one of this.#receiver.receive(source, outer, outer, signal)) {
       if (runEnd(one.run, unit) <= at) continue;
       this.#metrics.add('xorb_bytes_served', one.frames.length);
       yield one;
       if (runEnd(one.run, unit) >= end) return;
     }
   }
-
-  /** The checked runs of a range from the upstream. A broken connection is resumed after the last whole frame. */
-  async *#receive(
-    source: XorbSource,
-    outer: FetchRange,
-    range: FetchRange,
-    signal: AbortSignal,
-  ): AsyncGenerator<RunWithFrames, void, undefined> {
-    let left = structuredClone(range);
-    let refused: string | undefined;
-    for (let attempt = 1; ; attempt++) {
-      const url = await source.url(outer, refused);
-      const answer = await this.#upstream.open(url, { headers: { range: rangeHeader(left.bytes) }, signal });
-      if (answer.status !== 206) {
-        answer.drop();
-        const isRefusal = [400, 403, 416].includes(answer.status);
-        const isPassing = answer.status === 429 || answer.status >= 500;
-        if (!(isRefusal || isPassing) || attempt >= ATTEMPTS) throw refusal(answer);
-        if (isPassing) {
-          await pause(attempt * RETRY_MS, signal);
-          continue;
-        }
-        // The URL may have expired; and some storage serves a signed range as a whole only.
-        if (refused !== undefined) left = structuredClone(outer);
-        refused = url;
-        continue;
-      }
-      let failure: unknown;
-      try {
-        for await (const one of this.#cut(answer, left)) {
-          left.chunks.start = runEnd(one.run, 'chunks');
-          left.bytes.start = runEnd(one.run, 'bytes');
-          yield one;
-        }
-      } catch (error) {
-        if (!(error instanceof UpstreamUnavailable) && !isXetError(error, 'PROTOCOL')) throw error;
-        failure = error;
-      } finally {
-        answer.drop();
-      }
-      const isWhole = left.bytes.start === left.bytes.end;
-      if (isWhole && left.chunks.start === left.chunks.end) return;
-      if (isWhole || attempt >= ATTEMPTS) throw failure instanceof UpstreamUnavailable ? failure : lying(source.xorb);
-    }
-  }
-
-  /** The runs of an answer, decoded once, so that nothing malformed is stored or handed on. */
-  async *#cut(answer: OpenAnswer, { chunks, bytes }: FetchRange): AsyncGenerator<RunWithFrames, void, undefined> {
-    const length = bytes.end - bytes.start;
-    const cutter = new FrameCutter({ firstChunk: chunks.start, start: bytes.start, length, runBytes: RUN_BYTES });
-    const checked = ({ firstChunk, start, frames }: FrameRun): RunWithFrames => {
-      const records = this.#codec.recordsOf(frames);
-      const ends = Uint32Array.from(frameEnds(frames, records));
-      return { run: { firstChunk, start, ends, chunks: records, crc: crc32(frames) }, frames };
-    };
-    let failure: unknown;
-    try {
-      for await (const piece of answer.pieces) {
-        this.#metrics.add('xorb_bytes_fetched', piece.length);
-        for (const run of cutter.push(piece)) yield checked(run);
-      }
-    } catch (error) {
-      failure = error;
-    }
-    for (const run of cutter.takeComplete()) yield checked(run);
-    if (failure !== undefined) throw failure;
-  }
-}
-
-function refusal({ status }: OpenAnswer): Error {
-  if (status >= 500) {
-    return new UpstreamUnavailable(502, `The storage of the upstream answered ${status}. Try again later.`);
-  }
-  return new HubError(502, `The storage of the upstream answered ${status} to a range of a xorb.`);
-}
-
-function lying(xorb: string): Error {
-  return new HubError(502, `The upstream sent something else than the announced chunks of xorb ${xorb}.`);
 }
 
 function raceAbort(promise: Promise<void>, signal: AbortSignal): Promise<void> {
