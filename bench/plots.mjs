@@ -112,10 +112,61 @@ function linesOver(title, unit, ticks, series) {
   return drawing(width, height, parts);
 }
 
+/** Tasks of the overview, and their names there. Those that xetkit loses belong to it. */
+const OVERVIEW = [
+  ['cold download, real', 'Download 91 MB of weights'],
+  ['cold download, random', 'Download 256 MB of random data'],
+  ['5 % variant', 'Download a fine-tuned variant (5 % new)'],
+  ['warm repeat, to another folder', 'Download again into another folder'],
+  ['snapshot, 1000 small files', 'Snapshot of 1,000 small files'],
+  ['upload, bf16', 'Upload 128 MB of weights'],
+  ['to memory, f32', 'Read 128 MB into memory'],
+];
+
+/**
+ * Bars of speed for each task, one for each client, the fastest at full length. Legible at 600 pixels, in light and dark mode.
+ * @param {import('./works.mjs').Report['results']} results
+ */
+function overview(results) {
+  const width = 600;
+  const left = 150;
+  const most = width - left - 84;
+  /** @type {string[]} */
+  const parts = [];
+  let y = 46;
+  for (const [work = '', title = ''] of OVERVIEW) {
+    const entries = results[work];
+    if (!entries) continue;
+    const names = /** @type {Name[]} */ (Object.keys(COLOURS)).filter((name) => entries[name]);
+    const seconds = names.map((name) => median(valuesOf(entries[name], 'seconds')));
+    const fastest = Math.min(...seconds);
+    parts.push(`<text class="t" x="12" y="${y}" font-weight="600">${escaped(title)}</text>`);
+    for (const [index, name] of names.entries()) {
+      const own = seconds[index] ?? fastest;
+      const at = y + 8 + index * 18;
+      const length = Math.max(2, (most * fastest) / own);
+      parts.push(
+        `<text class="t" x="${left - 8}" y="${at + 11}" text-anchor="end">${NAMES[name]}</text>`,
+        `<rect x="${left}" y="${at}" width="${length.toFixed(1)}" height="14" rx="2" fill="${COLOURS[name]}"/>`,
+        `<text class="t" x="${(left + length + 6).toFixed(1)}" y="${at + 11}">${own < 1 ? `${Math.round(own * 1000)} ms` : `${own.toFixed(1)} s`}</text>`,
+      );
+    }
+    y += 8 + names.length * 18 + 24;
+  }
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img" aria-label="Speed by task">\n` +
+    '<style>.t{font:13px system-ui,sans-serif;fill:#1f2328}@media(prefers-color-scheme:dark){.t{fill:#e6edf3}}</style>\n' +
+    `<text class="t" x="${width - 12}" y="20" text-anchor="end">faster →</text>\n${parts.join('\n')}\n</svg>\n`
+  );
+}
+
 /** @param {import('./works.mjs').Report} report @returns {Drawing[]} */
 export function plots({ results }) {
   /** @type {Drawing[]} */
   const drawn = [];
+  if (OVERVIEW.every(([work = '']) => results[work])) {
+    drawn.push({ name: 'speed', title: 'Speed by task', svg: overview(results) });
+  }
   const goals = goalLines(results);
   if (goals.length > 0 && GOALS.length > 0) {
     const title = 'How many times as much the others need';

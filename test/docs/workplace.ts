@@ -33,6 +33,7 @@ function gguf(): Uint8Array {
 
 export async function seedForGuides(hub: LocalHub): Promise<void> {
   await hub.commitFiles('owner/model', MODEL);
+  await hub.commitFiles('openai-community/gpt2', { 'config.json': MODEL['config.json'] });
   await hub.commitFiles('datasets/owner/data', { 'train/0.parquet': randomBytes(400_000, 10) });
 }
 
