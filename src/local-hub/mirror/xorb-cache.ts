@@ -1,4 +1,14 @@
-import { appendFile, mkdir, open, readdir, rm, stat, truncate, utimes } from 'node:fs/promises';
+import {
+  appendFile,
+  type FileHandle,
+  mkdir,
+  open as openFile,
+  readdir,
+  rm,
+  stat,
+  truncate,
+  utimes,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { isHashHex } from '../../core/hash.ts';
@@ -7,7 +17,14 @@ import { readIfExists, type StagingArea, shardedPath } from '../store/atomic-fil
 import { readExactly } from '../store/read-pieces.ts';
 import { RecentMap } from '../store/recent-map.ts';
 import type { MirrorMetrics } from './metrics.ts';
-import { decodeRuns, encodeRun, findRun, insertRun, type RunUnit, runEnd, type StoredRun } from './xorb-runs.ts';
+import { decodeRuns, encodeRun, findRun, insertRun, type RunUnit, type StoredRun } from './xorb-runs.ts';
+
+/** Reads stored runs of one xorb. */
+export interface XorbReader {
+  /** The frames of a run, or `undefined` if they are damaged: the run is then forgotten. */
+  read(run: StoredRun): Promise<Uint8Array | undefined>;
+  close(): Promise<void>;
+}
 
 interface XorbEntry {
   runs: StoredRun[];
@@ -90,18 +107,28 @@ export class XorbCache {
     return findRun((await this.#entry(hash)).runs, unit, at);
   }
 
-  /** The frames of a run, or `undefined` if they are damaged: the run is then forgotten. */
-  async read(hash: string, run: StoredRun): Promise<Uint8Array | undefined> {
-    const file = await ifPresent(() => open(this.#path(hash), 'r'));
-    try {
-      const frames = file && (await readExactly(file, run.start, run.ends.at(-1) ?? 0).catch(() => undefined));
-      if (frames && crc32(frames) === run.crc) return frames;
-    } finally {
-      await file?.close();
-    }
-    this.#metrics.add('repairs', 1);
-    await this.forget(hash, [run]);
-    return undefined;
+  /** Reader of a xorb's runs; it must be closed. */
+  reader(hash: string): XorbReader {
+    const path = this.#path(hash);
+    let opened: Promise<FileHandle | undefined> | undefined;
+    return {
+      read: async (run) => {
+        opened ??= ifPresent(() => openFile(path, 'r'));
+        const file = await opened;
+        const frames = file && (await readExactly(file, run.start, runLength(run)).catch(() => undefined));
+        if (frames && crc32(frames) === run.crc) return frames;
+        // The file may be another one by now.
+        await file?.close();
+        opened = undefined;
+        this.#metrics.add('repairs', 1);
+        await this.forget(hash, [run]);
+        return undefined;
+      },
+      close: async () => {
+        await (await opened)?.close();
+        opened = undefined;
+      },
+    };
   }
 
   /** Makes room for so many bytes. False if what is in use leaves too little. */
@@ -119,7 +146,7 @@ export class XorbCache {
     const entry = await this.#entry(hash);
     const path = this.#path(hash);
     await mkdir(dirname(path), { recursive: true });
-    const file = await open(path, (await ifPresent(() => stat(path))) ? 'r+' : 'w+');
+    const file = await openFile(path, (await ifPresent(() => stat(path))) ? 'r+' : 'w+');
     try {
       for (let at = 0; at < frames.length; ) {
         const { bytesWritten } = await file.write(frames, at, frames.length - at, run.start + at);
@@ -207,11 +234,10 @@ export class XorbCache {
   }
 }
 
-/** Bytes that a stored run takes. */
-export function storedBytes(run: StoredRun): number {
-  return runEnd(run, 'bytes') - run.start;
-}
-
 function allocated({ size, blocks }: { size: number; blocks: number }): number {
   return Math.min(size, blocks * 512);
+}
+
+function runLength(run: StoredRun): number {
+  return run.ends.at(-1) ?? 0;
 }

@@ -4,7 +4,7 @@ import { Gate } from './gate.ts';
 import type { MirrorMetrics } from './metrics.ts';
 import type { XorbCache } from './xorb-cache.ts';
 import { lying, type RunWithFrames, type XorbReceiver, type XorbSource } from './xorb-receiver.ts';
-import { type RunUnit, runEnd, runStart } from './xorb-runs.ts';
+import { type RunUnit, runEnd, runStart, type StoredRun } from './xorb-runs.ts';
 
 /** A part of a xorb that somebody wants. */
 export interface WantedRuns {
@@ -67,15 +67,22 @@ export class XorbFetches {
     const unpin = this.#cache.pin(source.xorb);
     let repairs = 0;
     let waits = 0;
+    let ahead: { run: StoredRun; frames: Promise<Uint8Array | undefined> } | undefined;
+    const reader = this.#cache.reader(source.xorb);
     try {
       for (let at = wanted.start; at < wanted.end; ) {
         const run = await this.#cache.find(source.xorb, unit, at);
         if (run) {
-          const frames = await this.#cache.read(source.xorb, run);
+          const frames = await (ahead?.run === run ? ahead.frames : reader.read(run));
+          ahead = undefined;
           if (frames) {
             at = runEnd(run, unit);
             waits = 0;
             this.#metrics.add('xorb_bytes_served', frames.length);
+            const next = at < wanted.end ? await this.#cache.find(source.xorb, unit, at) : undefined;
+            // Read while this one is on its way to the client.
+            if (next) ahead = { run: next, frames: reader.read(next) };
+            ahead?.frames.catch(() => undefined);
             yield { run, frames };
           } else if (++repairs > MAX_REPAIRS) {
             throw new HubError(500, 'The store of this mirror is damaged and could not be repaired. Check its disk.');
@@ -94,6 +101,8 @@ export class XorbFetches {
         }
       }
     } finally {
+      await ahead?.frames.catch(() => undefined);
+      await reader.close();
       unpin();
     }
   }
