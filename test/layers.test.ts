@@ -79,6 +79,7 @@ const LAYERS = [
   'src/manage',
   'src/download',
   'src/upload',
+  'src/edit',
   'src/cache',
   'src/files',
   'src/codec',
@@ -178,7 +179,7 @@ function nodeInTheWeb(modules: Modules): string[] {
 
 /** Formats, planning and other pure code: bytes and values in, values out; no I/O. */
 const isPure = (path: string) =>
-  (/^src\/(xorb|formats|core)\//.test(path) && !path.endsWith('.node.ts')) ||
+  (/^src\/(xorb|formats|edit|core)\//.test(path) && !path.endsWith('.node.ts')) ||
   /^src\/(cas\/reconstruction|codec\/shard|download\/(plan|held-chunks))\.ts$/.test(path);
 
 function impureImports(modules: Modules): string[] {

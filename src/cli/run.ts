@@ -13,6 +13,7 @@ import { compare, type OriginalPackage } from './compare.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { download } from './download.ts';
+import { addEditCommands } from './edit-commands.ts';
 import { hash } from './hash.ts';
 import { addInspectCommand } from './inspect.ts';
 import { ls } from './ls.ts';
@@ -100,7 +101,8 @@ function program(signal: AbortSignal): Command {
 
   // What asks a Hub needs to know which. The other commands work with a wrong address as well.
   root.hook('preAction', (_, command) => {
-    if (['download', 'upload', 'ls', 'compare', 'inspect'].includes(command.name())) endpointOf(process.env);
+    if (['download', 'upload', 'edit', 'append', 'ls', 'compare', 'inspect'].includes(command.name()))
+      endpointOf(process.env);
   });
 
   root
@@ -150,6 +152,7 @@ function program(signal: AbortSignal): Command {
     });
 
   addUploadCommand(root, { endpoint, signal, clientOptions });
+  addEditCommands(root, { endpoint, signal, clientOptions });
 
   root
     .command('ls')

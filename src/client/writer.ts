@@ -2,7 +2,10 @@ import * as table from '../core/arguments.ts';
 import { checked } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import { parseLocation } from '../hub/repo.ts';
+import { DirectReads } from '../read/direct-reads.ts';
 import type { FileReads, FileReadsParts } from '../read/file-reads.ts';
+import type { ReadOriginal } from '../upload/edit-file.ts';
+import type { AppendOptions, EditOptions } from '../upload/edit-types.ts';
 import {
   type CreateBranchOptions,
   type CreateRepoOptions,
@@ -63,6 +66,35 @@ export class BaseXetWriter extends BaseXetReader {
     const { uploads, parts } = this.#uploading();
     return uploads.upload(parts, { ...options, signal: untilClosed(this.#closing, options.signal) });
   }
+
+  /**
+   * Edits a large file in place: replaces, inserts and deletes ranges, and truncates. If the file was uploaded or downloaded on
+   * this machine before, only the parts around the edits are read, chunked and sent; for a repository the rest is also read
+   * once, for its SHA-256. Positions are those in the file before all edits.
+   *
+   * @throws {XetError} as {@link upload}; `INVALID_ARGUMENT` for edits that overlap or lie outside the file, `CONFLICT` if the
+   * file has changed in the meantime, and `ENTRY_NOT_FOUND`
+   */
+  async edit(given: EditOptions): Promise<UploadResult> {
+    const options = this.#checked('edit', given, table.EDIT);
+    const { uploads, parts } = this.#uploading();
+    const signal = untilClosed(this.#closing, options.signal);
+    return uploads.edit(parts, { ...options, signal }, this.#readOriginal);
+  }
+
+  /** Appends bytes to a file. Rejects as {@link edit}. */
+  async append(given: AppendOptions): Promise<UploadResult> {
+    const options = this.#checked('append', given, table.APPEND);
+    const { uploads, parts } = this.#uploading();
+    const signal = untilClosed(this.#closing, options.signal);
+    return uploads.append(parts, { ...options, signal }, this.#readOriginal);
+  }
+
+  /** Reads just a range of a file that is edited, without anything ahead. */
+  readonly #readOriginal: ReadOriginal = (file, range, signal) => {
+    const reads = new DirectReads({ engine: this.#parts.engine, file, signal });
+    return bytesOf(reads.stream(range, signal));
+  };
 
   /** Deletes files, and folders that end in `/`, in one commit. Rejects as {@link upload}. */
   async deleteFiles(given: DeleteFilesOptions): Promise<UploadResult> {
@@ -158,4 +190,8 @@ export class BaseXetWriter extends BaseXetReader {
       parts: { http, hub, pool, budget, caches, attempts, makeContentHash, onWarning },
     };
   }
+}
+
+async function* bytesOf(spans: AsyncIterable<{ bytes: Uint8Array }>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const { bytes } of spans) yield bytes;
 }

@@ -22,6 +22,8 @@ export const SNAPSHOT =
   'repo:r! revision:s include:l exclude:l allowPatterns:l ignorePatterns:l files:l localDir:s force:b offline:b signal:g onProgress:f onFile:f';
 export const UPLOAD =
   'repo:r! files:a include:l exclude:l deletions:l deletePatterns:l force:b branch:s title:s description:s parentCommit:s createPr:b signal:g onProgress:f';
+export const EDIT = 'repo:r! path:s! edits:a! branch:s title:s description:s parentCommit:s createPr:b signal:g';
+export const APPEND = 'repo:r! path:s! content:a! branch:s title:s description:s parentCommit:s createPr:b signal:g';
 export const DELETE_FILES =
   'repo:r! paths:l! branch:s title:s description:s parentCommit:s createPr:b signal:g onProgress:f';
 export const CREATE_REPO =

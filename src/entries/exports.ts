@@ -46,6 +46,7 @@ export type {
   SnapshotSelection,
   SnapshotTotals,
 } from '../snapshot/snapshot.ts';
+export type { AppendOptions, EditOptions, FileEdit } from '../upload/edit-types.ts';
 export type { UploadContent, UploadFile, UploadItem, UploadItems } from '../upload/gather.ts';
 export type {
   CreateBranchOptions,

@@ -1,3 +1,5 @@
+import { type ChunkRecords, chunkLength } from '../core/chunks.ts';
+import type { RecipeTerm } from '../core/recipe.ts';
 import { type ChunkPlace, FileTerms, follows } from './file-terms.ts';
 
 /** Known places of a sequence of chunks, by their position in it. */
@@ -26,6 +28,18 @@ export class SourceChooser {
 
   get terms(): FileTerms {
     return this.#terms;
+  }
+
+  /** Takes the next chunks of the file from where they are stored, whatever that does to its fragmentation. */
+  keep(terms: readonly RecipeTerm[], records: ChunkRecords): void {
+    let position = 0;
+    for (const { xorb, chunks } of terms) {
+      for (let index = chunks.start; index < chunks.end; index++) {
+        const place = { xorb, index };
+        this.#rule.added(1, follows(place, this.#terms.lastPlace));
+        this.#terms.add(place, chunkLength(records, position++));
+      }
+    }
   }
 
   /**

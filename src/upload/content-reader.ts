@@ -152,7 +152,7 @@ export class StreamReader implements ContentReader {
 }
 
 /** Iterates a stream; not every browser's streams are iterable. */
-async function* iterate(
+export async function* iterate(
   content: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (!('getReader' in content)) {

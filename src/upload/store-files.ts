@@ -1,8 +1,17 @@
 import type { ShardFile } from '../codec/shard.ts';
 import { writeShard } from '../codec/upload-operations.ts';
 import type { MemoryBudget } from '../core/budget.ts';
-import { ChunkRecordList, chunkCount, chunkLength, chunkSlice, joinBytes } from '../core/chunks.ts';
+import {
+  ChunkRecordList,
+  type ChunkRecords,
+  chunkCount,
+  chunkLength,
+  chunkSlice,
+  joinBytes,
+  totalLength,
+} from '../core/chunks.ts';
 import { XetError } from '../core/errors.ts';
+import type { RecipeTerm } from '../core/recipe.ts';
 import { RunBuffers } from '../xorb/buffers.ts';
 import { SourceChooser } from './choose-sources.ts';
 import { type BytePieces, type CutBlock, cutFile } from './cut-file.ts';
@@ -46,6 +55,21 @@ export interface StoreCounts {
   xorbs: number;
 }
 
+/** Chunks that are stored already, and their bytes if the digest of the file needs them. */
+export interface StoredChunks {
+  terms: readonly RecipeTerm[];
+  records: ChunkRecords;
+  content?: BytePieces | undefined;
+}
+
+/** A file made of stored chunks and new bytes, in order. It is not empty. */
+export interface EditedSource {
+  parts: Iterable<{ kept: StoredChunks } | { bytes: BytePieces }>;
+}
+
+type StoreSource = BytePieces | EditedSource;
+type StoreSources = Iterable<StoreSource> | AsyncIterable<StoreSource>;
+
 interface StoredFiles {
   /** In the order of the sources. */
   files: FinalizedFile[];
@@ -65,7 +89,7 @@ const MAX_BLOCK_BYTES = 4 * MIB;
  */
 export async function storeFiles(
   context: StoreContext,
-  sources: Iterable<BytePieces> | AsyncIterable<BytePieces>,
+  sources: StoreSources,
   options: StoreOptions,
 ): Promise<StoredFiles> {
   const run = new StoreRun(context, options);
@@ -81,6 +105,13 @@ interface QueriedBlock extends CutBlock {
   file: FileInProgress;
   /** Resolves when the answers of the CAS about its chunks are known. */
   queried: Promise<void>;
+}
+
+/** A run of stored chunks on the same way. */
+interface KeptBlock {
+  file: FileInProgress;
+  startsFile: boolean;
+  kept: StoredChunks;
 }
 
 interface FileInProgress {
@@ -129,12 +160,15 @@ class StoreRun {
     });
   }
 
-  async store(sources: Iterable<BytePieces> | AsyncIterable<BytePieces>): Promise<StoredFiles> {
+  async store(sources: StoreSources): Promise<StoredFiles> {
     const files: FileInProgress[] = [];
     const known = await KnownChunks.open(this.#context, this.#options.likely ?? []);
     for await (const block of prefetch(this.#blocks(sources, known), MAX_BLOCKS_AHEAD, this.#signal)) {
       if (block.startsFile) files.push(block.file);
-      await this.#place(block, known);
+      if ('kept' in block) {
+        block.file.sources.keep(block.kept.terms, block.kept.records);
+        block.file.records.push(block.kept.records);
+      } else await this.#place(block, known);
     }
     // Files are finalized while the last xorbs are being sent.
     const xorbs = await this.#xorbs.finish();
@@ -160,24 +194,33 @@ class StoreRun {
     if (!this.#signal.aborted) this.#controller.abort(error);
   };
 
-  async *#blocks(
-    sources: Iterable<BytePieces> | AsyncIterable<BytePieces>,
-    known: KnownChunks,
-  ): AsyncGenerator<QueriedBlock, void, undefined> {
+  async *#blocks(sources: StoreSources, known: KnownChunks): AsyncGenerator<QueriedBlock | KeptBlock, void, undefined> {
     const { pool, makeHash } = this.#context;
     const signal = this.#signal;
     const cutting = { pool, lease: this.#lease, blockBytes: this.#blockBytes, blocks: this.#blockBuffers, signal };
     for await (const source of sources) {
       const hash = makeHash(pool, signal);
       const file = { hash, sources: new SourceChooser(), records: new ChunkRecordList(), size: 0, sha256: '' };
-      for await (const block of cutFile(source, hash, cutting)) {
-        file.size += block.bytes.length;
-        if (block.endsFile) file.sha256 = await hash.digest();
-        this.#count({ readBytes: block.bytes.length });
-        const queried = known.query(block, signal);
-        queried.catch(this.#fail);
-        yield { ...block, file, queried };
+      const parts = 'parts' in source ? source.parts : [{ bytes: source }];
+      let startsFile = true;
+      for (const part of parts) {
+        if ('kept' in part) {
+          for await (const piece of part.kept.content ?? []) await hash.update(piece);
+          file.size += totalLength(part.kept.records);
+          yield { file, startsFile, kept: part.kept };
+          startsFile = false;
+          continue;
+        }
+        for await (const block of cutFile(part.bytes, hash, cutting)) {
+          file.size += block.bytes.length;
+          this.#count({ readBytes: block.bytes.length });
+          const queried = known.query({ ...block, startsFile }, signal);
+          queried.catch(this.#fail);
+          yield { ...block, startsFile, file, queried };
+          startsFile = false;
+        }
       }
+      file.sha256 = await hash.digest();
     }
   }
 

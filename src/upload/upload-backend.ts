@@ -1,3 +1,4 @@
+import { XetError } from '../core/errors.ts';
 import type { Opaque } from '../core/opaque.ts';
 import { createRepo, type NewRepo } from '../hub/create-repo.ts';
 import {
@@ -12,6 +13,8 @@ import {
 import { parseRepo, refuseForBucket, repoNamed, revisionOf } from '../hub/repo.ts';
 import type { RepoDesignation } from '../hub/types.ts';
 import { HubWriter } from '../hub/writer.ts';
+import { editFile, type ReadOriginal } from './edit-file.ts';
+import type { AppendOptions, EditOptions, FileEdit } from './edit-types.ts';
 import { upload } from './upload.ts';
 import type { UploadContext, UploadOptions, UploadPlatform } from './upload-types.ts';
 
@@ -92,6 +95,19 @@ export interface UploadBackend extends Opaque<'uploads'> {}
 const functionsOn = (platform: UploadPlatform) => ({
   upload: (context: UploadContext, options: UploadOptions & { signal: AbortSignal }) =>
     upload({ ...context, ...platform }, options),
+  edit: (
+    context: UploadContext,
+    { edits, ...options }: EditOptions & { signal: AbortSignal },
+    readOriginal: ReadOriginal,
+  ) => editFile({ ...context, ...platform }, { ...options, editsOf: () => checkedEdits(edits) }, readOriginal),
+  append: (
+    context: UploadContext,
+    { content, ...options }: AppendOptions & { signal: AbortSignal },
+    readOriginal: ReadOriginal,
+  ) => {
+    const editsOf = (size: number) => [{ start: size, end: size, content }];
+    return editFile({ ...context, ...platform }, { ...options, editsOf }, readOriginal);
+  },
   createRepo: ({ http, hub, attempts }: UploadContext, { repo, ...rest }: CreateRepoOptions, signal: AbortSignal) =>
     createRepo(http, hub, { ...rest, repo: parseRepo(repo), attempts }, signal),
   createBranch: (
@@ -118,6 +134,17 @@ const functionsOn = (platform: UploadPlatform) => ({
   updateRepo: ({ hub }: UploadContext, { repo, ...settings }: UpdateRepoOptions, signal: AbortSignal) =>
     changeSettings(hub, parseRepo(repo), settings, signal),
 });
+
+/** Throws `INVALID_ARGUMENT` for anything but a list of edits. */
+function checkedEdits(edits: readonly FileEdit[]): readonly FileEdit[] {
+  const isEdit = (edit: unknown): edit is FileEdit =>
+    typeof edit === 'object' && edit !== null && 'start' in edit && 'end' in edit;
+  if (Array.isArray(edits) && edits.length > 0 && edits.every(isEdit)) return edits;
+  throw new XetError(
+    'INVALID_ARGUMENT',
+    'edits must be a list of { start, end, content } with at least one item. Use append() to add bytes at the end.',
+  );
+}
 
 /** Functions that write to a Hub, in one piece: a page that only reads carries none of them. */
 export type UploadFunctions = ReturnType<typeof functionsOn>;
