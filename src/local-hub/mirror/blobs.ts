@@ -86,7 +86,8 @@ export class Blobs {
         .catch((error: unknown) => {
           receiving.failure = { error };
         })
-        .finally(() => this.#end(blob.id, receiving));
+        .finally(() => this.#end(blob.id, receiving))
+        .catch((error: unknown) => this.#log(`A staged file is left behind: ${String(error)}`));
       return receiving;
     } catch (error) {
       receiving.failure = { error };
