@@ -59,6 +59,7 @@ export default defineConfig([
     entry: {
       'codec.worker.node': 'src/entries/codec.worker.node.ts',
       'disk.worker.node': 'src/entries/disk.worker.node.ts',
+      'transfer.worker.node': 'src/entries/transfer.worker.node.ts',
     },
     platform: 'node',
     target: 'node20',

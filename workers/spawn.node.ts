@@ -13,6 +13,13 @@ export function spawnDiskThread(script: URL = new URL('./disk.worker.node.js', i
   return spawn(script, 'disk thread', DISK_THREAD);
 }
 
+/** Starts a transfer worker. */
+export function spawnTransferWorker(
+  script: URL = new URL('./transfer.worker.node.js', import.meta.url),
+): SpawnedWorker {
+  return spawn(script, 'transfer worker');
+}
+
 function spawn(script: URL, name: string, workerData?: unknown): SpawnedWorker {
   // The host's flags (loaders, coverage, inspectors) must not apply to this thread.
   const worker = new Worker(script, { execArgv: [], workerData, env: SHARE_ENV });

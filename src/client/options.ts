@@ -63,6 +63,11 @@ export interface XetClientOptions extends CacheOptions {
    */
   workers?: number | 'auto';
   /**
+   * Number of workers that download to files on their own (Node): they request, decode and write, so that content does not pass
+   * through the calling thread. Not used with `fetch`, `rewriteUrl`, `transport: 'platform'` or `workers: 0`. Experimental. Default: 0.
+   */
+  transferWorkers?: number;
+  /**
    * Fallback if Xet cannot serve a file: `'http'` continues over plain HTTP, verified by sha256; `'never'` fails.
    * Default: `'http'`. Corrupt data never falls back.
    */
@@ -82,7 +87,8 @@ export interface XetClientOptions extends CacheOptions {
 /**
  * Options of {@link XetReader}; all optional. Optional parts are passed in, so pages that omit them do not bundle them.
  */
-export interface XetReaderOptions extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites'> {
+export interface XetReaderOptions
+  extends Omit<XetClientOptions, 'files' | 'uploads' | 'sequentialWrites' | 'transferWorkers'> {
   /** Remembers chunks and how files are built, as a `XetClient` does: `xetCaches`. Default: nothing is remembered. */
   caches?: CacheFactory;
   /**
@@ -123,7 +129,7 @@ const CACHES = [
 /** The options of a client that are given, described by `table`. Throws `INVALID_ARGUMENT` for what no client can use. */
 export function checkOptions<T extends XetClientOptions>(call: string, given: T, table: string): T {
   const options = checked(call, given, table);
-  const { endpoint, memoryBudget, concurrency, workers } = options;
+  const { endpoint, memoryBudget, concurrency, workers, transferWorkers } = options;
   if (options.retry) options.retry = checked('retry', options.retry, RETRY);
   if (options.timeouts) options.timeouts = checked('timeouts', options.timeouts, TIMEOUTS);
   for (const [name, table] of CACHES) {
@@ -140,6 +146,7 @@ export function checkOptions<T extends XetClientOptions>(call: string, given: T,
   const counts = [
     ['concurrency', concurrency, 1],
     ['workers', workers, 0],
+    ['transferWorkers', transferWorkers, 0],
   ] as const;
   for (const [name, value = 'auto', least] of counts) {
     if (value !== 'auto' && !(Number.isInteger(value) && value >= least))

@@ -1,13 +1,14 @@
 import { availableParallelism, totalmem } from 'node:os';
-import { spawnNodeWorker } from '../../workers/spawn.node.ts';
+import { spawnNodeWorker, spawnTransferWorker } from '../../workers/spawn.node.ts';
 import { loadCodec } from '../codec/load.node.ts';
 import { descriptorShares } from '../core/descriptors.node.ts';
 import { environment } from '../core/env.node.ts';
 import { fetchTogether } from '../download/fetch-together.ts';
+import { TransferPool } from '../download/transfer/pool.ts';
 import { nodeContentHash } from '../files/disk/content-check.node.ts';
 import { openRepoStore } from '../files/disk/repo-store.node.ts';
 import { isTrue } from '../fs/env-folders.node.ts';
-import { isNotNode, nodeFetchOf } from '../http/network-fetch.node.ts';
+import { isNotNode, nodeFetchOf, transportOf, usesOwnClient } from '../http/network-fetch.node.ts';
 import { openNodeCacheControl } from '../manage/cache-control.node.ts';
 import { nodeLocalFiles } from '../upload/local-files.node.ts';
 import { uploadBackend } from '../upload/upload-backend.ts';
@@ -36,6 +37,10 @@ export const platform: Platform = {
   decodeHereBytes: 260 * 1024,
   loadCodec,
   spawnWorker: () => spawnNodeWorker(),
+  makeTransfers: (options, transport) => {
+    const name = transport ?? transportOf(environment);
+    return new TransferPool({ ...options, spawn: () => spawnTransferWorker(), isAllowed: () => usesOwnClient(name) });
+  },
   processors: availableParallelism(),
   memoryBudgetBytes: Math.min(256 * MIB, Math.max(32 * MIB, machineBytes() / 8)),
   makeContentHash: nodeContentHash,

@@ -4,6 +4,7 @@ import type { Codec } from '../codec/codec.ts';
 import type { MakeContentHash } from '../core/content-hash.ts';
 import type { Shares } from '../core/descriptors.ts';
 import type { FetchTogether } from '../download/fetch-together.ts';
+import type { TransferPool, TransferPoolOptions } from '../download/transfer/pool.ts';
 import type { HttpOptions } from '../http/http.ts';
 import type { HttpTimeouts, TransportName } from '../http/types.ts';
 import type { OpenCacheControl } from '../manage/types.ts';
@@ -40,6 +41,11 @@ export interface ReaderPlatform {
   defaultTimeouts?: () => Partial<HttpTimeouts>;
   /** Limits of parallelism where descriptors are scarce; undefined where they are not. */
   shares?: () => Shares | undefined;
+  /** Makes workers that download to files on their own; undefined where the calling thread does that. */
+  makeTransfers?: (
+    options: Pick<TransferPoolOptions, 'size' | 'settings' | 'onWarning'>,
+    transport: TransportName | undefined,
+  ) => TransferPool;
   /** True if the environment selects offline mode. */
   offline: () => boolean;
 }

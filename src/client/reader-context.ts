@@ -45,13 +45,15 @@ export function createReaderContext<T extends LocalCaches | undefined>(
   const retry = { ...DEFAULT_RETRY, ...options.retry };
   const endpoint = String(options.endpoint ?? platform.defaultEndpoint() ?? DEFAULT_ENDPOINT);
   const budget = new MemoryBudget(memoryBudget, memoryBudget / 4);
+  const timeouts = timeoutsOf(options, platform);
+  const encrypted = /^https:/i.test(endpoint);
   const http = new Http({
     memory: budget,
-    encrypted: /^https:/i.test(endpoint),
+    encrypted,
     fetch: options.fetch ?? platform.fetchOf(options.transport),
     takesPieces: !options.fetch && platform.takesPieces,
     rewriteUrl: options.rewriteUrl,
-    timeouts: timeoutsOf(options, platform),
+    timeouts,
     retry,
     onRetry: options.onRetry,
   });
@@ -82,6 +84,14 @@ export function createReaderContext<T extends LocalCaches | undefined>(
     budget,
     onWarning,
   });
+  // Functions of the caller's cannot be taken along to another thread.
+  const here = workers === 0 || options.fetch || options.rewriteUrl;
+  const { transferWorkers = 0 } = options;
+  const size = Math.min(transferWorkers, most.workers);
+  const transfers =
+    here || size === 0
+      ? undefined
+      : platform.makeTransfers?.({ size, settings: { timeouts, retry, encrypted }, onWarning }, options.transport);
   const engine = new DownloadEngine({
     http,
     hub,
@@ -95,6 +105,7 @@ export function createReaderContext<T extends LocalCaches | undefined>(
     xet: options.xet ?? !platform.xetDisabled(),
     fallback: options.fallback !== 'never',
     sequentialWrites: options.sequentialWrites,
+    transfers,
     caches,
     onWarning,
   });

@@ -9,7 +9,7 @@ export const STREAM = 'signal:g cautious:b';
 export const READER =
   'endpoint:e accessToken:t fetch:f transport:own|platform rewriteUrl:f cacheDir:s chunkCache:a recipes:a verifiedFiles:a offline:b memoryBudget:m concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f caches:f codec:f';
 export const CLIENT =
-  'endpoint:e accessToken:t fetch:f transport:own|platform rewriteUrl:f cacheDir:s files:o uploads:o chunkCache:a recipes:a verifiedFiles:a offline:b memoryBudget:m sequentialWrites:b concurrency:a workers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f';
+  'endpoint:e accessToken:t fetch:f transport:own|platform rewriteUrl:f cacheDir:s files:o uploads:o chunkCache:a recipes:a verifiedFiles:a offline:b memoryBudget:m sequentialWrites:b concurrency:a workers:a transferWorkers:a fallback:http|never xet:b retry:o timeouts:o onRetry:f onWarning:f';
 export const RETRY = 'attempts:c baseDelayMs:n maxDelayMs:n';
 export const TIMEOUTS = 'connectMs:n stallMs:n';
 export const CHUNK_CACHE = 'maxBytes:m dir:s';

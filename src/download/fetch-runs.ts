@@ -16,19 +16,25 @@ import type { Transport } from './transport.ts';
 /** A range of a xorb to fetch, and the chunks of it that are wanted. */
 export interface JobSpec {
   xorb: string;
-  urls: SignedUrls;
+  urls: Pick<SignedUrls, 'find' | 'renew'>;
   /** Ascending. */
   ranges: readonly FetchRange[];
   /** Chunks that the pieces want; a chunk outside of all is not decoded. */
   wanted: readonly ChunkRange[];
 }
 
+/** As much of a client as its jobs need, on whichever thread they run. */
+export interface JobTransport
+  extends Pick<Transport, 'budget' | 'pool' | 'pace' | 'rules' | 'buffers' | 'attempts' | 'together'> {
+  lanes: Pick<Transport['lanes'], 'enter' | 'leave' | 'recheck' | 'received' | 'backOff'>;
+}
+
 /** Surroundings of the jobs of one read. */
 export interface JobContext {
-  readonly transport: Transport;
-  readonly read: Read;
+  readonly transport: JobTransport;
+  readonly read: Pick<Read, 'http' | 'report' | 'policy'>;
   /** Offsets of frames that this read has seen. */
-  readonly starts: FrameStarts;
+  readonly starts: Pick<FrameStarts, 'note' | 'before'>;
   /** Returns false for chunks of which it is known that they are others than these. */
   readonly isRight?: ((xorb: string, first: number, records: ChunkRecords) => boolean) | undefined;
   /** Called with each decoded run before it is delivered; delivery waits for it. */

@@ -1,9 +1,10 @@
+import type { ChunkRecords } from '../core/chunks.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { isXetError } from '../core/errors.ts';
 import type { MetricsLog } from '../core/metrics.ts';
 import { type OnProgress, ProgressMeter } from '../core/progress.ts';
 import type { ExistingFile } from '../files/held-file.ts';
-import type { FileSink, Place } from '../files/place.ts';
+import type { FileDestination, FileSink, Place } from '../files/place.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import type { DownloadEngine } from './engine.ts';
 import { fillFile } from './fill-file.ts';
@@ -165,6 +166,14 @@ class Filling {
           await sink.write(at, bytes, chunks);
           meter.content(bytes.length, file.path);
         },
+        ...(sink.destination &&
+          sink.note && {
+            destination: () => sink.destination?.() as Promise<FileDestination>,
+            note: async (at: number, length: number, chunks: ChunkRecords) => {
+              await sink.note?.(at, length, chunks);
+              meter.content(length, file.path);
+            },
+          }),
       },
       {
         signal,

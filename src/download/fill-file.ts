@@ -2,11 +2,13 @@ import { NO_CHUNKS } from '../core/chunks.ts';
 import type { FileSpan } from '../core/content.ts';
 import type { Verified } from '../core/content-hash.ts';
 import { lengthOf } from '../core/ranges.ts';
+import type { Http } from '../http/http.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { Coverage } from './coverage.ts';
 import type { DownloadEngine } from './engine.ts';
 import { fillPlain } from './plain.ts';
 import { type CasFile, type FillOptions, type FillTarget, type Read, wholeOf } from './read.ts';
+import type { RemoteTarget } from './transfer/transfer-job.ts';
 import { fill } from './write-unordered.ts';
 
 /**
@@ -29,12 +31,13 @@ export async function fillFile(
     coverage.add(content.at, content.bytes.length, content.chunks);
     http.log.add('content', content.bytes.length);
   };
+  const remote = await remoteTarget(engine, target, coverage, file, http);
   if (engine.overXet(file) && !options.plain) {
     const ofCas = { ...read, file };
     for (let way = 'xet'; way === 'xet'; ) {
       const before = lengthOf(coverage.parts);
       try {
-        return await fillXet(engine, ofCas, coverage, write, options);
+        return await fillXet(engine, ofCas, coverage, write, remote, options);
       } catch (error) {
         way = await engine.wayOn(ofCas, error, lengthOf(coverage.parts) > before);
       }
@@ -44,11 +47,38 @@ export async function fillFile(
   return fillOverHttp(engine, read, target, coverage, write);
 }
 
+/** A shorter file is done before a worker has started. */
+const WORTH_A_TRANSFER_BYTES = 8 * 1024 * 1024;
+
+/** The target as transfer workers write to it, if there are any and it is worth their while. */
+async function remoteTarget(
+  { transport }: DownloadEngine,
+  target: FillTarget,
+  coverage: Coverage,
+  file: ResolvedFile,
+  http: Http,
+): Promise<RemoteTarget | undefined> {
+  const { transfers, sequentialWrites } = transport;
+  if (!transfers?.isAvailable || sequentialWrites || file.size < WORTH_A_TRANSFER_BYTES) return undefined;
+  const destination = await target.destination?.();
+  return (
+    destination && {
+      destination,
+      note: async ({ at, length, chunks }) => {
+        await target.note?.(at, length, chunks);
+        coverage.add(at, length, chunks);
+        http.log.add('content', length);
+      },
+    }
+  );
+}
+
 async function fillXet(
   engine: DownloadEngine,
   read: Read<CasFile>,
   coverage: Coverage,
   write: (content: FileSpan) => Promise<void>,
+  remote: RemoteTarget | undefined,
   { ahead }: FillOptions,
 ): Promise<Verified> {
   const { lanes, sequentialWrites } = engine.transport;
@@ -59,7 +89,7 @@ async function fillXet(
   if (sequentialWrites) {
     for await (const content of reading.stream(had, () => lanes.limit, { inPlace: true })) await write(content);
   } else {
-    await fill(reading, had, write);
+    await fill(reading, had, write, remote);
   }
   await engine.seal(read.file, coverage.records(), reading.terms);
   return 'xet';

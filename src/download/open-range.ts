@@ -10,7 +10,7 @@ import type { SignedUrls } from './signed-urls.ts';
 export interface RangeSource {
   http: Http;
   rules: RangeRules;
-  urls: SignedUrls;
+  urls: Pick<SignedUrls, 'find' | 'renew'>;
   /** True to go past every HTTP cache, as an earlier answer was corrupt. */
   refetch: boolean;
   /** Largest request in bytes where a range is fetched in steps. */

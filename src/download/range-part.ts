@@ -12,7 +12,7 @@ const FIRST_RUN_BYTES = 128 * 1024;
 export const RUN_BYTES = 512 * 1024;
 
 interface PartContext {
-  starts: FrameStarts;
+  starts: Pick<FrameStarts, 'before'>;
   transport: { buffers: RunBuffers };
 }
 

@@ -70,7 +70,7 @@ export interface FillOptions extends ReadOptions {
 }
 
 /** Target of a whole file that is written in any order. */
-export type FillTarget = Pick<FileSink, 'held' | 'unchecked' | 'read' | 'write'>;
+export type FillTarget = Pick<FileSink, 'held' | 'unchecked' | 'read' | 'write' | 'destination' | 'note'>;
 
 /** The whole of a file. */
 export const wholeOf = ({ size }: ResolvedFile): ByteRange => ({ start: 0, end: size });

@@ -7,17 +7,21 @@ import type { JobContext } from './fetch-runs.ts';
 import { type RunOptions, readLocal } from './local-part.ts';
 import { RangesBelongTogether } from './open-range.ts';
 import { timedStages, type WindowPlanner } from './stages.ts';
+import type { Transport } from './transport.ts';
 
 /** Adjustments of a stream. */
 export type StreamContext = Pick<JobContext, 'backlog' | 'stepBytes' | 'inPlace'>;
 
+/** Surroundings of the jobs of a read on this thread. */
+export type ReadingContext = JobContext & { transport: Transport };
+
 /** A read over Xet that was prepared. It can be streamed in file order; `fill` of `write-unordered` takes it in any order. */
 export class Reading {
   readonly planner: WindowPlanner;
-  readonly context: JobContext;
+  readonly context: ReadingContext;
   readonly running: RunOptions;
 
-  constructor(planner: WindowPlanner, context: JobContext, running: RunOptions) {
+  constructor(planner: WindowPlanner, context: ReadingContext, running: RunOptions) {
     this.planner = planner;
     this.context = context;
     this.running = running;

@@ -13,6 +13,7 @@ import type { FetchTogether } from './fetch-together.ts';
 import { ThroughputAverage } from './hedge.ts';
 import { RangeRules } from './open-range.ts';
 import { RUN_BYTES } from './range-part.ts';
+import type { TransferPool } from './transfer/pool.ts';
 
 /** Objects and settings of a client that its transport is made of. */
 export interface TransportParts {
@@ -37,6 +38,8 @@ export interface TransportParts {
   sequentialWrites?: boolean | undefined;
   /** Caches of recipes and chunks. */
   caches?: LocalCaches | undefined;
+  /** Workers that download to files; undefined if all is done on the calling thread. */
+  transfers?: TransferPool | undefined;
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes?: number;
 }

@@ -6,14 +6,16 @@ import { inParallel } from '../core/in-parallel.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import { specOf } from './assemble.ts';
 import { Coverage } from './coverage.ts';
-import type { JobContext } from './fetch-runs.ts';
 import type { RunOptions } from './local-part.ts';
 import { readLocal } from './local-part.ts';
 import { RangesBelongTogether } from './open-range.ts';
 import { PieceSlicer } from './piece-slicer.ts';
 import { RangeJob } from './range-job.ts';
-import type { Reading } from './reading.ts';
+import type { Reading, ReadingContext } from './reading.ts';
 import { type Stage, timedStages } from './stages.ts';
+import type { WrittenPart } from './transfer/messages.ts';
+import { WorkerLost } from './transfer/pool.ts';
+import { type RemoteTarget, TransferJob } from './transfer/transfer-job.ts';
 import type { Transport } from './transport.ts';
 
 /** Fetched and not yet written: a kill costs no more than this, and what is under way. */
@@ -24,6 +26,7 @@ export async function fill(
   { planner, context, running }: Reading,
   had: readonly ByteRange[],
   write: (content: FileSpan) => Promise<void>,
+  remote?: RemoteTarget,
 ): Promise<void> {
   const { transport, read } = context;
   const { log } = read.http;
@@ -36,6 +39,13 @@ export async function fill(
       await write(content);
       written.add(content.at, content.bytes.length, NO_CHUNKS);
     },
+    remote: remote && {
+      ...remote,
+      note: async (part: WrittenPart) => {
+        await remote.note(part);
+        written.add(part.at, part.length, NO_CHUNKS);
+      },
+    },
   };
   for (let planned = false; !planned; ) {
     try {
@@ -45,8 +55,8 @@ export async function fill(
       }
       planned = true;
     } catch (error) {
-      // What has been learned of the server makes another plan for the rest.
-      if (!(error instanceof RangesBelongTogether)) throw error;
+      // What has been learned of the server, or the loss of a worker, makes another plan for the rest.
+      if (!(error instanceof RangesBelongTogether || error instanceof WorkerLost)) throw error;
     }
   }
 }
@@ -54,6 +64,8 @@ export async function fill(
 export interface WriteUnorderedOptions extends RunOptions {
   /** Puts bytes in their place; they are the caller's until it has resolved. Calls overlap. */
   write: (content: FileSpan) => Promise<void>;
+  /** Set if transfer workers may put bytes in their place themselves. */
+  remote?: RemoteTarget | undefined;
 }
 
 /** One is read, one checked and one written. */
@@ -65,7 +77,12 @@ const MAX_STARTED = 32;
  * The wanted bytes in whatever order they come: nothing waits in memory for its turn, and what is there when
  * the process ends is lost to no one. Ends when all of it has been written; the first failure ends it all.
  */
-export async function writeUnordered(stage: Stage, context: JobContext, options: WriteUnorderedOptions): Promise<void> {
+export async function writeUnordered(
+  stage: Stage,
+  context: ReadingContext,
+  options: WriteUnorderedOptions,
+): Promise<void> {
+  const { transport } = context;
   const { plan } = stage;
   const { signal } = options;
   signal.throwIfAborted();
@@ -73,7 +90,7 @@ export async function writeUnordered(stage: Stage, context: JobContext, options:
   const onAbort = () => stop.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   const inner = { ...options, signal: stop.signal };
-  const jobs = new Map<number, RangeJob>();
+  const jobs = new Map<number, Pick<RangeJob, 'stop' | 'makeUrgent'>>();
   const active = new Set<Promise<void>>();
   let failure: { reason: unknown } | undefined;
   const track = (work: Promise<void>) => {
@@ -86,9 +103,18 @@ export async function writeUnordered(stage: Stage, context: JobContext, options:
     active.add(done);
   };
   const start = (index: number) => {
+    const { remote } = options;
+    const { transfers } = transport;
+    // What is known of the chunks can only be looked up here.
+    if (remote && transfers?.isAvailable && !context.isRight) {
+      const job = new TransferJob(stage, index, context, transport);
+      jobs.set(index, job);
+      track(job.run(transfers, remote).finally(() => jobs.delete(index)));
+      return;
+    }
     const job = new RangeJob(specOf(stage, index), { ...context, inPlace: true });
     jobs.set(index, job);
-    track(fetchJob(stage, index, job, inner, context.transport).finally(() => jobs.delete(index)));
+    track(fetchJob(stage, index, job, inner, transport).finally(() => jobs.delete(index)));
   };
   stop.signal.addEventListener('abort', () => {
     for (const job of jobs.values()) job.stop(stop.signal.reason);

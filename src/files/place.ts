@@ -13,6 +13,13 @@ export interface HeldPart extends ByteRange {
   chunks: ChunkRecords;
 }
 
+/** An open file by its path and its identity, as decimal numbers. */
+export interface FileDestination {
+  path: string;
+  device: string;
+  inode: string;
+}
+
 /**
  * Receives a file's bytes at their places in any order, out of sight until it is published. What was written and
  * not published stays for the next try, in this process or another.
@@ -26,6 +33,10 @@ export interface FileSink {
   read(range: ByteRange): AsyncIterable<Uint8Array>;
   /** Puts bytes where they belong. `chunks` are exactly these bytes, or none where that is not known. */
   write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void>;
+  /** The open file, for others who write to it; undefined where only {@link write} can. */
+  destination?(): Promise<FileDestination>;
+  /** Notes bytes that others have written to {@link destination}. */
+  note?(at: number, length: number, chunks: ChunkRecords): Promise<void>;
   /** Forgets everything written so far, also by earlier tries. */
   restart(): Promise<void>;
   /** Puts the finished file under its name in one step and gives the path. */

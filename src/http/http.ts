@@ -127,6 +127,11 @@ export class Http {
     await delay(delayMs, signal);
   }
 
+  /** Announces a failed attempt that was counted and is waited for elsewhere. */
+  noticed(notice: Omit<RetryNotice, 'error'>, error: Error): void {
+    if (isXetError(error)) this.#options.onRetry?.({ ...notice, error });
+  }
+
   /** Waits between attempts, for callers that retry by a rule of their own. */
   get retry(): RetryPolicy {
     return this.#options.retry;

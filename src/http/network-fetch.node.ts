@@ -34,9 +34,7 @@ export const isNotNode = 'Deno' in globalThis || 'Bun' in globalThis;
 export function makeNodeFetch(env: Environment, transport: TransportName = 'own'): SendingFetch {
   return async (input, init, rewrite) => {
     const fetch = beneath(globalThis.fetch);
-    // A `fetch` or a dispatcher that the program has set has its own way through the network.
-    const isOwn = transport === 'own' && !isNotNode && fetch === builtIn && !hasCustomDispatcher();
-    if (!isOwn || !isPlainBody(init?.body)) {
+    if (!usesOwnClient(transport) || !isPlainBody(init?.body)) {
       return rewrite ? following(fetch, input, inOne(init), rewrite) : fetch(input, inOne(init));
     }
     try {
@@ -45,6 +43,11 @@ export function makeNodeFetch(env: Environment, transport: TransportName = 'own'
       throw untrusted(error, input) ?? error;
     }
   };
+}
+
+/** True if requests use our own client: a `fetch` or a dispatcher that the program has set has its own way through the network. */
+export function usesOwnClient(transport: TransportName): boolean {
+  return transport === 'own' && !isNotNode && beneath(globalThis.fetch) === builtIn && !hasCustomDispatcher();
 }
 
 /** A fetch that would not say where redirects lead, asked step by step. */

@@ -15,7 +15,7 @@ import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
 import { isStillAt, openToUpdate, readBounded } from '../../fs/small-files.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
 import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../journal.ts';
-import type { FileSink, HeldPart } from '../place.ts';
+import type { FileDestination, FileSink, HeldPart } from '../place.ts';
 
 /** Identity of the file that a partial file belongs to; another identity makes it useless. */
 export interface PartialIdentity {
@@ -134,11 +134,22 @@ export class PartialFile implements FileSink {
   }
 
   async write(at: number, bytes: Uint8Array, chunks: ChunkRecords): Promise<void> {
-    const { data, journal, paths } = this.#parts;
+    const { data, paths } = this.#parts;
+    await diskErrors(paths.data, () => writeAll(data, bytes, at));
+    await this.note(at, bytes.length, chunks);
+  }
+
+  async destination(): Promise<FileDestination> {
+    const { data, paths } = this.#parts;
+    const { dev, ino } = await data.stat({ bigint: true });
+    return { path: paths.data, device: String(dev), inode: String(ino) };
+  }
+
+  async note(at: number, length: number, chunks: ChunkRecords): Promise<void> {
+    const { journal, paths } = this.#parts;
     await diskErrors(paths.data, async () => {
-      await writeAll(data, bytes, at);
       this.#useful = true;
-      const entry = encodeEntry(at, bytes.length, chunks);
+      const entry = encodeEntry(at, length, chunks);
       const position = this.#journalEnd;
       this.#journalEnd += entry.length;
       const noted = this.#noting.then(() => writeAll(journal, entry, position));
