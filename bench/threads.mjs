@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { argv, pid } from 'node:process';
+import process, { argv, pid } from 'node:process';
 import { XetClient } from 'xetkit';
 import { startHub } from './hub.mjs';
 
@@ -66,6 +66,7 @@ try {
   const seconds = (performance.now() - started) / 1000;
   const after = await cpuByThread();
   const { codec, requests } = client.metrics();
+  const peakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
   await client.close();
   if (
     createHash('sha256')
@@ -88,6 +89,7 @@ try {
         .map(({ cpu }) => per(cpu))
         .sort((a, b) => b - a),
       all: per(used.reduce((sum, { cpu }) => sum + cpu, 0)),
+      peakMegabytes,
       codec,
       requests,
     }),

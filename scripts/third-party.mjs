@@ -26,6 +26,7 @@ async function bundled() {
       'src/entries/codec.worker.ts',
       'src/entries/codec.worker.node.ts',
       'src/entries/disk.worker.node.ts',
+      'src/entries/transfer.worker.node.ts',
     ],
     absWorkingDir: root,
     bundle: true,

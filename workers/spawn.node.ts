@@ -32,6 +32,6 @@ function spawn(script: URL, name: string, workerData?: unknown): SpawnedWorker {
       worker.once('messageerror', listener);
     },
     hold: (alive) => (alive ? worker.ref() : worker.unref()),
-    terminate: () => void worker.terminate(),
+    terminate: () => worker.terminate(),
   };
 }

@@ -13,7 +13,8 @@ export interface SpawnedWorker {
   onFailure(listener: (reason: Error) => void): void;
   /** Sets whether the worker keeps the process alive. No effect in browsers. */
   hold(alive: boolean): void;
-  terminate(): void;
+  /** Ends the worker. In Node it resolves when no code of it runs any more. */
+  terminate(): void | Promise<unknown>;
 }
 
 export type SpawnWorker = () => SpawnedWorker;

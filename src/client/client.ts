@@ -223,7 +223,7 @@ export class BaseXetClient extends BaseXetWriter {
 
   /** Counters of this client since it was created. */
   metrics(): Metrics {
-    const { http, budget, pool, lanes } = this.#parts;
+    const { http, budget, pool, lanes, engine } = this.#parts;
     const { requests, retries, bytes, seconds } = http.log;
     const { limitBytes, usedBytes, peakBytes } = budget;
     const { sent, here, lost } = pool.counts;
@@ -234,7 +234,7 @@ export class BaseXetClient extends BaseXetWriter {
       hitRates: hitRatesOf(bytes),
       memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
       concurrency: { limitNow: lanes.limit, now: lanes.used, peak: lanes.peak },
-      codec: { inWorkers: sent, onThread: here, workersLost: lost },
+      codec: { inWorkers: sent, onThread: here, workersLost: lost + (engine.transport.transfers?.lost ?? 0) },
       seconds: { ...seconds },
     };
   }

@@ -4,7 +4,8 @@ import type { Codec } from '../codec/codec.ts';
 import type { MakeContentHash } from '../core/content-hash.ts';
 import type { Shares } from '../core/descriptors.ts';
 import type { FetchTogether } from '../download/fetch-together.ts';
-import type { TransferPool, TransferPoolOptions } from '../download/transfer/pool.ts';
+import type { TransferPoolOptions } from '../download/transfer/pool.ts';
+import type { Transfers } from '../download/transfer/transfers.ts';
 import type { HttpOptions } from '../http/http.ts';
 import type { HttpTimeouts, TransportName } from '../http/types.ts';
 import type { OpenCacheControl } from '../manage/types.ts';
@@ -45,7 +46,7 @@ export interface ReaderPlatform {
   makeTransfers?: (
     options: Pick<TransferPoolOptions, 'size' | 'settings' | 'onWarning'>,
     transport: TransportName | undefined,
-  ) => TransferPool;
+  ) => Transfers;
   /** True if the environment selects offline mode. */
   offline: () => boolean;
 }

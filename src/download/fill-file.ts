@@ -8,7 +8,7 @@ import { Coverage } from './coverage.ts';
 import type { DownloadEngine } from './engine.ts';
 import { fillPlain } from './plain.ts';
 import { type CasFile, type FillOptions, type FillTarget, type Read, wholeOf } from './read.ts';
-import type { RemoteTarget } from './transfer/transfer-job.ts';
+import type { RemoteTarget } from './transfer/transfers.ts';
 import { fill } from './write-unordered.ts';
 
 /**

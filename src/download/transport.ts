@@ -13,7 +13,7 @@ import type { FetchTogether } from './fetch-together.ts';
 import { ThroughputAverage } from './hedge.ts';
 import { RangeRules } from './open-range.ts';
 import { RUN_BYTES } from './range-part.ts';
-import type { TransferPool } from './transfer/pool.ts';
+import type { Transfers } from './transfer/transfers.ts';
 
 /** Objects and settings of a client that its transport is made of. */
 export interface TransportParts {
@@ -39,7 +39,7 @@ export interface TransportParts {
   /** Caches of recipes and chunks. */
   caches?: LocalCaches | undefined;
   /** Workers that download to files; undefined if all is done on the calling thread. */
-  transfers?: TransferPool | undefined;
+  transfers?: Transfers | undefined;
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes?: number;
 }

@@ -14,8 +14,7 @@ import { RangeJob } from './range-job.ts';
 import type { Reading, ReadingContext } from './reading.ts';
 import { type Stage, timedStages } from './stages.ts';
 import type { WrittenPart } from './transfer/messages.ts';
-import { WorkerLost } from './transfer/pool.ts';
-import { type RemoteTarget, TransferJob } from './transfer/transfer-job.ts';
+import { type RemoteTarget, WorkerLost } from './transfer/transfers.ts';
 import type { Transport } from './transport.ts';
 
 /** Fetched and not yet written: a kill costs no more than this, and what is under way. */
@@ -107,9 +106,9 @@ export async function writeUnordered(
     const { transfers } = transport;
     // What is known of the chunks can only be looked up here.
     if (remote && transfers?.isAvailable && !context.isRight) {
-      const job = new TransferJob(stage, index, context, transport);
+      const job = transfers.job(stage, index, context, transport);
       jobs.set(index, job);
-      track(job.run(transfers, remote).finally(() => jobs.delete(index)));
+      track(job.run(remote).finally(() => jobs.delete(index)));
       return;
     }
     const job = new RangeJob(specOf(stage, index), { ...context, inPlace: true });

@@ -8,7 +8,11 @@ const LIMITS = {
   'download path': 38.8,
   'small fetch adapter': 44.3,
   'whole client': 66.4,
+<<<<<<< HEAD
   'fetch adapter': 71.8,
+=======
+  'fetch adapter': 71.9,
+>>>>>>> 4a03f9f (Count what crosses from transfer workers, measure threads, and say where content is copied)
   'service worker': 73.1,
   'codec worker': 17.9,
   WebAssembly: 80,

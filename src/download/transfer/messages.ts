@@ -40,7 +40,7 @@ export type TransferCommand =
   | { order: TransferOrder }
   | { stop: number }
   | { renewed: number; at: number; signed: SignedXorb }
-  | { notRenewed: number; at: number; failure: Failure }
+  | { notRenewed: number; at: number; failure: TransferFailure }
   | { ping: true };
 
 /** Bytes that are in the file, and the chunks that they are. */
@@ -67,12 +67,12 @@ export type TransferNews =
   | { id: number; written: WrittenPart[]; counts: TransferCounts; start: { chunk: number; byte: number } | undefined }
   | { id: number; renew: number; expired: string }
   | { id: number; backOff: true }
-  | { id: number; retry: Omit<RetryNotice, 'error'>; failure: Failure }
-  | { id: number; ended: Failure | undefined }
+  | { id: number; retry: Omit<RetryNotice, 'error'>; failure: TransferFailure }
+  | { id: number; ended: TransferFailure | undefined }
   | { pong: true };
 
 /** An error as data: its class and its fields are lost in a message. */
-export type Failure =
+export type TransferFailure =
   | { together: true }
   | { code: XetErrorCode; message: string; details: XetErrorDetails; cause: Cause | undefined }
   | { unknown: string };
@@ -83,7 +83,7 @@ interface Cause {
   code: string | undefined;
 }
 
-export function failureOf(error: unknown): Failure {
+export function failureOf(error: unknown): TransferFailure {
   if (error instanceof RangesBelongTogether) return { together: true };
   if (!isXetError(error)) return { unknown: error instanceof Error ? error.message : String(error) };
   const { code, message, status, url, requestId, retryable, retryAfterMs, serverMessage, cause } = error;
@@ -107,7 +107,7 @@ function causeOf(error: unknown): Cause | undefined {
   return { name, message, code: 'code' in error ? String(error.code) : undefined };
 }
 
-export function errorOf(failure: Failure): Error {
+export function errorOf(failure: TransferFailure): Error {
   if ('together' in failure) return new RangesBelongTogether();
   if ('unknown' in failure) return new Error(failure.unknown);
   const { code, message, details, cause } = failure;

@@ -1,7 +1,11 @@
 import type { SpawnedWorker } from '../../../workers/spawn.ts';
 import { XetError } from '../../core/errors.ts';
 import { Liveness, WORKER_TIMEOUT, type WorkerTimeout } from '../../workers/liveness.ts';
-import type { Failure, TransferCommand, TransferNews, TransferOrder, TransferSettings } from './messages.ts';
+import type { JobContext } from '../fetch-runs.ts';
+import type { Stage } from '../stages.ts';
+import type { TransferCommand, TransferFailure, TransferNews, TransferOrder, TransferSettings } from './messages.ts';
+import { TransferJob } from './transfer-job.ts';
+import { type TransferAccounts, type Transfers, WorkerLost } from './transfers.ts';
 
 export interface TransferPoolOptions {
   spawn: () => SpawnedWorker;
@@ -16,15 +20,12 @@ export interface TransferPoolOptions {
   onMessage?: ((news: TransferNews) => void) | undefined;
 }
 
-/** The end of a transfer worker in the middle of a job. What it had written and told is in place; the rest is planned again. */
-export class WorkerLost extends Error {}
-
 /** After so many lost workers all is done on the calling thread. */
 const MAX_LOST = 2;
 
 interface Job {
   news: (news: TransferNews) => void;
-  resolve: (ended: Failure | undefined) => void;
+  resolve: (ended: TransferFailure | undefined) => void;
   reject: (error: unknown) => void;
 }
 
@@ -35,7 +36,7 @@ interface TransferWorker {
 }
 
 /** Workers that download: each has connections, a codec and descriptors of its own. Started as jobs call for them. */
-export class TransferPool {
+export class TransferPool implements Transfers {
   readonly #options: TransferPoolOptions;
   readonly #workers = new Set<TransferWorker>();
   #nextId = 0;
@@ -61,6 +62,10 @@ export class TransferPool {
     return !this.#closed && this.#lost < MAX_LOST && this.#options.isAllowed();
   }
 
+  job(stage: Stage, index: number, context: JobContext, accounts: TransferAccounts): TransferJob {
+    return new TransferJob(stage, index, context, accounts, this);
+  }
+
   /**
    * Runs a job in a worker and returns when the worker is done with it, also when it was stopped: until then it may write.
    * @throws {WorkerLost} if the worker ended; nothing of it is on its way then
@@ -69,13 +74,13 @@ export class TransferPool {
     order: Omit<TransferOrder, 'id' | 'settings'>,
     signal: AbortSignal,
     news: (news: TransferNews, answer: (command: TransferCommand) => void) => void,
-  ): Promise<Failure | undefined> {
+  ): Promise<TransferFailure | undefined> {
     signal.throwIfAborted();
     const worker = this.#leastBusy();
     const id = this.#nextId++;
     const post = (command: TransferCommand) => worker.spawned.endpoint.postMessage(command);
     const onAbort = () => post({ stop: id });
-    const ended = new Promise<Failure | undefined>((resolve, reject) => {
+    const ended = new Promise<TransferFailure | undefined>((resolve, reject) => {
       worker.jobs.set(id, { news: (one) => news(one, post), resolve, reject });
     });
     worker.spawned.hold(true);
@@ -156,7 +161,10 @@ export class TransferPool {
   #end(worker: TransferWorker, reason: unknown): void {
     this.#workers.delete(worker);
     worker.liveness.stop();
-    worker.spawned.terminate();
-    for (const { reject } of worker.jobs.values()) reject(reason);
+    // Whoever waits lets go of the file then: no write may be under way.
+    worker.spawned.hold(true);
+    void Promise.resolve(worker.spawned.terminate()).then(() => {
+      for (const { reject } of worker.jobs.values()) reject(reason);
+    });
   }
 }

@@ -37,7 +37,7 @@ interface Port {
   on(event: 'message', listener: (message: TransferCommand) => void): unknown;
 }
 
-/** What the jobs of a worker share. */
+/** Objects that the jobs of a worker share. */
 interface Shared {
   fetch: SendingFetch;
   pool: CodecPool;
@@ -103,7 +103,7 @@ class Transfer {
   #received = 0;
   #decodedRuns = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
-  /** What has been told of the log. */
+  /** Part of the log that has been told. */
   #told = { network: 0, requests: 0, writing: 0, retries: {} as Record<string, number> };
   #timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -1,39 +1,46 @@
 import type { SignedXorb } from '../../cas/reconstruction.ts';
-import type { FileDestination } from '../../files/place.ts';
 import { specOf } from '../assemble.ts';
 import type { JobContext } from '../fetch-runs.ts';
 import { JOB_BYTES } from '../range-job.ts';
 import type { Stage } from '../stages.ts';
-import type { Transport } from '../transport.ts';
-import { errorOf, failureOf, type TransferCommand, type TransferNews, type WrittenPart } from './messages.ts';
-import type { TransferPool } from './pool.ts';
+import {
+  errorOf,
+  failureOf,
+  type TransferCommand,
+  type TransferFailure,
+  type TransferNews,
+  type TransferOrder,
+} from './messages.ts';
+import type { RemoteJob, RemoteTarget, TransferAccounts } from './transfers.ts';
 
 /** Decoded and not yet written in a worker, by each job. */
 const MEMORY_BYTES = JOB_BYTES + 2 * 1024 * 1024;
 
-/** Target that others than the calling thread write to. */
-export interface RemoteTarget {
-  destination: FileDestination;
-  /** Notes what a worker has put in its place. */
-  note(part: WrittenPart): Promise<void>;
+/** Gives orders to workers. */
+interface TransferRunner {
+  run(
+    order: Omit<TransferOrder, 'id' | 'settings'>,
+    signal: AbortSignal,
+    news: (news: TransferNews, answer: (command: TransferCommand) => void) => void,
+  ): Promise<TransferFailure | undefined>;
 }
 
-type SharedParts = Pick<Transport, 'lanes' | 'budget' | 'rules' | 'pool'>;
-
 /** One job of a file, done in a transfer worker: this thread gives it a lane and memory, and keeps its accounts. */
-export class TransferJob {
+export class TransferJob implements RemoteJob {
   readonly #stage: Stage;
   readonly #index: number;
   readonly #context: JobContext;
-  readonly #shared: SharedParts;
+  readonly #shared: TransferAccounts;
+  readonly #pool: TransferRunner;
   readonly #abort = new AbortController();
   #urgent = false;
 
-  constructor(stage: Stage, index: number, context: JobContext, shared: SharedParts) {
+  constructor(stage: Stage, index: number, context: JobContext, shared: TransferAccounts, pool: TransferRunner) {
     this.#stage = stage;
     this.#index = index;
     this.#context = context;
     this.#shared = shared;
+    this.#pool = pool;
   }
 
   /** Ends it; {@link run} returns when the worker writes nothing more. */
@@ -48,7 +55,7 @@ export class TransferJob {
   }
 
   /** Returns when all is in its place and noted. */
-  async run(pool: TransferPool, target: RemoteTarget): Promise<void> {
+  async run(target: RemoteTarget): Promise<void> {
     const { lanes, budget } = this.#shared;
     const { signal } = this.#abort;
     const { log } = this.#context.read.http;
@@ -58,7 +65,7 @@ export class TransferJob {
       await budget.acquire(MEMORY_BYTES, isUrgent, signal);
       log.await(1);
       try {
-        await this.#transfer(pool, target);
+        await this.#transfer(target);
       } finally {
         log.await(-1);
         budget.release(MEMORY_BYTES);
@@ -68,7 +75,7 @@ export class TransferJob {
     }
   }
 
-  async #transfer(pool: TransferPool, { destination, note }: RemoteTarget): Promise<void> {
+  async #transfer({ destination, note }: RemoteTarget): Promise<void> {
     const { read, starts, transport } = this.#context;
     const { signal } = this.#abort;
     const { plan } = this.#stage;
@@ -87,7 +94,7 @@ export class TransferJob {
         return { notRenewed: id, at, failure: failureOf(error) };
       }
     };
-    const failure = await pool.run(
+    const ended = this.#pool.run(
       {
         xorb,
         ranges,
@@ -114,6 +121,8 @@ export class TransferJob {
         }
       },
     );
+    // What a lost worker has told of is in its place all the same, and must not be planned again.
+    const failure = await ended.finally(() => Promise.allSettled(noting));
     await Promise.all(noting);
     if (signal.aborted) throw signal.reason;
     if (!failure) return;
