@@ -234,7 +234,7 @@ export class BaseXetClient extends BaseXetWriter {
       hitRates: hitRatesOf(bytes),
       memory: { limitBytes, usedNowBytes: usedBytes, peakBytes },
       concurrency: { limitNow: lanes.limit, now: lanes.used, peak: lanes.peak },
-      codec: { inWorkers: sent, onThread: here, workersLost: lost + (engine.transport.transfers?.lost ?? 0) },
+      codec: { inWorkers: sent, onThread: here, workersLost: lost + (engine.transfers?.lost ?? 0) },
       seconds: { ...seconds },
     };
   }

@@ -92,23 +92,25 @@ export function createReaderContext<T extends LocalCaches | undefined>(
     here || size === 0
       ? undefined
       : platform.makeTransfers?.({ size, settings: { timeouts, retry, encrypted }, onWarning }, options.transport);
-  const engine = new DownloadEngine({
-    http,
-    hub,
-    pool,
-    budget,
-    lanes,
-    makeHash: platform.makeContentHash,
-    attempts: retry.attempts,
-    together: platform.fetchTogether,
-    requestBytes: platform.requestBytes,
-    xet: options.xet ?? !platform.xetDisabled(),
-    fallback: options.fallback !== 'never',
-    sequentialWrites: options.sequentialWrites,
+  const engine = new DownloadEngine(
+    {
+      http,
+      hub,
+      pool,
+      budget,
+      lanes,
+      makeHash: platform.makeContentHash,
+      attempts: retry.attempts,
+      together: platform.fetchTogether,
+      requestBytes: platform.requestBytes,
+      xet: options.xet ?? !platform.xetDisabled(),
+      fallback: options.fallback !== 'never',
+      sequentialWrites: options.sequentialWrites,
+      caches,
+      onWarning,
+    },
     transfers,
-    caches,
-    onWarning,
-  });
+  );
   const offline = options.offline ?? platform.offline();
   return { http, hub, pool, budget, lanes, filesAtOnce, caches, engine, attempts: retry.attempts, offline, onWarning };
 }

@@ -81,7 +81,7 @@ export class BaseXetReader {
   async close(): Promise<void> {
     this.#closing.abort(new XetError('CLOSED', 'The client was closed.'));
     this.#parts.pool.close();
-    this.#parts.engine.transport.transfers?.close();
+    this.#parts.engine.transfers?.close();
     await this.#parts.caches?.close();
   }
 

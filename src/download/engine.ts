@@ -14,6 +14,7 @@ import type { Piece } from './plan.ts';
 import { type CasFile, type FillOptions, isWhole, type Read, type ReadOptions, type StreamOptions } from './read.ts';
 import { Reading } from './reading.ts';
 import { WindowPlanner } from './stages.ts';
+import type { Transfers } from './transfer/transfers.ts';
 import { createTransport, type Transport, type TransportParts } from './transport.ts';
 
 const WINDOW_BYTES = 2 * 1024 ** 3;
@@ -32,9 +33,12 @@ export interface ReadingOptions {
 /** The first and the last step of each download of a client; `read-range`, `bring-range` and `fill-file` are in between. */
 export class DownloadEngine {
   readonly transport: Transport;
+  /** Workers that download to files; undefined if all is done on the calling thread. */
+  readonly transfers: Transfers | undefined;
 
-  constructor(parts: TransportParts) {
+  constructor(parts: TransportParts, transfers?: Transfers) {
     this.transport = createTransport(parts);
+    this.transfers = transfers;
   }
 
   /** Log of one download, which also counts into the client's log. */

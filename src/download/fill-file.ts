@@ -52,17 +52,18 @@ const WORTH_A_TRANSFER_BYTES = 8 * 1024 * 1024;
 
 /** The target as transfer workers write to it, if there are any and it is worth their while. */
 async function remoteTarget(
-  { transport }: DownloadEngine,
+  { transport, transfers }: DownloadEngine,
   target: FillTarget,
   coverage: Coverage,
   file: ResolvedFile,
   http: Http,
 ): Promise<RemoteTarget | undefined> {
-  const { transfers, sequentialWrites } = transport;
+  const { sequentialWrites } = transport;
   if (!transfers?.isAvailable || sequentialWrites || file.size < WORTH_A_TRANSFER_BYTES) return undefined;
   const destination = await target.destination?.();
   return (
     destination && {
+      transfers,
       destination,
       note: async ({ at, length, chunks }) => {
         await target.note?.(at, length, chunks);

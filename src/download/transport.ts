@@ -13,7 +13,6 @@ import type { FetchTogether } from './fetch-together.ts';
 import { ThroughputAverage } from './hedge.ts';
 import { RangeRules } from './open-range.ts';
 import { RUN_BYTES } from './range-part.ts';
-import type { Transfers } from './transfer/transfers.ts';
 
 /** Objects and settings of a client that its transport is made of. */
 export interface TransportParts {
@@ -38,8 +37,6 @@ export interface TransportParts {
   sequentialWrites?: boolean | undefined;
   /** Caches of recipes and chunks. */
   caches?: LocalCaches | undefined;
-  /** Workers that download to files; undefined if all is done on the calling thread. */
-  transfers?: Transfers | undefined;
   /** File bytes that one reconstruction covers at most: its JSON stays small whatever the file's size. */
   windowBytes?: number;
 }

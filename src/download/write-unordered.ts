@@ -103,10 +103,9 @@ export async function writeUnordered(
   };
   const start = (index: number) => {
     const { remote } = options;
-    const { transfers } = transport;
     // What is known of the chunks can only be looked up here.
-    if (remote && transfers?.isAvailable && !context.isRight) {
-      const job = transfers.job(stage, index, context, transport);
+    if (remote?.transfers.isAvailable && !context.isRight) {
+      const job = remote.transfers.job(stage, index, context, transport);
       jobs.set(index, job);
       track(job.run(remote).finally(() => jobs.delete(index)));
       return;

@@ -46,7 +46,7 @@ async function transferTo(hub: LocalHub, size = 2) {
     onMessage: (news) => crossed.push(news),
   });
   onTestFinished(() => transfers.close());
-  const parts = engineFor(hub, { transfers });
+  const parts = engineFor(hub, {}, transfers);
   const stem = join(await scratch(), 'file');
   const path = `${stem}.xetkit.incomplete`;
   const file = await parts.hubClient.resolve(repo, 'main', 'a');
@@ -183,7 +183,7 @@ describe('a download to a file by transfer workers', () => {
       onWarning: (warning) => warnings.push(warning),
     });
     const { file, open, path } = await transferTo(hub);
-    const { engine } = engineFor(hub, { transfers });
+    const { engine } = engineFor(hub, {}, transfers);
     const sink = await open();
     expect(await fillFile(engine, file, sink, { signal: noSignal })).toBe('xet');
     await sink.close();
@@ -225,7 +225,7 @@ describe('a client with transfer workers', () => {
       () => undefined,
     );
     onTestFinished(() => context.pool.close());
-    return context.engine.transport.transfers;
+    return context.engine.transfers;
   };
 
   test.each([

@@ -5,8 +5,8 @@ import { measure } from '../../scripts/size.mjs';
 
 /** Gzipped, in kB: what is reached, rounded up. That of the download path is also a promise. */
 const LIMITS = {
-  'download path': 38.8,
-  'small fetch adapter': 44.3,
+  'download path': 38.9,
+  'small fetch adapter': 44.4,
   'whole client': 66.4,
 <<<<<<< HEAD
   'fetch adapter': 71.8,

@@ -8,6 +8,7 @@ import type { ByteRange } from '../../src/core/ranges.ts';
 import { DownloadEngine } from '../../src/download/engine.ts';
 import { fetchTogether } from '../../src/download/fetch-together.ts';
 import type { FillTarget } from '../../src/download/read.ts';
+import type { Transfers } from '../../src/download/transfer/transfers.ts';
 import type { TransportParts } from '../../src/download/transport.ts';
 import { nodeContentHash } from '../../src/files/disk/content-check.node.ts';
 import type { HeldPart } from '../../src/files/place.ts';
@@ -29,26 +30,29 @@ export async function hubWith(
 }
 
 /** An engine without workers whose retries take no time. */
-export function engineFor(hub: LocalHub, parts: Partial<TransportParts> = {}) {
+export function engineFor(hub: LocalHub, parts: Partial<TransportParts> = {}, transfers?: Transfers) {
   const http = new Http({ fetch, timeouts: DEFAULT_TIMEOUTS, retry: { attempts: 4, baseDelayMs: 1, maxDelayMs: 2 } });
   const hubClient = new HubClient(http, { endpoint: hub.url, accessToken: async () => undefined });
   const budget = parts.budget ?? new MemoryBudget(64 << 20, 16 << 20);
   const lanes = parts.lanes ?? new Lanes(4);
   const pool = parts.pool ?? new CodecPool({ size: 0, load: loadCodec });
-  const engine = new DownloadEngine({
-    http,
-    hub: hubClient,
-    makeHash: nodeContentHash,
-    attempts: 4,
-    together: fetchTogether,
-    xet: true,
-    fallback: false,
-    onWarning: () => undefined,
-    ...parts,
-    pool,
-    budget,
-    lanes,
-  });
+  const engine = new DownloadEngine(
+    {
+      http,
+      hub: hubClient,
+      makeHash: nodeContentHash,
+      attempts: 4,
+      together: fetchTogether,
+      xet: true,
+      fallback: false,
+      onWarning: () => undefined,
+      ...parts,
+      pool,
+      budget,
+      lanes,
+    },
+    transfers,
+  );
   return { engine, hubClient, http, budget, lanes, pool };
 }
 

@@ -6,6 +6,7 @@ import type { WrittenPart } from './messages.ts';
 
 /** Target that others than the calling thread write to. */
 export interface RemoteTarget {
+  transfers: Transfers;
   destination: FileDestination;
   /** Notes bytes that a worker has put in their place. */
   note(part: WrittenPart): Promise<void>;
