@@ -14,7 +14,7 @@ export interface SpawnedWorker {
   /** Sets whether the worker keeps the process alive. No effect in browsers. */
   hold(alive: boolean): void;
   /** Ends the worker. In Node it resolves when no code of it runs any more. */
-  terminate(): void | Promise<unknown>;
+  terminate(): unknown;
 }
 
 export type SpawnWorker = () => SpawnedWorker;
