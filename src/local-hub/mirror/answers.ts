@@ -40,9 +40,13 @@ export class Answers {
     return held;
   }
 
-  /** Keeps an answer. A full disk is no reason to fail: it is then kept in memory only. */
-  async put(key: string, answer: HeldAnswer): Promise<void> {
+  /**
+   * Keeps an answer: in memory, which is bounded, and on disk unless `isPassing`. A full disk is no reason to fail: the answer is
+   * then kept in memory only.
+   */
+  async put(key: string, answer: HeldAnswer, isPassing = false): Promise<void> {
     this.#recent.set(key, answer);
+    if (isPassing) return;
     await this.#staging.write(this.#path(key), JSON.stringify(answer)).catch((error: unknown) => {
       this.#log(`An answer is kept in memory only: ${String(error)}`);
     });

@@ -118,7 +118,7 @@ export class Questions {
     const fresh: HeldAnswer = { status, headers: answer.headers, body: answer.body.toString(), at };
     if (isKept(fresh)) {
       if (target?.isCommit && status < 400) this.#permittedAt.set(permission(asker, target), at);
-      await this.#answers.put(key, fresh);
+      await this.#answers.put(key, fresh, status >= 400 || !isUsual(address));
     } else if (status < 500 && status !== 429) {
       // Gone, or no longer for this asker: also not while the upstream is unavailable.
       await this.#answers.remove(key);
@@ -153,4 +153,25 @@ export function staleHeader({ isStale, at }: Answered): Record<string, string> {
 /** True if a client wants nothing from caches. */
 export function wantsFresh(exchange: HubExchange): boolean {
   return /no-cache|no-store/i.test(exchange.header('cache-control') ?? '');
+}
+
+/** Names in the queries of Hub clients. */
+const USUAL = new Set([
+  'recursive',
+  'expand',
+  'expand[]',
+  'limit',
+  'cursor',
+  'blobs',
+  'full',
+  'securityStatus',
+  'p',
+  'download',
+]);
+const MAX_USUAL_LENGTH = 2000;
+
+/** True for addresses that clients ask for. Any others could fill a disk, as nothing limits their number. */
+function isUsual(address: string): boolean {
+  const { searchParams } = new URL(address, 'http://localhost');
+  return address.length <= MAX_USUAL_LENGTH && [...searchParams.keys()].every((name) => USUAL.has(name));
 }
