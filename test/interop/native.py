@@ -57,6 +57,37 @@ def commit_file(endpoint, repo, path, source, message):
     return api.upload_file(path_or_fileobj=source, path_in_repo=path, repo_id=repo, commit_message=message).oid
 
 
+def bucket_write(endpoint, bucket, folder):
+    """Creates a bucket and sends the files of a folder in one call of the API."""
+    from pathlib import Path
+
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint, token="hf_local")
+    api.create_bucket(bucket)
+    root = Path(folder)
+    files = [(path, path.relative_to(root).as_posix()) for path in root.rglob("*") if path.is_file()]
+    api.batch_bucket_files(bucket, add=files)
+
+
+def bucket_file_system(endpoint, bucket):
+    """Works in a bucket as in a folder."""
+    from huggingface_hub import HfFileSystem
+
+    fs = HfFileSystem(endpoint=endpoint, token="hf_local")
+    root = f"buckets/{bucket}"
+    for name, text in (("a", "one"), ("b", "two")):
+        with fs.open(f"{root}/d/{name}.txt", "w") as file:
+            file.write(text)
+    names = lambda: sorted(path[len(root) + 1 :] for path in fs.find(root))
+    listed = names()
+    text = fs.read_text(f"{root}/d/a.txt")
+    partial = fs.read_bytes(f"{root}/d/b.txt", start=1, end=2).decode()
+    fs.rm(f"{root}/d/a.txt")
+    fs.invalidate_cache()
+    return {"listed": listed, "text": text, "left": names(), "partial": partial}
+
+
 def parse_uris(uris, endpoint):
     """What addresses mean; None for those that are refused."""
     from huggingface_hub import parse_hf_uri
