@@ -5,7 +5,7 @@ import { readJson } from '../http/json.ts';
 import type { Reply } from '../http/types.ts';
 import { contentIdOf, HubClient, isContentId, type ResolvedFile } from '../hub/client.ts';
 import { onEndpoint, parseLinks } from '../hub/links.ts';
-import { apiUrl, DEFAULT_REVISION, isCommit, resolveUrl } from '../hub/repo.ts';
+import { apiUrl, checkPath, DEFAULT_REVISION, isCommit, resolveUrl } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 import { CompatHttp, type RequestParams } from './compat-http.ts';
 import { InvalidApiResponseFormatError } from './errors.ts';
@@ -98,7 +98,7 @@ function xetFile(asked: Asked, { headers, url: answered }: Reply, body: unknown)
     },
     file: {
       repo,
-      path,
+      path: checkPath(path),
       size,
       etag: plainEtag(etag),
       commit: commit ?? '',
@@ -122,7 +122,7 @@ async function plainFile(asked: Asked, reply: Reply): Promise<FoundFile | undefi
   const etag = linkedTag ?? headers.get('etag');
   const contentId = contentIdOf(linkedTag, etag);
   const commit = headers.get('x-repo-commit');
-  const found = { repo, path, xetHash: undefined, tokenUrl: '', url: contentUrl(asked, commit) };
+  const found = { repo, path: checkPath(path), xetHash: undefined, tokenUrl: '', url: contentUrl(asked, commit) };
   if (isCount(size) && etag !== null && contentId !== undefined) {
     const file = { ...found, size, etag: contentId, commit: commit ?? '' };
     return { info: { size, etag: quoted(etag), xet: undefined, url: answered || url }, file };
@@ -157,7 +157,7 @@ export function fileOfInfo(params: FileDownloadInfoParams, info: FileDownloadInf
   }
   return {
     repo,
-    path,
+    path: checkPath(path),
     size: info.size,
     etag,
     commit,

@@ -4,6 +4,7 @@ import { hubCacheDir } from '../fs/env-folders.node.ts';
 import { Fence } from '../fs/fence.node.ts';
 import { repoFolderName, within } from '../fs/safe-paths.node.ts';
 import { isFile, writeInOneStep } from '../fs/small-files.node.ts';
+import { checkPath } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 import { type ClientSettings, clientsOf } from './clients.ts';
 import { downloadFile, settingsOf } from './download-file.ts';
@@ -48,7 +49,7 @@ async function pointerFile(platform: CompatPlatform, params: DownloadToCachePara
   const found = await findFile(platform, { ...params, raw: true });
   if (!found) throw noSuchFile(params);
   const folder = join(cacheDir, repoFolderName(repo), 'raw');
-  const target = within(join(folder, found.file.commit || 'unknown'), path);
+  const target = within(join(folder, found.file.commit || 'unknown'), checkPath(path));
   const fence = Fence.ofCache(cacheDir);
   if (found.file.commit !== '' && (await isFile(target)) && (await fence.has(target))) return target;
   const blob = await downloadFile(platform, { ...params, raw: true, downloadInfo: found.info });

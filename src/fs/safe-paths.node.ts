@@ -1,7 +1,7 @@
 import { resolve, sep } from 'node:path';
 import { XetError } from '../core/errors.ts';
 import { checkPath, isCommit } from '../hub/repo.ts';
-import type { RepoId } from '../hub/types.ts';
+import type { CommitId, RepoId, RepoPath } from '../hub/types.ts';
 import { realpath } from './disk.node.ts';
 
 // An entity tag becomes the name of a file: letters and digits, and what other servers put between them. No dots,
@@ -22,15 +22,15 @@ export function checkEtag(etag: string): string {
 }
 
 /** A commit that is fit to name a folder. Throws `PROTOCOL` for anything but 40 hex digits. */
-export function checkCommit(commit: string): string {
+export function checkCommit(commit: string): CommitId {
   if (!isCommit(commit)) throw new XetError('PROTOCOL', `Not a commit: '${commit.slice(0, 80)}'.`);
   return commit;
 }
 
 /** Joins a path of a repository to a folder, and makes sure that it stays there. */
-export function within(folder: string, path: string): string {
+export function within(folder: string, path: RepoPath): string {
   const root = resolve(folder);
-  const target = resolve(root, ...checkPath(path).split('/'));
+  const target = resolve(root, ...path.split('/'));
   if (!isBelow(target, root)) {
     throw new XetError('INVALID_ARGUMENT', `'${path}' would leave the folder ${root}.`);
   }
@@ -40,7 +40,7 @@ export function within(folder: string, path: string): string {
 /** The same for a path of which it is not known whether it could be one. */
 export function tryWithin(folder: string, path: string): string | undefined {
   try {
-    return within(folder, path);
+    return within(folder, checkPath(path));
   } catch {
     return undefined;
   }

@@ -10,9 +10,9 @@ import type { Reply, RequestSpec } from '../http/types.ts';
 import { withoutUser } from './credentials.ts';
 import { countOf, pathsInfo } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
-import { apiUrl, isCommit, repoText, resolveUrl, revisionUrl } from './repo.ts';
+import { apiUrl, checkPath, isCommit, repoText, resolveUrl, revisionUrl } from './repo.ts';
 import { CasTokenSource } from './token.ts';
-import type { RepoId } from './types.ts';
+import type { RepoId, RepoPath } from './types.ts';
 import { incomplete } from './types.ts';
 
 /** A file of a repository at one commit. */
@@ -31,6 +31,7 @@ export interface FileInfo {
 
 /** {@link FileInfo} with the details that a download needs. */
 export interface ResolvedFile extends FileInfo {
+  path: RepoPath;
   repo: RepoId;
   /** URL of the content over plain HTTP. */
   url: string;
@@ -166,7 +167,8 @@ export class HubClient {
     }
     if (size === undefined || etag === undefined) throw incomplete(url, 'the size and the hash of the file');
     const tokenUrl = xetHash === undefined ? '' : (this.onEndpoint(given, url) ?? this.tokenUrl(repo, commit));
-    return { repo, path, size, etag, commit, xetHash, url, tokenUrl, mtimeMs: inBucket ? known.mtimeMs : undefined };
+    const file = { repo, path: checkPath(path), size, etag, commit, xetHash, url, tokenUrl };
+    return { ...file, mtimeMs: inBucket ? known.mtimeMs : undefined };
   }
 
   /** The commit that a branch or tag stands for now; a bucket has none. */

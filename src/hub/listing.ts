@@ -5,7 +5,7 @@ import { type HubClient, isContentId, type ResolvedFile } from './client.ts';
 import { type FoundEntry, readEntries } from './entries.ts';
 import { onEndpoint, parseLinks } from './links.ts';
 import { pagesOf } from './pages.ts';
-import { apiUrl, repoText, resolveUrl } from './repo.ts';
+import { apiUrl, checkPath, repoText, resolveUrl } from './repo.ts';
 import type { RepoId } from './types.ts';
 import { incomplete, type ListEntry, shown } from './types.ts';
 
@@ -86,5 +86,6 @@ export function fileOf(hub: HubClient, repo: RepoId, commit: string, entry: List
   const etag = repo.type === 'bucket' ? (xetHash ?? '') : (entry.sha256 ?? entry.oid);
   // Files are named after it, and their content is checked by it.
   if (!isContentId(etag)) throw incomplete(url, 'the sha1 or sha256 of its content');
-  return { repo, path, size, etag, commit, xetHash, url, tokenUrl: hub.tokenUrl(repo, commit), mtimeMs };
+  const tokenUrl = hub.tokenUrl(repo, commit);
+  return { repo, path: checkPath(path), size, etag, commit, xetHash, url, tokenUrl, mtimeMs };
 }

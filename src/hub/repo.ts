@@ -1,6 +1,6 @@
 import { XetError } from '../core/errors.ts';
 import { decoded } from '../core/secrets.ts';
-import type { RepoDesignation, RepoId, RepoType } from './types.ts';
+import type { CommitId, RepoDesignation, RepoId, RepoPath, RepoType } from './types.ts';
 
 /** Target of an `hf://` URI or a page URL of the Hub. */
 export interface RepoLocation {
@@ -243,7 +243,7 @@ export function apiUrl(endpoint: string, repo: RepoId, ...parts: string[]): stri
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Rejects a path that could not be a file of a repository, or would leave the folder it is joined to. */
-export function checkPath(path: string): string {
+export function checkPath(path: string): RepoPath {
   const parts = path.split('/');
   const bad =
     path === '' ||
@@ -257,13 +257,13 @@ export function checkPath(path: string): string {
       `Not a path in a repository: '${path.slice(0, 200)}'. Use names joined by '/', without '.', '..' or '\\'.`,
     );
   }
-  return path;
+  return path as RepoPath;
 }
 
 /**
  * Rejects a path that a repository cannot have, and a key that a bucket forbids: one with `..` at the end of a part.
  */
-export function checkPathIn(repo: RepoId, path: string): string {
+export function checkPathIn(repo: RepoId, path: string): RepoPath {
   checkPath(path);
   if (repo.type === 'bucket' && /\.\.(?:\/|$)/.test(path)) {
     throw new XetError(
@@ -271,20 +271,20 @@ export function checkPathIn(repo: RepoId, path: string): string {
       `${repoText(repo)} cannot store '${path.slice(0, 200)}': no part of a path in a bucket ends with '..'. Rename the file.`,
     );
   }
-  return path;
+  return path as RepoPath;
 }
 
 /**
  * A path in a repository as people and programs give it: with `./` or `/` in front of it the same one, as for other
  * clients of the Hub. Throws `INVALID_ARGUMENT` as {@link checkPath} does.
  */
-export function givenPath(path: string): string {
+export function givenPath(path: string): RepoPath {
   if (typeof path !== 'string') throw new XetError('INVALID_ARGUMENT', 'A path in the repository is needed.');
   return checkPath(path.replace(/^(?:\.?\/)+/, ''));
 }
 
 /** The same for a folder, which may end in `/`; undefined for the root. */
-export function givenFolder(path: string | undefined): string | undefined {
+export function givenFolder(path: string | undefined): RepoPath | undefined {
   if (path === undefined || /^\.?\/*$/.test(path)) return undefined;
   let end = path.length;
   while (path[end - 1] === '/') end--;
@@ -292,6 +292,6 @@ export function givenFolder(path: string | undefined): string | undefined {
 }
 
 /** True if a revision is a full commit id, which never changes. */
-export function isCommit(revision: string): boolean {
+export function isCommit(revision: string): revision is CommitId {
   return /^[0-9a-f]{40}$/.test(revision);
 }

@@ -1,5 +1,11 @@
 import { badResponse, type XetError } from '../core/errors.ts';
 
+declare const kind: unique symbol;
+/** A path in a repository that was checked: it can be joined to a folder and sent to a Hub. Made by `checkPath`. */
+export type RepoPath = string & { readonly [kind]: 'path in a repository' };
+/** A full commit id, 40 hexadecimal digits. Made by `isCommit` and `checkCommit`. */
+export type CommitId = string & { readonly [kind]: 'commit' };
+
 /** A file or folder of a repository. */
 export interface ListEntry {
   /** Path in the repository. */

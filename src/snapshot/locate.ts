@@ -3,7 +3,7 @@ import type { Place, RepoStore } from '../files/place.ts';
 import type { Http } from '../http/http.ts';
 import { isOffline } from '../http/tries.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
-import { isCommit, repoText, resolveUrl } from '../hub/repo.ts';
+import { checkPath, isCommit, repoText, resolveUrl } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
 import { ATTEMPTS_WITH_A_COPY, AWAY, REFUSED, withCopy } from './plan.ts';
 
@@ -93,7 +93,7 @@ async function atLastCommit({ hub, store }: LocateParts, wanted: Wanted): Promis
   if (etag === undefined) return undefined;
   const file = {
     repo,
-    path,
+    path: checkPath(path),
     size: held.size,
     etag,
     commit,

@@ -38,8 +38,8 @@ test('the types of xetkit are those that callers use, not the inside of the pack
   expect(names.filter((name) => /^(Http|HubClient|CasClient|Platform|DownloadEngine|CodecPool)$/.test(name))).toEqual(
     [],
   );
-  // 297 before backends became opaque.
-  expect(names.length).toBeLessThanOrEqual(99);
+  // 297 before backends became opaque, 92 then; managing repositories and editing files added those of their own calls.
+  expect(names.length).toBeLessThanOrEqual(106);
 });
 
 test.each(['read', 'fetch', 'service-worker'])(

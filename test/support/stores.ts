@@ -4,6 +4,7 @@ import type { Verified } from '../../src/core/content-hash.ts';
 import type { Place } from '../../src/files/place.ts';
 import type { FileContent, VerifiedFiles } from '../../src/files/verified-files.ts';
 import type { ResolvedFile } from '../../src/hub/client.ts';
+import { checkPath } from '../../src/hub/repo.ts';
 import type { ListEntry } from '../../src/hub/types.ts';
 
 export const REPO = { type: 'model', name: 'owner/model' } as const;
@@ -19,7 +20,7 @@ export const gitSha1Of = (bytes: Uint8Array) =>
 export function fileOf(path: string, bytes: Uint8Array, more: Partial<ResolvedFile> = {}): ResolvedFile {
   return {
     repo: REPO,
-    path,
+    path: checkPath(path),
     size: bytes.length,
     etag: sha256Of(bytes),
     commit: COMMIT,

@@ -10,7 +10,7 @@ import { ifPresent } from '../../fs/if-present.ts';
 import { checkCommit, checkEtag, repoFolderName, tryWithin, within } from '../../fs/safe-paths.node.ts';
 import { isFile, linkTarget, tagFolder, tryTo, writeInOneStep } from '../../fs/small-files.node.ts';
 import type { ResolvedFile } from '../../hub/client.ts';
-import { isCommit } from '../../hub/repo.ts';
+import { checkPath, isCommit } from '../../hub/repo.ts';
 import type { ListEntry, RepoId } from '../../hub/types.ts';
 import type { ExistingFile, HeldFile } from '../held-file.ts';
 import type { EarlierFile, FileSink, Place, RepoStore } from '../place.ts';
@@ -343,7 +343,7 @@ async function makeLink(target: string, path: string): Promise<'made' | 'exists'
 /** Commit of a revision; a commit is returned unchanged. */
 async function writeRef(fence: Fence, repo: string, revision: string, commit: string): Promise<void> {
   if (revision === commit) return;
-  const ref = within(join(repo, 'refs'), revision);
+  const ref = within(join(repo, 'refs'), checkPath(revision));
   if ((await readBelow(fence, ref)) === commit) return;
   await fence.makeFolder(dirname(ref));
   // Aside of the folder: everything in it counts as a ref.

@@ -4,7 +4,7 @@ import { type Fence, readBelow } from '../../fs/fence.node.ts';
 import { ifPresent } from '../../fs/if-present.ts';
 import { within } from '../../fs/safe-paths.node.ts';
 import { createIfMissing, tagFolder, writeInOneStep } from '../../fs/small-files.node.ts';
-import { isCommit } from '../../hub/repo.ts';
+import { checkPath, isCommit } from '../../hub/repo.ts';
 
 /** Metadata of a file in a local folder, written when the file was placed. */
 export interface LocalMetadata {
@@ -39,20 +39,20 @@ export class LocalNotes {
 
   /** The file that Python's client locks while it writes a file. */
   lockOf(path: string): string {
-    return within(this.unfinished, `${path}.lock`);
+    return within(this.unfinished, checkPath(`${path}.lock`));
   }
 
   /** Metadata of a file, if it is unchanged since. */
   async read(path: string): Promise<LocalMetadata | undefined> {
     const metadata = parseMetadata((await readBelow(this.#fence, this.#metadata(path))) ?? '');
-    const found = metadata && (await ifPresent(() => stat(within(this.#root, path))));
+    const found = metadata && (await ifPresent(() => stat(within(this.#root, checkPath(path)))));
     if (!metadata || !found?.isFile()) return undefined;
     return found.mtimeMs / 1000 - SLACK_SECONDS <= metadata.timestamp ? metadata : undefined;
   }
 
   async write(path: string, commit: string, etag: string): Promise<void> {
     await this.prepare();
-    const { mtimeMs } = await stat(within(this.#root, path));
+    const { mtimeMs } = await stat(within(this.#root, checkPath(path)));
     // The clock of a file server may be ahead of ours.
     const seconds = Math.max(Date.now(), mtimeMs) / 1000;
     const metadata = this.#metadata(path);
@@ -87,7 +87,7 @@ export class LocalNotes {
   }
 
   #metadata(path: string): string {
-    return within(this.unfinished, `${path}.metadata`);
+    return within(this.unfinished, checkPath(`${path}.metadata`));
   }
 }
 
