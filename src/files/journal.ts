@@ -1,5 +1,15 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecords, chunkCount, chunkLength, MAX_CHUNK_BYTES } from '../core/chunks.ts';
+import type { Codec } from '../codec/codec.ts';
+import {
+  CHUNK_RECORD_BYTES,
+  type ChunkRecords,
+  chunkCount,
+  chunkLength,
+  chunkSlice,
+  MAX_CHUNK_BYTES,
+  totalLength,
+} from '../core/chunks.ts';
 import type { ByteRange } from '../core/ranges.ts';
+import type { HeldPart } from './place.ts';
 
 /** Bytes that were written to a partial file, and the chunks that they are, if that was known. */
 export interface JournalEntry extends ByteRange {
@@ -66,4 +76,19 @@ export function withoutOverlaps(entries: readonly JournalEntry[]): JournalEntry[
     ages.push(age);
   }
   return kept;
+}
+
+/** The runs of chunks that are what their records say. `bytes` may end early. */
+export function rightParts(codec: Codec, bytes: Uint8Array, start: number, chunks: ChunkRecords): HeldPart[] {
+  const parts: HeldPart[] = [];
+  let at = 0;
+  for (let first = 0; first < chunkCount(chunks); ) {
+    const { good } = codec.checkChunks(bytes.subarray(at), chunkSlice(chunks, first, chunkCount(chunks)));
+    const run = chunkSlice(chunks, first, first + good);
+    const length = totalLength(run);
+    if (good > 0) parts.push({ start: start + at, end: start + at + length, chunks: run.slice() });
+    at += length + (first + good < chunkCount(chunks) ? chunkLength(chunks, first + good) : 0);
+    first += good + 1;
+  }
+  return parts;
 }

@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Codec } from '../../codec/codec.ts';
 import { loadCodec } from '../../codec/load.node.ts';
-import { ChunkRecordList, type ChunkRecords, chunkCount, chunkLength, chunkSlice } from '../../core/chunks.ts';
+import type { ChunkRecords } from '../../core/chunks.ts';
 import type { Verified } from '../../core/content-hash.ts';
 import { XetError } from '../../core/errors.ts';
 import { type ByteRange, lengthOf } from '../../core/ranges.ts';
@@ -14,7 +14,7 @@ import { acquireLock, type HeldLock, type LockTiming } from '../../fs/lock.node.
 import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
 import { isStillAt, openToUpdate, readBounded } from '../../fs/small-files.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
-import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../journal.ts';
+import { decodeEntries, encodeEntry, type JournalEntry, rightParts, withoutOverlaps } from '../journal.ts';
 import type { FileDestination, FileSink, HeldPart } from '../place.ts';
 
 /** Identity of the file that a partial file belongs to; another identity makes it useless. */
@@ -447,30 +447,7 @@ async function checkedParts(
   const bytes = new Uint8Array(entry.end - entry.start);
   signal.throwIfAborted();
   const { bytesRead } = await data.read(bytes, 0, bytes.length, entry.start);
-  const parts: HeldPart[] = [];
-  const run = new ChunkRecordList();
-  let runStart = 0;
-  let at = 0;
-  const cut = () => {
-    if (run.count > 0)
-      parts.push({ start: entry.start + runStart, end: entry.start + at, chunks: run.records.slice() });
-    run.clear();
-  };
-  for (let index = 0; index < chunkCount(entry.chunks); index++) {
-    const length = chunkLength(entry.chunks, index);
-    const record = chunkSlice(entry.chunks, index, index + 1);
-    const right =
-      at + length <= bytesRead &&
-      codec.chunkHash(bytes.subarray(at, at + length)).every((byte, place) => byte === record[place]);
-    if (!right) cut();
-    else {
-      if (run.count === 0) runStart = at;
-      run.push(record);
-    }
-    at += length;
-    if (!right) runStart = at;
-  }
-  cut();
+  const parts = rightParts(codec, bytes.subarray(0, bytesRead), entry.start, entry.chunks);
   if (copy) {
     for (const { start, end } of parts) {
       await writeAll(copy, bytes.subarray(start - entry.start, end - entry.start), start);

@@ -14,9 +14,9 @@ import {
   unfinished,
 } from '../../fs/opfs.ts';
 import { storageErrors } from '../../fs/storage-error.ts';
+import { rightParts } from '../journal.ts';
 import type { FileSink, HeldPart } from '../place.ts';
 import type { OpfsSinkParts } from './partial-data.ts';
-import { rightParts } from './partial-data.ts';
 
 /** A part is closed, and so kept, when it has this many bytes: a reload costs up to as much for each that is open. */
 const PART_BYTES = 2 * 1024 * 1024;

@@ -1,10 +1,10 @@
 import type { SpawnWorker } from '../../../workers/spawn.ts';
 import { Codec } from '../../codec/codec.ts';
-import { type ChunkRecords, chunkCount, chunkLength, chunkSlice, totalLength } from '../../core/chunks.ts';
+import type { ChunkRecords } from '../../core/chunks.ts';
 import type { ByteRange } from '../../core/ranges.ts';
 import { isTaken, openInPlace, readInto, writeAll } from '../../fs/in-place.ts';
 import { type FileHandle, folderAt, opfsRoot, removeFrom, type SyncAccessHandle, unfinished } from '../../fs/opfs.ts';
-import { decodeEntries, encodeEntry, type JournalEntry, withoutOverlaps } from '../journal.ts';
+import { decodeEntries, encodeEntry, type JournalEntry, rightParts, withoutOverlaps } from '../journal.ts';
 import type { HeldPart } from '../place.ts';
 
 /** Identity and location of a partial file. */
@@ -205,21 +205,6 @@ async function recover(data: SyncAccessHandle, entries: readonly JournalEntry[])
     await new Promise((resolve) => setTimeout(resolve));
   }
   return left;
-}
-
-/** The runs of chunks that are what their records say. `bytes` may end early. */
-export function rightParts(codec: Codec, bytes: Uint8Array, start: number, chunks: ChunkRecords): HeldPart[] {
-  const parts: HeldPart[] = [];
-  let at = 0;
-  for (let first = 0; first < chunkCount(chunks); ) {
-    const { good } = codec.checkChunks(bytes.subarray(at), chunkSlice(chunks, first, chunkCount(chunks)));
-    const run = chunkSlice(chunks, first, first + good);
-    const length = totalLength(run);
-    if (good > 0) parts.push({ start: start + at, end: start + at + length, chunks: run.slice() });
-    at += length + (first + good < chunkCount(chunks) ? chunkLength(chunks, first + good) : 0);
-    first += good + 1;
-  }
-  return parts;
 }
 
 export interface OpfsSinkParts {
