@@ -1,21 +1,20 @@
 import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Codec } from '../../codec/codec.ts';
-import { loadCodec } from '../../codec/load.node.ts';
 import type { ChunkRecords } from '../../core/chunks.ts';
 import type { Verified } from '../../core/content-hash.ts';
 import { XetError } from '../../core/errors.ts';
 import { type ByteRange, lengthOf } from '../../core/ranges.ts';
-import { type DiskFile, lstat, open, rename, rm } from '../../fs/disk.node.ts';
-import { diskErrors, isOutOfSpace, makeFolder } from '../../fs/disk-errors.node.ts';
+import { type DiskFile, lstat, rename, rm } from '../../fs/disk.node.ts';
+import { diskErrors, makeFolder } from '../../fs/disk-errors.node.ts';
 import { allocatedBytes, requireSpace } from '../../fs/free-space.node.ts';
 import { ifPresent } from '../../fs/if-present.ts';
 import { acquireLock, type HeldLock, type LockTiming } from '../../fs/lock.node.ts';
-import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
-import { isStillAt, openToUpdate, readBounded } from '../../fs/small-files.node.ts';
+import { isStillAt } from '../../fs/small-files.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
-import { decodeEntries, encodeEntry, type JournalEntry, rightParts, withoutOverlaps } from '../journal.ts';
+import { encodeEntry } from '../journal.ts';
 import type { FileDestination, FileSink, HeldPart } from '../place.ts';
+import { entriesStart, type Left, NOBODY, type Paths, pathsOf, writeJournal } from './partial-journal.node.ts';
+import { openData } from './partial-recovery.node.ts';
 
 /** Identity of the file that a partial file belongs to; another identity makes it useless. */
 export interface PartialIdentity {
@@ -35,11 +34,6 @@ export interface PartialFileOptions {
 
 /** Gives a finished file its name. `look` is the file as it was verified. */
 export type Publish = (finished: string, verified: Verified, look: BigIntStats) => Promise<string>;
-
-interface Left {
-  held: HeldPart[];
-  unchecked: ByteRange[];
-}
 
 interface Parts {
   paths: Paths;
@@ -243,23 +237,6 @@ export class PartialFile implements FileSink {
 /** Bytes of an unfinished file that are on the disk. @param stem its path without its endings */
 export const unfinishedBytes = (stem: string): Promise<number> => allocatedBytes(pathsOf(stem, '').data);
 
-interface Paths {
-  data: string;
-  journal: string;
-  lock: string;
-  /** Names that no other process uses. */
-  own: string;
-  ownJournal: string;
-}
-
-const pathsOf = (stem: string, nonce: string): Paths => ({
-  data: `${stem}.xetkit.incomplete`,
-  journal: `${stem}.xetkit-journal.incomplete`,
-  lock: `${stem}.xetkit-lock.incomplete`,
-  own: `${stem}.${nonce}.xetkit.incomplete`,
-  ownJournal: `${stem}.${nonce}.xetkit-journal.incomplete`,
-});
-
 /** Retryable: whoever starts again finds what the other process has done. */
 export function lost(path: string): XetError {
   return new XetError(
@@ -275,183 +252,4 @@ export function lost(path: string): XetError {
  */
 async function setLength(handle: DiskFile, bytes: number): Promise<void> {
   if ((await handle.stat()).size !== bytes) await handle.truncate(bytes);
-}
-
-const NOTHING: Left = { held: [], unchecked: [] };
-
-/** A file to write to that no other process has open, with what earlier tries left. */
-async function openData(
-  paths: Paths,
-  header: Uint8Array,
-  size: number,
-  { resume, signal }: PartialFileOptions,
-): Promise<{ file: DiskFile; left: Left }> {
-  const journal = resume ? await readJournal(paths.journal, header) : undefined;
-  const old = journal && (await openLeft(paths.data));
-  if (!journal || !old) return { file: await createAnew(paths.data), left: NOTHING };
-  const opened = [old];
-  let taken: DiskFile | undefined;
-  try {
-    let copy: DiskFile | undefined;
-    if (!journal.isFree || !(await isOursAlone(old))) {
-      copy = await open(paths.own, 'wx+');
-      opened.push(copy);
-    }
-    const left = await recover(old, journal.entries, { size, signal, copy });
-    if (left === NOTHING) return { file: await createAnew(paths.data), left };
-    if (copy) await rename(paths.own, paths.data);
-    taken = copy ?? old;
-    return { file: taken, left };
-  } catch (error) {
-    // Two copies may not fit on the disk where one does.
-    if (!isOutOfSpace(error)) throw error;
-    return { file: await createAnew(paths.data), left: NOTHING };
-  } finally {
-    for (const handle of opened) if (handle !== taken) await handle.close();
-    await rm(paths.own, { force: true });
-  }
-}
-
-/** The file is a new one: whoever has the old one open writes to that. */
-async function createAnew(path: string): Promise<DiskFile> {
-  await rm(path, { force: true });
-  return open(path, 'wx+');
-}
-
-async function openLeft(path: string): Promise<DiskFile | undefined> {
-  // Nothing, a link, or a file of somebody else: none of them is what is left of a download.
-  const handle = await ifPresent(() => openToUpdate(path));
-  if (!handle || (await handle.stat()).isFile()) return handle;
-  await handle.close();
-  return undefined;
-}
-
-/** True if a file has one name only and belongs to this user: others could write to it at any time. */
-async function isOursAlone(file: DiskFile): Promise<boolean> {
-  const { nlink, uid } = await file.stat();
-  return nlink === 1 && (process.geteuid?.() ?? uid) === uid;
-}
-
-/** Length of the line that names the writer: spaces if nobody has the file open. */
-const WRITER_BYTES = 512;
-const NOBODY = new TextEncoder().encode(`${' '.repeat(WRITER_BYTES - 1)}\n`);
-const entriesStart = (header: Uint8Array) => header.length + WRITER_BYTES;
-
-async function writerLine(): Promise<Uint8Array> {
-  const line = new Uint8Array(NOBODY);
-  const text = new TextEncoder().encode(JSON.stringify(await ownMark()));
-  // One that is cut off names nobody that could be found to have ended.
-  line.set(text.subarray(0, WRITER_BYTES - 1));
-  return line;
-}
-
-/** Reads a journal; undefined if it is about another file. */
-async function readJournal(
-  path: string,
-  header: Uint8Array,
-): Promise<{ entries: Uint8Array; isFree: boolean } | undefined> {
-  const content = (await readBounded(path, MAX_JOURNAL_BYTES))?.bytes;
-  if (!content || content.length < entriesStart(header)) return undefined;
-  if (!header.every((byte, index) => content[index] === byte)) return undefined;
-  const writer = new TextDecoder().decode(content.subarray(header.length, entriesStart(header))).trim();
-  return { entries: content.subarray(entriesStart(header)), isFree: writer === '' || (await isGone(writer)) };
-}
-
-/** Limit of a journal. The journal of a file of 8 TB is shorter. */
-const MAX_JOURNAL_BYTES = 4 * 1024 ** 3 - 1;
-
-async function isGone(writer: string): Promise<boolean> {
-  try {
-    const mark = markIn(JSON.parse(writer));
-    return mark !== undefined && (await hasEnded(mark));
-  } catch {
-    return false;
-  }
-}
-
-/** In one step, so that a kill meanwhile loses nothing of what the old one knew. */
-async function writeJournal(
-  { journal: path, ownJournal }: Paths,
-  header: Uint8Array,
-  { held, unchecked }: Left,
-): Promise<{ journal: DiskFile; end: number }> {
-  const entries = [
-    ...held.map(({ start, end, chunks }) => encodeEntry(start, end - start, chunks)),
-    ...unchecked.map(({ start, end }) => encodeEntry(start, end - start, new Uint8Array())),
-  ];
-  const content = Buffer.concat([header, await writerLine(), ...entries]);
-  const journal = await open(ownJournal, 'wx+');
-  try {
-    await writeAll(journal, content, 0);
-    await rename(ownJournal, path);
-    return { journal, end: content.length };
-  } catch (error) {
-    await journal.close();
-    await rm(ownJournal, { force: true });
-    throw error;
-  }
-}
-
-interface RecoverParts {
-  size: number;
-  signal: AbortSignal;
-  /** Gets what is recovered. */
-  copy: DiskFile | undefined;
-}
-
-/** Journal entries that match the data. */
-async function recover(data: DiskFile, journal: Uint8Array, { size, signal, copy }: RecoverParts): Promise<Left> {
-  const present = (await data.stat()).size;
-  const entries = withoutOverlaps(decodeEntries(journal, size)).filter(({ start }) => start < present);
-  if (entries.length === 0) return NOTHING;
-  const codec = await loadCodec();
-  const held: HeldPart[] = [];
-  const unchecked: ByteRange[] = [];
-  for (const entry of entries) {
-    const { start, end, chunks } = entry;
-    if (chunks.length > 0) {
-      held.push(...(await checkedParts(data, entry, codec, signal, copy)));
-    } else {
-      unchecked.push({ start, end: copy ? await copyRange(data, copy, entry, signal) : Math.min(end, present) });
-    }
-  }
-  return { held, unchecked: unchecked.filter(({ start, end }) => start < end) };
-}
-
-/** Copies a range and returns the end of what was copied: the file may be shorter. */
-async function copyRange(
-  from: DiskFile,
-  to: DiskFile,
-  { start, end }: ByteRange,
-  signal: AbortSignal,
-): Promise<number> {
-  const buffer = new Uint8Array(Math.min(READ_BYTES, end - start));
-  for (let at = start; at < end; ) {
-    signal.throwIfAborted();
-    const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, end - at), at);
-    if (bytesRead === 0) return at;
-    await writeAll(to, buffer.subarray(0, bytesRead), at);
-    at += bytesRead;
-  }
-  return end;
-}
-
-/** The runs of an entry's chunks that are in place. */
-async function checkedParts(
-  data: DiskFile,
-  entry: JournalEntry,
-  codec: Codec,
-  signal: AbortSignal,
-  copy: DiskFile | undefined,
-): Promise<HeldPart[]> {
-  const bytes = new Uint8Array(entry.end - entry.start);
-  signal.throwIfAborted();
-  const { bytesRead } = await data.read(bytes, 0, bytes.length, entry.start);
-  const parts = rightParts(codec, bytes.subarray(0, bytesRead), entry.start, entry.chunks);
-  if (copy) {
-    for (const { start, end } of parts) {
-      await writeAll(copy, bytes.subarray(start - entry.start, end - entry.start), start);
-    }
-  }
-  return parts;
 }
