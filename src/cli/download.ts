@@ -3,8 +3,8 @@ import { isXetError, XetError } from '../core/errors.ts';
 import type { Metrics } from '../core/metrics.ts';
 import { isFolder, nearMiss } from '../core/selection.ts';
 import type { DownloadResult } from '../download/file.ts';
+import { amended } from '../snapshot/contents.ts';
 import { printable, some } from '../snapshot/names.ts';
-import { amended } from '../snapshot/plan.ts';
 import type {
   LeftOutFile,
   SnapshotFile,

@@ -16,6 +16,12 @@ export interface JournalEntry extends ByteRange {
   chunks: ChunkRecords;
 }
 
+/** Parts of an unfinished file that an earlier try left. */
+export interface Left {
+  held: HeldPart[];
+  unchecked: ByteRange[];
+}
+
 /** Offset in the file (u64), bytes (u32), chunks that they are (u32), all little-endian; then a record for each. */
 const ENTRY_BYTES = 16;
 /** Runs are hashed again in one piece; none is nearly as long as this. */

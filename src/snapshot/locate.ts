@@ -5,7 +5,7 @@ import { isOffline } from '../http/tries.ts';
 import type { HubClient, ResolvedFile } from '../hub/client.ts';
 import { checkPath, isCommit, repoText, resolveUrl } from '../hub/repo.ts';
 import type { RepoId } from '../hub/types.ts';
-import { ATTEMPTS_WITH_A_COPY, AWAY, REFUSED, withCopy } from './plan.ts';
+import { ATTEMPTS_WITH_A_COPY, AWAY, REFUSED, withCopy } from './contents.ts';
 
 export interface LocateParts {
   http: Http;

@@ -10,9 +10,9 @@ import type { Place } from '../files/place.ts';
 import type { ResolvedFile } from '../hub/client.ts';
 import { repoText } from '../hub/repo.ts';
 import type { ListEntry } from '../hub/types.ts';
+import { amended } from './contents.ts';
 import { printable } from './names.ts';
 import {
-  amended,
   type LeftOutFile,
   type PlannedFile,
   type PlanParts,

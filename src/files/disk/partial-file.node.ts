@@ -11,9 +11,9 @@ import { ifPresent } from '../../fs/if-present.ts';
 import { acquireLock, type HeldLock, type LockTiming } from '../../fs/lock.node.ts';
 import { isStillAt } from '../../fs/small-files.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
-import { encodeEntry } from '../journal.ts';
+import { encodeEntry, type Left } from '../journal.ts';
 import type { FileDestination, FileSink, HeldPart } from '../place.ts';
-import { entriesStart, type Left, NOBODY, type Paths, pathsOf, writeJournal } from './partial-journal.node.ts';
+import { entriesStart, NOBODY, type Paths, pathsOf, writeJournal } from './partial-journal.node.ts';
 import { openData } from './partial-recovery.node.ts';
 
 /** Identity of the file that a partial file belongs to; another identity makes it useless. */

@@ -1,10 +1,8 @@
-import type { ByteRange } from '../../core/ranges.ts';
 import { type DiskFile, open, rename, rm } from '../../fs/disk.node.ts';
 import { hasEnded, markIn, ownMark } from '../../fs/process-mark.node.ts';
 import { readBounded } from '../../fs/small-files.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
-import { encodeEntry } from '../journal.ts';
-import type { HeldPart } from '../place.ts';
+import { encodeEntry, type Left } from '../journal.ts';
 
 /** Paths of an unfinished file and its notes. */
 export interface Paths {
@@ -23,12 +21,6 @@ export const pathsOf = (stem: string, nonce: string): Paths => ({
   own: `${stem}.${nonce}.xetkit.incomplete`,
   ownJournal: `${stem}.${nonce}.xetkit-journal.incomplete`,
 });
-
-/** Parts of an unfinished file that an earlier try left. */
-export interface Left {
-  held: HeldPart[];
-  unchecked: ByteRange[];
-}
 
 /** Length of the line that names the writer: spaces if nobody has the file open. */
 const WRITER_BYTES = 512;

@@ -6,9 +6,9 @@ import { isOutOfSpace } from '../../fs/disk-errors.node.ts';
 import { ifPresent } from '../../fs/if-present.ts';
 import { openToUpdate } from '../../fs/small-files.node.ts';
 import { writeAll } from '../../fs/write-all.node.ts';
-import { decodeEntries, type JournalEntry, rightParts, withoutOverlaps } from '../journal.ts';
+import { decodeEntries, type JournalEntry, type Left, rightParts, withoutOverlaps } from '../journal.ts';
 import type { HeldPart } from '../place.ts';
-import { type Left, type Paths, readJournal } from './partial-journal.node.ts';
+import { type Paths, readJournal } from './partial-journal.node.ts';
 
 const READ_BYTES = 1024 * 1024;
 

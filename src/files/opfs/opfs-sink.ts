@@ -3,10 +3,11 @@ import type { ByteRange } from '../../core/ranges.ts';
 import { writesInPlace } from '../../fs/in-place.ts';
 import { fileIn, folderAt, opfsRoot, removeFrom, unfinished } from '../../fs/opfs.ts';
 import { storageErrors } from '../../fs/storage-error.ts';
+import type { Left } from '../journal.ts';
 import type { FileSink } from '../place.ts';
 import { PartFiles } from './part-files.ts';
 import type { OpfsSinkParts } from './partial-data.ts';
-import { type Left, PartialData, type PartialStore } from './partial-data.ts';
+import { PartialData, type PartialStore } from './partial-data.ts';
 import { RemotePartial } from './partial-worker.ts';
 
 /** Read at once, in bytes. */

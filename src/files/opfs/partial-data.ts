@@ -4,8 +4,7 @@ import type { ChunkRecords } from '../../core/chunks.ts';
 import type { ByteRange } from '../../core/ranges.ts';
 import { isTaken, openInPlace, readInto, writeAll } from '../../fs/in-place.ts';
 import { type FileHandle, folderAt, opfsRoot, removeFrom, type SyncAccessHandle, unfinished } from '../../fs/opfs.ts';
-import { decodeEntries, encodeEntry, type JournalEntry, rightParts, withoutOverlaps } from '../journal.ts';
-import type { HeldPart } from '../place.ts';
+import { decodeEntries, encodeEntry, type JournalEntry, type Left, rightParts, withoutOverlaps } from '../journal.ts';
 
 /** Identity and location of a partial file. */
 export interface PartialSpec {
@@ -18,11 +17,6 @@ export interface PartialSpec {
   size: number;
   /** False begins anew. */
   resume: boolean;
-}
-
-export interface Left {
-  held: HeldPart[];
-  unchecked: ByteRange[];
 }
 
 /** A file on its way, wherever it is that it is written. */

@@ -7,7 +7,8 @@ import { writesInPlace } from '../../fs/in-place.ts';
 import { nameOf } from '../../fs/opfs.ts';
 import { type StorageFailure, WorkerStorageError } from '../../fs/storage-error.ts';
 import { exposeService, WorkerClient } from '../../workers/rpc.ts';
-import { type Left, PartialData, type PartialSpec, type PartialStore } from './partial-data.ts';
+import type { Left } from '../journal.ts';
+import { PartialData, type PartialSpec, type PartialStore } from './partial-data.ts';
 
 /** Failures are data: the class and the name of an error do not survive the way. */
 type Result<T> = { value: T } | { error: StorageFailure };
