@@ -1,7 +1,7 @@
 import { closeSync, openSync, statfsSync, writeSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LocalHub } from 'xetkit/local-hub';
 import { contentUnder, seen, sha256 } from '../support/hub.ts';
 import { randomBytes } from '../support/samples.ts';
@@ -33,16 +33,22 @@ const download = (disk: SmallDisk, where: Where, xet = true, fetchOption?: typeo
     client.downloadFile({ repo: REPO, path: PATH, ...(where === 'localDir' && { localDir: disk.path }) }),
   );
 
-/** A `fetch` after whose first bytes of content another program fills the disk. */
-function fillingMeanwhile(disk: SmallDisk, afterBytes: number): typeof fetch {
+/**
+ * A `fetch` that stops in the middle of the content until so many bytes have reached the disk, however slow the machine, and
+ * goes on once another program has filled it.
+ */
+function fillingMeanwhile(disk: SmallDisk, writtenBytes: number): typeof fetch {
   let passed = 0;
+  let isFilled = false;
   return async (...args) => {
     const response = await fetch(...args);
     const counting = new TransformStream<Uint8Array, Uint8Array>({
-      transform(bytes, controller) {
+      async transform(bytes, controller) {
         passed += bytes.length;
-        if (passed >= afterBytes) {
-          passed = Number.NEGATIVE_INFINITY;
+        // More than has to be written: of several answers at once each waits for its end.
+        if (passed >= writtenBytes + 3 * MIB && !isFilled) {
+          isFilled = true;
+          await vi.waitFor(() => expect(usedBytes(disk)).toBeGreaterThan(writtenBytes), { timeout: 50_000 });
           fillUp(join(disk.path, 'other.bin'));
         }
         controller.enqueue(bytes);
@@ -50,6 +56,11 @@ function fillingMeanwhile(disk: SmallDisk, afterBytes: number): typeof fetch {
     });
     return new Response(response.body?.pipeThrough(counting) ?? null, response);
   };
+}
+
+function usedBytes(disk: SmallDisk): number {
+  const { blocks, bfree, bsize } = statfsSync(disk.path);
+  return (blocks - bfree) * bsize;
 }
 
 function fillUp(path: string): void {
