@@ -174,6 +174,7 @@ export class Codec {
   /** CRC-64/NVME of a stream up to the end of these bytes. `before` is the checksum of all earlier bytes. */
   crc64(bytes: Uint8Array, before = 0n): bigint {
     requireBytes(bytes);
+    if (typeof before !== 'bigint') throw new XetError('INVALID_ARGUMENT', 'A CRC-64 is a bigint.');
     let checksum = before;
     // The module's memory never shrinks, so it must not grow to the size of a xorb.
     for (let at = 0; at < bytes.length; at += CHECKSUM_STEP_BYTES)

@@ -9,9 +9,9 @@ let given: object | undefined;
  * Says what `@huggingface/hub` is, where that cannot be found out: `useOriginal(await import('@huggingface/hub'))`. With
  * `always` every call goes there, as with `XETKIT_COMPAT=off`. `useOriginal(undefined)` forgets it.
  */
-export function useOriginal(module: object | undefined, { always = false }: { always?: boolean } = {}): void {
+export function useOriginal(module: object | undefined, options?: { always?: boolean }): void {
   given = module;
-  isSwitchedOff = module !== undefined && always;
+  isSwitchedOff = module !== undefined && options?.always === true;
 }
 let isSwitchedOff = false;
 

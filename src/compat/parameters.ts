@@ -1,4 +1,4 @@
-import { checkedKnown } from '../core/arguments.ts';
+import { checkedKnown, shown } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 
 const HUB = 'hubUrl:e fetch:f accessToken:s credentials:o signal:g abortSignal:g';
@@ -42,7 +42,8 @@ const PARAMETERS: Record<string, string> = {
 export function checkParameters<P>(call: string, given: P): P {
   const table = PARAMETERS[call];
   if (table === undefined) return given;
-  if (typeof given !== 'object' || given === null) return checkedKnown(call, given as P & object, table);
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    return checkedKnown(call, given as P & object, table);
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
   checkedKnown(call, present, table);
   return present as P;
@@ -51,8 +52,5 @@ export function checkParameters<P>(call: string, given: P): P {
 /** Checks the path of a local folder. @throws {XetError} `INVALID_ARGUMENT` for anything but text */
 export function checkFolderPath(call: string, given: unknown): void {
   if (typeof given === 'string' && given !== '') return;
-  throw new XetError(
-    'INVALID_ARGUMENT',
-    `${call} takes the path of a folder, not ${JSON.stringify(given) ?? String(given)}.`,
-  );
+  throw new XetError('INVALID_ARGUMENT', `${call} takes the path of a folder, not ${shown(given)}.`);
 }

@@ -42,6 +42,7 @@ export const CACHE_VERIFY = 'repos:a repair:b signal:g onFile:f onProgress:f';
 export const XET_FETCH = 'client:o fetch:f aliases:l onProgress:f onWarning:f';
 export const XET_CACHE = 'client:o fetch:f aliases:l onProgress:f onWarning:f rest:o';
 export const INSTALL_XET = 'client:o fetch:f aliases:l onProgress:f onWarning:f claim:b progress:b';
+export const ON_PROGRESS = 'container:v';
 export const SAVE_FILE = 'signal:g onProgress:f force:b';
 
 /** Names in other clients, in lower case without separators, after the name of the option here. */
@@ -83,6 +84,7 @@ const KINDS: Record<string, Kind> = {
     (value) => isText(value) || value instanceof URL || (isObject(value) && isText(value.name) && isText(value.type)),
   ],
   s: ['a string', isText],
+  v: ['an EventTarget', (value) => isObject(value) && isCall(value.addEventListener)],
   t: ['a string, or a function that returns one', (value) => isText(value) || isCall(value)],
 };
 
@@ -152,7 +154,8 @@ function checkedValue(name: string, value: unknown, kind: string): unknown {
   return letter === 'l' && !isText(value) ? [...(value as Iterable<unknown>)] : value;
 }
 
-function shown(value: unknown, secret: boolean): string {
+/** A value for a message. Only the type of a secret one is shown. */
+export function shown(value: unknown, secret = false): string {
   if (isObject(value) || isCall(value)) return Object.prototype.toString.call(value);
   if (secret) return `a ${typeof value}`;
   return isText(value) ? `'${String(value).slice(0, 100)}'` : String(value);

@@ -29,7 +29,7 @@ export function hashToHex(bytes: Uint8Array, offset = 0): string {
 
 /** The raw 32 bytes of a hash in text form. Throws `INVALID_ARGUMENT` for anything but 64 hex digits. */
 export function hashFromHex(text: string): Uint8Array {
-  const hex = String(text).toLowerCase();
+  const hex = typeof text === 'string' ? text.toLowerCase() : typeof text;
   if (!HEX.test(hex)) throw new XetError('INVALID_ARGUMENT', `Not a Xet hash (64 hex digits): ${hex.slice(0, 80)}`);
   const bytes = new Uint8Array(HASH_BYTES);
   for (let word = 0; word < HASH_BYTES; word += 8) {

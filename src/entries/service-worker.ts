@@ -46,6 +46,6 @@ interface BrandedNavigator {
  * stops it after 30 s without an event, and ends the body as if it were complete (seen in 153). No API tells which.
  */
 function isChromium(): boolean {
-  const { userAgentData } = navigator as BrandedNavigator;
+  const { userAgentData } = (globalThis.navigator ?? {}) as BrandedNavigator;
   return userAgentData?.brands.some(({ brand }) => brand === 'Chromium') ?? false;
 }

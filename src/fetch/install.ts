@@ -55,6 +55,9 @@ export function installFetcher(
   given: InstallXetOptions,
   { makeClient, finishesBodies }: ServiceWorkerContext,
 ): InstalledXet {
+  // As of a program that runs where there is no service worker.
+  if (typeof scope?.addEventListener !== 'function' || typeof scope.clients !== 'object')
+    throw new XetError('INVALID_ARGUMENT', 'installXet takes the scope of a service worker: installXet(self).');
   const { claim = true, progress = true, client, ...options } = checked('installXet', given, INSTALL_XET);
   // A service worker cannot start workers.
   const fetcher = new XetFetcher({ ...options, client: { workers: 0, ...client } }, makeClient);

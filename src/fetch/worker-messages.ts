@@ -1,3 +1,5 @@
+import { checked, ON_PROGRESS } from '../core/arguments.ts';
+import { XetError } from '../core/errors.ts';
 import type { FetchProgress } from './xet-fetch.ts';
 
 /** Progress of a download that a page requested from its service worker. */
@@ -39,11 +41,15 @@ export interface ListenOptions {
  * Listens, in a page, to the progress of downloads that its service worker makes for it, and answers the worker's pings.
  * Browsers other than Chromium stop a service worker after a minute without a message from a page; without a page that
  * calls this, large files bypass Xet there. Returns a function that stops listening.
+ *
+ * @throws {XetError} `UNSUPPORTED` in a page without service workers, `INVALID_ARGUMENT`
  */
 export function onXetProgress(
   listener: (progress: XetProgressMessage) => void = () => undefined,
-  { container = navigator.serviceWorker }: ListenOptions = {},
+  options: ListenOptions = {},
 ): () => void {
+  if (typeof listener !== 'function') throw new XetError('INVALID_ARGUMENT', 'onXetProgress takes a function.');
+  const { container = serviceWorkers() } = checked('onXetProgress', options, ON_PROGRESS);
   const onMessage = (event: Event) => {
     const { data, source } = event as MessageEvent<unknown> & {
       source: { postMessage(message: unknown): void } | null;
@@ -55,4 +61,13 @@ export function onXetProgress(
   // Listeners added with addEventListener receive nothing before this call.
   if ('startMessages' in container && typeof container.startMessages === 'function') container.startMessages();
   return () => container.removeEventListener('message', onMessage);
+}
+
+function serviceWorkers(): EventTarget {
+  const found = (globalThis.navigator as Navigator | undefined)?.serviceWorker;
+  if (found) return found;
+  throw new XetError(
+    'UNSUPPORTED',
+    'There are no service workers here: browsers have them in pages from https:// addresses and from localhost.',
+  );
 }

@@ -1,4 +1,4 @@
-import { checked, READ, STREAM } from '../core/arguments.ts';
+import { checked, READ, STREAM, shown } from '../core/arguments.ts';
 import { XetError } from '../core/errors.ts';
 import type { ByteRange } from '../core/ranges.ts';
 import type { FileReads } from './file-reads.ts';
@@ -99,7 +99,7 @@ export class XetFile {
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.size) {
       throw new XetError(
         'INVALID_ARGUMENT',
-        `No range ${String(start)}–${String(end)} in ${this.size} bytes of '${this.path}'.`,
+        `No range ${shown(start)}–${shown(end)} in ${this.size} bytes of '${this.path}'.`,
       );
     }
     const { start: origin } = this.#range;

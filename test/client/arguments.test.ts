@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { parseLocation, parseRepo, XetClient, XetError } from 'xetkit';
 import * as codecEntry from 'xetkit/codec';
@@ -26,9 +27,7 @@ async function expectRefusals(calls: Record<string, Call>, values: readonly unkn
   for (const [name, call] of Object.entries(calls)) {
     for (const value of values) {
       const error = await refused(() => call(value));
-      expect(error, `${name}(${typeof value === 'symbol' ? 'symbol' : JSON.stringify(value)})`).toBeInstanceOf(
-        XetError,
-      );
+      expect(error, `${name}(${inspect(value)})`).toBeInstanceOf(XetError);
       expect(error, name).toMatchObject({ code: 'INVALID_ARGUMENT' });
     }
   }
@@ -78,4 +77,15 @@ test('the codec refuses what are no bytes', async () => {
   const { chunkCount, chunkLength, chunkSlice, chunkHashHex, hashFromHex, hashToHex, totalLength } = codecEntry;
   const functions = { chunkCount, chunkLength, chunkSlice, chunkHashHex, hashFromHex, hashToHex, totalLength };
   await expectRefusals(functions as unknown as Record<string, Call>, none);
+  const crc64 = (before: unknown) => (codec.crc64 as Call)(new Uint8Array(8), before);
+  await expectRefusals({ crc64, hashFromHex: hashFromHex as Call }, [null, 5, 'text', {}, Object.create(null)]);
+});
+
+test('a file refuses positions that are no numbers', async () => {
+  const hub = await hubFor();
+  await hub.commitFiles('owner/model', { 'config.json': new TextEncoder().encode('{}') });
+  const file = await clientOf(hub).open({ repo: 'owner/model', path: 'config.json' });
+  const positions = [undefined, null, '1', 1n, Symbol('none'), [], {}, Object.create(null)];
+  await expectRefusals({ start: (at) => (file.read as Call).call(file, at, 1) }, positions);
+  await expectRefusals({ end: (at) => (file.read as Call).call(file, 0, at) }, positions);
 });

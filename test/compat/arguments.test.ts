@@ -77,7 +77,11 @@ describe('wrong parameters are explained', () => {
     }
   });
 
-  test.each([undefined, null, 5, {}, ''])('of the calls that take a folder: %s', async (folder) => {
+  test('of calls that need none', async () => {
+    for (const params of [[], [null], 5, 'text']) expectExplained(await refusal(all.whoAmI as Call, params));
+  });
+
+  test.each([undefined, null, 5, 10n, {}, ''])('of the calls that take a folder: %s', async (folder) => {
     const scanRepo = compat.scanCachedRepo as Call;
     expectExplained(await refusal(scanRepo, folder));
     if (folder !== undefined) expectExplained(await refusal(compat.scanCacheDir as Call, folder));

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { XetClient } from '../../src/client/xet-client.ts';
+import { installXet } from '../../src/entries/service-worker.ts';
 import { type InstallXetOptions, installFetcher } from '../../src/fetch/install.ts';
 import type { PageLike, ServiceWorkerScope } from '../../src/fetch/keep-alive.ts';
 import { AWAKE, isAwakeMessage, onXetProgress, type XetProgressMessage } from '../../src/fetch/worker-messages.ts';
@@ -297,4 +298,28 @@ describe('onXetProgress', () => {
     say(AWAKE);
     expect([heard.length, source.postMessage.mock.calls.length]).toEqual([2, 1]);
   });
+});
+
+const invalid = expect.objectContaining({ name: 'XetError', code: 'INVALID_ARGUMENT' });
+
+test.each([undefined, null, 5, 'text', [], {}, { addEventListener: 5 }, { addEventListener() {} }])(
+  'what is no scope of a service worker is refused: %o',
+  (scope) => {
+    expect(() => installXet(scope as never)).toThrow(invalid);
+  },
+);
+
+test.each([null, 5, 'text', {}])('what is no listener is refused: %o', (listener) => {
+  expect(() => onXetProgress(listener as never, { container: new EventTarget() })).toThrow(invalid);
+});
+
+test.each([null, 5, { container: null }, { container: {} }, { nope: 1 }])(
+  'what are no options of a listener is refused: %o',
+  (options) => {
+    expect(() => onXetProgress(() => undefined, options as never)).toThrow(invalid);
+  },
+);
+
+test('a page without service workers is told why', () => {
+  expect(() => onXetProgress()).toThrow(expect.objectContaining({ name: 'XetError', code: 'UNSUPPORTED' }));
 });
