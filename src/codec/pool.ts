@@ -14,7 +14,7 @@ export interface PoolOptions {
   /** Loads the codec of the calling thread, for small inputs and for platforms without workers. */
   load?: (() => Promise<Codec>) | undefined;
   onWarning?: ((message: string) => void) | undefined;
-  /** Time within which a worker must answer. Default: a minute, or five while it starts. */
+  /** Time within which a worker must answer. Default: a minute. */
   timeout?: WorkerTimeout | undefined;
   /** Inputs up to this size, in bytes, run on the calling thread until a worker has been started. Default: 96 KiB. */
   smallBytes?: number | undefined;
