@@ -103,9 +103,10 @@ function explained(error: unknown, { target }: UploadCommand): unknown {
   return new XetError(error.code, `${error.message} ${remedy}`, { status, url, requestId, cause: error });
 }
 
-/** Page of the commit that has everything, whether it was made now or not. */
+/** Page of the commit that has everything, whether it was made now or not; of a bucket, its own page. */
 function pageOf(endpoint: string, repo: RepoId, { url, commit }: UploadResult): string {
-  return url || `${endpoint}/${repoText(repo)}/commit/${commit}`;
+  const page = `${endpoint}/${repoText(repo)}`;
+  return url || (repo.type === 'bucket' ? page : `${page}/commit/${commit}`);
 }
 
 function report(result: UploadResult, page: string, output: Output): void {
@@ -124,7 +125,8 @@ function report(result: UploadResult, page: string, output: Output): void {
   });
   const ignored = files.filter(({ status }) => status === 'ignored').length;
   if (ignored > 0) output.note(`left out by .gitignore: ${counted(ignored)}`);
-  if (commits.length === 0) output.note(`nothing changed: all of it is at commit ${commit}`);
+  // A bucket has no commits.
+  if (commits.length === 0 && commit !== '') output.note(`nothing changed: all of it is at commit ${commit}`);
   else {
     output.note(
       `${counted(files.length - ignored)}, ${formatBytes(bytes.total)}, in ${formatDuration(seconds)}: ` +

@@ -62,7 +62,7 @@ function isLarge({ etag, xetHash }: FileFacts): boolean {
 /** The Hub's own headers; `x-linked-*` are those of large files. */
 function hubHeaders(file: FileFacts): Record<string, string> {
   return {
-    'x-repo-commit': file.commit,
+    ...(file.commit !== '' && { 'x-repo-commit': file.commit }),
     ...(isLarge(file) && { 'x-linked-size': String(file.size), 'x-linked-etag': `"${file.etag}"` }),
     ...(file.xetHash !== undefined && { 'x-xet-hash': file.xetHash }),
   };

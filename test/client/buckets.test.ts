@@ -2,7 +2,10 @@ import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { XetClient } from 'xetkit';
+import { createXetFetch } from 'xetkit/fetch';
 import type { LocalHub } from 'xetkit/local-hub';
+import type { Output } from '../../src/cli/output.ts';
+import { type UploadCommand, upload } from '../../src/cli/upload.ts';
 import { clientOf, contentUnder, hubFor, scratch } from '../support/hub.ts';
 import { rejectionOf } from '../support/property.ts';
 import { randomBytes as noise } from '../support/samples.ts';
@@ -272,6 +275,42 @@ describe('a download from a bucket', () => {
     const client = clientOf(hub, { accessToken: 'hf_local', xet: false });
     const options = { repo, path: 'a.txt', localDir: await scratch() };
     expect(await rejectionOf(client.downloadFile(options))).toMatchObject({ code: 'UNSUPPORTED' });
+  });
+});
+
+describe('a bucket is served', () => {
+  test('by createXetFetch under its page and its hf:// URI, without a commit', async () => {
+    const { hub, client } = await filled();
+    const xetFetch = createXetFetch({ client });
+    for (const base of [`${hub.url}/buckets/ann/data/resolve`, 'hf://buckets/ann/data']) {
+      for (const path of ['a.txt', 'empty.bin', 'logs/deep/2.bin'] as const) {
+        expect(xetFetch.handles(`${base}/${path}`)).toBe(true);
+        const response = await xetFetch(`${base}/${path}`);
+        expect(new Uint8Array(await response.arrayBuffer())).toEqual(new Uint8Array(FILES[path]));
+        expect(response.headers.has('x-repo-commit')).toBe(false);
+      }
+    }
+  });
+
+  test('by the upload command, which reports what was sent and the page of the bucket', async () => {
+    const { hub, client } = await filled();
+    const folder = await scratch();
+    await writeFile(join(folder, 'n.txt'), 'new');
+    const lines: string[] = [];
+    const output = {
+      record: (row: object) => lines.push(JSON.stringify(row)),
+      note: (text: string) => lines.push(text),
+      result: (text: string) => lines.push(text),
+      progress: () => undefined,
+      end: () => undefined,
+    } as unknown as Output;
+    const target = { repo: { type: 'bucket', name: 'ann/data' }, revision: undefined, path: undefined } as const;
+    const command = { target, local: folder, pathInRepo: 'up' } as UploadCommand;
+    await upload(client, command, output, new AbortController().signal);
+    const text = lines.join('\n');
+    expect(text).not.toMatch(/nothing changed|commit\//);
+    expect(text).toContain('1 file, 3 B');
+    expect(lines.at(-1)).toBe(`${hub.url}/buckets/ann/data`);
   });
 });
 
