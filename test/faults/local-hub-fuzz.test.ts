@@ -62,6 +62,21 @@ const ROUTES = [
   '/api/models/me/model/lfs-files/duplicate',
   '/api/repos/create',
   '/api/repos/delete',
+  '/api/repos/move',
+  '/api/buckets/me',
+  '/api/buckets/me/bucket',
+  '/api/buckets/me/bucket/settings',
+  '/api/buckets/me/bucket/tree/d',
+  '/api/buckets/me/bucket/paths-info',
+  '/api/buckets/me/bucket/xet-read-token',
+  '/api/buckets/me/bucket/xet-write-token',
+  '/api/buckets/me/bucket/batch',
+  '/buckets/me/bucket',
+  '/buckets/me/bucket/tree/d',
+  '/buckets/me/bucket/resolve/a.txt',
+  '/api/kernels/me/kernel',
+  '/api/kernels/me/kernel/tree/main',
+  '/kernels/me/kernel/resolve/main/a.txt',
   '/api/whoami-v2',
   '/api/validate-yaml',
   `/api/resolve-cache/models/me/model/${'0'.repeat(40)}/a.txt`,
@@ -111,6 +126,7 @@ const BODIES: Record<string, unknown>[] = [
   { length: 5, checksum: { algo: 'crc64nvme', value: '5' } },
   { startingPoint: 'main', overwrite: true, tag: 'v1', pullRequest: true, title: 't' },
   { oid: HASH, size: 3, private: true, gated: 'auto', visibility: 'public' },
+  { fromRepo: 'me/other', toRepo: 'me/moved', type: 'model' },
 ];
 const LINES: { key: string; value: unknown }[] = [
   { key: 'header', value: { summary: 's', description: 'd', parentCommit: '0'.repeat(40) } },
@@ -118,6 +134,12 @@ const LINES: { key: string; value: unknown }[] = [
   { key: 'lfsFile', value: { path: 'x.bin', algo: 'sha256', oid: HASH, size: 1 } },
   { key: 'deletedFile', value: { path: 'none' } },
   { key: 'deletedFolder', value: { path: 'd' } },
+];
+const OPERATIONS = [
+  { type: 'addFile', path: 'x.bin', xetHash: HASH, mtime: 1_700_000_000_000, contentType: 'text/plain' },
+  { type: 'addFile', path: 'empty', xetHash: '0'.repeat(64) },
+  { type: 'copyFile', path: 'y.bin', xetHash: HASH, sourceRepoType: 'model', sourceRepoId: 'me/model' },
+  { type: 'deleteFile', path: 'x.bin' },
 ];
 
 /** Some value of it replaced by another one. */
@@ -169,7 +191,8 @@ function bodyFrom(draw: Draw): string {
       '"',
     ]);
   if (draw.percent(40)) {
-    return Array.from({ length: draw.whole(0, 5) }, () => JSON.stringify(mutated(draw, draw.pick(LINES)))).join('\n');
+    const lines: readonly unknown[] = draw.percent(50) ? LINES : OPERATIONS;
+    return Array.from({ length: draw.whole(0, 5) }, () => JSON.stringify(mutated(draw, draw.pick(lines)))).join('\n');
   }
   return JSON.stringify(mutated(draw, draw.pick(BODIES)));
 }
@@ -232,10 +255,13 @@ test.each([1, 2])('no request of a few thousand makes the local Hub fail (seed %
   const dir = await scratch();
   const hub = await hubFor({ dir });
   await hub.commitFiles('me/model', { 'a.txt': 'text', 'd/b.txt': 'b', 'w.bin': new Uint8Array(300_000).fill(7) });
+  await hub.commitFiles('kernels/me/kernel', { 'a.txt': 'text' });
+  const authorization = 'Bearer hf_local';
+  await fetch(`${hub.url}/api/buckets/me/bucket`, { method: 'POST', headers: { authorization }, body: '{}' });
   const tokens = ['hf_local', 'other', 'xet_x.y'];
   for (const scope of ['read', 'write']) {
     const answer = await fetch(`${hub.url}/api/models/me/model/xet-${scope}-token/main`, {
-      headers: { authorization: 'Bearer hf_local' },
+      headers: { authorization },
     });
     tokens.push(((await answer.json()) as { accessToken: string }).accessToken);
   }
@@ -297,6 +323,13 @@ const PLACES = [
   '/cas/v1/chunks/default/X',
   '/cas/v1/files/X',
   '/api/models/me/model/discussions/X',
+  '/api/buckets/X',
+  '/api/buckets/me/X',
+  '/api/buckets/me/bucket/tree/X',
+  '/buckets/X',
+  '/buckets/me/bucket/resolve/X',
+  '/api/kernels/X',
+  '/kernels/me/kernel/resolve/X/a.txt',
   '/X',
 ];
 

@@ -2,7 +2,7 @@ import type { HubContext } from '../context.ts';
 import type { RequestKind } from '../faults.ts';
 import type { HubExchange } from '../http/exchange.ts';
 import { notFound, type Route } from '../http/route.ts';
-import { isBucketName, type RepoId } from '../repo/repo-id.ts';
+import { isBucketName, isRepoName, type RepoId } from '../repo/repo-id.ts';
 import { receiveBatch } from './bucket-batch.ts';
 import { resolveBucketFile, sendBucketPaths, sendBucketTree } from './bucket-files.ts';
 import { changeBucketSettings, createBucket, deleteBucket, sendBucketInfo, sendBucketList } from './buckets.ts';
@@ -24,12 +24,14 @@ const ACTIONS: Record<string, [RequestKind, Handler]> = {
   'POST batch': ['batch', receiveBatch],
 };
 
+const isOwnerName = (name: string) => isRepoName(name) && !name.includes('/');
+
 /** Finds what answers a request below `/api/buckets`. */
 export function bucketApiRoute(context: HubContext, exchange: HubExchange, words: string[]): Route {
   const [owner = '', name = '', what = '', ...rest] = words;
   const method = exchange.method === 'HEAD' ? 'GET' : exchange.method;
   const hub = (kind: RequestKind, run: () => Promise<void>): Route => ({ family: 'hub', kind, run });
-  if (words.length === 1 && owner !== '' && method === 'GET') {
+  if (words.length === 1 && isOwnerName(owner) && method === 'GET') {
     return hub('repo', () => sendBucketList(context, exchange, owner));
   }
   const action = name === '' ? undefined : ACTIONS[`${method} ${what}`];
